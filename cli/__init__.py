@@ -1,0 +1,1 @@
+"""The command line of gradlens, installed as ``gradlens_cli``."""

@@ -1,0 +1,72 @@
+"""The command ``gradlens``: its commands, and how errors are told.
+
+Nothing here or in a command module's head imports torch, pandas or matplotlib: help is quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import shlex
+from typing import Any
+
+import click
+
+from gradlens.errors import GradlensError
+from gradlens.version import VERSION
+
+from .compare import compare_networks
+from .inspect import inspect_network
+from .models import list_models
+from .options import COMMAND_LINE
+from .report import redraw_report
+
+
+class Commands(click.Group):
+    """A group that knows its own command line and tells errors in one line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember the command line for the result's provenance."""
+        ctx.meta[COMMAND_LINE] = shlex.join(["gradlens", *args])
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an error becomes one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if ctx.params["debug"] or getattr(error, "errno", None) == errno.EPIPE:
+                raise  # click leaves quietly when nobody reads stdout any more
+            click.echo(f"error: {_one_line(error)}", err=True)
+            ctx.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, GradlensError):
+        return text
+    return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows where"
+
+
+@click.group(
+    cls=Commands,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+        "max_content_width": 100,
+    },
+)
+@click.version_option(VERSION, prog_name="gradlens")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def gradlens(debug: bool) -> None:
+    """Measure how a network's gradient is copied, shared and spread, in ordinary backward passes.
+
+    \b
+    Example:
+      gradlens compare resnet50 cspresnet50
+    """
+
+
+for command in (compare_networks, inspect_network, redraw_report, list_models):
+    gradlens.add_command(command)

@@ -1,0 +1,54 @@
+"""``gradlens inspect MODEL``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .delivery import Delivery, deliver
+from .options import FILE, delivering_options, measuring_options
+from .output import slug
+
+if TYPE_CHECKING:
+    from gradlens.results import Result
+
+    from .progress import Progress
+
+
+@click.command("inspect")
+@click.argument("model")
+@click.option("--checkpoint", type=FILE, metavar="FILE", help="Weights: safetensors, or a torch state dict.")
+@measuring_options
+@delivering_options
+@click.pass_context
+def inspect_network(
+    ctx: click.Context,
+    /,
+    model: str,
+    checkpoint: Path | None,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Measure the gradients of one network, stage by stage.
+
+    MODEL is a timm name (resnet50), torchvision:resnet50, or path/file.py:factory, which RUNS
+    that file and calls that function of it.
+
+    The summary goes to stdout, everything else to stderr; the report is written to a folder.
+
+    \b
+    Examples:
+      gradlens inspect cspresnet50
+      gradlens inspect nets/mine.py:build --checkpoint mine.safetensors --mode eval
+    """
+
+    def measure(progress: Progress) -> Result:
+        from gradlens.study import inspect
+
+        return inspect(model, checkpoint=checkpoint, progress=progress, **options)
+
+    deliver(ctx, measure, Delivery(slug("inspect", model), out, force, as_json))

@@ -1,0 +1,166 @@
+"""Run folders: checked before the work, whole or absent after it."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradlens.errors import GradlensError
+
+if TYPE_CHECKING:
+    from gradlens.results import Result
+
+RUNS = Path("runs")
+RESULT = "result.json"  # what makes a folder a run
+LONGEST = 80
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A folder for a run, free or allowed to be replaced when it was checked."""
+
+    folder: Path
+    force: bool
+
+
+def slug(command: str, *models: str) -> str:
+    """A name for a run folder.
+
+    >>> slug("compare", "torchvision:resnet50", "nets/mine.py:build")
+    'compare-torchvision-resnet50-mine-build'
+    """
+    names = [re.sub(r"\.py\b", "", re.split(r"[/\\]", model)[-1]) for model in models]
+    return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join([command, *names])).strip("-.")[:LONGEST]
+
+
+def destination(out: Path | None, what: str, force: bool) -> Destination:
+    """Choose and check the folder of a run, before any work is done.
+
+    Raises:
+        GradlensError: it exists and may not be replaced, or cannot be written.
+    """
+    folder = out if out is not None else free_name(RUNS / f"{what}-{datetime.now():%Y%m%d-%H%M%S}")
+    if folder.exists() and not folder.is_dir():
+        raise GradlensError(f"{folder} is a file; give a folder with --out DIR")
+    if _filled(folder):
+        if not force:
+            raise GradlensError(
+                f"{folder} exists and is not empty; give another --out DIR, or --force to replace it"
+            )
+        if not (folder / RESULT).is_file():
+            raise GradlensError(
+                f"{folder} holds files but no gradlens run ({RESULT} is missing), and --force replaces only runs;"
+                " give another --out DIR"
+            )
+    _require_writable(folder)
+    return Destination(folder, force)
+
+
+def publish(result: Result, place: Destination) -> Path:
+    """Write a whole run and move it into its place; return the path of its page.
+
+    A folder that somebody else filled meanwhile is left alone: the run takes the next free name.
+
+    Raises:
+        GradlensError: it cannot be written; nothing is left behind then.
+    """
+    from gradlens.report import write
+
+    folder = place.folder
+    with _staging(folder) as staging:
+        page = write(result, staging).relative_to(staging)
+        if _filled(folder):
+            if place.force:
+                _swap(staging, folder)
+                return folder / page
+            folder = free_name(folder)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(staging, folder)
+    return folder / page
+
+
+def redraw(result: Result, run: Path) -> Path:
+    """Replace the page, figures and tables of a run, file by file; its result stays untouched.
+
+    Raises:
+        GradlensError: it cannot be written; the run is as before unless moving the files failed.
+    """
+    from gradlens.report import write
+
+    with _staging(run / "report") as staging:  # inside the run: only that need be writable
+        page = write(result, staging).relative_to(staging)
+        files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
+        for file in sorted(files, key=lambda path: path == page):  # the page last: what it shows is there
+            if file != Path(RESULT):
+                (run / file).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staging / file, run / file)
+    return run / page
+
+
+def free_name(folder: Path) -> Path:
+    """``folder``, or the first of ``folder-2``, ``folder-3``, ... that does not exist."""
+    candidate, number = folder, 1
+    while candidate.exists():
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside ``folder``, gone after the block unless it was moved away."""
+    folder = folder.resolve()
+    staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
+    try:
+        staging.mkdir(parents=True)
+        yield staging
+    except OSError as error:
+        raise GradlensError(
+            f"cannot write {folder}: {error.strerror or error}; give another --out DIR"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    """Put ``staging`` in the place of ``folder``, which is removed only when that is done."""
+    folder = folder.resolve()
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    os.replace(folder, old)
+    try:
+        os.replace(staging, folder)
+    except BaseException:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _filled(folder: Path) -> bool:
+    try:
+        return folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise GradlensError(f"cannot read {folder}: {error.strerror}; give another --out DIR") from error
+
+
+def _require_writable(folder: Path) -> None:
+    """Try to make a folder beside ``folder``: permission bits alone do not tell."""
+    parent = folder.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    try:
+        with tempfile.TemporaryDirectory(prefix=".gradlens-", dir=parent):
+            pass
+    except OSError as error:
+        raise GradlensError(
+            f"cannot write {folder}: {parent}: {error.strerror}; give another --out DIR"
+        ) from error

@@ -1,0 +1,6 @@
+"""The door to the command line: ``python -m gradlens``."""
+
+from gradlens_cli.app import gradlens
+
+if __name__ == "__main__":
+    gradlens(prog_name="gradlens")

@@ -1,0 +1,28 @@
+"""Recording → Table: each analyzer is a frozen dataclass of its parameters that is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from gradlens.analyzers.branches import Branches, Shares
+from gradlens.analyzers.correlation import Correlation
+from gradlens.analyzers.cost import Cost, Throughput
+from gradlens.analyzers.duplication import Duplication
+from gradlens.analyzers.exactness import Exactness
+from gradlens.analyzers.flow import Flow
+from gradlens.grams import Recording
+from gradlens.results import Table
+
+ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
+    "duplication": Duplication(),
+    "correlation": Correlation(),
+    "branches": Branches(),
+    "shares": Shares(),
+    "flow": Flow(),
+    "cost": Cost(),
+    "throughput": Throughput(),
+    "exactness": Exactness(),
+}
+"""By table name; None where the recording holds nothing for it."""
+
+__all__ = ["ANALYZERS"]

@@ -1,0 +1,142 @@
+"""The branches of forks, the parts of partial splits, and what enters their merges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gradlens.analyzers.correlation import mean_known
+from gradlens.analyzers.signals import network
+from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
+from gradlens.grams import Recording
+from gradlens.hooks import Group
+from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
+from gradlens.results import Table
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Similarity of every two branches of a fork, split or merge (METRICS 3 and 5), mean over seeds."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for a network without forks and partial splits."""
+        if not recording.plan.groups:
+            return None
+        rows = [
+            row
+            for index, group in enumerate(recording.plan.groups)
+            for row in self._pairs(recording, index, group)
+        ]
+        return Table(
+            "branches",
+            pd.DataFrame(rows),
+            "Similarity of the gradients that reach a tensor, or its parts, along two ways.",
+            how=(
+                "CKA as for signals. The cosine is taken between contributions to one tensor, which share a "
+                "space: exact for two branches (from the Gram of their sum), from a seeded sketch of 256 "
+                "buckets for more (standard error at most 0.09 a sample before averaging) unless recorded "
+                "with pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
+            ),
+            units={"cosine": "mean over samples, -1 to 1", "energy": "CKA", "direction": "CKA"},
+        )
+
+    def _pairs(self, recording: Recording, index: int, group: Group) -> list[dict[str, Any]]:
+        count = len(group.members)
+        matrices = {version: np.full((1, count, count), np.nan) for version in VERSIONS}
+        found = []
+        for seed in recording.seeds:
+            own = recording.of_seed(seed)
+            found.append(similarity(own.member_grams(group), loss_gram(own)))
+        matrices = {v: mean_known(np.stack([one.versions[v] for one in found])) for v in VERSIONS}
+        dead = np.all([one.dead for one in found], axis=0)
+        unusable = np.all([one.unusable for one in found], axis=0)
+        inner = inner_products(recording, index, group)
+        exact = count == 2 or recording.meta.get("pairs") == "exact"
+        return [
+            {
+                **_place(recording, group),
+                "branch_a": group.labels[a],
+                "branch_b": group.labels[b],
+                **{version.replace(" ", "_"): matrices[version][a, b] for version in VERSIONS},
+                "cosine": mean_cosine(inner, a, b) if inner is not None else np.nan,
+                "cosine_exact": exact and inner is not None,
+                "reason": _reason(group, dead, unusable, a, b),
+            }
+            for a in range(count)
+            for b in range(a + 1, count)
+        ]
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Energy share of each branch and coherence of each fork (METRICS 2), over all replicates."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for a network without forks and partial splits."""
+        if not recording.plan.groups:
+            return None
+        rows = []
+        for group in recording.plan.groups:
+            energies = np.array([recording.energies[list(m)].sum() for m in group.members])
+            shares = energy_shares(energies)
+            total = np.nan if group.total is None else float(recording.energies[group.total].sum())
+            coherent = coherence(total, energies) if group.where == "fork" else np.nan
+            for label, share, weighted in zip(group.labels, shares, group.weighted, strict=True):
+                rows.append(
+                    {
+                        **_place(recording, group),
+                        "branch": label,
+                        "share": share,
+                        "coherence": coherent,
+                        "weighted_layers": weighted,
+                    }
+                )
+        return Table(
+            "shares",
+            pd.DataFrame(rows),
+            "Share of the gradient's energy that comes along each branch.",
+            how=(
+                "tr K_a / Σ_b tr K_b, summed over samples and replicates; coherence ‖Σ g_b‖² / Σ ‖g_b‖² of a "
+                "fork from the Gram of the accumulated gradient: the number of branches when all are equal, "
+                "1 when orthogonal, near 0 when they cancel."
+            ),
+            units={"share": "0 to 1", "coherence": "0 to the number of branches"},
+        )
+
+
+def inner_products(recording: Recording, index: int, group: Group) -> Array | None:
+    """Per-sample inner products of a fork's contributions, ``[s, b, b, n]``; None elsewhere."""
+    if group.where != "fork" or group.total is None:
+        return None
+    if index in recording.inner:
+        return np.asarray(recording.inner[index])
+    if len(group.members) != 2:
+        return None
+    norms = np.diagonal(recording.member_grams(group), axis1=-2, axis2=-1)
+    total = np.diagonal(recording.grams[group.total], axis1=-2, axis2=-1)
+    return pair_inner_products(total, norms.transpose(1, 0, 2))
+
+
+def _place(recording: Recording, group: Group) -> dict[str, Any]:
+    return {
+        "network": network(recording),
+        "stage": group.stage,
+        "site": group.site,
+        "kind": group.kind,
+        "where": group.where,
+    }
+
+
+def _reason(group: Group, dead: Any, unusable: Any, a: int, b: int) -> str:
+    for branch in (a, b):
+        if dead[branch]:
+            return f"{group.labels[branch]} is exactly zero at this state"
+        if unusable[branch]:
+            return f"{group.labels[branch]} has no sample axis, or does not vary over samples"
+    return ""

@@ -1,0 +1,130 @@
+"""What the network costs, by stage."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gradlens.analyzers.signals import WHOLE, network
+from gradlens.grams import Recording
+from gradlens.hooks import Plan
+from gradlens.hooks.stages import HEAD, LOSS
+from gradlens.hooks.timing import middle
+from gradlens.results import Table
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Parameters, FLOPs, feature-map traffic and memory (METRICS 7), a row a stage."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None where costs were not counted."""
+        costs = recording.costs
+        if costs is None:
+            return None
+        places = Places(recording.plan)
+        columns = {
+            "layers": places.layers(),
+            "parameters": places.total(costs.parameters),
+            "flops": places.total(costs.flops, costs.samples),
+            "traffic_elements": places.total(costs.traffic, costs.samples),
+            "traffic_bytes": places.total(costs.traffic_bytes, costs.samples),
+            "saved_bytes": places.total(costs.saved_bytes, costs.samples),
+        }
+        order = [stage for stage in places.order if any(stage in column for column in columns.values())]
+        frame = pd.DataFrame({"network": network(recording), "stage": [*order, WHOLE]})
+        for name, column in columns.items():
+            values = [column.get(stage, 0) for stage in order]
+            frame[name] = [*values, sum(values)]
+        frame["peak_bytes"] = [*[np.nan] * len(order), costs.peak_bytes / costs.samples]
+        largest = np.array(costs.largest, dtype=float)
+        bottleneck = largest.max() / largest.mean() if largest.size else np.nan
+        frame["bottleneck"] = [*[np.nan] * len(order), bottleneck]
+        return Table(
+            "cost",
+            frame,
+            "Cost of one image by stage.",
+            how=(
+                "Counted while one step ran: FLOPs of the forward pass with torch.utils.flop_counter "
+                "(multiply-add = 2); traffic: elements read and written by each convolution and pooling (the "
+                "CSPNet paper's CIO); saved: bytes of distinct tensors kept for backward; peak: most bytes "
+                "alive at once that the step allocated, gradients of parameters included; bottleneck: FLOPs "
+                "of the largest layer over their mean."
+            ),
+            units={
+                "parameters": "elements",
+                "flops": "FLOPs an image, multiply-add = 2",
+                "traffic_elements": "elements an image",
+                "traffic_bytes": "bytes an image",
+                "saved_bytes": "bytes an image",
+                "peak_bytes": "bytes an image, at the batch size used",
+                "bottleneck": "largest / mean",
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Images a second as measured: the one table that differs from run to run."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None where nothing was timed."""
+        rows = []
+        for name, speeds in recording.throughput.items():
+            if speeds:
+                median, low, high = middle(list(speeds))
+                rows.append(
+                    {
+                        "network": network(recording),
+                        "pass": name,
+                        "images_per_second": median,
+                        "low": low,
+                        "high": high,
+                        "repeats": len(speeds),
+                    }
+                )
+        if not rows:
+            return None
+        return Table(
+            "throughput",
+            pd.DataFrame(rows),
+            "Measured speed on this machine.",
+            how="Wall-clock, median of alternating repeats after one that is not timed; range: all repeats.",
+            units={"images_per_second": "images / s", "low": "images / s", "high": "images / s"},
+            reproducible=False,
+        )
+
+
+class Places:
+    """The stage of every module, from the operations that it made."""
+
+    def __init__(self, plan: Plan) -> None:
+        votes: dict[str, Counter[str]] = defaultdict(Counter)
+        for owner, stage in zip(plan.owners, plan.stages, strict=True):
+            votes[owner.module][HEAD if stage == LOSS else stage] += 1
+        self._stage = {module: count.most_common(1)[0][0] for module, count in votes.items()}
+        self._plan = plan
+        forward = (plan.stages[index] for index in plan.graph.forward_order)
+        self.order = [stage for stage in dict.fromkeys(forward) if stage not in (HEAD, LOSS)] + [HEAD]
+
+    def of(self, module: str) -> str:
+        """Stage of a module: its own, that of the nearest module around it, or the head."""
+        while module not in self._stage and "." in module:
+            module = module.rpartition(".")[0]
+        return self._stage.get(module, HEAD)
+
+    def total(self, by_module: Mapping[str, int], samples: int = 1) -> dict[str, float]:
+        """Sum by stage, an image."""
+        table: Counter[str] = Counter()
+        for module, value in by_module.items():
+            table[self.of(module)] += value
+        return {stage: value / samples if samples > 1 else value for stage, value in table.items()}
+
+    def layers(self) -> dict[str, float]:
+        """Weighted layers by stage."""
+        plan = self._plan
+        return dict(Counter(plan.stages[i] for i, node in enumerate(plan.graph.nodes) if node.weighted))

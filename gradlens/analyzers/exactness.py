@@ -1,0 +1,51 @@
+"""Do the contributions add up? Every later number rests on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gradlens.analyzers.signals import network
+from gradlens.grams import Recording
+from gradlens.results import Table
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """Error of Σ contributions against the accumulated gradient (METRICS 1), a row a fork or cut."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for a network without forks and partial splits."""
+        rows = []
+        for index, group in enumerate(recording.plan.groups):
+            if group.total is None:
+                continue
+            projected = recording.projected_errors.get(index, np.array([np.nan]))
+            rows.append(
+                {
+                    "network": network(recording),
+                    "stage": group.stage,
+                    "site": group.site,
+                    "kind": group.where,
+                    "contributions": len(group.members),
+                    "error": recording.dry_errors.get(index, np.nan),
+                    "projected_error": float(np.max(projected)),
+                    "dry_samples": int(recording.meta.get("dry_samples", 0)),
+                }
+            )
+        if not rows:
+            return None
+        return Table(
+            "exactness",
+            pd.DataFrame(rows),
+            "Relative error of the sum of contributions against the gradient that autograd accumulated.",
+            how=(
+                "error: bit for bit in a dry pass over a few samples that holds all contributions (0 expected). "
+                "projected_error: worst batch; a seeded random functional of the sum against the sum of the "
+                "functionals, relative to the norm (float32 rounding expected, about 1e-6). A run whose sums "
+                "fail ends with an error."
+            ),
+            units={"error": "relative", "projected_error": "relative"},
+        )

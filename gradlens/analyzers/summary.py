@@ -1,0 +1,165 @@
+"""One row a stage: the numbers a reader compares first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gradlens.analyzers.branches import Branches
+from gradlens.analyzers.cost import Cost
+from gradlens.analyzers.duplication import Duplication
+from gradlens.analyzers.flow import flow_slope
+from gradlens.analyzers.signals import WHOLE, network, stages_of
+from gradlens.grams import Recording
+from gradlens.metrics import mean_interval
+from gradlens.results import Table
+
+METRICS = (
+    "duplication",
+    "duplication_direction",
+    "duplication_given_loss",
+    "n_eff_share",
+    "branch_correlation",
+    "flow_slope",
+    "dead_signals",
+    "flops",
+    "parameters",
+)
+_VERSIONS = {
+    "duplication": "energy",
+    "duplication_direction": "direction",
+    "duplication_given_loss": "energy given loss",
+}
+UNITS = {
+    "duplication": "0 to 1",
+    "n_eff_share": "N_eff / L",
+    "branch_correlation": "mean CKA (energy) between the branches of forks and the parts of splits",
+    "flow_slope": "decades a layer",
+    "dead_signals": "signals that are exactly zero",
+    "flops": "FLOPs an image, multiply-add = 2",
+    "parameters": "elements",
+}
+
+
+def seed_metrics(recording: Recording) -> pd.DataFrame:
+    """``METRICS`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
+    stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
+    frame = pd.DataFrame(index=pd.MultiIndex.from_product([stages, recording.seeds], names=["stage", "seed"]))
+    _add_duplication(frame, recording)
+    for seed in recording.seeds:
+        own = recording.of_seed(seed)
+        correlation = _branch_correlation(own)
+        for stage in stages:
+            frame.loc[(stage, seed), "branch_correlation"] = correlation.get(stage, np.nan)
+            frame.loc[(stage, seed), "flow_slope"] = flow_slope(own, stage)
+    cost = Cost()(recording)
+    for name in ("flops", "parameters"):
+        column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
+        frame[name] = [column.get(stage, np.nan) for stage, _ in frame.index]
+    return frame
+
+
+def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
+    table = Duplication()(recording)
+    found = pd.DataFrame(columns=["version"]) if table is None else table.frame.set_index(["stage", "seed"])
+    for name, version in _VERSIONS.items():
+        own = found[found["version"] == version]
+        frame[name] = own["duplication"] if len(own) else np.nan
+    energy = found[found["version"] == "energy"]
+    for name, column in (("n_eff_share", "n_eff_share"), ("dead_signals", "dead"), ("signals", "signals")):
+        frame[name] = energy[column] if len(energy) else np.nan
+
+
+def _group_stages(recording: Recording) -> list[str]:
+    return [group.stage for group in recording.plan.groups if group.where != "merge"]
+
+
+def _branch_correlation(recording: Recording) -> dict[str, float]:
+    """Mean CKA between branches by stage; merges are left out, similarity there can be built in."""
+    table = Branches()(recording)
+    if table is None:
+        return {}
+    frame = table.frame[table.frame["where"] != "merge"]
+    by_stage = frame.groupby("stage", sort=False)["energy"].mean()
+    return {str(k): float(v) for k, v in by_stage.items()} | {WHOLE: float(frame["energy"].mean())}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One network, a row a stage, means over seeds."""
+
+    def __call__(self, recording: Recording) -> Table:
+        """The table."""
+        means = seed_metrics(recording).groupby(level="stage", sort=False).mean()
+        frame = means.reset_index()[["stage", *METRICS[:6], "signals", *METRICS[6:]]]
+        frame.insert(0, "network", network(recording))
+        return Table(
+            "summary",
+            frame,
+            "The network by stage (output stride), means over seeds.",
+            how="From the tables below; branch correlation is the mean CKA (energy) between branches.",
+            units=UNITS,
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two networks side by side, a row a stage, with the paired difference over seeds.
+
+    Attributes:
+        level: coverage of the t interval of the difference.
+    """
+
+    level: float = 0.95
+
+    def __call__(self, first: Recording, second: Recording) -> Table:
+        """The table; columns ``<metric>_a``, ``_b``, ``_difference`` (b − a), ``_low``, ``_high``."""
+        a, b = seed_metrics(first), seed_metrics(second)
+        rows = [self._row(a, b, stage) for stage in _merged(_stage_list(a), _stage_list(b))]
+        return Table(
+            "comparison",
+            pd.DataFrame(rows),
+            f"{network(first)} (a) and {network(second)} (b) by stage; difference b − a, paired by seed.",
+            how=(
+                f"Means over seeds; {self.level:.0%} t interval of the paired differences over seeds (both "
+                "networks see the same samples in the same order). Costs and counts that do not vary over "
+                "seeds have no interval."
+            ),
+            units=UNITS,
+        )
+
+    def _row(self, a: pd.DataFrame, b: pd.DataFrame, stage: str) -> dict[str, object]:
+        row: dict[str, object] = {"stage": stage}
+        for metric in METRICS:
+            left, right = _values(a, stage, metric), _values(b, stage, metric)
+            paired = (right - left).tolist() if len(left) and len(right) else []
+            difference = mean_interval(np.array(paired, dtype=np.float64), self.level)
+            varies = metric not in ("flops", "parameters")
+            row |= {
+                f"{metric}_a": left.mean(),
+                f"{metric}_b": right.mean(),
+                f"{metric}_difference": difference.mean,
+                f"{metric}_low": difference.low if varies else np.nan,
+                f"{metric}_high": difference.high if varies else np.nan,
+            }
+        return row
+
+
+def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
+    if stage not in frame.index.get_level_values("stage"):
+        return pd.Series(dtype=float)
+    return frame[metric].xs(stage, level="stage").astype(float)
+
+
+def _stage_list(frame: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(frame.index.get_level_values("stage")))
+
+
+def _merged(first: list[str], second: list[str]) -> list[str]:
+    """Stages of both: by output stride, then the others in order, then the head and the whole."""
+    every = dict.fromkeys([*first, *second])
+    strides = sorted((stage for stage in every if stage.isdigit()), key=int)
+    last = [stage for stage in ("head", WHOLE) if stage in every]
+    return [*strides, *(s for s in every if s not in strides and s not in last), *last]

@@ -1,0 +1,96 @@
+"""What a reader must know before believing the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradlens.analyzers.signals import network
+from gradlens.analyzers.similarity import loss_gram
+from gradlens.grams import Recording
+
+ENOUGH = 128
+"""Samples times replicates below which duplication is biased upwards (0.26 at n = 8 for
+independent signals)."""
+
+
+def dead_signals(recording: Recording) -> int:
+    """Signals that are exactly zero in every replicate."""
+    return sum(
+        not recording.grams[number].any() for number in recording.plan.signals if _known(recording, number)
+    )
+
+
+def warnings_alone(recording: Recording) -> Iterator[str]:
+    """What limits the numbers of one network."""
+    name, signals = network(recording), len(recording.plan.signals)
+    dead = dead_signals(recording)
+    if dead:
+        yield (
+            f"{name}: dead at this state: {dead} of {signals} signals are exactly zero and left out of "
+            "similarities (commonly zero-initialised normalisation weights); --warmup-steps 10 or "
+            "--no-zero-init brings them to life"
+        )
+    lost = sum(not _known(recording, number) for number in recording.plan.signals)
+    if lost:
+        yield f"{name}: {lost} of {signals} signals have no axis that holds the samples and are left out"
+    if not recording.plan.groups:
+        yield f"{name}: no forks and no partial splits among the watched sites; signals only"
+    if loss_gram(recording) is None:
+        yield f"{name}: the network's output was not found, so nothing is given the loss"
+    yield from _replication(recording)
+
+
+def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
+    """Where the comparison of two networks is not fair, and what limits each."""
+    a, b = network(first), network(second)
+    dead = dead_signals(first), dead_signals(second)
+    if (dead[0] == 0) != (dead[1] == 0):
+        only = a if dead[0] else b
+        yield (
+            f"not a fair comparison: only {only} has dead signals, so similarities are over different kinds "
+            "of layers; use --warmup-steps 10 or --no-zero-init"
+        )
+    if first.meta.get("mode") != second.meta.get("mode"):
+        yield f"not a fair comparison: {a} in {first.meta.get('mode')} mode, {b} in {second.meta.get('mode')}"
+    counts = tuple(len(recording.replicates) * recording.n for recording in (first, second))
+    if counts[0] != counts[1] or first.n != second.n:
+        yield f"not a fair comparison: {counts[0]} samples through {a}, {counts[1]} through {b}"
+    yield from _other_differences(first, second)
+    for recording in (first, second):
+        for text in warnings_alone(recording):
+            if recording is first or text.startswith(b):
+                yield text
+
+
+def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
+    """What differs beside the topology, so that no one attributes all to it."""
+    a, b = network(first), network(second)
+    parts = []
+    layers = len(first.plan.signals), len(second.plan.signals)
+    if layers[0] != layers[1]:
+        parts.append(f"{layers[0]} and {layers[1]} weighted layers")
+    if first.costs is not None and second.costs is not None:
+        sizes = [sum(recording.costs.parameters.values()) for recording in (first, second) if recording.costs]
+        flops = [sum(r.costs.flops.values()) / r.costs.samples for r in (first, second) if r.costs]
+        if sizes[0] != sizes[1]:
+            parts.append(f"{sizes[0] / 1e6:.2f} and {sizes[1] / 1e6:.2f} M parameters")
+        if flops[0] != flops[1]:
+            parts.append(f"{flops[0] / 1e9:.3f} and {flops[1] / 1e9:.3f} GFLOPs an image")
+    if parts:
+        yield f"{a} and {b} differ in more than their topology: {'; '.join(parts)}"
+
+
+def _replication(recording: Recording) -> Iterator[str]:
+    seeds = recording.seeds
+    batches = len(recording.replicates) // max(len(seeds), 1)
+    if recording.n * batches < ENOUGH:
+        yield (
+            f"{recording.n} samples x {batches} batches a seed: duplication is biased upwards below about "
+            f"{ENOUGH} samples; raise --batches or --batch-size"
+        )
+    if len(seeds) < 2:
+        yield "one seed: no interval over seeds; use --seeds 3 or more to tell a finding from noise"
+
+
+def _known(recording: Recording, number: int) -> bool:
+    return recording.plan.probes[number].outer is not None

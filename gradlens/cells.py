@@ -1,0 +1,218 @@
+"""Running the cells (seed × network) of a study on the same samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from gradlens.data import Batches, load_data
+from gradlens.errors import GradlensError
+from gradlens.grams import Progress, Recording, capture
+from gradlens.models import load_model, warm_up
+from gradlens.models.seeding import seeded
+
+REPEATS = 5
+"""Timed steps where throughput is measured."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is asked of each network: the options of ``compare`` and ``inspect``.
+
+    Attributes:
+        data: ``digits``, ``random`` or a folder of images.
+        image_size: height and width in pixels.
+        batch_size: samples a batch, at least 4.
+        batches: batches a seed.
+        seeds: how many; a seed sets the weights and the choice of samples.
+        sites: ``signals``, ``forks``, ``all`` or a glob of module paths.
+        pairs: ``sketch`` or ``exact``.
+        mode: ``train`` or ``eval``.
+        warmup_steps: SGD steps on other samples before the measurement.
+        zero_init: leave zero-initialised normalisation weights at zero.
+        pretrained: weights of the zoo the model comes from.
+        skip_bad: leave out images that cannot be read.
+        throughput: measure images a second, on the first seed.
+    """
+
+    data: str = "digits"
+    image_size: int = 64
+    batch_size: int = 32
+    batches: int = 4
+    seeds: int = 3
+    sites: str = "signals"
+    pairs: str = "sketch"
+    mode: str = "train"
+    warmup_steps: int = 0
+    zero_init: bool = True
+    pretrained: bool = False
+    skip_bad: bool = False
+    throughput: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("seeds", 1), ("batches", 1), ("warmup_steps", 0)):
+            if getattr(self, name) < least:
+                raise GradlensError(f"{name}={getattr(self, name)}; use at least {least}")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to measure: its name and, where given, its weights."""
+
+    name: str
+    label: str
+    checkpoint: Any = None
+
+
+def subjects(names: Sequence[str], checkpoints: Sequence[Any]) -> list[Subject]:
+    """Networks with distinct labels: two of one name are told apart by their weights' files."""
+    labels = list(names)
+    if len(set(labels)) < len(labels):
+        labels = [
+            f"{name} [{checkpoint or place}]"
+            for place, (name, checkpoint) in enumerate(zip(names, checkpoints, strict=True), 1)
+        ]
+    return [Subject(*parts) for parts in zip(names, labels, checkpoints, strict=True)]
+
+
+class Cells:
+    """All recordings of a study, network by network; finished ones survive Ctrl-C.
+
+    Args:
+        study: the options.
+        networks: what to measure.
+        progress: called with (what, done, total) after every batch.
+    """
+
+    def __init__(self, study: Study, networks: Sequence[Subject], progress: Progress | None) -> None:
+        self._study, self._networks, self._progress = study, networks, progress
+        self._total = study.seeds * study.batches * len(networks)
+        self._done = 0
+        self._data: list[dict[str, Any]] = []
+        self.partial = False
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Identity of the data of each seed, and whether the run was cut short."""
+        return {"data_identity": self._data} | ({"partial": True} if self.partial else {})
+
+    def run(self) -> list[Recording]:
+        """One recording a network, of the same replicates.
+
+        Raises:
+            KeyboardInterrupt: before every network had finished a batch of the first seed.
+        """
+        finished: list[list[Recording]] = []
+        try:
+            for seed in range(self._study.seeds):
+                finished.append([])
+                self._seed(seed, finished[-1])
+                if self.partial:
+                    break
+        except KeyboardInterrupt:
+            self.partial = True
+        whole = [_aligned(row) for row in finished if len(row) == len(self._networks)]
+        if not whole:
+            raise KeyboardInterrupt
+        return [first.merge(*others) for first, *others in zip(*whole, strict=True)]
+
+    def _seed(self, seed: int, row: list[Recording]) -> None:
+        data = self._load(seed)
+        self._data.append(dict(data.identity))
+        for network in self._networks:
+            recording = self._cell(seed, network, data)
+            row.append(recording)
+            if recording.meta.get("partial"):
+                self.partial = True
+                return
+
+    def _load(self, seed: int, **changes: Any) -> Batches:
+        study = self._study
+        request = {"batch_size": study.batch_size, "batches": study.batches, "image_size": study.image_size}
+        return load_data(study.data, **{**request, "seed": seed, "skip_bad": study.skip_bad, **changes})
+
+    def _cell(self, seed: int, network: Subject, data: Batches) -> Recording:
+        study = self._study
+        model = load_model(
+            network.name,
+            num_classes=data.num_classes,
+            in_chans=data.in_chans,
+            image_size=study.image_size,
+            pretrained=study.pretrained,
+            checkpoint=network.checkpoint,
+            zero_init=study.zero_init,
+            seed=seed,
+        )
+        before = self._done
+        what = f"seed {seed}: {network.label}"
+
+        def progress(_: str, done: int, total: int) -> None:
+            self._done = before + done
+            if self._progress is not None:
+                self._progress(what, self._done, self._total)
+
+        with fits(network.name, data):
+            if study.warmup_steps:
+                self._warm_up(model, seed, data)
+            return capture(
+                model,
+                data,
+                sites=study.sites,
+                pairs=study.pairs,
+                mode=study.mode,
+                seed=seed,
+                costs=seed == 0,
+                throughput=REPEATS if study.throughput and seed == 0 else 0,
+                keep_partial=True,
+                progress=progress,
+                meta={
+                    "network": network.label,
+                    "name": network.name,
+                    "checkpoint": _text(network.checkpoint),
+                },
+            )
+
+    def _warm_up(self, model: nn.Module, seed: int, data: Batches) -> None:
+        """Train on samples that are not measured, again and again where there are few."""
+        study = self._study
+        spare = int(data.identity["total"]) // study.batch_size - study.batches
+        if spare < 1:
+            raise GradlensError(
+                f"{data.identity['total']} samples leave none to warm up on beside {study.batches} batches of "
+                f"{study.batch_size}; lower --batches or --batch-size"
+            )
+        others = self._load(seed, batches=min(study.warmup_steps, spare), start=study.batches)
+        with seeded(seed):
+            warm_up(model, others, steps=study.warmup_steps)
+
+
+class fits:  # noqa: N801  # reads as a statement: with fits(name, data)
+    """Turns what torch says of images that do not fit a network into one sentence."""
+
+    def __init__(self, name: str, data: Batches) -> None:
+        self._name, self._data = name, data
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, (RuntimeError, ValueError, IndexError, AssertionError, TypeError)):
+            size, channels = self._data.image_size, self._data.in_chans
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            raise GradlensError(
+                f"{self._name} fails on {channels} x {size} x {size} images of {self._data.num_classes} classes: "
+                f"{said[0]} (an image too small for the network needs a larger --image-size)"
+            ) from error
+
+
+def _aligned(row: list[Recording]) -> list[Recording]:
+    """The replicates that every network of a seed has finished."""
+    common = min(len(recording.replicates) for recording in row)
+    return [recording.take(range(common)) for recording in row]
+
+
+def _text(path: Any) -> str | None:
+    return None if path is None else str(path)

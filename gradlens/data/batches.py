@@ -1,0 +1,60 @@
+"""Batches: images and targets, frozen, with the identity of what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+from torch import Tensor
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Batches(Sequence[Batch]):
+    """A sequence of (images ``[n, c, h, w]`` float32, targets ``[n]`` int64).
+
+    Attributes:
+        items: the batches, in order, each of the same ``n``.
+        num_classes: how many classes the whole data set has.
+        class_names: one name a class, in the order of the targets.
+        in_chans: channels ``c``.
+        image_size: height ``h`` and width ``w`` in pixels.
+        identity: name, seed, counts, sha256 over the tensors, and the files that were skipped.
+    """
+
+    items: tuple[Batch, ...]
+    num_classes: int
+    class_names: tuple[str, ...]
+    in_chans: int
+    image_size: int
+    identity: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Batch, ...]: ...
+    def __getitem__(self, index: int | slice) -> Batch | tuple[Batch, ...]:
+        return self.items[index]
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self.items)
+
+
+def fingerprint(batches: Sequence[Batch]) -> str:
+    """sha256 over the bytes, shapes and order of all tensors.
+
+    >>> fingerprint([])[:8]
+    'e3b0c442'
+    """
+    digest = hashlib.sha256()
+    for batch in batches:
+        for tensor in batch:
+            digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,125 @@
+"""Image folders in the usual layout: one folder a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from gradlens.data.request import Request
+from gradlens.data.samples import Samples
+from gradlens.errors import GradlensError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision states them
+MODES = {1: "L", 3: "RGB"}
+UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on bad files
+
+
+def folder_samples(folder: Path, request: Request, skip_bad: bool) -> Samples:
+    """Images of a folder: shorter side resized, centre cut out, standardised as ImageNet.
+
+    Args:
+        folder: holds one folder a class; images may lie deeper in them.
+        request: what is wanted.
+        skip_bad: take the next image of the order for one that cannot be read.
+
+    Raises:
+        GradlensError: the folder is not laid out so, holds too few images, or one cannot be read.
+    """
+    if request.in_chans not in MODES:
+        raise GradlensError(f"image files have 1 or 3 channels, not {request.in_chans}; use 1 or 3")
+    classes = _classes(folder)
+    files = [(path, target) for target, paths in enumerate(classes.values()) for path in paths]
+    request.require(len(files), f"{folder} has {len(files)} images")
+    found, skipped = _read(files, request, skip_bad)
+    if len(found) < request.wanted:
+        request.require(
+            len(files) - len(skipped), f"{folder} has {len(files)} images, {len(skipped)} of them unreadable"
+        )
+    images, targets = zip(*found, strict=True)
+    return Samples(
+        torch.stack(images),
+        torch.tensor(targets),
+        tuple(classes),
+        len(files),
+        tuple(path.relative_to(folder).as_posix() for path in skipped),
+    )
+
+
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    """Image files by class; folders that hold none are no classes."""
+    try:
+        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        classes = {path.name: _images(path) for path in inside}
+    except OSError as error:
+        raise GradlensError(f"{folder} cannot be read: {error.strerror}") from error
+    classes = {name: paths for name, paths in classes.items() if paths}
+    if classes:
+        return classes
+    layout = f"gradlens wants one folder a class: {folder.name}/CLASS/IMAGE.png"
+    if _images(folder):
+        raise GradlensError(f"{folder} holds images but no class folders; {layout}")
+    if inside:
+        raise GradlensError(
+            f"{folder} has {len(inside)} folders but no images in them; {layout} ({', '.join(sorted(SUFFIXES))})"
+        )
+    raise GradlensError(f"{folder} is empty of class folders and images; {layout}")
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if _is_image(path))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _read(
+    files: Sequence[tuple[Path, int]], request: Request, skip_bad: bool
+) -> tuple[list[tuple[Tensor, int]], list[Path]]:
+    """The wanted samples, and the files that were skipped on the way.
+
+    With ``skip_bad`` the samples before the first wanted one are read too: only so do those
+    that a warm-up took, and those measured after it, stay apart.
+    """
+    found: list[tuple[Tensor, int]] = []
+    skipped: list[Path] = []
+    order = request.order(len(files))
+    before = request.first if skip_bad else 0
+    for index in order[0 if skip_bad else request.first :]:
+        if len(found) == request.wanted:
+            break
+        path, target = files[index]
+        try:
+            sample = _tensor(path, request)
+        except UNREADABLE as error:
+            if not skip_bad:
+                raise GradlensError(
+                    f"{path} cannot be read as an image ({type(error).__name__}); mend or remove it,"
+                    " or leave out such files with --skip-bad"
+                ) from error
+            skipped.append(path)
+            continue
+        if before:
+            before -= 1
+        else:
+            found.append((sample, target))
+    return found, skipped
+
+
+def _tensor(path: Path, request: Request) -> Tensor:
+    """One image ``[c, h, w]``, float32."""
+    mode = MODES[request.in_chans]
+    with Image.open(path) as image:
+        size = (request.image_size, request.image_size)
+        square = ImageOps.fit(image.convert(mode), size, Image.Resampling.BILINEAR)
+    values = torch.from_numpy(np.array(square, dtype=np.float32) / 255.0)
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    if mode == "L":
+        return ((values - mean.mean()) / std.mean()).unsqueeze(0)
+    return ((values - mean) / std).permute(2, 0, 1).contiguous()

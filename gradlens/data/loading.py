@@ -1,0 +1,78 @@
+"""From a name or a path to batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from gradlens.data.batches import Batches, fingerprint
+from gradlens.data.digits import digit_samples
+from gradlens.data.folder import folder_samples
+from gradlens.data.noise import noise_samples
+from gradlens.data.request import Request
+from gradlens.data.samples import Samples
+from gradlens.errors import GradlensError, close_matches
+
+READERS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
+
+
+def load_data(
+    name: str,
+    *,
+    batch_size: int = 32,
+    batches: int = 4,
+    image_size: int = 64,
+    seed: int = 0,
+    skip_bad: bool = False,
+    start: int = 0,
+    in_chans: int = 3,
+) -> Batches:
+    """Batches of a seeded choice of samples; the same arguments give the same tensors.
+
+    Args:
+        name: ``digits``, ``random``, or the path of a folder with one folder of images a class.
+        batch_size: samples ``n`` a batch, at least 4.
+        batches: how many batches.
+        image_size: height and width in pixels.
+        seed: of the order of the samples; the global random state is neither used nor changed.
+        skip_bad: pass over images that cannot be read (``identity["skipped"]`` names them).
+        start: leave out that many batches at the head of the order, such as those of a warm-up.
+        in_chans: channels; image files have 1 or 3.
+
+    Raises:
+        GradlensError: there is no such data, it is too small, an image cannot be read, or a
+            number is out of range.
+    """
+    request = Request(batch_size, batches, start, image_size, in_chans, seed)
+    samples = _samples(name, request, skip_bad)
+    cut = zip(torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True)
+    items = tuple((images.clone(), targets.clone()) for images, targets in cut)
+    identity = {
+        "name": name,
+        "seed": seed,
+        "samples": request.wanted,
+        "batches": batches,
+        "batch_size": batch_size,
+        "start": start,
+        "total": samples.total,
+        "classes": len(samples.class_names),
+        "sha256": fingerprint(items),
+        "skipped": list(samples.skipped),
+    }
+    return Batches(items, len(samples.class_names), samples.class_names, in_chans, image_size, identity)
+
+
+def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
+    if name in READERS:
+        return READERS[name](request)
+    if name.strip() and Path(name).is_dir():
+        return folder_samples(Path(name), request, skip_bad)
+    allowed = f"give {', '.join(READERS)}, or the path of an image folder"
+    if name == "folder":
+        raise GradlensError(f"which folder? There is none called {name!r} here; {allowed}")
+    if name.strip() and Path(name).exists():
+        raise GradlensError(f"data {name!r} is a file; {allowed}")
+    near = close_matches(name, READERS)
+    raise GradlensError(f"there is no data {name!r}, neither by that name nor as a path; {allowed}{near}")

@@ -1,0 +1,22 @@
+"""Normal noise, for dry runs: no file, no end."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gradlens.data.request import Request
+from gradlens.data.samples import Samples
+
+CLASSES = 10
+
+
+def noise_samples(request: Request) -> Samples:
+    """Standard normal images with uniform targets; batch ``i`` is a function of the seed and ``i``."""
+    shape = (request.batch_size, request.in_chans, request.image_size, request.image_size)
+    images, targets = [], []
+    for index in range(request.start, request.start + request.batches):
+        generator = np.random.default_rng([request.seed, index])
+        images.append(torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)))
+        targets.append(torch.from_numpy(generator.integers(CLASSES, size=request.batch_size)))
+    return Samples(torch.cat(images), torch.cat(targets), tuple(map(str, range(CLASSES))), None)

@@ -1,0 +1,165 @@
+"""What is kept of one batch's contributions: update with a gradient, value at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gradlens.errors import GradlensError
+from gradlens.grams.gram import gram
+from gradlens.grams.projection import Projection, wide
+from gradlens.hooks import Group, Plan
+
+PAIRS = ("sketch", "exact")
+
+
+class Role(NamedTuple):
+    """What a probe is to a group: one of its members, or the total (``member`` is -1)."""
+
+    group: int
+    member: int
+
+
+@dataclass
+class BatchGrams:
+    """Statistics of one batch.
+
+    Attributes:
+        grams: ``[p, n, n]`` float64 by probe; NaN where no axis holds the samples.
+        inner: by fork of three or more branches, per-sample inner products ``[b, b, n]``.
+        errors: by group with a total, the relative error of its projected sum.
+    """
+
+    grams: NDArray[np.float64]
+    inner: dict[int, NDArray[np.float64]]
+    errors: dict[int, float]
+
+
+class Accumulator:
+    """The sink of one backward pass; holds sketches (or, on request, contributions) of open forks.
+
+    Args:
+        plan: what is watched.
+        n: samples in the batch.
+        projection: shared by all batches.
+        pairs: ``sketch``, or ``exact`` to hold a fork's contributions until it is complete.
+        scale: factor on every gradient, ``n`` for a mean-reduced loss.
+    """
+
+    def __init__(
+        self, plan: Plan, n: int, projection: Projection, pairs: str = "sketch", scale: float = 1.0
+    ) -> None:
+        self._plan, self._n, self._projection = plan, n, projection
+        self._pairs, self._scale = pairs, scale
+        self._roles = roles(plan)
+        self._grams = torch.zeros(len(plan.probes), n, n, dtype=torch.float64)
+        for number, probe in enumerate(plan.probes):
+            if probe.outer is None:
+                self._grams[number] = torch.nan
+        self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
+        self._inner: dict[int, NDArray[np.float64]] = {}
+        self._errors: dict[int, float] = {}
+
+    def update(self, number: int, gradient: Tensor) -> None:
+        """Reduce one gradient; raises GradlensError where it is not finite."""
+        probe = self._plan.probes[number]
+        if probe.outer is not None:
+            self._grams[number] = gram(gradient, probe.outer, self._n)
+            if not bool(torch.isfinite(self._grams[number].diagonal()).all()):
+                raise GradlensError(f"the gradient is not finite, first at {probe.name}")
+        for role in self._roles[number]:
+            self._check(role, self._plan.groups[role.group], number, gradient)
+
+    def value(self) -> BatchGrams:
+        """Everything of the batch, scaled to the gradient of the summed loss."""
+        square = self._scale**2
+        return BatchGrams(
+            grams=self._grams.numpy() * square,
+            inner={group: inner * square for group, inner in self._inner.items()},
+            errors=dict(self._errors),
+        )
+
+    def _check(self, role: Role, group: Group, number: int, gradient: Tensor) -> None:
+        if role.member >= 0:
+            self._open[role.group][role.member] = self._reduced(group, role.member, number, gradient)
+            return
+        held = self._open.pop(role.group, {})
+        total = self._reduced(group, role.member, number, gradient)
+        self._errors[role.group] = self._relative_error(group, total, held)
+        if _many(group) and self._plan.probes[number].outer is not None:
+            self._inner[role.group] = self._inner_products(group, held)
+
+    def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
+        """The linear image of a gradient that its group is checked and compared by."""
+        outer = self._plan.probes[number].outer
+        n, outer = (self._n, outer) if outer is not None else (1, 1)
+        if group.channels and member >= 0:
+            whole = self._plan.probes[group.total or 0].shape[group.axis]
+            return self._projection.part(gradient, n, group.channels[member], group.axis, whole)
+        if not _many(group):
+            return self._projection.total(gradient, outer, n)
+        if self._pairs == "exact":
+            return wide(gradient).reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
+        return self._projection.sketch(gradient, outer, n)
+
+    def _relative_error(self, group: Group, total: Tensor, held: dict[int, Tensor]) -> float:
+        """Worst sample's ``|image of the sum - sum of the images|`` against the branches' norm."""
+        difference = total.double()
+        images = torch.zeros_like(difference)
+        for part in held.values():
+            difference = difference - part.double()
+            images = images + part.double().square()
+        worst = float(difference.abs().max())
+        numbers = [number for member in group.members for number in member]
+        norms = self._grams[numbers].diagonal(dim1=1, dim2=2).sum(0)
+        square = float(norms.max()) if bool(torch.isfinite(norms).all()) else float(images.max())
+        return worst / square**0.5 if square > 0 else worst
+
+    def _inner_products(self, group: Group, held: dict[int, Tensor]) -> NDArray[np.float64]:
+        """Per-sample inner products; the norms on the diagonal are those of the Grams."""
+        branches = len(group.members)
+        inner = np.zeros((branches, branches, self._n))
+        for first, a in held.items():
+            for second, b in held.items():
+                if first < second:
+                    inner[first, second] = inner[second, first] = (
+                        torch.einsum("nd,nd->n", a, b).double().cpu()
+                    )
+        for branch, (number,) in enumerate(group.members):
+            inner[branch, branch] = self._grams[number].diagonal()
+        return inner
+
+
+def roles(plan: Plan) -> dict[int, list[Role]]:
+    """By probe, the groups whose sum is checked; merges have no sum."""
+    table: dict[int, list[Role]] = defaultdict(list)
+    for index, group in enumerate(plan.groups):
+        if group.total is None:
+            continue
+        for member, probes in enumerate(group.members):
+            for number in probes:
+                table[number].append(Role(index, member))
+        table[group.total].append(Role(index, -1))
+    return table
+
+
+def projected_features(plan: Plan, n: int) -> int:
+    """Signs that a projection needs for this plan."""
+    sizes = [1]
+    for number in roles(plan):
+        probe = plan.probes[number]
+        whole = 1
+        for size in probe.shape:
+            whole *= size
+        sizes.append(whole if probe.outer is None else whole // n)
+    return max(sizes)
+
+
+def _many(group: Group) -> bool:
+    return group.where == "fork" and len(group.members) > 2

@@ -1,0 +1,73 @@
+"""Plans and costs as JSON documents and back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from gradlens.hooks import Group, Plan, Probe
+from gradlens.hooks.costs import Costs
+from gradlens.hooks.graph import Edge, Graph, Node
+from gradlens.hooks.names import Owner
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """A plan as lists, dicts and scalars."""
+    return {
+        "probes": [asdict(probe) for probe in plan.probes],
+        "signals": plan.signals,
+        "groups": [asdict(group) for group in plan.groups],
+        "loss": plan.loss,
+        "nodes": [asdict(node) for node in plan.graph.nodes],
+        "edges": plan.graph.edges,
+        "owners": plan.owners,
+        "stages": plan.stages,
+    }
+
+
+def read_plan(document: Mapping[str, Any]) -> Plan:
+    """The plan that ``plan_document`` wrote."""
+    nodes = tuple(
+        Node(**{**node, "shapes": _tuples(node["shapes"]), "kernel": tuple(node["kernel"])})
+        for node in document["nodes"]
+    )
+    edges = tuple(Edge(*edge) for edge in document["edges"])
+    return Plan(
+        probes=tuple(Probe(**{**probe, "shape": tuple(probe["shape"])}) for probe in document["probes"]),
+        signals=tuple(document["signals"]),
+        groups=tuple(_group(group) for group in document["groups"]),
+        loss=document["loss"],
+        graph=Graph(nodes, edges),
+        owners=tuple(Owner(*owner) for owner in document["owners"]),
+        stages=tuple(document["stages"]),
+    )
+
+
+def read_costs(document: Mapping[str, Any] | None) -> Costs | None:
+    """Costs from their ``asdict``."""
+    if document is None:
+        return None
+    counted = {name: Counter(value) for name, value in document.items() if name in _COUNTERS}
+    return Costs(**{**document, **counted})
+
+
+_COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
+
+
+def _group(document: Mapping[str, Any]) -> Group:
+    return Group(
+        **{
+            **document,
+            "labels": tuple(document["labels"]),
+            "members": _tuples(document["members"]),
+            "channels": _tuples(document["channels"]),
+            "weighted": tuple(document["weighted"]),
+            "source": tuple(document["source"]),
+        }
+    )
+
+
+def _tuples(lists: Any) -> Any:
+    return tuple(tuple(item) for item in lists)

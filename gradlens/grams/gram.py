@@ -1,0 +1,70 @@
+"""The per-sample Gram of one gradient, reduced at once and never kept."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+TINY = 1e-30
+"""Squared norms below this lose digits in float32; their Gram is taken again in float64."""
+
+
+def memory_order(gradient: Tensor) -> tuple[int, ...]:
+    """Axes with the samples first and the features by falling stride."""
+    strides = gradient.stride()
+    return (0, *sorted(range(1, gradient.dim()), key=lambda axis: -strides[axis]))
+
+
+def rows(gradient: Tensor, outer: int, n: int) -> Tensor:
+    """One row a sample, in memory order where that saves a copy.
+
+    A Gram does not depend on the order of the features, and flattening a ``channels_last`` tensor
+    in logical order copies it.
+
+    Args:
+        gradient: reads as ``[outer, n, rest]``.
+        outer: what varies slower than the samples; 1 where samples come first.
+        n: samples.
+
+    Returns:
+        ``[n, d]`` for ``outer == 1``, else ``[outer, n, d]``.
+    """
+    if outer > 1:
+        return gradient.reshape(outer, n, -1)
+    if gradient.shape[0] == n and not gradient.is_contiguous():
+        gradient = gradient.permute(memory_order(gradient))
+    return gradient.reshape(n, -1)
+
+
+def gram(gradient: Tensor, outer: int, n: int) -> Tensor:
+    """``K = G Gᵀ`` in float64, ``[n, n]``, on the CPU.
+
+    Half precision is widened first. The product is taken in the gradient's precision (float32 at
+    least) and again in float64 where it would underflow or overflow.
+
+    Args:
+        gradient: reads as ``[outer, n, rest]``.
+        outer: what varies slower than the samples.
+        n: samples.
+    """
+    flat = rows(gradient, outer, n)
+    if flat.dtype in (torch.float16, torch.bfloat16):
+        flat = flat.float()
+    product = _product(flat)
+    if flat.dtype != torch.float64 and _lossy(product, flat):
+        product = _product(flat.double())
+    return product.double().cpu()
+
+
+def _product(flat: Tensor) -> Tensor:
+    if flat.dim() == 2:
+        return flat @ flat.T
+    return torch.bmm(flat, flat.transpose(1, 2)).sum(0)
+
+
+def _lossy(product: Tensor, flat: Tensor) -> bool:
+    energy = product.diagonal()
+    if not bool(torch.isfinite(energy).all()):
+        return True
+    small = energy < TINY
+    return bool(small.any()) and bool(flat[..., small, :].any())

@@ -1,0 +1,199 @@
+"""What one training step costs, counted operation by operation as it runs.
+
+FLOPs by ``torch.utils.flop_counter`` (one multiply-add = 2), feature-map traffic as the CSPNet
+authors count it (elements read and written by each convolution and pooling, arXiv 1911.11929,
+section 4.2), bytes saved for backward, and the peak of the bytes alive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils import flop_counter
+from torch.utils._python_dispatch import TorchDispatchMode
+
+POOLINGS = {"max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
+"""Poolings of two spatial axes; a mean over them (global pooling) counts as one."""
+
+
+@dataclass
+class Costs:
+    """Costs of one step on a batch, by module path.
+
+    Attributes:
+        samples: in the batch.
+        flops: forward FLOPs of the batch.
+        largest: FLOPs of each convolution and linear layer, of the batch.
+        traffic: elements read and written by convolutions and poolings, of the batch.
+        traffic_bytes: the same in bytes.
+        saved_bytes: bytes of distinct tensors kept for backward, parameters left out.
+        peak_bytes: most bytes alive at once that the step itself allocated, forward and backward.
+        parameters: elements owned by each module.
+    """
+
+    samples: int
+    flops: Counter[str] = field(default_factory=Counter)
+    largest: list[int] = field(default_factory=list)
+    traffic: Counter[str] = field(default_factory=Counter)
+    traffic_bytes: Counter[str] = field(default_factory=Counter)
+    saved_bytes: Counter[str] = field(default_factory=Counter)
+    peak_bytes: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
+
+
+def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Costs:
+    """Run one step (forward and backward) and count what it costs.
+
+    Args:
+        model: whose modules own the operations.
+        step: runs the forward pass and returns the scalar loss.
+        samples: in the batch.
+    """
+    costs = Costs(samples, parameters=owned_parameters(model))
+    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    with _module_stack(model) as stack:
+        counter = _Counter(costs, stack, model)
+        with (
+            torch.autograd.graph.saved_tensors_hooks(_saver(costs, stack, known), lambda kept: kept),
+            counter,
+        ):
+            loss = step()
+            counter.forward = False
+            torch.autograd.grad(loss, wanted, allow_unused=True)
+    costs.peak_bytes = counter.peak
+    return costs
+
+
+def owned_parameters(model: nn.Module) -> dict[str, int]:
+    """Elements of the parameters that each module holds itself; shared ones count once."""
+    seen: set[int] = set()
+    table: dict[str, int] = {}
+    for path, module in model.named_modules():
+        own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+        seen.update(id(parameter) for parameter in own)
+        if own:
+            table[path] = sum(parameter.numel() for parameter in own)
+    return table
+
+
+@contextmanager
+def _module_stack(model: nn.Module) -> Iterator[list[str]]:
+    stack: list[str] = []
+    handles = []
+    try:
+        for path, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
+            handles.append(module.register_forward_pre_hook(_push(stack, path)))
+            handles.append(module.register_forward_hook(_pop(stack)))
+        yield stack
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _push(stack: list[str], path: str) -> Callable[..., None]:
+    return lambda module, args: stack.append(path)
+
+
+def _pop(stack: list[str]) -> Callable[..., None]:
+    def hook(module: nn.Module, args: Any, output: Any) -> None:
+        stack.pop()
+
+    return hook
+
+
+def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Tensor], Tensor]:
+    """Counts each storage once; every saved tensor stays alive until backward, so pointers differ."""
+    seen = set(known)
+
+    def keep(tensor: Tensor) -> Tensor:
+        pointer = tensor.untyped_storage().data_ptr()
+        if pointer not in seen:
+            seen.add(pointer)
+            costs.saved_bytes[stack[-1] if stack else ""] += tensor.numel() * tensor.element_size()
+        return tensor
+
+    return keep
+
+
+class _Counter(TorchDispatchMode):
+    def __init__(self, costs: Costs, stack: Sequence[str], model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation here
+        self.costs, self.stack = costs, stack
+        held = [*model.parameters(), *model.buffers()]
+        self._model = {tensor.untyped_storage()._cdata for tensor in held}
+        self.forward = True
+        self.peak = 0
+        self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        if self.forward:
+            self._count(func, args, kwargs, out)
+        self._watch_memory(out)
+        return out
+
+    def _count(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
+        owner = self.stack[-1] if self.stack else ""
+        packet = func._overloadpacket
+        flops = _flops(packet, args, kwargs, out)
+        if flops:
+            self.costs.flops[owner] += flops
+            self.costs.largest.append(flops)
+        if packet.__name__ == "convolution" or _pools(packet.__name__, args, out):
+            result = out[0] if isinstance(out, tuple) else out
+            elements = args[0].numel() + result.numel()
+            self.costs.traffic[owner] += elements
+            self.costs.traffic_bytes[owner] += elements * result.element_size()
+
+    def _watch_memory(self, out: Any) -> None:
+        for tensor in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(tensor, Tensor):
+                storage = tensor.untyped_storage()
+                key = storage._cdata
+                if key in self._model:
+                    continue
+                if key not in self._alive or self._alive[key][0].expired():
+                    self._forget(key)
+                    self._alive[key] = (StorageWeakRef(storage), storage.nbytes())
+                    self._bytes += storage.nbytes()
+        if self._bytes > self.peak:
+            for key in [key for key, (reference, _) in self._alive.items() if reference.expired()]:
+                self._forget(key)
+            self.peak = max(self.peak, self._bytes)
+
+    def _forget(self, key: int) -> None:
+        if key in self._alive:
+            self._bytes -= self._alive.pop(key)[1]
+
+
+def _flops(packet: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> int:
+    counting = flop_counter.flop_registry.get(packet)
+    if counting is not None:
+        return int(counting(*args, **kwargs, out_val=out))
+    if packet.__name__.startswith("_scaled_dot_product"):
+        query, key, value = args[:3]
+        return int(flop_counter.sdpa_flop_count(query.shape, key.shape, value.shape))
+    return 0
+
+
+def _pools(name: str, args: tuple[Any, ...], out: Any) -> bool:
+    """Poolings, also a mean over the last two of four axes."""
+    if name in POOLINGS:
+        return True
+    if name != "mean" or len(args) < 2 or not isinstance(args[0], Tensor) or args[0].dim() != 4:
+        return False
+    return sorted(axis % 4 for axis in args[1] or ()) == [2, 3]

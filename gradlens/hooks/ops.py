@@ -1,0 +1,65 @@
+"""What the names of autograd nodes mean: the one table of operation families."""
+
+from __future__ import annotations
+
+import re
+
+WEIGHTED = {
+    # operation: (slot of the data, slot of the weight)
+    "Convolution": (0, 1),
+    "ConvolutionOverrideable": (0, 1),
+    "MkldnnConvolution": (0, 1),
+    "Linear": (0, 1),
+    "MkldnnLinear": (0, 1),
+    "Addmm": (1, 2),
+    "Mm": (0, 1),
+    "Bmm": (0, 1),
+    "Baddbmm": (1, 2),
+    "Embedding": (1, 0),
+}
+CONVOLUTIONS = {"Convolution", "ConvolutionOverrideable", "MkldnnConvolution"}
+NORMS = {"NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "NativeGroupNorm", "NativeLayerNorm"}
+CHANNELS_SECOND = CONVOLUTIONS | {
+    "NativeBatchNorm",
+    "CudnnBatchNorm",
+    "MiopenBatchNorm",
+    "NativeGroupNorm",
+}
+CHANNELS_LAST = {"Addmm", "Mm", "Linear", "MkldnnLinear", "NativeLayerNorm", "Embedding"}
+
+ADDS = {"Add", "Sub"}
+CONCATENATIONS = {"Cat", "Stack"}
+PRODUCTS = {"Mul"}
+
+RESHAPES = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Unflatten"}
+COPIES = {"ToCopy", "Clone", "Alias", "Contiguous", "AsStrided", "Detach"}
+AXIS_MOVES = {"Permute", "Transpose", "T", "MoveDim"}
+TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES
+"""Weightless operations with one input that only rename or copy what they are given."""
+
+SPLITS = {"Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes"}
+
+OPAQUE = {
+    "CompiledFunction": "torch.compile hides the graph; capture the model before it is compiled",
+    "CheckpointFunction": (
+        "reentrant checkpointing hides the graph; call torch.utils.checkpoint with use_reentrant=False"
+    ),
+}
+"""Nodes behind which the graph cannot be seen, with what to do about it."""
+
+_SUFFIX = re.compile(r"Backward\d*$")
+_INPLACE_SUFFIX = re.compile(r"_$")
+
+
+def family(node_name: str) -> str:
+    """Operation of an autograd node's name.
+
+    >>> family("ConvolutionBackward0"), family("torch::autograd::AccumulateGrad")
+    ('Convolution', 'AccumulateGrad')
+    """
+    return _INPLACE_SUFFIX.sub("", _SUFFIX.sub("", node_name.rsplit("::", 1)[-1]))
+
+
+def opaque_reason(operation: str) -> str | None:
+    """Why the graph ends at this operation and what to do, or None."""
+    return OPAQUE.get(operation)

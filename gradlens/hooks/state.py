@@ -1,0 +1,44 @@
+"""Leaving a model exactly as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from gradlens.errors import GradlensError
+
+MODES = ("train", "eval", "keep")
+
+
+@contextmanager
+def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
+    """Run with the model in a mode; afterwards mode, buffers and random state are as before.
+
+    ``.grad`` and ``requires_grad`` need no care: gradients are taken with ``torch.autograd.grad``.
+
+    Args:
+        model: any module.
+        mode: ``train``, ``eval`` or ``keep``.
+
+    Raises:
+        GradlensError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise GradlensError(f"mode {mode!r} is not known; use one of {', '.join(MODES)}")
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            if mode != "keep":
+                model.train(mode == "train")
+            yield
+        finally:
+            with torch.no_grad():
+                for buffer, saved in buffers:
+                    buffer.copy_(saved)
+            for module, training in modes:
+                module.training = training

@@ -1,0 +1,37 @@
+"""Pure mathematics on Gram matrices: no model, no graph, no file.
+
+Shapes use the letters of docs/notation.md: ``n`` samples, ``l`` signals, ``s`` replicates,
+``b`` branches. A Gram is ``K = G Gᵀ`` ``[n, n]`` in float64, ``G`` one row a sample.
+"""
+
+from gradlens.metrics.agreement import confusion, gradient_diversity, stiffness
+from gradlens.metrics.duplication import duplication, effective_number, mean_similarity
+from gradlens.metrics.forks import coherence, energy_shares, mean_cosine, pair_inner_products
+from gradlens.metrics.hsic import cka, direction, given, hsic_matrix, is_constant, u_center
+from gradlens.metrics.intervals import Interval, mean_interval, slope
+from gradlens.metrics.spectrum import effective_rank, participation_ratio, stable_rank
+
+__all__ = [
+    "Interval",
+    "cka",
+    "coherence",
+    "confusion",
+    "direction",
+    "duplication",
+    "effective_number",
+    "effective_rank",
+    "energy_shares",
+    "given",
+    "gradient_diversity",
+    "hsic_matrix",
+    "is_constant",
+    "mean_cosine",
+    "mean_interval",
+    "mean_similarity",
+    "pair_inner_products",
+    "participation_ratio",
+    "slope",
+    "stable_rank",
+    "stiffness",
+    "u_center",
+]

@@ -1,0 +1,56 @@
+"""How many distinct gradients a set of signals holds, and how much of it is duplicate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradlens.metrics.hsic import Array
+
+
+def effective_number(similarity: Array) -> float:
+    """Effective number of distinct signals, ``exp(H(λ(S) / l))``, between 1 and ``l``.
+
+    The entropy of the eigenvalues of a similarity matrix with unit diagonal (the Vendi score of
+    Friedman & Dieng 2023, arXiv 2210.02410, with CKA as the kernel).
+
+    Args:
+        similarity: CKA matrix ``[l, l]`` without NaN.
+
+    Returns:
+        NaN for an empty matrix.
+
+    >>> round(effective_number(np.eye(4)), 9)
+    4.0
+    """
+    if similarity.shape[0] == 0:
+        return float("nan")
+    eigenvalues = np.clip(np.linalg.eigvalsh((similarity + similarity.T) / 2), 0.0, None)
+    p = eigenvalues / eigenvalues.sum()
+    p = p[p > 0]
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def duplication(similarity: Array) -> float:
+    """``D = (l - N_eff) / (l - 1)``: 0 when all signals are unrelated, 1 when they are copies.
+
+    Args:
+        similarity: CKA matrix ``[l, l]`` without NaN.
+
+    Returns:
+        NaN for fewer than two signals, which cannot duplicate each other.
+
+    >>> round(duplication(np.ones((3, 3))), 9)
+    1.0
+    """
+    signals = similarity.shape[0]
+    if signals < 2:
+        return float("nan")
+    return float((signals - effective_number(similarity)) / (signals - 1))
+
+
+def mean_similarity(similarity: Array) -> float:
+    """Mean off-diagonal CKA of ``[l, l]``; NaN for fewer than two signals."""
+    signals = similarity.shape[0]
+    if signals < 2:
+        return float("nan")
+    return float(similarity[~np.eye(signals, dtype=bool)].mean())

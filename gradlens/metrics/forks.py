@@ -1,0 +1,65 @@
+"""How the gradient of a forked tensor is made up of its contributions."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradlens.metrics.hsic import Array
+
+
+def energy_shares(energies: Array) -> Array:
+    """Share of each branch, ``tr K_a / Σ_b tr K_b``, in [0, 1]; NaN when no branch carries any.
+
+    Args:
+        energies: ``[b]``, the traces of the branches' Grams.
+    """
+    total = energies.sum()
+    return energies / total if total > 0 else np.full_like(energies, np.nan)
+
+
+def coherence(sum_energy: float, energies: Array) -> float:
+    """``‖Σ_b g_b‖² / Σ_b ‖g_b‖²``: ``b`` when all are equal, 1 when orthogonal, 0 when they cancel.
+
+    Args:
+        sum_energy: trace of the Gram of the accumulated gradient.
+        energies: ``[b]``, the traces of the branches' Grams.
+
+    >>> coherence(4.0, np.array([1.0, 1.0]))
+    2.0
+    """
+    total = float(energies.sum())
+    return sum_energy / total if total > 0 else float("nan")
+
+
+def pair_inner_products(norms_sum: Array, norms: Array) -> Array:
+    """Per-sample inner products of two branches by polarisation, exact, ``[..., 2, 2, n]``.
+
+    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: nothing needs to be held until both have arrived.
+
+    Args:
+        norms_sum: ``[..., n]``, squared norms of the accumulated gradient.
+        norms: ``[..., 2, n]``, squared norms of the two contributions.
+    """
+    cross = (norms_sum - norms.sum(axis=-2)) / 2
+    first = np.stack([norms[..., 0, :], cross], axis=-2)
+    second = np.stack([cross, norms[..., 1, :]], axis=-2)
+    return np.stack([first, second], axis=-3)
+
+
+def mean_cosine(inner: Array, first: int, second: int) -> float:
+    """Mean over samples of the cosine between two contributions of one fork, in [-1, 1].
+
+    Args:
+        inner: ``[..., b, b, n]``, per-sample inner products.
+        first: a branch.
+        second: another.
+
+    Returns:
+        NaN when no sample has gradient on both branches.
+    """
+    norms = inner[..., first, first, :] * inner[..., second, second, :]
+    alive = norms > 0
+    if not alive.any():
+        return float("nan")
+    cosines = inner[..., first, second, :][alive] / np.sqrt(norms[alive])
+    return float(np.clip(cosines, -1.0, 1.0).mean())

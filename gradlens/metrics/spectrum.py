@@ -1,0 +1,49 @@
+"""How many directions a batch of gradients spans, from its Gram; not centred unless you centre it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gradlens.metrics.hsic import Array
+
+
+def effective_rank(gram: Array) -> float:
+    """``exp(H(p))``, ``p = σ / Σσ`` over the *singular values* of G, between 1 and ``n``.
+
+    Roy & Vetterli 2007, *The effective rank*. The entropy runs over σ = √λ(K), not over λ(K).
+
+    Args:
+        gram: ``[n, n]``.
+
+    Returns:
+        NaN for a zero Gram, which has no direction.
+
+    >>> round(effective_rank(np.eye(3)), 9)
+    3.0
+    """
+    sigma = np.sqrt(_eigenvalues(gram))
+    if not sigma.sum() > 0:
+        return float("nan")
+    p = sigma / sigma.sum()
+    p = p[p > 0]
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def stable_rank(gram: Array) -> float:
+    """``Σλ / λ_max``, the squared Frobenius over the squared spectral norm of G; NaN for zero."""
+    eigenvalues = _eigenvalues(gram)
+    top = eigenvalues.max(initial=0.0)
+    return float(eigenvalues.sum() / top) if top > 0 else float("nan")
+
+
+def participation_ratio(gram: Array) -> float:
+    """``(Σλ)² / Σλ²``, between 1 and ``n``; NaN for a zero Gram."""
+    squares = float(np.square(gram).sum())
+    return float(np.trace(gram)) ** 2 / squares if squares > 0 else float("nan")
+
+
+def _eigenvalues(gram: Array) -> Array:
+    """Eigenvalues of a positive semi-definite matrix; what rounding leaves of a zero becomes 0."""
+    eigenvalues = np.linalg.eigvalsh(gram)
+    floor = eigenvalues.max(initial=0.0) * 1e-12
+    return np.where(eigenvalues > floor, eigenvalues, 0.0)

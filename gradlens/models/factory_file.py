@@ -1,0 +1,122 @@
+"""Models that a function in somebody's Python file makes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.models.shape import InputShape
+
+
+def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
+    """Run ``file`` and call its function ``factory``.
+
+    The function gets those of ``num_classes``, ``in_chans`` and ``img_size`` (or ``image_size``)
+    that its signature names; one that takes ``**kwargs`` gets the first two. Modules beside the
+    file can be imported by it, and do not stay importable afterwards.
+
+    Raises:
+        GradlensError: no such file or function, the file or function raises, or what comes
+            back is no ``torch.nn.Module``.
+    """
+    if not file.is_file():
+        raise GradlensError(f"there is no file {file}{_near_files(file)}")
+    with _importable(file.resolve().parent):
+        module = _run(file)
+        function = _function(module, file, factory)
+        try:
+            model = function(**_accepted(function, shape))
+        except Exception as error:
+            raise GradlensError(f"{file}:{factory} raised {_said(error)}") from error
+    if not isinstance(model, nn.Module):
+        raise GradlensError(
+            f"{file}:{factory} returned a {type(model).__name__}; it must return a torch.nn.Module"
+        )
+    return model
+
+
+def _run(file: Path) -> ModuleType:
+    """Execute the file as a module of its own name, so that no other module is shadowed."""
+    path = file.resolve()
+    name = f"_gradlens_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise GradlensError(f"{file} cannot be imported as Python")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickling look their module up here
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise GradlensError(f"{file} cannot be run: {_said(error)}") from error
+    return module
+
+
+def _function(module: ModuleType, file: Path, factory: str) -> Callable[..., Any]:
+    found = getattr(module, factory, None)
+    if callable(found):
+        return found  # type: ignore[no-any-return]
+    public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    if found is not None:
+        raise GradlensError(
+            f"{file}:{factory} is a {type(found).__name__}, not a function that makes a model"
+        )
+    own = [name for name in public if getattr(vars(module)[name], "__module__", "") == module.__name__]
+    near = close_matches(factory, public) or (f"; it has {', '.join(own[:5])}" if own else "")
+    raise GradlensError(f"{file} has no function {factory!r}{near}")
+
+
+def _accepted(function: Callable[..., Any], shape: InputShape) -> dict[str, int]:
+    offered = {
+        "num_classes": shape.num_classes,
+        "in_chans": shape.in_chans,
+        "img_size": shape.image_size,
+        "image_size": shape.image_size,
+    }
+    parameters = inspect.signature(function).parameters
+    taken = {name for name, item in parameters.items() if item.kind is not item.POSITIONAL_ONLY}
+    if any(item.kind is item.VAR_KEYWORD for item in parameters.values()):
+        taken |= {"num_classes", "in_chans"}
+    return {name: value for name, value in offered.items() if name in taken and value is not None}
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let the block import modules beside the file, and forget them: two models may each have a ``blocks.py``."""
+    path, modules = list(sys.path), set(sys.modules)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        new = set(sys.modules) - modules
+        beside = {name for name in new if "." not in name and _lies_in(sys.modules[name], folder)}
+        for name in new:
+            if name.partition(".")[0] in beside:
+                del sys.modules[name]
+
+
+def _lies_in(module: ModuleType, folder: Path) -> bool:
+    origin = Path(getattr(module, "__file__", None) or "")
+    inside = origin.parent if origin.name == "__init__.py" else origin
+    return inside.parent == folder and not module.__name__.startswith("_gradlens_")
+
+
+def _near_files(file: Path) -> str:
+    if not file.parent.is_dir():
+        return f"; there is no folder {file.parent} either"
+    return close_matches(file.name, (path.name for path in file.parent.glob("*.py")))
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

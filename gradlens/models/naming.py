@@ -1,0 +1,97 @@
+"""What a model name may look like, and which names there are."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import timm
+import torchvision
+
+from gradlens.errors import GradlensError, close_matches
+
+TORCHVISION = "torchvision:"
+FORMS = "a timm name (resnet50), torchvision:NAME, or path/file.py:factory"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model comes from.
+
+    Attributes:
+        kind: which library, or a file.
+        name: of the model, or of the factory in ``file``.
+        file: path of a Python file; empty for the libraries.
+    """
+
+    kind: Literal["timm", "torchvision", "file"]
+    name: str
+    file: str = ""
+
+
+def source(name: str) -> Source:
+    """Read a model name; whether it exists is not looked at for files.
+
+    Raises:
+        GradlensError: the name has none of the three forms, or its library does not know it.
+
+    >>> source("nets/mine.py:small")
+    Source(kind='file', name='small', file='nets/mine.py')
+    """
+    if not name.strip():
+        raise GradlensError(f"the model name is empty; give {FORMS}")
+    in_file = re.fullmatch(r"(.*\.py)(?::(.*))?", name, flags=re.DOTALL)
+    if in_file:
+        return _file_source(in_file[1], in_file[2] or "")
+    if name.startswith(TORCHVISION):
+        return _torchvision_source(name.removeprefix(TORCHVISION))
+    if ":" in name or "/" in name:
+        raise GradlensError(f"model {name!r} is not understood; give {FORMS}")
+    if not timm.is_model(name):
+        raise unknown_model(name)
+    return Source("timm", name)
+
+
+def model_names(pattern: str | None = None) -> list[str]:
+    """Names of timm and, with their prefix, of torchvision's classification models.
+
+    Args:
+        pattern: a wildcard pattern (``cs*50``); without wildcards it may match anywhere in the name.
+    """
+    names = [*timm.list_models(), *(TORCHVISION + name for name in _torchvision_names())]
+    if not pattern:
+        return names
+    if not re.search(r"[*?\[]", pattern):
+        pattern = f"*{pattern}*"
+    return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+
+
+def unknown_model(name: str) -> GradlensError:
+    """The error for a name that no library knows, with the names near it."""
+    near = close_matches(name, model_names())
+    return GradlensError(f"no model is called {name!r}{near or ';'} `gradlens models` lists the names")
+
+
+def _file_source(file: str, factory: str) -> Source:
+    if not factory.isidentifier():
+        raise GradlensError(
+            f"{file} is a file, but which function of it makes the model? Give {file}:factory"
+            + (f"; {factory!r} is not a Python name" if factory else "")
+        )
+    return Source("file", factory, file)
+
+
+def _torchvision_source(name: str) -> Source:
+    names = _torchvision_names()
+    if name not in names:
+        raise GradlensError(
+            f"torchvision has no classification model {name!r}{close_matches(name, names) or ';'}"
+            f" `gradlens models {TORCHVISION}` lists them"
+        )
+    return Source("torchvision", name)
+
+
+def _torchvision_names() -> list[str]:
+    return list(torchvision.models.list_models(module=torchvision.models))

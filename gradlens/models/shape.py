@@ -1,0 +1,28 @@
+"""What a model must fit: the classes and images of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gradlens.errors import GradlensError
+
+
+@dataclass(frozen=True)
+class InputShape:
+    """Classes and images a model is built for.
+
+    Attributes:
+        num_classes: width of the head; None leaves what the model has.
+        in_chans: channels of the images.
+        image_size: side of the images in pixels; None leaves what the model has.
+    """
+
+    num_classes: int | None
+    in_chans: int
+    image_size: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("num_classes", "in_chans", "image_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise GradlensError(f"{name} is {value}; it must be at least 1")

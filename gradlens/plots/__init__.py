@@ -1,0 +1,91 @@
+"""Plots of the tables: a function from a pandas frame and an Axes to that Axes.
+
+Only matplotlib's object interface is used: no pyplot, no global state, nothing is shown. A new
+plot is a function in a file of its family and one line in ``PLOTS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.plots import canvas, order
+from gradlens.plots.branches import branch_correlation
+from gradlens.plots.correlation import signal_correlation
+from gradlens.plots.cost import cost_by_stage, throughput
+from gradlens.plots.duplication import duplication_by_stage
+from gradlens.plots.flow import flow_over_depth
+from gradlens.plots.shares import branch_shares
+
+__all__ = ["PLOTS", "Plot", "plot_frame"]
+
+
+EMPTY = 1.2  # height of a figure that says there is nothing, in inches
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing function and the size its figure should have.
+
+    Attributes:
+        draw: ``(frame, ax) -> ax``.
+        width: of a figure made for it, in inches; half of it for one network where ``beside``.
+        height: the same; of each network where ``stacked``.
+        stacked: networks are drawn one under the other.
+        beside: networks are drawn side by side, at most three in a row.
+    """
+
+    draw: Callable[[pd.DataFrame, Axes], Axes]
+    width: float = 7.2
+    height: float = 3.6
+    stacked: bool = False
+    beside: bool = False
+
+    def __call__(self, frame: pd.DataFrame, ax: Axes) -> Axes:
+        """Draw ``frame`` on ``ax``."""
+        return self.draw(frame, ax)
+
+    def new_axes(self, frame: pd.DataFrame) -> Axes:
+        """Axes in a figure of the right size for ``frame``."""
+        count = len(order.networks(frame))
+        if count == 0:
+            return canvas.new_axes(self.width, EMPTY)
+        if self.beside and count == 1:
+            return canvas.new_axes(self.width * 0.58, self.height)
+        if self.beside and count > 2:
+            return canvas.new_axes(self.width, self.height * 0.68 * -(-count // 3))
+        return canvas.new_axes(self.width, self.height * (count if self.stacked else 1))
+
+
+PLOTS: dict[str, Plot] = {
+    "duplication": Plot(duplication_by_stage, height=3.4),
+    "correlation": Plot(signal_correlation, height=3.4, beside=True),
+    "branches": Plot(branch_correlation, height=3.1, stacked=True),
+    "shares": Plot(branch_shares, height=3.6, stacked=True),
+    "flow": Plot(flow_over_depth, height=3.3),
+    "cost": Plot(cost_by_stage, height=4.2),
+    "throughput": Plot(throughput, height=2.0),
+}
+
+
+def plot_frame(name: str, frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the frame of the table ``name``.
+
+    Args:
+        name: a key of ``PLOTS``.
+        frame: the rows of that table.
+        ax: where to draw; a new figure with one Axes when None.
+
+    Raises:
+        GradlensError: no plot is registered for the table.
+    """
+    if name not in PLOTS:
+        raise GradlensError(
+            f"no plot for table {name!r}; tables with a plot: {', '.join(PLOTS)}" + close_matches(name, PLOTS)
+        )
+    plot = PLOTS[name]
+    return plot(frame, plot.new_axes(frame) if ax is None else ax)

@@ -1,0 +1,93 @@
+"""Correlation of the branches that meet at each fork, split and merge, in depth order."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gradlens.plots import canvas, order, sites
+from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
+
+KINDS = {"residual": "o", "parallel": "s", "gate": "^", "dense": "D", "other": "h"}
+
+
+def branch_correlation(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """A panel a network; a site with many pairs shows their median and their range.
+
+    Args:
+        frame: the branches table, a row a pair of branches, sites in depth order.
+        ax: where to draw; divided into panels.
+    """
+    names = order.networks(frame)
+    if not names:
+        return canvas.nothing(ax, "no tensor of these networks is read by two branches")
+    looks = styles(names)
+    cut = canvas.panels(ax, len(names), 1, down=sites.label_room(frame))
+    low = _lowest(frame)
+    for panel, network in zip(cut, names, strict=True):
+        rows = order.of_network(frame, network)
+        slot, places = sites.slots(rows)
+        sites.site_axis(panel, places)
+        sites.mark_stages(panel, places)
+        _draw_pairs(panel, rows, slot, places, looks[network])
+        canvas.headline(panel, network, pad=13)
+        panel.set_ylim(low, 1.06)
+        panel.axhline(0, color=PALE, linewidth=0.6, zorder=0)
+        panel.set_ylabel("similarity of branches\n(CKA, cosine)")
+    canvas.legend_above(ax, _legend(frame), lift=0.42)
+    return ax
+
+
+def _draw_pairs(panel: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.DataFrame, look: Style) -> None:
+    energy = _spread(rows["energy"], slot)
+    given = _spread(rows["energy_given_loss"], slot)
+    cosine = _spread(rows["cosine"], slot)
+    x = np.arange(len(places))
+    panel.vlines(x - 0.12, energy[0], energy[2], color=look.colour, linewidth=0.9, alpha=0.6)
+    panel.vlines(x + 0.12, given[0], given[2], color=look.colour, linewidth=0.9, alpha=0.6)
+    panel.plot(x, cosine[1], "_", color=INK, markersize=6, markeredgewidth=0.9, zorder=2)
+    size = float(np.clip(220 / len(places), 2.6, 4.8))
+    for kind in places["kind"].unique():
+        here = (places["kind"] == kind).to_numpy()
+        marker = KINDS.get(str(kind), KINDS["other"])
+        for middle, shift, face in ((energy[1], -0.12, look.colour), (given[1], 0.12, "white")):
+            panel.plot(
+                x[here] + shift,
+                middle[here],
+                marker,
+                color=look.colour,
+                markerfacecolor=face,
+                markersize=size,
+                markeredgewidth=0.8,
+                zorder=3,
+            )
+    dead = np.isnan(energy[1])
+    panel.plot(x[dead], np.zeros(dead.sum()), "x", color=MUTED, markersize=4, zorder=3)
+
+
+def _spread(values: pd.Series, slot: np.ndarray) -> np.ndarray:
+    """Lowest, middle and highest value of each slot, ``[3, slots]``."""
+    grouped = values.astype(float).groupby(slot)
+    return np.array([grouped.min(), grouped.median(), grouped.max()])
+
+
+def _lowest(frame: pd.DataFrame) -> float:
+    drawn = frame[["energy", "energy_given_loss", "cosine"]].to_numpy(dtype=float)
+    return min(-0.06, float(np.nanmin(drawn, initial=0.0)) - 0.06)
+
+
+def _legend(frame: pd.DataFrame) -> list[Line2D]:
+    def mark(marker: str, label: str, face: str = INK, colour: str = INK) -> Line2D:
+        return Line2D([], [], ls="", marker=marker, color=colour, mfc=face, ms=4.8, label=label)
+
+    handles = [mark("o", "CKA, energy"), mark("o", "CKA, energy, given the loss", "white")]
+    if frame["cosine"].notna().any():
+        handles.append(mark("_", "cosine (forks only)"))
+    if frame["energy"].isna().any():
+        handles.append(mark("x", "no value (a dead branch)", colour=MUTED))
+    kinds = list(dict.fromkeys(frame["kind"].astype(str)))
+    if len(kinds) > 1:
+        handles += [mark(KINDS.get(kind, "h"), kind, "none", MUTED) for kind in kinds]
+    return handles

@@ -1,0 +1,129 @@
+"""Signal by signal correlation: heat maps side by side, stages marked."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import cast
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.plots import canvas, order
+from gradlens.plots.colours import INK, PALE
+
+VERSIONS = {
+    "energy": "CKA, energy",
+    "direction": "CKA, direction",
+    "energy_given_loss": "CKA, energy, given the loss",
+    "direction_given_loss": "CKA, direction, given the loss",
+}
+
+
+def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy") -> Axes:
+    """A heat map a network, from the input (top left) to the loss, with one colour scale.
+
+    Args:
+        frame: the correlation table, a row a pair of signals.
+        ax: where to draw; divided into panels.
+        version: a similarity column of the frame.
+
+    Raises:
+        GradlensError: there is no such version.
+    """
+    if version not in VERSIONS:
+        raise GradlensError(
+            f"no similarity {version!r}; choose from {', '.join(VERSIONS)}" + close_matches(version, VERSIONS)
+        )
+    names = order.networks(frame)
+    if not names:
+        return canvas.nothing(ax, "fewer than two signals in every network")
+    columns = min(len(names), 3)
+    rows = -(-len(names) // columns)
+    cut = canvas.panels(ax, rows, columns, across=0.5, down=0.75, right=0.75)
+    for spare in cut[len(names) :]:
+        spare.set_axis_off()
+    missing = False
+    for panel, network in zip(cut, names, strict=False):
+        matrix, stages = similarity_matrix(order.of_network(frame, network), version)
+        image = _draw_matrix(panel, matrix, stages, columns)
+        title = canvas.shorten(network, 66 // columns)
+        canvas.headline(panel, title if columns > 2 else f"{title}: {len(stages)} signals")
+        missing = missing or bool(np.isnan(matrix).any())
+    negative = bool((frame[version] < -0.005).any())
+    _colour_bar(cut[columns - 1], image, VERSIONS[version], negative=negative)
+    if missing:
+        grey = Patch(facecolor=PALE, edgecolor="none", label="no value (dead signal)")
+        canvas.legend_above(cut[0], [grey], lift=0.25)
+    return ax
+
+
+def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, list[str]]:
+    """The full symmetric matrix of one network, and the stage of each of its rows.
+
+    A signal that has no value with any other is NaN on the diagonal too.
+    """
+    ends = pd.concat(
+        [
+            rows[["order_a", "stage_a"]].set_axis(["order", "stage"], axis=1),
+            rows[["order_b", "stage_b"]].set_axis(["order", "stage"], axis=1),
+        ]
+    ).drop_duplicates("order")
+    rank = {stage: i for i, stage in enumerate(order.stages(ends["stage"]))}
+    signals = sorted(
+        zip(ends["order"], ends["stage"].astype(str), strict=True),
+        key=lambda signal: (rank[signal[1]], signal[0]),
+    )
+    place = {depth: i for i, (depth, _) in enumerate(signals)}
+    matrix = np.full((len(signals), len(signals)), np.nan)
+    a = rows["order_a"].map(place).to_numpy(dtype=int)
+    b = rows["order_b"].map(place).to_numpy(dtype=int)
+    matrix[a, b] = matrix[b, a] = rows[version].to_numpy(dtype=float)
+    live = np.isfinite(matrix).any(axis=0)
+    matrix[np.diag_indices_from(matrix)] = np.where(live, 1.0, np.nan)
+    return matrix, [stage for _, stage in signals]
+
+
+def _draw_matrix(panel: Axes, matrix: np.ndarray, stages: list[str], columns: int) -> AxesImage:
+    scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
+    image = panel.imshow(matrix, cmap=scale, vmin=0, vmax=1, interpolation="nearest")
+    canvas.tidy(panel)
+    edges = [i for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
+    for edge in edges:
+        panel.axhline(edge - 0.5, color="white", linewidth=0.7)
+        panel.axvline(edge - 0.5, color="white", linewidth=0.7)
+    starts = [0, *edges, len(stages)]
+    centres = [(a + b - 1) / 2 for a, b in pairwise(starts)]
+    labels = [canvas.plain(canvas.shorten(stages[start], 8)) for start in starts[:-1]]
+    panel.set_xticks(centres, _spaced(labels, centres, 0.04 * columns * len(stages)))
+    panel.set_yticks(centres, _spaced(labels, centres, 0.02 * columns * len(stages)))
+    panel.tick_params(length=0)
+    panel.set_xlabel("signals by " + order.stage_axis(stages))
+    return image
+
+
+def _spaced(labels: list[str], centres: list[float], gap: float) -> list[str]:
+    """The labels with those left out that would stand nearer than ``gap`` to the one before."""
+    kept, last = [], -np.inf
+    for label, centre in zip(labels, centres, strict=True):
+        shown = centre - last > gap
+        kept.append(label if shown else "")
+        last = centre if shown else last
+    return kept
+
+
+def _colour_bar(panel: Axes, image: AxesImage, label: str, *, negative: bool) -> None:
+    figure = cast(Figure, panel.get_figure(root=True))
+    bar = figure.colorbar(
+        image,
+        cax=panel.inset_axes((1.05, 0.0, 0.045, 1.0)),
+        extend="min" if negative else "neither",
+    )
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=canvas.SMALL, length=2, width=0.6)
+    bar.set_label(label, size=canvas.NORMAL, color=INK)

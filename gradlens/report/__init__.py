@@ -1,0 +1,6 @@
+"""The report of a result: figures, tables and one self-contained HTML page. Never needs torch."""
+
+from gradlens.report.drawing import figures
+from gradlens.report.output import write
+
+__all__ = ["figures", "write"]

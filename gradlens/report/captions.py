@@ -1,0 +1,163 @@
+"""One sentence a figure: what is seen in it, read from its table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from gradlens.plots import order
+from gradlens.plots.flow import fitted_slope, is_live
+from gradlens.report.numbers import shown
+
+CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add up
+
+
+def seen(name: str, frame: pd.DataFrame) -> str:
+    """What the figure of table ``name`` shows, or an empty string where there is nothing to say."""
+    return SENTENCES[name](frame) if name in SENTENCES and not frame.empty else ""
+
+
+def _networks(frame: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    return ((name, order.of_network(frame, name)) for name in order.networks(frame))
+
+
+def _join(clauses: Iterable[str]) -> str:
+    text = "; ".join(clause for clause in clauses if clause)
+    return text + "." if text else ""
+
+
+def _stage(name: object) -> str:
+    return f"stride {name}" if str(name).isdigit() else str(name)
+
+
+def _duplication(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        rows = rows.assign(stage=rows["stage"].astype(str))
+        mean = rows.groupby(["version", "stage"], sort=False)["duplication"].mean()
+        energy = mean.get("energy", pd.Series(dtype=float)).dropna()
+        if energy.empty:
+            return f"{network} has no stage with two live signals"
+        parts = energy.drop("whole", errors="ignore")
+        text = network
+        if "whole" in energy:
+            text += f": D = {shown(energy['whole'])} over the whole network"
+        given = mean.get(("energy given loss", "whole"), np.nan)
+        if np.isfinite(given):
+            text += f" ({shown(given)} given the loss)"
+        if len(parts) > 1:
+            text += (
+                f", highest at {_stage(parts.idxmax())} ({shown(parts.max())})"
+                f" and lowest at {_stage(parts.idxmin())} ({shown(parts.min())})"
+            )
+        return text
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _correlation(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        live = rows.dropna(subset=["energy"])
+        if live.empty:
+            return f"{network} has no two live signals"
+        same = live["stage_a"].astype(str) == live["stage_b"].astype(str)
+        text = f"{network}: mean CKA {shown(live['energy'].mean())} over {len(live)} pairs of signals"
+        if same.any() and not same.all():
+            within, across = live.loc[same, "energy"].mean(), live.loc[~same, "energy"].mean()
+            text += f", {shown(within)} within a stage and {shown(across)} across stages"
+        return text
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _branches(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        live = rows.dropna(subset=["energy"])
+        if live.empty:
+            return f"no pair of branches of {network} has a value"
+        top = live.iloc[int(live["energy"].argmax())]
+        given = live["energy_given_loss"].median()
+        return (
+            f"{network}: median CKA {shown(live['energy'].median())} between branches"
+            f" ({shown(given)} given the loss), highest at {top['site']}"
+            f" ({top['branch_a']} and {top['branch_b']}, {shown(float(top['energy']))})"
+        )
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _shares(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        mean = rows.groupby("branch", sort=False)["share"].mean().dropna()
+        named = [f"{name} {value:.0%}" for name, value in mean.items()] if len(mean) <= 6 else []
+        value = rows.drop_duplicates(["stage", "site", "where"])["coherence"].dropna()
+        add, cancel = int((value > AGREE).sum()), int((value < CANCEL).sum())
+        text = f"{network}: " + (f"mean share of the energy {', '.join(named)}; " if named else "")
+        return text + (
+            f"of {len(value)} sites the branches add up at {add} (coherence above {AGREE})"
+            f" and cancel at {cancel} (below {CANCEL})"
+        )
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _flow(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        live = rows[is_live(rows)]
+        dead = len(rows) - len(live)
+        slope, _ = fitted_slope(live["depth"].to_numpy(float), live["rms"].to_numpy(float))
+        if np.isfinite(slope):
+            way = "grows from the input to the loss" if slope > 0 else "falls from the input to the loss"
+            text = f"{network}: the gradient {way} by {shown(abs(slope))} decades a layer"
+            text += f" ({shown(live['rms'].min())} to {shown(live['rms'].max())} RMS)"
+        else:
+            text = f"{network}: too few live signals for a slope"
+        return text + (f", and {dead} of {len(rows)} signals are dead" if dead else "")
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _cost(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        rows = rows.set_index(rows["stage"].astype(str))
+        parts, text = rows.drop("whole", errors="ignore")["flops"].astype(float).dropna(), network
+        if "whole" in rows.index:
+            whole = rows.loc[["whole"]].iloc[0]
+            text += f": {shown(float(whole['flops']), 'flops')} FLOPs per image"
+            text += f" and {shown(float(whole['parameters']), 'parameters')} parameters"
+        if parts.sum() > 0:
+            text += f", most FLOPs at {_stage(parts.idxmax())} ({parts.max() / parts.sum():.0%})"
+        return text
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _throughput(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        speeds = [
+            f"{shown(float(speed))} images a second {name}"
+            for name, speed in zip(rows["pass"], rows["images_per_second"], strict=True)
+        ]
+        return f"{network}: {', '.join(speeds)}"
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _exactness(frame: pd.DataFrame) -> str:
+    worst = frame["error"].max()
+    text = f"At {len(frame)} forks the contributions add up to the accumulated gradient"
+    text += " bit for bit" if worst == 0 else f" to within {shown(float(worst))} relative"
+    return _join([text + f" (projected, on every batch: {shown(float(frame['projected_error'].max()))})"])
+
+
+SENTENCES: dict[str, Callable[[pd.DataFrame], str]] = {
+    "duplication": _duplication,
+    "correlation": _correlation,
+    "branches": _branches,
+    "shares": _shares,
+    "flow": _flow,
+    "cost": _cost,
+    "throughput": _throughput,
+    "exactness": _exactness,
+}

@@ -1,0 +1,89 @@
+"""The comparison and the summary as a page shows them: rows of text, one block a metric."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from gradlens.plots import order
+from gradlens.report.numbers import MINUS, percent, shown
+from gradlens.results import Result
+
+METRICS = {
+    "duplication": "Duplication D, energy",
+    "duplication_direction": "Duplication D, direction",
+    "duplication_given_loss": "Duplication D, given the loss",
+    "n_eff_share": "Distinct signals, N_eff / L",
+    "branch_correlation": "Correlation of branches",
+    "flow_slope": "Flow slope (decades a layer)",
+    "signals": "Signals",
+    "dead_signals": "Dead signals",
+    "flops": "FLOPs per image",
+    "parameters": "Parameters",
+}
+RELATIVE = ("flops", "parameters")
+DECIMALS = {"flow_slope": 4, "dead_signals": 1}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: a label, a cell a network, and the difference where two are compared."""
+
+    label: str
+    cells: tuple[str, ...]
+    difference: str = ""
+    interval: str = ""
+    clear: bool = False
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The networks, the numbers of the whole network, and the same by stage for each metric."""
+
+    networks: tuple[str, ...]
+    whole: tuple[Row, ...]
+    stages: dict[str, tuple[Row, ...]]
+
+
+def overview(result: Result) -> Overview | None:
+    """The comparison (of two) or the summary (of one) as text, or None where there is neither."""
+    meta = result.meta
+    for name, keys in (("comparison", ("a", "b")), ("summary", ("a",))):
+        if name in result.tables and not result.tables[name].frame.empty:
+            frame = result.tables[name].frame
+            places = order.stages(frame["stage"])
+            by_stage = {str(row["stage"]): row for _, row in frame.iterrows()}
+            suffixes = tuple(f"_{key}" for key in keys) if name == "comparison" else ("",)
+            metrics = [key for key in METRICS if key + suffixes[0] in frame]
+            whole = [_row(METRICS[m], by_stage[places[-1]], m, suffixes) for m in metrics]
+            stages = {METRICS[m]: tuple(_row(p, by_stage[p], m, suffixes) for p in places) for m in metrics}
+            networks = tuple(str(meta.get(key, key.upper())) for key in keys)
+            return Overview(networks, tuple(whole), stages)
+    return None
+
+
+def _row(label: str, values: pd.Series, metric: str, suffixes: tuple[str, ...]) -> Row:
+    cells = tuple(_cell(values[metric + suffix], metric) for suffix in suffixes)
+    if len(suffixes) < 2:
+        return Row(label, cells)
+    change, low, high = (
+        float(values.get(f"{metric}_{part}", math.nan)) for part in ("difference", "low", "high")
+    )
+    text = _cell(change, metric, sign=True)
+    if metric in RELATIVE and float(values[metric + suffixes[0]]) > 0 and math.isfinite(change):
+        text += f" ({percent(change / float(values[metric + suffixes[0]]))})"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Row(label, cells, text)
+    span = f"{_cell(low, metric, sign=True)} to {_cell(high, metric, sign=True)}"
+    return Row(label, cells, text, span, clear=low > 0 or high < 0)
+
+
+def _cell(value: float, metric: str, *, sign: bool = False) -> str:
+    whole = math.isfinite(value) and float(value).is_integer()
+    count = whole and metric in (*RELATIVE, "signals", "dead_signals")
+    if count or metric in RELATIVE or not math.isfinite(value):
+        return shown(int(value) if count else float(value), metric, sign=sign)
+    digits = DECIMALS.get(metric, 3)
+    return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}".replace("-", MINUS)

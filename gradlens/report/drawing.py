@@ -1,0 +1,55 @@
+"""Figures of a result: drawn the same wherever they are drawn, and saved without a date."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import matplotlib
+import matplotlib.style
+from matplotlib.figure import Figure
+
+from gradlens.errors import GradlensError
+from gradlens.plots import PLOTS
+from gradlens.results import Result
+
+RESOLUTION = 150  # dots an inch
+METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": "gradlens"}}
+
+
+def figures(result: Result) -> dict[str, Figure]:
+    """A figure for each table that has a plot, by table name, in the order of the registry."""
+    with matplotlib.style.context("default"):
+        return {
+            name: cast(Figure, result.tables[name].plot().get_figure(root=True))
+            for name in PLOTS
+            if name in result.tables
+        }
+
+
+def encoded(figure: Figure, kind: str) -> bytes:
+    """The figure as the bytes of a ``png`` or ``svg`` file; the same figure, the same bytes."""
+    page = io.BytesIO()
+    with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "gradlens"}):
+        figure.savefig(page, format=kind, dpi=RESOLUTION, metadata=METADATA[kind], facecolor="white")
+    return page.getvalue()
+
+
+def save_figures(drawn: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
+    """Write each figure as PNG and SVG into ``folder`` and return the SVGs by name.
+
+    Raises:
+        GradlensError: the folder cannot be written.
+    """
+    images = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, figure in drawn.items():
+            images[name] = encoded(figure, "svg")
+            (folder / f"{name}.svg").write_bytes(images[name])
+            (folder / f"{name}.png").write_bytes(encoded(figure, "png"))
+    except OSError as error:
+        raise GradlensError(f"cannot write {folder}: {error.strerror}") from error
+    return images

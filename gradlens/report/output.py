@@ -1,0 +1,39 @@
+"""A result on disk: data, tables, figures and the page that shows them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradlens.errors import GradlensError
+from gradlens.report.drawing import figures, save_figures
+from gradlens.report.page import page
+from gradlens.results import Result
+
+PAGE = "report.html"
+
+
+def write(result: Result, folder: str | Path) -> Path:
+    """Save a result with its figures and its page; needs no torch.
+
+    ``folder`` then holds ``result.json``, ``tables/*.csv``, ``figures/*.png``, ``figures/*.svg``
+    and ``report.html``.
+
+    Args:
+        result: what was found.
+        folder: where to; made if it is missing.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        GradlensError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    result.save(folder)
+    images = save_figures(figures(result), folder / "figures")
+    path = folder / PAGE
+    try:
+        path.write_text(page(result, images), encoding="utf-8")
+    except OSError as error:
+        raise GradlensError(f"cannot write {path}: {error.strerror}") from error
+    return path

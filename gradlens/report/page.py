@@ -1,0 +1,152 @@
+"""The report as one HTML page that needs nothing outside itself."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gradlens.plots import PLOTS
+from gradlens.report.captions import seen
+from gradlens.report.comparison import overview
+from gradlens.report.numbers import shown
+from gradlens.results import Result, Table
+
+ROWS = 200  # rows of a table that the page shows
+TITLES = {
+    "comparison": "All numbers of the comparison",
+    "summary": "All numbers of the summary",
+    "duplication": "Duplication by stage",
+    "correlation": "Correlation of the signals",
+    "branches": "Correlation of the branches",
+    "shares": "Shares of the branches",
+    "flow": "Gradient flow over depth",
+    "cost": "Cost by stage",
+    "throughput": "Speed",
+    "exactness": "Exactness of the capture",
+}
+LATE = ("exactness", "comparison", "summary")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the provenance: a value, or entries of its own."""
+
+    name: str
+    value: str = ""
+    entries: tuple[Entry, ...] = ()
+
+
+def page(result: Result, images: Mapping[str, bytes]) -> str:
+    """The whole page as text.
+
+    Args:
+        result: what to show.
+        images: SVG files by table name; shown with their tables.
+    """
+    environment = Environment(
+        loader=PackageLoader("gradlens.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        title=_title(result),
+        result=result,
+        partial=_partial(result.meta.get("partial", False)),
+        overview=overview(result),
+        sections=[_section(result[name], images.get(name)) for name in _ordered(result.tables)],
+        provenance=entries(result.meta),
+    )
+
+
+def entries(meta: Mapping[str, Any]) -> tuple[Entry, ...]:
+    """Nested metadata as lines of text, in the order given."""
+    return tuple(_entry(str(key), value) for key, value in meta.items())
+
+
+def _entry(key: str, value: Any) -> Entry:
+    name = {"a": "network A", "b": "network B"}.get(key, key.replace("_", " "))
+    if isinstance(value, Mapping) and value:
+        return Entry(name, entries=entries(value))
+    if isinstance(value, (list, tuple)):
+        if any(isinstance(item, Mapping) for item in value):
+            return Entry(name, entries=entries({str(i + 1): item for i, item in enumerate(value)}))
+        words = [_exact(item) for item in value]
+        return Entry(name, shlex.join(words) if "command" in key else ", ".join(words) or "none")
+    return Entry(name, "none" if isinstance(value, Mapping) else _exact(value))
+
+
+def _exact(value: Any) -> str:
+    """A value of the provenance: never rounded, since it is there to be repeated."""
+    return shown(value) if value is None or isinstance(value, bool) else str(value)
+
+
+def _title(result: Result) -> str:
+    meta = result.meta
+    names = [str(meta[key]) for key in ("a", "b") if meta.get(key)]
+    if meta.get("kind") == "inspect":
+        names = names[:1]
+    return " against ".join(names) or "gradient report"
+
+
+def _partial(mark: Any) -> str:
+    if not mark:
+        return ""
+    told = f" ({mark})" if isinstance(mark, str) else ""
+    return f"This run was stopped before its end{told}; the numbers rest on what was finished."
+
+
+def _ordered(names: Iterable[str]) -> list[str]:
+    """Tables with a figure first, then others, then those that only repeat or assure."""
+    present = list(names)
+    first = [name for name in PLOTS if name in present]
+    other = [name for name in present if name not in PLOTS and name not in LATE]
+    return first + other + [name for name in LATE if name in present]
+
+
+def _section(table: Table, image: bytes | None) -> dict[str, Any]:
+    frame = table.frame
+    title = TITLES.get(table.name, table.name.replace("_", " ").capitalize())
+    sentence = seen(table.name, frame)
+    picture = base64.b64encode(image).decode("ascii") if image else ""
+    return {
+        "name": table.name,
+        "title": title,
+        "seen": sentence,
+        "alt": f"{title}. {sentence or table.caption}",
+        "image": f"data:image/svg+xml;base64,{picture}" if picture else "",
+        "inches": _inches(image) if image else 0.0,
+        "table": table,
+        "columns": [_column(table, str(name)) for name in frame.columns],
+        "rows": _cells(frame.head(ROWS)),
+        "total": len(frame),
+    }
+
+
+def _inches(svg: bytes) -> float:
+    """The width of a figure: a narrow one is not blown up to the width of the page."""
+    found = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', svg)
+    return float(found[1]) / 72 if found else 7.2
+
+
+def _column(table: Table, name: str) -> dict[str, Any]:
+    numeric = pd.api.types.is_numeric_dtype(table.frame[name].dtype)
+    boolean = pd.api.types.is_bool_dtype(table.frame[name].dtype)
+    return {
+        "name": name.replace("_", " "),
+        "unit": table.units.get(name, ""),
+        "number": bool(numeric and not boolean),
+    }
+
+
+def _cells(frame: pd.DataFrame) -> list[list[str]]:
+    columns = [[shown(value, str(name)) for value in frame[name]] for name in frame.columns]
+    return [list(row) for row in zip(*columns, strict=True)]

@@ -1,0 +1,182 @@
+"""Table and Result: plain values that hold what was found, and save and load it.
+
+Nothing here imports torch: a report is drawn again from a saved Result alone.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gradlens.errors import GradlensError, close_matches
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMAT = 1
+FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A tidy table of one kind of result.
+
+    Attributes:
+        name: key in ``Result.tables`` and in the plot registry.
+        frame: one row an observation.
+        caption: a sentence that says what a row is.
+        how: how the numbers were obtained, with the source of the formula.
+        units: column name to unit or range.
+        reproducible: False where the numbers are wall-clock measurements.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    how: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    reproducible: bool = True
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the table with its registered plot and return the axes.
+
+        Raises:
+            GradlensError: no plot is registered for this table.
+        """
+        from gradlens.plots import plot_frame  # matplotlib is slow to import
+
+        return plot_frame(self.name, self.frame, ax)
+
+    def _repr_html_(self) -> str:
+        shown = self.frame.to_html(index=False, max_rows=60, border=0, float_format="{:.4g}".format)
+        return f"<p><b>{html.escape(self.name)}</b>. {html.escape(self.caption)}</p>{shown}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything one run found.
+
+    Attributes:
+        tables: by name.
+        meta: versions, seeds, command line, identity of models and data.
+        finding: the answer in one sentence.
+        warnings: what a reader must know before believing the numbers.
+    """
+
+    tables: Mapping[str, Table]
+    meta: Mapping[str, Any]
+    finding: str
+    warnings: Sequence[str] = ()
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self.tables:
+            raise GradlensError(
+                f"no table {name!r} in this result; it has {', '.join(self.tables)}"
+                + close_matches(name, self.tables)
+            )
+        return self.tables[name]
+
+    def with_meta(self, **meta: Any) -> Result:
+        """A copy with entries added to ``meta``."""
+        return replace(self, meta={**self.meta, **meta})
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The whole result as strict JSON (a missing number is ``null``)."""
+        document = {
+            "format": FORMAT,
+            "finding": self.finding,
+            "warnings": list(self.warnings),
+            "meta": self.meta,
+            "tables": {name: _table_document(table) for name, table in self.tables.items()},
+        }
+        return json.dumps(_plain(document), indent=indent, allow_nan=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``result.json`` and ``tables/<name>.csv`` into ``folder``.
+
+        Raises:
+            GradlensError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        try:
+            (folder / "tables").mkdir(parents=True, exist_ok=True)
+            (folder / FILE).write_text(self.to_json(), encoding="utf-8")
+            for table in self.tables.values():
+                table.frame.to_csv(folder / "tables" / f"{table.name}.csv", index=False)
+        except OSError as error:
+            raise GradlensError(f"cannot write {folder}: {error.strerror}") from error
+        return folder
+
+    def _repr_html_(self) -> str:
+        first = next(iter(self.tables.values()), None)
+        warned = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return (
+            f"<p><b>{html.escape(self.finding)}</b></p><ul>{warned}</ul>"
+            + (first._repr_html_() if first is not None else "")
+            + f"<p>Tables: {', '.join(html.escape(name) for name in self.tables)}</p>"
+        )
+
+
+def load(folder: str | Path) -> Result:
+    """Read a result that ``Result.save`` wrote; needs no torch.
+
+    Raises:
+        GradlensError: there is no result in ``folder``, or it is damaged or of a newer format.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        raise GradlensError(f"{folder} holds no saved result ({FILE} is missing)")
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["format"] > FORMAT:
+            raise GradlensError(
+                f"{path} has format {document['format']}, this gradlens reads up to {FORMAT}; update gradlens"
+            )
+        tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}
+        return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise GradlensError(f"{path} is damaged: {error}; run the command again") from error
+
+
+def _table_document(table: Table) -> dict[str, Any]:
+    columns = {
+        str(name): {"dtype": str(column.dtype), "values": column.tolist()}
+        for name, column in table.frame.items()
+    }
+    return {
+        "caption": table.caption,
+        "how": table.how,
+        "units": dict(table.units),
+        "reproducible": table.reproducible,
+        "columns": columns,
+    }
+
+
+def _read_table(name: str, entry: Mapping[str, Any]) -> Table:
+    frame = pd.DataFrame(
+        {
+            column: pd.Series(content["values"], dtype=content["dtype"])
+            for column, content in entry["columns"].items()
+        }
+    )
+    return Table(name, frame, entry["caption"], entry["how"], entry["units"], entry["reproducible"])
+
+
+def _plain(value: Any) -> Any:
+    """Containers of Python scalars; a number that is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

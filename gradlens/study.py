@@ -1,0 +1,116 @@
+"""The one composition: models → capture → grams → analyzers → results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+import pandas as pd
+
+from gradlens.analyzers import ANALYZERS
+from gradlens.analyzers.findings import finding_alone, finding_between
+from gradlens.analyzers.signals import network
+from gradlens.analyzers.summary import Comparison, Summary
+from gradlens.analyzers.trust import warnings_alone, warnings_between
+from gradlens.cells import Cells, Study, subjects
+from gradlens.errors import GradlensError
+from gradlens.grams import Progress, Recording
+from gradlens.results import Result, Table
+
+
+def analyze(recording: Recording) -> Result:
+    """Everything that one recording says, the summary by stage first.
+
+    Args:
+        recording: of ``capture``, or several merged.
+    """
+    summary = Summary()(recording)
+    meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
+    return Result(
+        tables={"summary": summary, **_tables([recording])},
+        meta=meta,
+        finding=finding_alone(recording, summary),
+        warnings=tuple(warnings_alone(recording)),
+    )
+
+
+def analyze_pair(first: Recording, second: Recording) -> Result:
+    """Two recordings of the same samples side by side, the comparison by stage first."""
+    comparison = Comparison()(first, second)
+    meta = {
+        "kind": "compare",
+        "a": network(first),
+        "b": network(second),
+        "seeds": list(first.seeds),
+        "model_a": dict(first.meta),
+        "model_b": dict(second.meta),
+    }
+    return Result(
+        tables={"comparison": comparison, **_tables([first, second])},
+        meta=meta,
+        finding=finding_between(first, second, comparison),
+        warnings=tuple(warnings_between(first, second)),
+    )
+
+
+def inspect(
+    model: str, *, checkpoint: Any = None, progress: Progress | None = None, **options: Any
+) -> Result:
+    """One network by name, on real samples.
+
+    Args:
+        model: a name that ``load_model`` takes.
+        checkpoint: weights to load.
+        progress: called with (what, done, total).
+        **options: fields of ``Study``.
+
+    Raises:
+        GradlensError: bad input, in one sentence.
+        KeyboardInterrupt: interrupted before a batch was finished.
+    """
+    study = _study(options)
+    cells = Cells(study, subjects([model], [checkpoint]), progress)
+    (recording,) = cells.run()
+    return analyze(recording).with_meta(**cells.meta, study=asdict(study))
+
+
+def compare(
+    a: str, b: str, *, checkpoint: Any = (None, None), progress: Progress | None = None, **options: Any
+) -> Result:
+    """Two networks by name, on the same samples in the same order.
+
+    Args:
+        a: a name that ``load_model`` takes.
+        b: another.
+        checkpoint: pair of weight files, each may be None.
+        progress: called with (what, done, total).
+        **options: fields of ``Study``.
+
+    Raises:
+        GradlensError: bad input, in one sentence.
+        KeyboardInterrupt: interrupted before both networks had finished a batch.
+    """
+    study = _study(options)
+    cells = Cells(study, subjects([a, b], list(checkpoint)), progress)
+    first, second = cells.run()
+    return analyze_pair(first, second).with_meta(**cells.meta, study=asdict(study))
+
+
+def _study(options: dict[str, Any]) -> Study:
+    known = Study.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            raise GradlensError(f"unknown option {name!r}; use one of {', '.join(known)}")
+    return Study(**options)
+
+
+def _tables(recordings: Sequence[Recording]) -> dict[str, Table]:
+    """Every analyzer's table, the networks one below the other."""
+    tables = {}
+    for name, analyzer in ANALYZERS.items():
+        found = [table for table in map(analyzer, recordings) if table is not None]
+        if found:
+            frames = [table.frame for table in found]
+            tables[name] = replace(found[0], frame=pd.concat(frames, ignore_index=True))
+    return tables

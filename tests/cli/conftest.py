@@ -1,0 +1,105 @@
+"""A result as a comparison leaves it, and stand-ins for the parts behind the command line."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from click.testing import Result as Ran
+
+from gradlens.results import Result, Table
+from gradlens_cli.app import gradlens
+
+METRICS = (
+    "duplication",
+    "duplication_direction",
+    "duplication_given_loss",
+    "n_eff_share",
+    "branch_correlation",
+    "flow_slope",
+    "dead_signals",
+    "flops",
+    "parameters",
+)
+CELL = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
+
+
+def comparison_row(stage: str) -> dict[str, Any]:
+    row: dict[str, Any] = {"stage": stage}
+    for metric in METRICS:
+        row |= {f"{metric}_{part}": value for part, value in CELL.items()}
+    counts = {"a": 4.1e9, "b": 2.3e9, "difference": -1.8e9, "low": math.nan, "high": math.nan}
+    row |= {f"flops_{part}": value for part, value in counts.items()}
+    return row | {f"flow_slope_{part}": math.nan for part in CELL}
+
+
+@pytest.fixture
+def compared() -> Result:
+    frame = pd.DataFrame([comparison_row(stage) for stage in ("4", "8", "whole")])
+    table = Table("comparison", frame, "One row a stage.")
+    return Result(
+        {"comparison": table}, {"a": "resnet50", "b": "cspresnet50"}, "B copies less.", ("only 3 seeds",)
+    )
+
+
+@pytest.fixture
+def inspected() -> Result:
+    row = {
+        "stage": "whole",
+        "signals": 53,
+        **dict.fromkeys(METRICS, 0.5),
+        "flops": 4.1e9,
+        "parameters": 23.5e6,
+    }
+    frame = pd.DataFrame([row | {"stage": "4", "branch_correlation": math.nan}, row])
+    return Result({"summary": Table("summary", frame, "One row a stage.")}, {"a": "resnet50"}, "It copies.")
+
+
+class Study:
+    """Stands in for ``gradlens.study``: keeps what it was asked and answers with ``answer``."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+        self.answer: Callable[..., Result] | None = None
+
+    def __call__(self, *models: str, **options: Any) -> Result:
+        self.asked.append((models, options))
+        assert self.answer is not None
+        return self.answer(options["progress"])
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) -> Study:
+    stand_in, module = Study(), ModuleType("gradlens.study")
+    stand_in.answer = lambda progress: compared
+    module.compare = module.inspect = stand_in  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "gradlens.study", module)
+    return stand_in
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for ``gradlens.report.write``: a quick page with one figure."""
+
+    def write(result: Result, folder: Path) -> Path:
+        result.save(folder)
+        (folder / "figures").mkdir()
+        (folder / "figures" / "one.svg").write_text("new figure")
+        (folder / "report.html").write_text(result.finding)
+        return folder / "report.html"
+
+    monkeypatch.setattr("gradlens.report.write", write)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+    """Run ``gradlens`` with the given words in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: CliRunner().invoke(gradlens, [str(word) for word in words])

@@ -1,0 +1,208 @@
+"""compare and inspect: what they ask for, print, write, and how they end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result as Ran
+
+from gradlens.errors import GradlensError
+from gradlens.results import Result, load
+
+Run = Callable[..., Ran]
+
+DEFAULTS: dict[str, Any] = {
+    "data": "digits",
+    "image_size": 64,
+    "batch_size": 32,
+    "batches": 4,
+    "seeds": 3,
+    "sites": "signals",
+    "pairs": "sketch",
+    "mode": "train",
+    "warmup_steps": 0,
+    "zero_init": True,
+    "pretrained": False,
+    "skip_bad": False,
+    "throughput": True,
+}
+
+
+@pytest.fixture(autouse=True)
+def _drawn(pages: None) -> None:
+    """No test here draws figures."""
+
+
+def asked(study: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    models, options = study.asked[-1]
+    return models, {key: value for key, value in options.items() if key != "progress"}
+
+
+def test_defaults_of_compare(run: Run, study: Any) -> None:
+    assert run("compare", "a", "b").exit_code == 0
+    assert asked(study) == (("a", "b"), {**DEFAULTS, "checkpoint": (None, None)})
+
+
+def test_defaults_of_inspect(run: Run, study: Any, inspected: Result) -> None:
+    study.answer = lambda progress: inspected
+    assert run("inspect", "a").exit_code == 0
+    assert asked(study) == (("a",), {**DEFAULTS, "checkpoint": None})
+
+
+def test_every_option_arrives(run: Run, study: Any) -> None:
+    typed = (
+        "--data random --image-size 32 --batch-size 8 --batches 2 --seeds 1 --sites layer* --pairs exact --mode eval"
+        " --warmup-steps 3 --no-zero-init --pretrained --skip-bad --no-throughput --checkpoint-a w.pt"
+    )
+    words = shlex.split(typed)
+    assert run("compare", "a", "b", *words).exit_code == 0
+    expected = {
+        "data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 1, "sites": "layer*",
+        "pairs": "exact", "mode": "eval", "warmup_steps": 3, "zero_init": False, "pretrained": True,
+        "skip_bad": True, "throughput": False, "checkpoint": (Path("w.pt"), None),
+    }  # fmt: skip
+    assert asked(study)[1] == expected
+
+
+def test_the_summary_is_on_stdout_and_the_rest_on_stderr(run: Run, study: Any) -> None:
+    ran = run("compare", "resnet50", "cspresnet50", "--out", "r")
+    assert "resnet50 | cspresnet50" in ran.stdout
+    assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in ran.stdout
+    assert ran.stdout.rstrip().endswith("B copies less.")
+    assert max(map(len, ran.stdout.splitlines())) <= 120
+    assert ran.stderr.splitlines() == ["warning: only 3 seeds", f"report: {Path('r/report.html')}"]
+
+
+def test_the_run_is_saved_with_its_command_line(run: Run, study: Any) -> None:
+    run("compare", "a b", "c", "--out", "r")
+    assert load("r").meta["command"] == "gradlens compare 'a b' c --out r"
+    assert Path("r/report.html").read_text() == "B copies less."
+
+
+def test_the_default_folder_is_named_after_the_models(run: Run, study: Any) -> None:
+    run("compare", "torchvision:resnet50", "nets/mine.py:build")
+    names = [path.name for path in Path("runs").iterdir()]
+    assert len(names) == 1
+    assert names[0].startswith("compare-torchvision-resnet50-mine-build-20")
+
+
+def test_json_is_all_of_stdout(run: Run, study: Any) -> None:
+    ran = run("compare", "a", "b", "--json")
+    document = json.loads(ran.stdout)
+    assert document["finding"] == "B copies less."
+    assert document["tables"]["comparison"]["columns"]["flow_slope_a"]["values"] == [None] * 3
+
+
+def test_an_error_is_one_line_and_exit_code_1(run: Run, study: Any) -> None:
+    def fail(progress: Any) -> Result:
+        raise GradlensError("no such\nmodel")
+
+    study.answer = fail
+    ran = run("compare", "a", "b")
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (1, "", "error: no such model\n")
+    assert not Path("runs").exists()
+
+
+def test_an_error_nobody_expected_is_one_line_too(run: Run, study: Any) -> None:
+    study.answer = lambda progress: 1 / 0
+    ran = run("compare", "a", "b")
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("error: unexpected ZeroDivisionError")
+    assert isinstance(run("--debug", "compare", "a", "b").exception, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "a"),
+        ("compare", "a", "b", "--pairs", "no"),
+        ("compare", "a", "b", "--batches", "0"),
+        ("nothing",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(run: Run, study: Any, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2
+    assert study.asked == []
+
+
+def test_an_interrupted_run_that_finished_nothing_leaves_nothing(run: Run, study: Any) -> None:
+    def interrupted(progress: Any) -> Result:
+        raise KeyboardInterrupt
+
+    study.answer = interrupted
+    ran = run("compare", "a", "b")
+    assert (ran.exit_code, ran.stderr) == (1, "interrupted: nothing was finished\n")
+    assert not Path("runs").exists()
+
+
+def test_an_interrupted_run_keeps_what_was_finished(run: Run, study: Any, compared: Result) -> None:
+    study.answer = lambda progress: compared.with_meta(partial=True)
+    ran = run("compare", "a", "b", "--out", "r")
+    assert ran.exit_code == 1
+    assert "partial" in ran.stderr
+    assert load("r").meta["partial"] is True
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_measured(run: Run, study: Any) -> None:
+    Path("r").mkdir()
+    Path("r/precious").touch()
+    ran = run("compare", "a", "b", "--out", "r")
+    assert ran.exit_code == 1
+    assert "--force" in ran.stderr
+    assert study.asked == []
+
+
+def test_the_numbers_are_printed_even_if_the_report_fails(
+    run: Run, study: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(result: Result, folder: Path) -> Path:
+        (folder / "half").touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gradlens.report.write", full)
+    ran = run("compare", "a", "b", "--out", "r")
+    assert ran.exit_code == 1
+    assert "0.79 | 0.68" in ran.stdout
+    assert "No space left on device" in ran.stderr
+    assert list(Path().iterdir()) == []
+
+
+def test_progress_is_told_in_lines(run: Run, study: Any, compared: Result) -> None:
+    def measured(progress: Any) -> Result:
+        for done in range(1, 1001):
+            progress("resnet50" if done <= 500 else "cspresnet50", done, 1000)
+        return compared
+
+    study.answer = measured
+    lines = [line for line in run("compare", "a", "b").stderr.splitlines() if "elapsed" in line]
+    assert [line.split("  ")[:2] for line in lines] == [
+        ["resnet50", "1/1000"],
+        ["cspresnet50", "501/1000"],
+        ["cspresnet50", "1000/1000"],
+    ]
+
+
+def test_inspect_prints_one_row_a_stage(run: Run, study: Any, inspected: Result) -> None:
+    study.answer = lambda progress: inspected
+    lines = run("inspect", "resnet50").stdout.splitlines()
+    assert lines[0].split()[:3] == ["stage", "duplication", "direction"]
+    assert "\N{EN DASH}" in lines[1]
+    assert lines[2].split()[0] == "whole"
+    assert lines[2].endswith("4.1 G  23.5 M")
+    assert lines[-1] == "It copies."
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("command", ["compare", "inspect", "report", "models"])
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_every_command_has_help_with_an_example(run: Run, command: str, flag: str) -> None:
+    ran = run(command, flag)
+    assert ran.exit_code == 0
+    assert f"  gradlens {command} " in ran.stdout
+    if command != "report":
+        assert "RUNS that" in ran.stdout

@@ -1,0 +1,29 @@
+"""gradlens models: names one a line, and what is near when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from click.testing import Result as Ran
+
+Run = Callable[..., Ran]
+
+
+def test_names_are_listed_one_a_line(run: Run) -> None:
+    ran = run("models", "cspresnet50")
+    assert ran.exit_code == 0
+    assert {"cspresnet50", "cspresnet50d", "cspresnet50w"} <= set(ran.stdout.splitlines())
+    assert ran.stderr == ""
+
+
+def test_nothing_that_matches_is_an_error_with_near_names(run: Run) -> None:
+    ran = run("models", "resnet5O")
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert "did you mean" in ran.stderr
+    assert "resnet50" in ran.stderr
+
+
+def test_a_pattern_like_nothing_is_one_line_too(run: Run) -> None:
+    ran = run("models", "qqqqqq*")
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("error: no model matches 'qqqqqq*'")

@@ -1,0 +1,142 @@
+"""Run folders: never overwritten by surprise, never half-written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gradlens.errors import GradlensError
+from gradlens.results import Result
+from gradlens_cli import output
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: None) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def listed() -> list[str]:
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+WHOLE = ["r/figures/one.svg", "r/report.html", "r/result.json", "r/tables/comparison.csv"]
+
+
+def test_a_run_lands_whole(compared: Result) -> None:
+    page = output.publish(compared, output.destination(Path("r"), "x", force=False))
+    assert page == Path("r/report.html")
+    assert listed() == WHOLE
+    assert Path("r").stat().st_mode & 0o777 == 0o777 & ~_umask()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_folders_above_are_made(compared: Result) -> None:
+    output.publish(compared, output.destination(Path("a/b/r"), "x", force=False))
+    assert Path("a/b/r/report.html").is_file()
+
+
+def test_an_empty_folder_is_free(compared: Result) -> None:
+    Path("r").mkdir()
+    output.publish(compared, output.destination(Path("r"), "x", force=False))
+    assert listed() == WHOLE
+
+
+def test_checking_leaves_no_trace() -> None:
+    output.destination(Path("a/r"), "x", force=False)
+    assert list(Path().iterdir()) == []
+
+
+def test_a_finished_run_is_replaced_only_with_force(compared: Result) -> None:
+    output.publish(compared, output.destination(Path("r"), "x", force=False))
+    Path("r/stale").touch()
+    with pytest.raises(GradlensError, match="--force"):
+        output.destination(Path("r"), "x", force=False)
+    output.publish(compared, output.destination(Path("r"), "x", force=True))
+    assert listed() == WHOLE
+    assert [path.name for path in Path().iterdir()] == ["r"]
+
+
+def test_force_does_not_replace_what_is_no_run() -> None:
+    Path("r").mkdir()
+    Path("r/thesis.tex").touch()
+    with pytest.raises(GradlensError, match="no gradlens run"):
+        output.destination(Path("r"), "x", force=True)
+
+
+def test_a_failure_with_force_keeps_the_old_run(compared: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    output.publish(compared, output.destination(Path("r"), "x", force=False))
+
+    def fail(result: Result, folder: Path) -> Path:
+        (folder / "half").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gradlens.report.write", fail)
+    with pytest.raises(KeyboardInterrupt):
+        output.publish(compared, output.destination(Path("r"), "x", force=True))
+    assert listed() == WHOLE
+
+
+def test_a_failing_move_puts_the_old_run_back(compared: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    output.publish(compared, output.destination(Path("r"), "x", force=False))
+    place = output.destination(Path("r"), "x", force=True)
+    moves: list[Path] = []
+    replace = os.replace
+
+    def second_fails(source: Path, target: Path) -> None:
+        moves.append(target)
+        if len(moves) == 2:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", second_fails)
+    with pytest.raises(GradlensError, match="No space"):
+        output.publish(compared, place)
+    assert listed() == WHOLE
+
+
+def test_a_folder_filled_meanwhile_is_left_alone(compared: Result) -> None:
+    place = output.destination(Path("r"), "x", force=False)
+    Path("r").mkdir()
+    Path("r/other").touch()
+    assert output.publish(compared, place) == Path("r-2/report.html")
+    assert Path("r/other").exists()
+
+
+def test_a_file_in_the_way_is_told() -> None:
+    Path("r").touch()
+    with pytest.raises(GradlensError, match="is a file"):
+        output.destination(Path("r"), "x", force=True)
+    with pytest.raises(GradlensError, match="cannot write"):
+        output.destination(Path("r/deeper"), "x", force=False)
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder nobody can write into")
+def test_a_folder_nobody_can_write_is_told() -> None:
+    with pytest.raises(GradlensError, match=r"cannot write /proc/r: /proc: .*; give another --out DIR"):
+        output.destination(Path("/proc/r"), "x", force=False)
+
+
+def test_default_names_of_the_same_second_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = output.destination(None, "x", force=False).folder
+    first.mkdir(parents=True)
+    assert output.free_name(first) == first.with_name(first.name + "-2")
+    assert first.parent == Path("runs")
+
+
+@pytest.mark.parametrize(
+    ("models", "name"),
+    [
+        (("resnet50", "cspresnet50"), "compare-resnet50-cspresnet50"),
+        (("resnet50.a1_in1k", "../x/net.py:make"), "compare-resnet50.a1_in1k-net-make"),
+        (("a" * 200,), "compare-" + "a" * 72),
+    ],
+)
+def test_names_of_folders_are_plain(models: tuple[str, ...], name: str) -> None:
+    assert output.slug("compare", *models) == name

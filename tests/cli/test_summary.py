@@ -1,0 +1,56 @@
+"""Cells of the summary, and both ways of printing it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from gradlens.results import Result
+from gradlens_cli import summary
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "text"),
+    [
+        ((0.79, 0.68, -0.11, -0.15, -0.07), summary.ratio, "0.79 | 0.68  -0.11 [-0.15, -0.07]"),
+        ((0.68, 0.79, 0.11, -0.01, 0.2), summary.ratio, "0.68 | 0.79  +0.11 [-0.01, +0.20]"),
+        ((0.5, 0.5, 0.0, 0.0, 0.0), summary.ratio, "0.50 | 0.50  0.00"),
+        ((NAN, NAN, NAN, NAN, NAN), summary.ratio, "\N{EN DASH}"),
+        ((0.5, NAN, NAN, NAN, NAN), summary.ratio, "0.50 | \N{EN DASH}"),
+        ((0.5, 0.4, -0.1, NAN, NAN), summary.ratio, "0.50 | 0.40  -0.10"),
+        ((4.1e9, 2.3e9, -1.8e9, -1.8e9, -1.8e9), summary.count, "4.1 G | 2.3 G  -1.8 G"),
+        ((0, 3, 3, NAN, NAN), summary.count, "0 | 3  +3"),
+        ((None, 3, None, None, None), summary.count, "\N{EN DASH} | 3"),
+    ],
+)
+def test_a_cell_shows_both_and_the_difference(values: tuple[Any, ...], form: Any, text: str) -> None:
+    row = {
+        f"m_{part}": value
+        for part, value in zip(("a", "b", "difference", "low", "high"), values, strict=True)
+    }
+    assert summary.compared_cell(row, "m", form) == text
+
+
+def test_a_comparison_fits_120_columns(compared: Result) -> None:
+    shown = summary.blocks(compared)
+    assert [len(block.rows) for block in shown] == [3, 3, 3]
+    assert max(len(line) for block in shown for line in summary.plain(block).splitlines()) <= 120
+
+
+def test_columns_are_aligned_and_never_cut() -> None:
+    lines = summary.plain(summary.Block(["stage", "x"], [["4", "y" * 300], ["whole", "z"]])).splitlines()
+    assert [line[7] for line in lines] == ["x", "y", "z"]
+    assert len(lines[1]) == 307
+
+
+def test_a_terminal_gets_a_drawn_table_with_brackets(
+    compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    summary.show(compared)
+    assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in capsys.readouterr().out

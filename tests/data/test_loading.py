@@ -1,0 +1,112 @@
+"""load_data: same seed, same tensors; ranges, names and counts are checked before anything is read."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from gradlens.data import DATASETS, load_data
+from gradlens.data.loading import READERS
+from gradlens.errors import GradlensError
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_batches_have_the_shape_and_identity_that_was_asked_for(name: str) -> None:
+    data = load_data(name, batch_size=5, batches=3, image_size=16, in_chans=2, seed=7)
+    assert len(data) == len(list(data)) == 3
+    for images, targets in data:
+        assert (images.shape, images.dtype) == ((5, 2, 16, 16), torch.float32)
+        assert (targets.shape, targets.dtype) == ((5,), torch.int64)
+        assert 0 <= int(targets.min()) <= int(targets.max()) < data.num_classes == len(data.class_names) == 10
+    assert (data.in_chans, data.image_size) == (2, 16)
+    assert {"name": name, "seed": 7, "samples": 15, "skipped": []}.items() <= data.identity.items()
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_tensors_are_a_function_of_the_seed(name: str) -> None:
+    first, again, other = (load_data(name, batches=2, image_size=8, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first[1][0], again[1][0])
+    assert first.identity["sha256"] == again.identity["sha256"] != other.identity["sha256"]
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_a_start_gives_the_tail_of_the_same_order(name: str) -> None:
+    whole = load_data(name, batches=4, batch_size=4, image_size=8)
+    tail = load_data(name, batches=2, batch_size=4, image_size=8, start=2)
+    for (images, targets), (other_images, other_targets) in zip(whole[2:], tail, strict=True):
+        assert torch.equal(images, other_images)
+        assert torch.equal(targets, other_targets)
+
+
+def test_global_random_states_are_neither_used_nor_changed() -> None:
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
+    for name in READERS:
+        load_data(name, batches=1, image_size=8)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # type: ignore[index]
+
+
+def test_digits_are_a_permutation_of_the_whole_standardised_set() -> None:
+    data = load_data("digits", batch_size=599, batches=3, image_size=8, in_chans=1)
+    images = torch.cat([images for images, _ in data]).reshape(1797, 64)
+    targets = torch.cat([targets for _, targets in data])
+    assert float(images.mean()) == pytest.approx(0, abs=1e-5)
+    assert float(images.std()) == pytest.approx(1, abs=1e-5)
+    assert targets.bincount().tolist() == np.bincount(load_digits().target).tolist()
+    assert targets.tolist() != load_digits().target.tolist()
+
+
+def test_the_channels_of_digits_are_copies() -> None:
+    images, _ = load_data("digits", batches=1, image_size=16)[0]
+    assert torch.equal(images[:, 0], images[:, 2])
+
+
+def test_noise_is_standard_normal() -> None:
+    images, targets = load_data("random", batches=1, batch_size=64, image_size=32)[0]
+    assert float(images.mean()) == pytest.approx(0, abs=0.01)
+    assert float(images.std()) == pytest.approx(1, abs=0.01)
+    assert len(targets.unique()) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"batch_size": 3}, "batch size is 3; .* at least 4"),
+        ({"batches": 0}, "batches is 0"),
+        ({"image_size": 0}, "image_size is 0"),
+        ({"in_chans": 0}, "in_chans is 0"),
+        ({"start": -1}, "start is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"seed": 2**32}, "below"),
+        ({"batches": 60}, "digits has 1797 samples, but 60 batches of 32 need 1920; lower"),
+        ({"batches": 50, "start": 10}, "after 10 that are set apart need 1920"),
+    ],
+)
+def test_what_cannot_be_had_is_told(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(GradlensError, match=said):
+        load_data("digits", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("digit", "digits, random, or the path of an image folder; did you mean digits?"),
+        ("no/such/folder", "neither by that name nor as a path"),
+        ("folder", "which folder?"),
+        ("", "there is no data ''"),
+        (__file__, "is a file"),
+    ],
+)
+def test_unknown_data_says_what_there_is(name: str, said: str) -> None:
+    with pytest.raises(GradlensError) as caught:
+        load_data(name)
+    assert said in str(caught.value)
+
+
+def test_every_reader_is_described() -> None:
+    assert set(DATASETS) == {*READERS, "folder"}

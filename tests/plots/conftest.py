@@ -1,0 +1,132 @@
+"""Small frames of every table that has a plot, written by hand."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+VERSIONS = ("energy", "direction", "energy given loss", "direction given loss")
+
+
+def duplication(networks, seeds):
+    rows = []
+    for (i, network), seed, stage, (j, version) in itertools.product(
+        enumerate(networks), seeds, ("whole", "head", "16", "4"), enumerate(VERSIONS)
+    ):
+        value = float("nan") if stage == "head" else 0.8 - 0.2 * i - 0.1 * j + 0.01 * seed
+        rows.append(
+            {
+                "network": network,
+                "seed": seed,
+                "stage": stage,
+                "version": version,
+                "signals": 3,
+                "duplication": value,
+                "reason": "" if stage != "head" else "one signal only",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def correlation(networks, signals):
+    rows = [
+        {
+            "network": network,
+            "stage_a": "4" if a < signals // 2 else "16",
+            "stage_b": "4" if b < signals // 2 else "16",
+            "signal_a": f"conv{a}",
+            "signal_b": f"conv{b}",
+            "order_a": a,
+            "order_b": b,
+            "energy": 1 / (1 + b - a),
+            "direction": 0.5,
+            "energy_given_loss": -0.05,
+            "direction_given_loss": 0.1,
+        }
+        for network in networks
+        for a, b in itertools.combinations(range(signals), 2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def forks(networks, sites, branches):
+    """Branch pairs and branch shares of the same forks."""
+    pairs, shares = [], []
+    names = ["residual", "skip"] if branches == 2 else [f"layer{i}" for i in range(branches)]
+    for network, site in itertools.product(networks, range(sites)):
+        place = {
+            "network": network,
+            "stage": "4" if site < sites // 2 else "8",
+            "site": f"stages.{site}.block",
+            "kind": "residual" if branches == 2 else "dense",
+            "where": "fork",
+        }
+        for a, b in itertools.combinations(names, 2):
+            numbers = {"energy": 0.6, "energy_given_loss": 0.3, "cosine": -0.2, "reason": ""}
+            pairs.append({**place, "branch_a": a, "branch_b": b, **numbers})
+        for name in names:
+            shares.append({**place, "branch": name, "share": 1 / branches, "coherence": 1.5})
+    return pd.DataFrame(pairs), pd.DataFrame(shares)
+
+
+def flow(networks):
+    rows = [
+        {
+            "network": network,
+            "stage": "4",
+            "signal": f"conv{depth}",
+            "order": depth,
+            "depth": depth,
+            "rms": 0.0 if depth == 3 else 10.0 ** (-3 + 0.1 * depth),
+            "dead": depth == 3,
+        }
+        for network in networks
+        for depth in range(6)
+    ]
+    return pd.DataFrame(rows)
+
+
+def cost(networks):
+    stages = {"4": 1.0, "8": 2.0, "head": 0.5, "whole": 3.5}
+    columns = ("flops", "parameters", "traffic_elements", "saved_bytes")
+    rows = [
+        {"network": network, "stage": stage, **dict.fromkeys(columns, size * 2.0**20)}
+        for network in networks
+        for stage, size in stages.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def throughput(networks):
+    rows = [
+        {
+            "network": network,
+            "pass": name,
+            "images_per_second": speed,
+            "low": speed - 1,
+            "high": speed + 1,
+            "repeats": 3,
+        }
+        for network in networks
+        for name, speed in (("forward", 40.0), ("forward + backward", 12.0))
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def frames():
+    """Frames by table name, for the networks, seeds and sizes asked for."""
+
+    def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
+        pairs, shares = forks(networks, sites, branches)
+        return {
+            "duplication": duplication(networks, seeds),
+            "correlation": correlation(networks, signals),
+            "branches": pairs,
+            "shares": shares,
+            "flow": flow(networks),
+            "cost": cost(networks),
+            "throughput": throughput(networks),
+        }
+
+    return make

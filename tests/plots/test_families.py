@@ -1,0 +1,146 @@
+"""What each plot draws, counted on hand-written frames."""
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+from scipy import stats
+
+from gradlens.errors import GradlensError
+from gradlens.plots import canvas, plot_frame
+from gradlens.plots.colours import POSITIONS
+from gradlens.plots.correlation import signal_correlation, similarity_matrix
+from gradlens.plots.duplication import t_interval
+from gradlens.plots.flow import fitted_slope
+
+
+def legend(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def markers(panel, symbol):
+    return [line for line in panel.lines if line.get_marker() == symbol]
+
+
+def test_the_interval_is_student_t():
+    values = np.array([0.1, 0.4, 0.3, np.nan])
+    mean, half = t_interval(values)
+    low, high = stats.t.interval(0.95, 2, loc=values[:3].mean(), scale=stats.sem(values[:3]))
+    assert (mean - half, mean + half) == pytest.approx((low, high))
+
+
+def test_duplication_shows_means_versions_and_seeds(frames):
+    ax = plot_frame("duplication", frames()["duplication"])
+    measured, given = ax.child_axes
+    labels = [label.get_text() for label in measured.get_xticklabels()]
+    assert labels == ["4", "16", "head", "whole"]
+    energy, direction = markers(measured, POSITIONS[0].marker)
+    assert energy.get_color() == POSITIONS[0].colour == energy.get_markerfacecolor()
+    assert direction.get_markerfacecolor() == "white"
+    assert energy.get_ydata()[[0, 3]] == pytest.approx([0.81, 0.81])
+    assert np.isnan(energy.get_ydata()[2])
+    assert [text.get_text() for text in measured.texts] == ["no value"]
+    assert markers(given, POSITIONS[0].marker)[0].get_ydata()[0] == pytest.approx(0.61)
+    assert legend(ax)[:2] == ["resnet50", "cspresnet50"]
+    assert "95 % t interval" in legend(ax)
+
+
+def test_duplication_of_one_seed_claims_no_interval(frames):
+    ax = plot_frame("duplication", frames(seeds=(0,))["duplication"])
+    assert not {"one seed", "95 % t interval"} & set(legend(ax))
+    assert not markers(ax.child_axes[0], ".")
+
+
+def test_correlation_is_symmetric_with_a_diagonal_of_one(frames):
+    rows = frames(("a",), signals=121)["correlation"]
+    matrix, stages = similarity_matrix(rows, "energy")
+    assert matrix.shape == (121, 121)
+    assert matrix == pytest.approx(matrix.T)
+    assert matrix[3, 7] == pytest.approx(1 / 5)
+    assert np.diag(matrix) == pytest.approx(1)
+    assert stages == ["4"] * 60 + ["16"] * 61
+
+
+def test_correlation_marks_stages_and_shares_one_scale(frames):
+    ax = plot_frame("correlation", frames()["correlation"])
+    first, second = ax.child_axes[:2]
+    assert [panel.images[0].get_clim() for panel in (first, second)] == [(0, 1), (0, 1)]
+    assert [line.get_xdata()[0] for line in first.lines if line.get_xdata()[0] > 0] == [2.5]
+    assert [label.get_text() for label in first.get_xticklabels()] == ["4", "16"]
+    assert second.get_title(loc="left") == "cspresnet50: 6 signals"
+
+
+def test_a_dead_signal_is_grey_and_said_to_be(frames):
+    rows = frames(("a",))["correlation"]
+    rows.loc[(rows["order_a"] == 2) | (rows["order_b"] == 2), "energy"] = np.nan
+    panel = plot_frame("correlation", rows).child_axes[0]
+    assert np.ma.getmaskarray(panel.images[0].get_array())[2].all()
+    assert legend(panel) == ["no value (dead signal)"]
+
+
+def test_correlation_draws_any_version_and_refuses_others(frames):
+    rows = frames(("a",))["correlation"]
+    ax = signal_correlation(rows, canvas.new_axes(4, 3), version="direction")
+    assert ax.child_axes[0].images[0].get_array()[0, 1] == 0.5
+    with pytest.raises(GradlensError, match="did you mean energy"):
+        signal_correlation(rows, canvas.new_axes(4, 3), version="enery")
+
+
+def test_branches_show_median_and_range_of_many_pairs(frames):
+    rows = frames(("a",), branches=24)["branches"]
+    rows.loc[0, "energy"] = 0.9
+    panel = plot_frame("branches", rows).child_axes[0]
+    filled = markers(panel, "D")[0]
+    assert filled.get_ydata() == pytest.approx([0.6] * 4)
+    longest = panel.collections[0].get_segments()[0]
+    assert longest[:, 1] == pytest.approx([0.6, 0.9])
+
+
+def test_a_site_without_a_value_is_marked(frames):
+    rows = frames(("a",))["branches"]
+    rows.loc[rows["site"] == "stages.1.block", "energy"] = np.nan
+    ax = plot_frame("branches", rows)
+    assert list(markers(ax.child_axes[0], "x")[0].get_xdata()) == [1]
+    assert "no value (a dead branch)" in legend(ax)
+
+
+@pytest.mark.parametrize(("sites", "named"), [(4, True), (64, False)])
+def test_shares_stack_to_one_at_every_site(sites, named, frames):
+    ax = plot_frame("shares", frames(("a",), sites=sites, branches=24)["shares"])
+    strip, bars = ax.child_axes[0].child_axes
+    stacked = [patch for patch in bars.patches if isinstance(patch, Rectangle)]
+    assert len(stacked) == 24 * sites
+    assert stacked[23].get_y() + stacked[23].get_height() == pytest.approx(1)
+    assert strip.get_ylim()[1] >= 1.5
+    assert ("stages.0.block" in [t.get_text() for t in bars.get_xticklabels()]) is named
+
+
+def test_flow_fits_the_live_signals_and_marks_the_dead(frames):
+    ax = plot_frame("flow", frames()["flow"])
+    assert ax.get_yscale() == "log"
+    assert "resnet50: +0.1000 decades a layer" in legend(ax)
+    assert legend(ax)[-1] == "dead signals (2)"
+    assert [len(line.get_xdata()) for line in markers(ax, POSITIONS[0].marker)] == [5]
+    assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([3, 3])
+
+
+def test_one_depth_has_no_slope():
+    assert np.isnan(fitted_slope(np.array([2.0, 2.0]), np.array([1.0, 3.0]))).all()
+
+
+def test_cost_draws_stages_side_by_side_and_writes_totals(frames):
+    ax = plot_frame("cost", frames()["cost"])
+    assert len(ax.child_axes) == 4
+    flops, *_, saved = ax.child_axes
+    assert [bars[0].get_facecolor() for bars in flops.containers] == [
+        pytest.approx((0.0, 0x72 / 255, 0xB2 / 255, 1.0)),
+        pytest.approx((0xD5 / 255, 0x5E / 255, 0.0, 1.0)),
+    ]
+    assert [bar.get_height() for bar in saved.containers[0]] == [1.0, 2.0, 0.5]
+    assert "total 3.5 MiB" in [text.get_text() for text in saved.texts]
+
+
+def test_throughput_writes_each_speed_and_its_range(frames):
+    ax = plot_frame("throughput", frames(("a",))["throughput"])
+    assert [bar.get_width() for bar in ax.containers[0]] == [40.0, 12.0]
+    assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([39, 41])
+    assert {"40", "12"} <= {text.get_text() for text in ax.texts}

@@ -1,0 +1,70 @@
+"""What lies on disk after a report is written."""
+
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+
+import gradlens.results
+from gradlens.errors import GradlensError
+from gradlens.report import figures, write
+
+
+def test_everything_is_written(make_result, tmp_path):
+    page = write(make_result(), tmp_path / "new" / "run")
+    assert page == tmp_path / "new" / "run" / "report.html"
+    assert sorted(file.name for file in (page.parent / "figures").iterdir()) == [
+        "duplication.png",
+        "duplication.svg",
+        "flow.png",
+        "flow.svg",
+    ]
+    assert (page.parent / "result.json").is_file()
+    assert (page.parent / "tables" / "flow.csv").is_file()
+
+
+def test_the_same_result_gives_the_same_bytes_also_from_a_saved_run(make_result, tmp_path):
+    write(make_result(), tmp_path / "a")
+    write(gradlens.results.load(tmp_path / "a"), tmp_path / "b")
+    for name in ("report.html", "figures/flow.png", "figures/flow.svg", "figures/duplication.svg"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a" / "figures" / "flow.svg").read_bytes()
+
+
+def test_the_users_matplotlib_style_changes_nothing_and_stays(make_result, tmp_path):
+    write(make_result(), tmp_path / "a")
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30, "svg.hashsalt": "x"}):
+        before = dict(matplotlib.rcParams)
+        write(make_result(), tmp_path / "b")
+        assert dict(matplotlib.rcParams) == before
+    names = ("flow.png", "flow.svg")
+    for a, b in ((tmp_path / "a/figures" / name, tmp_path / "b/figures" / name) for name in names):
+        assert a.read_bytes() == b.read_bytes()
+
+
+def test_figures_come_by_table_and_only_where_a_plot_is(make_result):
+    assert list(figures(make_result())) == ["duplication", "flow"]
+
+
+@pytest.mark.parametrize("blocked", ["figures", "report.html", "tables"])
+def test_a_folder_that_cannot_be_written_is_one_line(blocked, make_result, tmp_path):
+    if blocked == "report.html":
+        (tmp_path / blocked).mkdir()
+    else:
+        (tmp_path / blocked).write_text("a file")
+    with pytest.raises(GradlensError, match="cannot write") as error:
+        write(make_result(), tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_saved_run_is_drawn_again_without_torch(make_result, tmp_path):
+    make_result().save(tmp_path)
+    code = (
+        "import sys; sys.modules['torch'] = None; sys.modules['timm'] = None\n"
+        "from gradlens.results import load; from gradlens.report import write\n"
+        f"write(load({str(tmp_path)!r}), {str(tmp_path)!r})\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "report.html").is_file()

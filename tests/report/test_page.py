@@ -1,0 +1,137 @@
+"""The page: what it opens with, what it loads, what a hostile name does to it."""
+
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from gradlens.report.drawing import encoded, figures
+from gradlens.report.page import page
+from gradlens.results import Result, Table
+
+HOSTILE = "<script>alert(1)</script>"
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """Tags, their attributes and the text of a page; fails on tags that do not pair."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.words = [], [], []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+    @property
+    def text(self):
+        return re.sub(r"[ \n]+", " ", " ".join(self.words))
+
+
+def rendered(result):
+    return page(result, {name: encoded(figure, "svg") for name, figure in figures(result).items()})
+
+
+def test_it_opens_with_the_finding_then_the_warnings(make_result):
+    outline = Outline(rendered(make_result()))
+    headings = [tag for tag, _ in outline.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert headings[0] == "h1"
+    assert headings.count("h1") == 1
+    text = outline.text
+    places = [
+        text.index(words)
+        for words in (
+            "cspresnet50 duplicates less than resnet50.",
+            "Two signals are dead.",
+            "whole network",
+            "Table: 96 rows",
+            "Provenance kind compare",
+            "Glossary Stage",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_it_loads_nothing(make_result):
+    text = rendered(make_result())
+    outline = Outline(text)
+    assert "//" not in re.sub(r"data:image/svg\+xml;base64,[\w+/=]+", "", text)
+    assert not outline.all("script")
+    assert not outline.all("link")
+    assert "@import" not in text
+    assert "url(" not in text
+    assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in outline.all("img"))
+
+
+def test_a_hostile_name_stays_text(make_result):
+    text = rendered(make_result(a=HOSTILE, b="\" onload='x", note=HOSTILE, **{HOSTILE: 1}))
+    assert "<script" not in text.lower()
+    outline = Outline(text)
+    assert HOSTILE in outline.text
+    assert not any(name.startswith("on") for _, attrs in outline.tags for name in attrs)
+
+
+def test_it_is_fit_for_readers(make_result):
+    outline = Outline(rendered(make_result()))
+    assert outline.all("html") == [{"lang": "en"}]
+    assert len(outline.all("img")) == 2
+    assert all(len(image["alt"]) > 40 for image in outline.all("img"))
+    ids = [attrs["id"] for _, attrs in outline.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    targets = [link["href"] for link in outline.all("a")]
+    assert {target[1:] for target in targets if target.startswith("#")} == set(ids)
+
+
+def test_long_tables_are_cut_and_say_so(make_result):
+    text = rendered(make_result())
+    assert "The first 200 are shown; all 260 rows in" in Outline(text).text
+    flow = text[text.index('id="flow"') : text.index('id="exactness"')]
+    assert flow.count("<tr>") == 201
+
+
+def test_differences_and_intervals_are_readable(make_result):
+    outline = Outline(rendered(make_result()))
+    assert "−0.300 [−0.350 to −0.250]" in outline.text
+    assert "−100\N{NARROW NO-BREAK SPACE}M (−14 %)" in outline.text
+    assert [attrs for attrs in outline.all("tr") if attrs.get("class") == "clear"] != []
+
+
+@pytest.mark.parametrize(("mark", "shown"), [(False, False), (True, True), ("2 of 3 seeds", True)])
+def test_a_partial_result_is_marked(mark, shown, make_result):
+    text = Outline(rendered(make_result(partial=mark))).text
+    assert ("Partial result" in text) is shown
+    if isinstance(mark, str):
+        assert mark in text
+
+
+def test_an_inspection_has_one_column_and_no_difference(make_result):
+    outline = Outline(rendered(make_result(kind="inspect")))
+    assert "Dead signals 32" in outline.text
+    assert "difference" not in outline.text.lower().split("provenance")[0]
+
+
+def test_provenance_is_exact(make_result):
+    text = Outline(rendered(make_result(data={"rate": 0.123456789}, none=None))).text
+    assert "gradlens compare 'my net'" in text
+    assert "0.123456789" in text
+    assert "torch 2.14" in text
+
+
+def test_a_result_of_nothing_is_still_a_page():
+    result = Result({"flow": Table("flow", pd.DataFrame(), "A row a signal.")}, {}, "Nothing found.")
+    assert "The table is empty." in Outline(rendered(result)).text

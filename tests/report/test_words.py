@@ -1,0 +1,85 @@
+"""Numbers and sentences as the page writes them."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradlens.report.captions import SENTENCES, seen
+from gradlens.report.comparison import overview
+from gradlens.report.numbers import NARROW, percent, shown
+
+G, M = f"{NARROW}G", f"{NARROW}M"
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "text"),
+    [
+        (4_089_184_256, "flops", f"4.09{G}"),
+        (np.int64(25_557_032), "parameters", f"25.6{M}"),
+        (999_960, "flops_a", f"1.00{M}"),
+        (512, "parameters", "512"),
+        (99_999_999.9, "parameters", f"100{M}"),
+        (99.99, "rms", "100"),
+        (3 * 2**20, "saved_bytes", f"3.00{NARROW}MiB"),
+        (0.5, "duplication", "0.500"),
+        (0.0, "error", "0"),
+        (-1.5e-7, "error", "−1.50e-7"),
+        (17, "signals", "17"),
+        (math.nan, "duplication", "–"),
+        (None, "", "–"),
+        (np.True_, "dead", "yes"),
+        (math.inf, "diversity", "∞"),
+        ("4", "stage", "4"),
+    ],
+)
+def test_cells(value, column, text):
+    assert shown(value, column) == text
+
+
+def test_signs():
+    assert shown(0.1, sign=True) == "+0.100"
+    assert shown(0.0, sign=True) == "0"
+    assert percent(0.5) == "+50 %"
+
+
+def test_duplication_names_the_highest_and_lowest_stage(make_result):
+    text = seen("duplication", make_result()["duplication"].frame)
+    assert text.startswith("resnet50: D = 0.510 over the whole network (0.510 given the loss)")
+    assert "highest at stride 4 (0.810) and lowest at stride 8 (0.310)" in text
+
+
+def test_flow_tells_direction_and_dead_signals(make_result):
+    text = seen("flow", make_result()["flow"].frame)
+    assert "grows from the input to the loss by 0.100 decades a layer" in text
+    assert "1 of 130 signals are dead" in text
+
+
+def test_exactness_says_bit_for_bit_only_when_it_is():
+    frame = pd.DataFrame({"error": [0.0, 0.0], "projected_error": [1e-7, 2e-7]})
+    assert "2 forks" in seen("exactness", frame)
+    assert "bit for bit" in seen("exactness", frame)
+    frame.loc[0, "error"] = 3e-7
+    assert "to within 3.00e-7 relative" in seen("exactness", frame)
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_no_rows_need_no_words(name):
+    assert seen(name, pd.DataFrame()) == ""
+
+
+def test_a_table_without_a_sentence_is_silent():
+    assert seen("unknown", pd.DataFrame({"x": [1]})) == ""
+
+
+def test_the_overview_marks_only_intervals_without_zero(make_result):
+    found = overview(make_result())
+    assert found.networks == ("resnet50", "cspresnet50")
+    by_stage = {row.label: row for row in found.stages["Duplication D, energy"]}
+    assert list(by_stage) == ["4", "head", "whole"]
+    assert by_stage["4"].clear
+    assert not by_stage["whole"].clear
+    assert by_stage["head"].cells == ("–", "–")
+    assert by_stage["whole"].cells == ("0.700", "0.600")
+    assert found.stages["Flow slope (decades a layer)"][0].difference == "−0.3000"
