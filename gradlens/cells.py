@@ -71,10 +71,10 @@ def subjects(names: Sequence[str], checkpoints: Sequence[Any]) -> list[Subject]:
     """Networks with distinct labels: two of one name are told apart by their weights' files."""
     labels = list(names)
     if len(set(labels)) < len(labels):
-        labels = [
-            f"{name} [{checkpoint or place}]"
-            for place, (name, checkpoint) in enumerate(zip(names, checkpoints, strict=True), 1)
-        ]
+        tags = [str(checkpoint or place) for place, checkpoint in enumerate(checkpoints, 1)]
+        if len(set(tags)) < len(tags):
+            tags = [f"{tag}, {place}" for place, tag in enumerate(tags, 1)]
+        labels = [f"{name} [{tag}]" for name, tag in zip(names, tags, strict=True)]
     return [Subject(*parts) for parts in zip(names, labels, checkpoints, strict=True)]
 
 
@@ -178,7 +178,8 @@ class Cells:
     def _warm_up(self, model: nn.Module, seed: int, data: Batches) -> None:
         """Train on samples that are not measured, again and again where there are few."""
         study = self._study
-        spare = int(data.identity["total"]) // study.batch_size - study.batches
+        total = data.identity["total"]
+        spare = study.warmup_steps if total is None else int(total) // study.batch_size - study.batches
         if spare < 1:
             raise GradlensError(
                 f"{data.identity['total']} samples leave none to warm up on beside {study.batches} batches of "

@@ -141,7 +141,7 @@ def load(folder: str | Path) -> Result:
             )
         tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise GradlensError(f"{path} is damaged: {error}; run the command again") from error
 
 

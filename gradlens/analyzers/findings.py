@@ -49,6 +49,8 @@ def _row(frame: pd.DataFrame, stage: str) -> Mapping[str, float]:
 
 def _said(row: Mapping[str, float], metric: str, a: str, b: str) -> str:
     amount = _amount(row, metric)
+    if amount.endswith("not defined"):
+        return f"Between {a} and {b} {amount} for gradient duplication"
     if amount.startswith("no difference"):
         return f"{b} and {a} show {amount} in gradient duplication"
     return f"{b} has {amount} gradient duplication than {a}"
@@ -60,11 +62,15 @@ def _amount(row: Mapping[str, float], metric: str) -> str:
         return "the difference is not defined"
     if low <= 0 <= high:
         return "no difference beyond the noise between seeds"
+    if round(abs(difference), 2) == 0:
+        return "no difference of a hundredth"
     return f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
 
 
 def _numbers(row: Mapping[str, float], metric: str) -> str:
     left, right, low, high = (row[f"{metric}_{part}"] for part in ("a", "b", "low", "high"))
+    if math.isnan(left) or math.isnan(right):
+        return "(too few signals that vary beyond it)"
     interval = "one seed, no interval"
     if not math.isnan(low):
         interval = f"95 % interval of the difference {low:+.2f} to {high:+.2f}"

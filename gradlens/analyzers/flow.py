@@ -37,7 +37,7 @@ class Flow:
         numbers.sort(key=lambda number: recording.plan.probes[number].order)
         if not numbers:
             return None
-        rows = [_row(recording, number, named.get(number)) for number in numbers]
+        rows = [_row(recording, number, named.get(number), order) for order, number in enumerate(numbers)]
         return Table(
             "flow",
             pd.DataFrame(rows),
@@ -59,7 +59,7 @@ class Flow:
         )
 
 
-def _row(recording: Recording, number: int, signal: str | None) -> dict[str, Any]:
+def _row(recording: Recording, number: int, signal: str | None, order: int) -> dict[str, Any]:
     probe = recording.plan.probes[number]
     grams = recording.grams[number]
     squares = np.clip(np.diagonal(grams, axis1=-2, axis2=-1), 0.0, None)
@@ -76,7 +76,7 @@ def _row(recording: Recording, number: int, signal: str | None) -> dict[str, Any
         "stage": probe.stage,
         "signal": signal or probe.name,
         "role": "signal" if signal else "other",
-        "order": probe.order,
+        "order": order,
         "depth": probe.depth,
         "rms": float(rms.mean()),
         "rms_spread": float(rms.std()),

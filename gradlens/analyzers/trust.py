@@ -56,10 +56,7 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     if counts[0] != counts[1] or first.n != second.n:
         yield f"not a fair comparison: {counts[0]} samples through {a}, {counts[1]} through {b}"
     yield from _other_differences(first, second)
-    for recording in (first, second):
-        for text in warnings_alone(recording):
-            if recording is first or text.startswith(b):
-                yield text
+    yield from dict.fromkeys([*warnings_alone(first), *warnings_alone(second)])
 
 
 def _other_differences(first: Recording, second: Recording) -> Iterator[str]:

@@ -17,6 +17,8 @@ from gradlens.grams.projection import Projection, wide
 from gradlens.hooks import Group, Plan
 
 PAIRS = ("sketch", "exact")
+TOLERANCE = 1e-4
+"""Relative error of a projected sum that float32 rounding cannot reach (seen: below 1e-5)."""
 
 
 class Role(NamedTuple):
@@ -34,11 +36,13 @@ class BatchGrams:
         grams: ``[p, n, n]`` float64 by probe; NaN where no axis holds the samples.
         inner: by fork of three or more branches, per-sample inner products ``[b, b, n]``.
         errors: by group with a total, the relative error of its projected sum.
+        tolerances: by group with a total, the error that rounding in its precision can make.
     """
 
     grams: NDArray[np.float64]
     inner: dict[int, NDArray[np.float64]]
     errors: dict[int, float]
+    tolerances: dict[int, float]
 
 
 class Accumulator:
@@ -65,6 +69,7 @@ class Accumulator:
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._inner: dict[int, NDArray[np.float64]] = {}
         self._errors: dict[int, float] = {}
+        self._tolerances: dict[int, float] = {}
 
     def update(self, number: int, gradient: Tensor) -> None:
         """Reduce one gradient; raises GradlensError where it is not finite."""
@@ -83,6 +88,7 @@ class Accumulator:
             grams=self._grams.numpy() * square,
             inner={group: inner * square for group, inner in self._inner.items()},
             errors=dict(self._errors),
+            tolerances=dict(self._tolerances),
         )
 
     def _check(self, role: Role, group: Group, number: int, gradient: Tensor) -> None:
@@ -90,6 +96,7 @@ class Accumulator:
             self._open[role.group][role.member] = self._reduced(group, role.member, number, gradient)
             return
         held = self._open.pop(role.group, {})
+        self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
         self._errors[role.group] = self._relative_error(group, total, held)
         if _many(group) and self._plan.probes[number].outer is not None:
@@ -101,7 +108,7 @@ class Accumulator:
         n, outer = (self._n, outer) if outer is not None else (1, 1)
         if group.channels and member >= 0:
             whole = self._plan.probes[group.total or 0].shape[group.axis]
-            return self._projection.part(gradient, n, group.channels[member], group.axis, whole)
+            return self._projection.part(gradient, n, group.channels[member], group.axis, whole, outer)
         if not _many(group):
             return self._projection.total(gradient, outer, n)
         if self._pairs == "exact":

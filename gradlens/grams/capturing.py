@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradlens.errors import GradlensError
-from gradlens.grams.accumulator import PAIRS, Accumulator, BatchGrams, projected_features
+from gradlens.errors import GradlensError, close_matches
+from gradlens.grams.accumulator import PAIRS, TOLERANCE, Accumulator, BatchGrams, projected_features
 from gradlens.grams.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples
 from gradlens.grams.projection import Projection
 from gradlens.grams.recording import Recording
-from gradlens.hooks import Plan, plan_sites, watch
+from gradlens.hooks import SITES, Plan, plan_sites, watch
 from gradlens.hooks.costs import Costs, step_costs
 from gradlens.hooks.diagnosis import first_not_finite
 from gradlens.hooks.graph import TensorKey, walk
@@ -31,9 +31,6 @@ from gradlens.version import VERSION
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
 Progress = Callable[[str, int, int], None]
-
-TOLERANCE = 1e-4
-"""Largest relative error of a projected sum that float32 rounding can make."""
 
 
 def capture(
@@ -84,21 +81,23 @@ def capture(
     batches = list(batches)
     if not batches:
         raise GradlensError("no batches to capture; give at least one")
-    run = _Run(model, _step(loss, step), sites, pairs, reduction, seed)
+    run = Watcher(model, _step(loss, step), sites, pairs, reduction, seed)
     finished: list[BatchGrams] = []
     partial = False
+    counted: Costs | None = None
+    speeds: Mapping[str, list[float]] = {}
     with preserved(model, mode), torch.enable_grad():
         try:
             for place, batch in enumerate(batches):
                 finished.append(run.batch(place, batch))
                 if progress is not None:
                     progress("batches", place + 1, len(batches))
+            counted = run.costs(batches[0]) if costs else None
+            speeds = run.speeds(batches[0], throughput) if throughput else {}
         except KeyboardInterrupt:
             if not (keep_partial and finished):
                 raise
             partial = True
-        counted = run.costs(batches[0]) if costs and not partial else None
-        speeds = run.speeds(batches[0], throughput) if throughput and not partial else {}
         described = _meta(model, run, mode, reduction) | dict(meta or {})
     return run.recording(finished, counted, speeds, described | ({"partial": True} if partial else {}))
 
@@ -128,15 +127,27 @@ def _step(loss: Loss | None, step: Step | None) -> Step:
 
 
 @dataclass
-class _Run:
+class Watcher:
+    """One watched backward pass after another; the first decides what is watched.
+
+    Attributes:
+        model: in the mode it is to be watched in.
+        step: ``step(model, batch) -> scalar loss``; cross entropy of (inputs, targets) by default.
+        sites: see ``capture``.
+        pairs: see ``capture``.
+        reduction: see ``capture``.
+        seed: see ``capture``.
+    """
+
     model: nn.Module
-    step: Step
-    sites: str
-    pairs: str
-    reduction: str
-    seed: int
+    step: Step | None = None
+    sites: str = "signals"
+    pairs: str = "sketch"
+    reduction: str = "mean"
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        self._step = _step(None, self.step)
         self.n = 0
         self.plan: Plan | None = None
         self.dry: DryPass | None = None
@@ -160,6 +171,7 @@ class _Run:
             sizes = self._sizes(graph)
             image = _image(calls.inputs)
             self.plan = plan_sites(sizes, calls.owners(graph), image, output, self.sites)
+            self._check_sites(self.plan)
             self.projection = Projection(projected_features(self.plan, self.n), self.seed)
         elif graph.structure != self.plan.graph.structure:
             raise GradlensError(_changed(place, graph.nodes, self.plan.graph.nodes))
@@ -179,6 +191,14 @@ class _Run:
         self._check_exact(value)
         return value
 
+    def _check_sites(self, plan: Plan) -> None:
+        if not plan.signals and not plan.groups and self.sites not in SITES:
+            modules = sorted({owner.module for owner in plan.owners if owner.module})
+            raise GradlensError(
+                f"no watched module matches {self.sites!r}; there are {', '.join(modules[:6])}, … "
+                f"({len(modules)} in all), or use {', '.join(SITES)}" + close_matches(self.sites, modules)
+            )
+
     def _check_size(self, place: int, batch: Any) -> None:
         n = batch_size(batch)
         if n < 4:
@@ -191,13 +211,13 @@ class _Run:
         self.n = n
 
     def _loss(self, place: int, batch: Any) -> Tensor:
-        loss = self.step(self.model, batch)
+        loss = self._step(self.model, batch)
         if not isinstance(loss, Tensor) or loss.dim() != 0:
             given = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
             raise GradlensError(f"the loss is not a scalar tensor ({given}); reduce it over the batch")
         value = loss.item()
         if not math.isfinite(value):
-            where = first_not_finite(self.model, lambda: self.step(self.model, batch))
+            where = first_not_finite(self.model, lambda: self._step(self.model, batch))
             raise GradlensError(f"batch {place}: the loss is {value}{where}")
         if loss.grad_fn is None or not self.wanted:
             raise GradlensError("the loss needs no gradient: no parameter of the model requires one")
@@ -223,7 +243,7 @@ class _Run:
         for index, dry in self._dry_errors(self.plan).items():
             errors[index] = max(errors.get(index, 0.0), 0.0 if math.isnan(dry) else dry)
         for index, error in errors.items():
-            if error > TOLERANCE:
+            if error > value.tolerances.get(index, TOLERANCE):
                 raise GradlensError(
                     f"the contributions at {self.plan.groups[index].site} do not add up to its gradient "
                     f"(relative error {error:.1e}); no later number could be trusted"
@@ -241,10 +261,12 @@ class _Run:
         return found
 
     def costs(self, batch: Any) -> Costs:
-        return step_costs(self.model, lambda: self.step(self.model, batch), self.n)
+        """What one step on this batch costs."""
+        return step_costs(self.model, lambda: self._step(self.model, batch), self.n)
 
     def speeds(self, batch: Any, repeats: int) -> dict[str, list[float]]:
-        return passes(self.model, lambda item: self.step(self.model, item), batch, self.n, repeats)
+        """Measured images a second by pass."""
+        return passes(self.model, lambda item: self._step(self.model, item), batch, self.n, repeats)
 
     def recording(
         self,
@@ -253,6 +275,7 @@ class _Run:
         speeds: Mapping[str, list[float]],
         meta: Mapping[str, Any],
     ) -> Recording:
+        """Everything that was kept of the finished batches."""
         assert self.plan is not None
         labels = self.labels[: len(finished)]
         return Recording(
@@ -309,7 +332,7 @@ def _changed(place: int, now: Any, before: Any) -> str:
     )
 
 
-def _meta(model: nn.Module, run: _Run, mode: str, reduction: str) -> dict[str, Any]:
+def _meta(model: nn.Module, run: Watcher, mode: str, reduction: str) -> dict[str, Any]:
     norms = sum("BatchNorm" in type(module).__name__ for module in model.modules())
     return {
         "gradlens": VERSION,

@@ -45,8 +45,15 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
     )
 
 
+def costs_document(costs: Costs | None) -> dict[str, Any] | None:
+    """Costs as dicts and numbers."""
+    if costs is None:
+        return None
+    return {k: dict(v) if isinstance(v, dict) else v for k, v in vars(costs).items()}
+
+
 def read_costs(document: Mapping[str, Any] | None) -> Costs | None:
-    """Costs from their ``asdict``."""
+    """The costs that ``costs_document`` wrote."""
     if document is None:
         return None
     counted = {name: Counter(value) for name, value in document.items() if name in _COUNTERS}

@@ -48,23 +48,34 @@ class Projection:
         flat = gradient.permute(order).reshape(n, -1)
         return applied(flat, self._laid_out[key])
 
-    def part(self, gradient: Tensor, n: int, channels: tuple[int, int, int], axis: int, whole: int) -> Tensor:
+    def part(
+        self,
+        gradient: Tensor,
+        n: int,
+        channels: tuple[int, int, int],
+        axis: int,
+        whole: int,
+        outer: int = 1,
+    ) -> Tensor:
         """The functional of a tensor that holds only some channels of its source, ``[n]``.
 
         Args:
-            gradient: a part, ``[n, ...]``.
+            gradient: a part; its source reads as ``[outer, n, rest]``.
             n: samples.
             channels: (start, stop, step) in the source.
             axis: channel axis.
             whole: channels of the source.
+            outer: what varies slower than the samples.
         """
         gradient = wide(gradient)
         shape = list(gradient.shape)
-        count = gradient[0].numel() // shape[axis] * whole
-        shape[0], shape[axis] = 1, whole
+        features = gradient.numel() // shape[axis] * whole // n
+        shape[axis] = whole
         index = torch.arange(*channels, device=gradient.device)
-        signs = self._vector(gradient, count).reshape(shape).index_select(axis, index)
-        return applied(gradient.reshape(n, -1), signs.reshape(-1))
+        signs = self._vector(gradient, features).reshape(outer, 1, -1).expand(-1, n, -1)
+        own = signs.reshape(shape).index_select(axis, index).reshape(outer, n, -1)
+        products = gradient.reshape(outer, n, -1) * own
+        return products.sum(dim=(0, 2), dtype=torch.float64).cpu()
 
     def sketch(self, gradient: Tensor, outer: int, n: int) -> Tensor:
         """``[n, m]`` in float64, the same linear map for every gradient of one shape.

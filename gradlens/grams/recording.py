@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class Recording:
             "plan": codec.plan_document(self.plan),
             "dry_errors": {str(group): error for group, error in self.dry_errors.items()},
             "replicates": self.replicates,
-            "costs": None if self.costs is None else asdict(self.costs),
+            "costs": codec.costs_document(self.costs),
             "throughput": dict(self.throughput),
             "meta": dict(self.meta),
         }
@@ -162,10 +162,16 @@ class Recording:
             with safe_open(str(path), framework="numpy") as file:
                 document = json.loads((file.metadata() or {})["gradlens"])
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            if document["format"] > FORMAT:
+                raise GradlensError(
+                    f"{path} has format {document['format']}; this gradlens reads up to {FORMAT}: update it"
+                )
+            return cls._from(document, arrays)
+        except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
             raise GradlensError(f"{path} is not a gradlens recording, or is damaged: {error}") from error
-        if document["format"] > FORMAT:
-            raise GradlensError(f"{path} has format {document['format']}; this gradlens reads up to {FORMAT}")
+
+    @classmethod
+    def _from(cls, document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Recording:
         return cls(
             plan=codec.read_plan(document["plan"]),
             grams=arrays["grams"],

@@ -33,7 +33,7 @@ class Costs:
         largest: FLOPs of each convolution and linear layer, of the batch.
         traffic: elements read and written by convolutions and poolings, of the batch.
         traffic_bytes: the same in bytes.
-        saved_bytes: bytes of distinct tensors kept for backward, parameters left out.
+        saved_bytes: bytes of distinct storages kept for backward, parameters left out.
         peak_bytes: most bytes alive at once that the step itself allocated, forward and backward.
         parameters: elements owned by each module.
     """
@@ -116,10 +116,10 @@ def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Ten
     seen = set(known)
 
     def keep(tensor: Tensor) -> Tensor:
-        pointer = tensor.untyped_storage().data_ptr()
-        if pointer not in seen:
-            seen.add(pointer)
-            costs.saved_bytes[stack[-1] if stack else ""] += tensor.numel() * tensor.element_size()
+        storage = tensor.untyped_storage()  # a saved view keeps all of its storage alive
+        if storage.data_ptr() not in seen:
+            seen.add(storage.data_ptr())
+            costs.saved_bytes[stack[-1] if stack else ""] += storage.nbytes()
         return tensor
 
     return keep

@@ -125,6 +125,7 @@ class _Planner:
         self.branches = Branches(sizes.graph)
         self.stages = stages(sizes.graph, owners, image, sizes.n)
         self.names = site_names(sizes.graph, owners)
+        self.part_sites = self._part_sites()
         self.place = {index: place for place, index in enumerate(sizes.graph.forward_order)}
         self.probes: dict[tuple[int, int, bool], int] = {}
         self.built: list[Probe] = []
@@ -221,7 +222,7 @@ class _Planner:
             where="fork",
             kind=fork.kind,
             form="",
-            site=self.names[fork.source.node],
+            site=self.part_sites.get(fork.source, self.names[fork.source.node]),
             stage=self.stages[fork.source.node],
             labels=tuple(labels),
             members=tuple((self.edge(edge),) for edge in fork.edges),
@@ -234,7 +235,7 @@ class _Planner:
         )
 
     def split(self, split: PartialSplit) -> Iterable[Group]:
-        site = f"{self._common_module(split)}:partial split"
+        site = self._split_site(split)
         cut = split.form != "project"
         alone = cut and sum(s.source == split.source for s in self.branches.splits) == 1
         pure = alone and len(self.graph.consumers[split.source]) in {1, len(split.parts)}
@@ -259,6 +260,17 @@ class _Planner:
             yield Group(
                 **{**vars(group), "where": "merge", "members": members, "total": None, "channels": ()}
             )
+
+    def _part_sites(self) -> dict[TensorKey, str]:
+        """A part of a split is named by the split, however it is spelt."""
+        return {
+            part.key: f"{self._split_site(split)}, {label}"
+            for split in self.branches.splits
+            for part, label in zip(split.parts, split.labels, strict=True)
+        }
+
+    def _split_site(self, split: PartialSplit) -> str:
+        return f"{self._common_module(split)}:partial split"
 
     def _common_module(self, split: PartialSplit) -> str:
         """The module that does the cutting: the common part of the paths of both ends."""

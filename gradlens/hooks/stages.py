@@ -33,7 +33,8 @@ def stages(graph: Graph, owners: Sequence[Owner], image: Sequence[int], n: int) 
         ``"loss"`` outside the model; for networks of one resolution the block's module path.
         Pooled side ways (squeeze-and-excitation) belong to the stage they stand in.
     """
-    labels = _label(graph, _strides(graph, image, n))
+    pooled = _pooled(graph, n)
+    labels = _label(graph, _strides(graph, image, n, pooled), _returning(graph, pooled))
     resolutions = {labels[i] for i, node in enumerate(graph.nodes) if node.weighted} - {HEAD}
     if len(resolutions) < 2:
         labels = _blocks(owners, labels)
@@ -49,10 +50,9 @@ def positions(node: Node, n: int) -> int:
     return rows // n if n and rows % n == 0 else 0
 
 
-def _strides(graph: Graph, image: Sequence[int], n: int) -> list[int | None]:
+def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int | None]:
     """Output stride of each layer that has positions, or changes them; the nearest power of two."""
     area = math.prod(image) if image else 0
-    pooled = _pooled(graph, n)
     places = [_places(node, n) if area and not pooled[i] else 0 for i, node in enumerate(graph.nodes)]
     return [_stride(area / place, len(image)) if place else None for place in places]
 
@@ -83,14 +83,23 @@ def _pools(node: Node) -> bool:
     return node.operation in GLOBAL_POOLINGS and (len(shape) <= 2 or math.prod(shape[2:]) == 1)
 
 
-def _label(graph: Graph, strides: Sequence[int | None]) -> list[str]:
+def _returning(graph: Graph, pooled: Sequence[bool]) -> list[bool]:
+    """True where a way leads on to positions: a pooled side way comes back, the head does not."""
+    returning = [False] * len(graph.nodes)
+    for index in reversed(graph.forward_order):
+        following = [edge.consumer for edge in graph.readers.get(index, ())]
+        returning[index] = any(not pooled[node] or returning[node] for node in following)
+    return returning
+
+
+def _label(graph: Graph, strides: Sequence[int | None], returning: Sequence[bool]) -> list[str]:
     """Strides carried forward over weightless and pooled nodes."""
     labels = [HEAD] * len(graph.nodes)
     order = graph.forward_order
     known = [place for place, index in enumerate(order) if strides[index] is not None]
     last = max((place for place in known if graph.nodes[order[place]].weighted), default=-1)
-    weighted = [place for place, index in enumerate(order) if graph.nodes[index].weighted and place > last]
-    head = weighted[0] if weighted else len(order)
+    behind = [place for place, index in enumerate(order) if place > last and graph.nodes[index].weighted]
+    head = next((place for place in behind if not returning[order[place]]), len(order))
     current = next((strides[index] for index in order if strides[index] is not None), None)
     for index in order[:head]:
         current = strides[index] or current

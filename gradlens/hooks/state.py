@@ -29,7 +29,12 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
     if mode not in MODES:
         raise GradlensError(f"mode {mode!r} is not known; use one of {', '.join(MODES)}")
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         try:
@@ -38,7 +43,8 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
             yield
         finally:
             with torch.no_grad():
-                for buffer, saved in buffers:
+                for module, name, buffer, saved in buffers:
                     buffer.copy_(saved)
+                    module._buffers[name] = buffer  # forward may have put another in its place
             for module, training in modes:
                 module.training = training

@@ -1,0 +1,48 @@
+"""One entry to every check: ``nox -l`` lists them, ``nox -s lint types`` runs some."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "layers", "tests"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install("ruff>=0.6")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types, strictly."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Who may import whom."""
+    session.install("-e", ".[dev]")
+    session.run("lint-imports")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The whole suite, doctests and notebooks included."""
+    session.install("-e", ".[test]")
+    session.run("pytest", *session.posargs, env={"HF_HUB_OFFLINE": "1"})
+
+
+@nox.session
+def notebooks(session: nox.Session) -> None:
+    """Execute the notebooks."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "tests/notebooks", env={"HF_HUB_OFFLINE": "1"})
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Cost of capturing against a plain step; prints JSON."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks.overhead", *session.posargs)
