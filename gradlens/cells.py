@@ -117,6 +117,7 @@ class Cells:
         whole = [_aligned(row) for row in finished if len(row) == len(self._networks)]
         if not whole:
             raise KeyboardInterrupt
+        del self._data[len(whole) :]
         return [first.merge(*others) for first, *others in zip(*whole, strict=True)]
 
     def _seed(self, seed: int, row: list[Recording]) -> None:
@@ -202,10 +203,13 @@ class fits:  # noqa: N801  # reads as a statement: with fits(name, data)
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, (RuntimeError, ValueError, IndexError, AssertionError, TypeError)):
             size, channels = self._data.image_size, self._data.in_chans
-            said = str(error).strip().splitlines() or [type(error).__name__]
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            advice = "an image too small for the network needs a larger --image-size"
+            if "out of bounds" in said:
+                advice = "the network has fewer classes than the data"
             raise GradlensError(
                 f"{self._name} fails on {channels} x {size} x {size} images of {self._data.num_classes} classes: "
-                f"{said[0]} (an image too small for the network needs a larger --image-size)"
+                f"{said} ({advice})"
             ) from error
 
 

@@ -63,7 +63,7 @@ def _amount(row: Mapping[str, float], metric: str) -> str:
     if low <= 0 <= high:
         return "no difference beyond the noise between seeds"
     if round(abs(difference), 2) == 0:
-        return "no difference of a hundredth"
+        return "no difference, to two digits,"
     return f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
 
 

@@ -6,6 +6,8 @@ inner product is at most ``√(2 / m) ‖x‖ ‖y‖`` a sample (Charikar, Chen
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -68,14 +70,13 @@ class Projection:
             outer: what varies slower than the samples.
         """
         gradient = wide(gradient)
-        shape = list(gradient.shape)
-        features = gradient.numel() // shape[axis] * whole // n
-        shape[axis] = whole
+        own, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :])
+        before = gradient.numel() // (outer * n * own * after)
         index = torch.arange(*channels, device=gradient.device)
-        signs = self._vector(gradient, features).reshape(outer, 1, -1).expand(-1, n, -1)
-        own = signs.reshape(shape).index_select(axis, index).reshape(outer, n, -1)
-        products = gradient.reshape(outer, n, -1) * own
-        return products.sum(dim=(0, 2), dtype=torch.float64).cpu()
+        signs = self._vector(gradient, outer * before * whole * after)
+        signs = signs.reshape(outer, before, whole, after).index_select(2, index)
+        flat = gradient.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
+        return applied(flat, signs.reshape(-1))
 
     def sketch(self, gradient: Tensor, outer: int, n: int) -> Tensor:
         """``[n, m]`` in float64, the same linear map for every gradient of one shape.

@@ -102,7 +102,7 @@ class Recording:
             inner=_concatenated([recording.inner for recording in every]),
             projected_errors=_concatenated([recording.projected_errors for recording in every]),
             dry_errors={
-                group: max(recording.dry_errors.get(group, np.nan) for recording in every)
+                group: float(np.fmax.reduce([recording.dry_errors.get(group, np.nan) for recording in every]))
                 for group in self.dry_errors
             },
             labels=np.concatenate(labels) if len(labels) == len(every) else None,

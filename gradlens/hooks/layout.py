@@ -6,6 +6,7 @@ from two graphs of one computation at different batch sizes: the axes that grow 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,11 +66,14 @@ def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
 def _own(sizes: Sizes, key: TensorKey) -> Layout | None:
     """The layout that the tensor's own axes show without doubt."""
     factors = [sizes.factor(pair) for pair in sizes.pairs(key)]
+    shape = sizes.graph.shape(key)
+    if sizes.dry is None and len(shape) == 3 and shape[0] == shape[1] == sizes.n:
+        return None  # [T, N, C] with T = N, or [N, T, C]: one batch size cannot tell
     if factors and factors[0] == 1:
         return BATCH_FIRST
     grown = [axis for axis, factor in enumerate(factors) if factor]
     if sizes.dry is not None and grown and grown[0] > 0 and factors[grown[0]] == 1:
-        return Layout(_product(sizes.graph.shape(key)[: grown[0]]))
+        return Layout(math.prod(shape[: grown[0]]))
     return None
 
 
@@ -114,11 +118,5 @@ def _keeps_rows(graph: Graph, index: int, given: Shape) -> bool:
         return 0 not in moved
     if node.operation in ops.AXIS_MOVES | {"Roll", "Cat", "Stack", "Index", "IndexSelect"}:
         return False
-    return bool(given) and bool(node.shapes[0]) and node.shapes[0][0] == given[0]
-
-
-def _product(shape: Shape) -> int:
-    product = 1
-    for size in shape:
-        product *= size
-    return product
+    shape = node.shapes[0]  # a reduction over axis 0 may leave another axis of the same size first
+    return bool(given) and len(shape) == len(given) and shape[0] == given[0]

@@ -125,6 +125,7 @@ class _Planner:
         self.branches = Branches(sizes.graph)
         self.stages = stages(sizes.graph, owners, image, sizes.n)
         self.names = site_names(sizes.graph, owners)
+        self.split_sites = self._split_sites()
         self.part_sites = self._part_sites()
         self.place = {index: place for place, index in enumerate(sizes.graph.forward_order)}
         self.probes: dict[tuple[int, int, bool], int] = {}
@@ -217,7 +218,7 @@ class _Planner:
     def fork(self, fork: Fork) -> Group:
         readers = [self.names[self.branches.visible_consumer(edge)] for edge in fork.edges]
         named = fork.labels[0].startswith("branch")
-        labels = _unique([f"to {reader}" for reader in readers]) if named else fork.labels
+        labels = _numbered([f"to {reader}" for reader in readers], "{} ({})") if named else fork.labels
         return Group(
             where="fork",
             kind=fork.kind,
@@ -235,7 +236,7 @@ class _Planner:
         )
 
     def split(self, split: PartialSplit) -> Iterable[Group]:
-        site = self._split_site(split)
+        site = self.split_sites[split]
         cut = split.form != "project"
         alone = cut and sum(s.source == split.source for s in self.branches.splits) == 1
         pure = alone and len(self.graph.consumers[split.source]) in {1, len(split.parts)}
@@ -264,13 +265,16 @@ class _Planner:
     def _part_sites(self) -> dict[TensorKey, str]:
         """A part of a split is named by the split, however it is spelt."""
         return {
-            part.key: f"{self._split_site(split)}, {label}"
+            part.key: f"{self.split_sites[split]}, {label}"
             for split in self.branches.splits
             for part, label in zip(split.parts, split.labels, strict=True)
         }
 
-    def _split_site(self, split: PartialSplit) -> str:
-        return f"{self._common_module(split)}:partial split"
+    def _split_sites(self) -> dict[PartialSplit, str]:
+        """The module that cuts, and which of its splits in forward order."""
+        splits = self.branches.splits
+        names = _numbered([f"{self._common_module(split)}:partial split" for split in splits], "{}#{}")
+        return dict(zip(splits, names, strict=True))
 
     def _common_module(self, split: PartialSplit) -> str:
         """The module that does the cutting: the common part of the paths of both ends."""
@@ -306,12 +310,13 @@ def _spelling(operation: str) -> str:
     )
 
 
-def _unique(labels: list[str]) -> list[str]:
+def _numbered(names: list[str], form: str) -> list[str]:
+    """Distinct names: the second and later of a kind get their number."""
     counted: Counter[str] = Counter()
     found = []
-    for label in labels:
-        counted[label] += 1
-        found.append(label if counted[label] == 1 else f"{label} ({counted[label]})")
+    for name in names:
+        counted[name] += 1
+        found.append(name if counted[name] == 1 else form.format(name, counted[name]))
     return found
 
 

@@ -45,5 +45,5 @@ def participation_ratio(gram: Array) -> float:
 def _eigenvalues(gram: Array) -> Array:
     """Eigenvalues of a positive semi-definite matrix; what rounding leaves of a zero becomes 0."""
     eigenvalues = np.linalg.eigvalsh(gram)
-    floor = eigenvalues.max(initial=0.0) * 1e-12
+    floor = eigenvalues.max(initial=0.0) * 1e-7  # of a Gram taken in float32
     return np.where(eigenvalues > floor, eigenvalues, 0.0)

@@ -1,0 +1,177 @@
+"""What is kept of one batch, against the gradients themselves."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import gradlens as gl
+from gradlens.grams.accumulator import roles
+from gradlens.hooks import Group
+
+
+class Net(nn.Module):
+    """A fork whose branches can be cloned: the oracle reads each clone's gradient."""
+
+    def __init__(self, program: Any) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.a, self.b = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.c = nn.Conv2d(4, 4, 5, padding=2)
+        self.head = nn.LazyLinear(5)
+        self.program = program
+        self.clones: list[Tensor] | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        v = torch.tanh(self.stem(x))
+        return self.head(self.program(self, *[self.way(v) for _ in range(3)]).mean((2, 3)))
+
+    def way(self, v: Tensor) -> Tensor:
+        if self.clones is None:
+            return v
+        self.clones.append(v.clone())
+        return self.clones[-1]
+
+
+PROGRAMS = {
+    "residual": lambda self, u, v, w: u + self.a(v),
+    "gate": lambda self, u, v, w: u * torch.sigmoid(self.b(v.mean((2, 3), keepdim=True))),
+    "three": lambda self, u, v, w: torch.cat([self.a(u), self.b(v), self.c(w)], 1),
+    "thrice in one cat": lambda self, u, v, w: torch.cat([u, self.a(v).tanh(), w], 1),
+    "square": lambda self, u, v, w: u * v,
+    "scaled by the addition": lambda self, u, v, w: torch.add(self.a(u).tanh(), v, alpha=3),
+    "subtracted": lambda self, u, v, w: self.a(u).tanh() - v,
+    "broadcast addition": lambda self, u, v, w: u + v.mean((2, 3), keepdim=True),
+    "identity thrice": lambda self, u, v, w: (u + self.a(v)).tanh() + w,
+}
+
+
+def made(program: str, dtype: torch.dtype = torch.float64) -> tuple[Net, Tensor, Tensor]:
+    torch.manual_seed(1)
+    model = Net(PROGRAMS[program]).to(dtype)
+    x, y = torch.randn(6, 3, 8, 8, dtype=dtype), torch.arange(6) % 5
+    model(x)
+    return model, x, y
+
+
+def truth(model: Net, x: Tensor, y: Tensor, oracle: ModuleType) -> tuple[np.ndarray, np.ndarray]:
+    """Gram of each branch's gradient of the summed loss, and their per-sample inner products."""
+    model.clones = []
+    loss = functional.cross_entropy(model(x), y, reduction="sum")
+    gradients = torch.autograd.grad(loss, model.clones, allow_unused=True)
+    model.clones = None
+    flat = torch.stack([g.flatten(1) for g in gradients if g is not None])
+    return np.stack([oracle.gram(g) for g in flat]), torch.einsum("and,bnd->abn", flat, flat).numpy()
+
+
+def the_fork(recording: gl.Recording) -> tuple[int, Group]:
+    found = [(i, g) for i, g in enumerate(recording.plan.groups) if g.site == "(model):tanh"]
+    assert len(found) == 1
+    return found[0]
+
+
+def sorted_by_energy(grams: np.ndarray) -> np.ndarray:
+    return grams[np.argsort(np.trace(grams, axis1=1, axis2=2))]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_contribution_at_a_fork_is_the_gradient_of_its_own_copy(
+    program: str, oracle: ModuleType
+) -> None:
+    model, x, y = made(program)
+    expected, _ = truth(model, x, y, oracle)
+    recording = gl.capture(model, [(x, y)], costs=False)
+    _, fork = the_fork(recording)
+    found = recording.member_grams(fork)[:, 0]
+    assert len(found) == len(expected)
+    np.testing.assert_allclose(sorted_by_energy(found), sorted_by_energy(expected), rtol=1e-9, atol=1e-18)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_total_at_a_fork_is_the_gradient_of_the_forked_tensor(program: str) -> None:
+    model, x, y = made(program)
+    recording = gl.capture(model, [(x, y)], costs=False)
+    _, fork = the_fork(recording)
+    kept: list[Tensor] = []
+    model.way = lambda v: kept.append(v) or v  # type: ignore[method-assign,func-returns-value]
+    loss = functional.cross_entropy(model(x), y, reduction="sum")
+    gradient = torch.autograd.grad(loss, kept[0])[0].flatten(1)
+    assert fork.total is not None
+    np.testing.assert_allclose(recording.grams[fork.total, 0], gradient @ gradient.T, rtol=1e-9, atol=1e-18)
+
+
+def ordered_truth(found: np.ndarray, grams: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """The oracle's inner products with its branches in the recording's order, matched by Gram."""
+    order = [int(np.argmin([np.abs(g - own).sum() for g in grams])) for own in found]
+    return inner[np.ix_(order, order)]
+
+
+@pytest.mark.parametrize("program", ["three", "thrice in one cat", "identity thrice"])
+def test_exact_pairs_are_the_inner_products_of_the_contributions(program: str, oracle: ModuleType) -> None:
+    model, x, y = made(program)
+    grams, inner = truth(model, x, y, oracle)
+    recording = gl.capture(model, [(x, y)], pairs="exact", costs=False)
+    index, fork = the_fork(recording)
+    expected = ordered_truth(recording.member_grams(fork)[:, 0], grams, inner)
+    np.testing.assert_allclose(recording.inner[index][0], expected, rtol=1e-9, atol=1e-18)
+
+
+def test_a_sketch_of_few_features_is_the_same_as_exact_pairs() -> None:
+    model, x, y = made("three")  # 4 * 8 * 8 = 256 features: kept whole
+    sketch, exact = (gl.capture(model, [(x, y)], pairs=pairs, costs=False) for pairs in ("sketch", "exact"))
+    index, _ = the_fork(sketch)
+    np.testing.assert_allclose(sketch.inner[index], exact.inner[index], rtol=1e-9, atol=1e-18)
+
+
+def test_sketched_pairs_are_within_the_stated_error_of_exact_ones() -> None:
+    model, _, y = made("three", torch.float32)
+    x = torch.randn(6, 3, 24, 24)
+    sketch, exact = (gl.capture(model, [(x, y)], pairs=pairs, costs=False) for pairs in ("sketch", "exact"))
+    index, _ = the_fork(sketch)
+    found, truth = sketch.inner[index][0], exact.inner[index][0]
+    norms = np.sqrt(np.einsum("aan->an", truth))
+    error = (found - truth) / (norms[:, None] * norms[None])
+    off = ~np.eye(3, dtype=bool)
+    assert 0 < np.abs(error[off]).max() < 4 * (2 / 256) ** 0.5
+    np.testing.assert_allclose(np.einsum("aan->an", found), norms**2, rtol=1e-6)  # norms are exact
+
+
+def test_an_addition_hands_one_buffer_to_both_and_is_read_once() -> None:
+    model, x, y = made("identity thrice")
+    recording = gl.capture(model, [(x, y)], sites="all", costs=False)
+    places = [(probe.node, probe.position, probe.accumulated) for probe in recording.plan.probes]
+    assert len(set(places)) == len(places)
+    graph = recording.plan.graph
+    adds = {i for i, node in enumerate(graph.nodes) if node.operation == "Add"}
+    assert adds
+    assert not [probe for probe in recording.plan.probes if probe.node in adds and not probe.accumulated]
+    assert not [group for group in recording.plan.groups if group.where == "merge"]
+
+
+def test_a_tensor_added_to_itself_has_two_contributions_of_half_the_gradient() -> None:
+    model, x, y = made("residual")
+    model.program = lambda self, u, v, w: self.a((u + v).exp())
+    recording = gl.capture(model, [(x, y)], costs=False)
+    _, fork = the_fork(recording)
+    members = recording.member_grams(fork)[:, 0]
+    np.testing.assert_allclose(4 * members[0], recording.grams[fork.total, 0], rtol=1e-9)
+    np.testing.assert_array_equal(members[0], members[1])
+    frame = gl.analyze(recording).tables["shares"].frame
+    own = frame[frame["site"] == "(model):tanh"]
+    assert own["share"].tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(own["coherence"], 2.0)
+
+
+def test_every_sum_has_its_members_and_its_total() -> None:
+    model, x, y = made("three")
+    plan = gl.capture(model, [(x, y)], costs=False).plan
+    table = roles(plan)
+    for index, group in enumerate(plan.groups):
+        own = sorted(role.member for found in table.values() for role in found if role.group == index)
+        assert own == [-1, *range(len(group.members))]

@@ -1,0 +1,177 @@
+"""watch: contributions before accumulation, sums after, and nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gradlens.hooks import Tap, watch
+from gradlens.hooks.graph import walk
+
+
+def watched(v: Tensor, loss: Tensor) -> tuple[list[Any], list[Tap]]:
+    """Every edge into the graph's node that made ``v``, and its sum last."""
+    nodes, graph = walk([loss.grad_fn], set())  # type: ignore[list-item]
+    source = nodes.index(v.grad_fn)
+    taps = [Tap(e.consumer, e.slot, False) for e in graph.edges if e.producer == source]
+    return nodes, [*taps, Tap(source, 0, True)]
+
+
+def test_each_way_delivers_its_own_contribution_bit_for_bit() -> None:
+    x = torch.randn(5, 3, requires_grad=True)
+    v = x.exp()
+    w = torch.randn(3)
+    first, second = v.tanh().sum(), (v * w).sum()
+    expected = {
+        torch.autograd.grad(one, v, retain_graph=True)[0].numpy().tobytes() for one in (first, second)
+    }
+    loss = first + second
+    nodes, taps = watched(v, loss)
+    got: dict[int, Tensor] = {}
+    with watch(nodes, taps, lambda number, gradient: got.__setitem__(number, gradient.clone())):
+        torch.autograd.grad(loss, x)
+    assert {got[0].numpy().tobytes(), got[1].numpy().tobytes()} == expected
+    assert torch.equal(got[0] + got[1], got[2])
+
+
+def test_a_square_delivers_two_contributions_of_half_the_gradient() -> None:
+    x = torch.randn(5, 3, requires_grad=True)
+    v = x.exp()
+    loss = (v * v).sum()
+    nodes, taps = watched(v, loss)
+    got: dict[int, Tensor] = {}
+    with watch(nodes, taps, lambda number, gradient: got.__setitem__(number, gradient.clone())):
+        torch.autograd.grad(loss, x)
+    assert len(got) == 3
+    assert torch.equal(got[0], v)
+    assert torch.equal(got[1], v)
+    assert torch.equal(got[2], 2 * v)
+
+
+def test_both_operands_of_an_addition_receive_one_buffer() -> None:
+    x = torch.randn(4, requires_grad=True)
+    a, b = x.exp(), x.tanh()
+    loss = ((a + b) ** 2).sum()
+    nodes, graph = walk([loss.grad_fn], set())  # type: ignore[list-item]
+    add = next(i for i, node in enumerate(graph.nodes) if node.operation == "Add")
+    pointers: list[int] = []
+    taps = [Tap(add, 0, False), Tap(add, 1, False)]
+    with watch(nodes, taps, lambda number, gradient: pointers.append(gradient.data_ptr())):
+        torch.autograd.grad(loss, x)
+    assert len(pointers) == 2
+    assert pointers[0] == pointers[1]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_nothing_is_delivered_after_the_context(raises: bool) -> None:
+    x = torch.randn(4, requires_grad=True)
+    v = x.exp()
+    loss = (v * v).sum()
+    nodes, taps = watched(v, loss)
+    got: list[int] = []
+    try:
+        with watch(nodes, taps, lambda number, gradient: got.append(number)):
+            if raises:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    torch.autograd.grad(loss, x)
+    assert got == []
+
+
+def test_what_the_sink_raises_reaches_the_caller_and_hooks_are_gone() -> None:
+    def refuse(number: int, gradient: Tensor) -> None:
+        raise ValueError("no")
+
+    x = torch.randn(4, requires_grad=True)
+    v = x.exp()
+    loss = (v * v).sum()
+    nodes, taps = watched(v, loss)
+    with pytest.raises(ValueError, match="no"), watch(nodes, taps, refuse):
+        torch.autograd.grad(loss, x, retain_graph=True)
+    torch.autograd.grad(loss, x)
+
+
+class Token:
+    """Lives exactly as long as the autograd node that carries it."""
+
+
+class Carries(torch.autograd.Function):
+    born: list[weakref.ref[Token]]
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.token = Token()
+        Carries.born.append(weakref.ref(ctx.token))
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    Carries.born = []
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_the_graph_dies_with_its_last_reference_not_with_the_garbage_collector() -> None:
+    x = torch.randn(4, requires_grad=True)
+    v = Carries.apply(x)
+    loss = (v * v).sum()
+    nodes, taps = watched(v, loss)
+    with watch(nodes, taps, lambda number, gradient: None):
+        nodes.clear()
+        torch.autograd.grad(loss, x)
+    assert [token() is not None for token in Carries.born] == [True]
+    del v, loss
+    assert [token() for token in Carries.born] == [None]
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_hooks_do_not_refer_to_their_node() -> None:
+    x = torch.randn(4, requires_grad=True)
+    v = Carries.apply(x)
+    loss = (v * v).sum()
+    nodes, taps = watched(v, loss)
+    with watch(nodes, taps, lambda number, gradient: None):
+        nodes.clear()
+        del v, loss
+        alive = [token() is not None for token in Carries.born]  # the hooks are still registered
+    assert alive == [False]
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_the_token_would_notice_a_reference_cycle() -> None:
+    x = torch.randn(4, requires_grad=True)
+    v = Carries.apply(x)
+    loss = (v * v).sum()
+    hook = partial(lambda node, grad_inputs, grad_outputs: None, loss.grad_fn)
+    loss.grad_fn.register_hook(hook)
+    del v, loss, hook
+    alive = [token() is not None for token in Carries.born]
+    gc.collect()
+    assert alive == [True]
+
+
+def test_modules_get_no_hook() -> None:
+    model = nn.Linear(3, 2)
+    loss = model(torch.ones(4, 3)).sum()
+    nodes, graph = walk([loss.grad_fn], {id(p) for p in model.parameters()})
+    with watch(nodes, [Tap(len(graph.nodes) - 1, 0, True)], lambda number, gradient: None):
+        assert not model._backward_hooks
+        assert not model._forward_hooks

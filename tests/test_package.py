@@ -1,0 +1,101 @@
+"""The house: what is packaged, what loads what, and that everything public is described."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradlens
+
+ROOT = Path(__file__).parents[1]
+
+
+def modules():
+    found = [info.name for info in pkgutil.walk_packages(gradlens.__path__, "gradlens.")]
+    return sorted(name for name in found if not name.endswith("__main__"))
+
+
+def test_every_package_is_in_the_distribution():
+    tomllib = pytest.importorskip("tomllib")
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"]
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.joinpath("gradlens").rglob("__init__.py")]
+    expected = {".".join(folder.parts) for folder in folders} | {"gradlens_cli"}
+    assert sorted(listed) == sorted(expected)
+    assert (ROOT / "cli" / "__init__.py").is_file()
+    for module in ROOT.joinpath("gradlens").rglob("*.py"):
+        assert (module.parent / "__init__.py").is_file(), f"{module} lies outside any package"
+
+
+def test_importing_the_package_is_light():
+    heavy = ["torch", "pandas", "numpy", "scipy", "matplotlib", "timm", "torchvision", "sklearn", "networkx"]
+    code = (
+        f"import sys, gradlens; print([name for name in {heavy} if name in sys.modules]); "
+        "gradlens.load_data; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "True"]
+
+
+@pytest.mark.parametrize("name", gradlens.__all__)
+def test_every_public_name_resolves(name):
+    value = getattr(gradlens, name)
+    assert getattr(value, "__name__", name) == name
+    assert name in dir(gradlens)
+
+
+def test_every_lazy_name_is_public_and_an_unknown_one_is_an_attribute_error():
+    assert set(gradlens._HOMES) == set(gradlens.__all__) - {"GradlensError", "__version__"}
+    with pytest.raises(AttributeError, match="has no attribute 'analyse'"):
+        gradlens.analyse  # noqa: B018
+
+
+def test_the_version_is_one_of_pep_440():
+    assert re.fullmatch(r"\d+\.\d+(\.\d+)?((a|b|rc|\.dev)\d+)?", gradlens.__version__)
+
+
+@pytest.mark.parametrize("name", ["gradlens", *modules()])
+def test_everything_public_is_described(name):
+    module = importlib.import_module(name)
+    bare = [] if module.__doc__ else [name]
+    for key, value in vars(module).items():
+        if key.startswith("_") or getattr(value, "__module__", None) != name:
+            continue
+        if inspect.isfunction(value) or inspect.isclass(value):
+            bare += _bare(f"{name}.{key}", value)
+    assert bare == []
+
+
+def _bare(path, value):
+    found = [] if _own_doc(value) else [path]
+    if inspect.isclass(value):
+        for key, member in vars(value).items():
+            member = member.fget if isinstance(member, property) else getattr(member, "func", member)
+            if inspect.isfunction(member) and not key.startswith("_") and not _own_doc(member):
+                found.append(f"{path}.{key}")
+    return found
+
+
+def _own_doc(value):
+    """A docstring that was written: a dataclass makes itself one that is its signature."""
+    text = (value.__doc__ or "").strip()
+    return bool(text) and not text.startswith(f"{value.__name__}(")
+
+
+def test_the_registries_agree():
+    from gradlens.analyzers import ANALYZERS
+    from gradlens.data import DATASETS
+    from gradlens.data.loading import READERS
+    from gradlens.plots import PLOTS
+
+    assert set(PLOTS) <= set(ANALYZERS)
+    assert set(READERS) <= set(DATASETS)
+    for registry in (ANALYZERS, PLOTS, READERS):
+        assert registry
+        assert all(callable(entry) for entry in registry.values())

@@ -1,0 +1,235 @@
+"""compare and inspect, whole: small real networks through the whole chain."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import gradlens as gl
+from gradlens.analyzers import ANALYZERS
+from gradlens.errors import GradlensError
+
+TINY = {"data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2}
+NETWORKS = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, num_classes, joined):
+        super().__init__()
+        self.joined = joined
+        self.stem = nn.Conv2d(3, 6, 3, stride=4, padding=1)
+        self.inner = nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU())
+        self.down = nn.Conv2d(12 if joined else 6, 8, 3, stride=2, padding=1)
+        self.fc = nn.Linear(8, num_classes)
+
+    def forward(self, x):
+        x = torch.tanh(self.stem(x))
+        y = self.inner(x)
+        x = torch.cat([x, y], dim=1) if self.joined else x + y
+        return self.fc(torch.tanh(self.down(x)).mean((2, 3)))
+
+
+def adds(num_classes):
+    return Net(num_classes, False)
+
+
+def joins(num_classes):
+    return Net(num_classes, True)
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of networks this small only wait for each other, long where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def named(tmp_path):
+    (tmp_path / "networks.py").write_text(NETWORKS)
+    return lambda factory: f"{tmp_path / 'networks.py'}:{factory}"
+
+
+@pytest.fixture
+def compared(named):
+    return gl.compare(named("adds"), named("joins"), **TINY)
+
+
+def states():
+    name, keys, *rest = np.random.get_state()
+    return torch.get_rng_state().tolist(), (name, keys.tolist(), *rest), random.getstate()
+
+
+def test_the_same_command_twice_gives_the_same_tables(compared, named):
+    again = gl.compare(named("adds"), named("joins"), **TINY)
+    assert list(again.tables) == list(compared.tables)
+    for name, table in compared.tables.items():
+        assert table.reproducible == (name != "throughput")
+        if table.reproducible:
+            pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+    assert (again.finding, again.warnings, dict(again.meta)) == (
+        compared.finding,
+        compared.warnings,
+        dict(compared.meta),
+    )
+
+
+def test_the_comparison_stands_first_and_every_table_has_its_name_and_both_networks(compared, named):
+    assert list(compared.tables) == ["comparison", *ANALYZERS]
+    for name, table in compared.tables.items():
+        assert table.name == name
+        if name != "comparison":
+            assert list(dict.fromkeys(table.frame.network)) == [named("adds"), named("joins")]
+    assert compared["comparison"].frame.stage.tolist() == ["4", "8", "head", "whole"]
+
+
+def test_the_sums_of_contributions_are_exact(compared):
+    frame = compared["exactness"].frame
+    assert len(frame) == 2
+    assert (frame.error == 0).all()
+    assert (frame.projected_error < 1e-5).all()
+
+
+def test_what_was_done_is_written_down(compared, named):
+    meta = compared.meta
+    assert (meta["kind"], meta["a"], meta["b"], meta["seeds"]) == (
+        "compare",
+        named("adds"),
+        named("joins"),
+        [0, 1],
+    )
+    assert {name: meta["study"][name] for name in TINY} == TINY
+    assert [identity["seed"] for identity in meta["data_identity"]] == [0, 1]
+    assert meta["model_b"]["name"] == named("joins")
+    assert "partial" not in meta
+
+
+def test_a_comparison_is_saved_and_read_again(compared, tmp_path):
+    again = gl.load(compared.save(tmp_path / "run"))
+    for name, table in compared.tables.items():
+        pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+    assert again.finding == compared.finding
+
+
+def test_every_table_with_a_plot_draws_itself(compared):
+    from gradlens.plots import PLOTS
+
+    for name in PLOTS:
+        assert compared[name].plot().figure is not None
+
+
+def test_inspecting_one_network_gives_its_rows_of_the_comparison(compared, named):
+    alone = gl.inspect(named("joins"), **TINY)
+    assert list(alone.tables) == ["summary", *ANALYZERS]
+    for name in ("duplication", "correlation", "branches", "shares", "flow", "cost", "exactness"):
+        frame = compared[name].frame
+        own = frame[frame.network == named("joins")].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone[name].frame, own, check_exact=True)
+    assert (alone.meta["kind"], alone.meta["a"]) == ("inspect", named("joins"))
+
+
+def test_the_comparison_is_that_of_the_tables_below(compared, named):
+    row = compared["comparison"].frame.set_index("stage").loc["4"]
+    frame = compared["duplication"].frame
+    own = frame[(frame.network == named("adds")) & (frame.stage == "4") & (frame.version == "energy")]
+    assert len(own) == 2
+    assert row.duplication_a == pytest.approx(own.duplication.mean())
+    costs = compared["cost"].frame.set_index(["network", "stage"])
+    assert row.flops_b == costs.flops[named("joins"), "4"]
+
+
+def test_a_network_against_itself_has_two_labels_and_no_difference(named):
+    result = gl.compare(named("adds"), named("adds"), **TINY, throughput=False)
+    assert result.meta["a"] != result.meta["b"]
+    frame = result["comparison"].frame
+    differences = frame.filter(like="_difference")
+    assert (differences.fillna(0) == 0).all(axis=None)
+    assert differences.loc[frame.stage == "whole", "duplication_difference"].notna().all()
+    assert "show no difference" in result.finding
+    assert not any("not a fair comparison" in text or "differ in more" in text for text in result.warnings)
+
+
+def test_a_network_against_itself_with_one_seed_is_not_more(named):
+    result = gl.compare(named("adds"), named("adds"), **{**TINY, "seeds": 1}, throughput=False)
+    assert "0.00 more" not in result.finding
+    assert "0.00 less" not in result.finding
+
+
+def test_the_global_random_states_are_untouched(named):
+    before = states()
+    gl.compare(named("adds"), named("joins"), **{**TINY, "data": "digits"}, warmup_steps=2, zero_init=False)
+    assert states() == before
+
+
+def test_an_interrupted_comparison_equals_a_shorter_one(named):
+    def interrupt(what, done, total):
+        if done == 5:  # seed 0: three batches of the first network, two of the second
+            raise KeyboardInterrupt
+
+    long = {**TINY, "batches": 3, "throughput": False}
+    kept = gl.compare(named("adds"), named("joins"), progress=interrupt, **long)
+    short = gl.compare(named("adds"), named("joins"), **{**long, "batches": 2, "seeds": 1})
+    for name in ("duplication", "correlation", "branches", "shares", "flow", "exactness"):
+        pd.testing.assert_frame_equal(kept[name].frame, short[name].frame, check_exact=True)
+    assert kept.meta["partial"] is True
+    assert kept.meta["seeds"] == [0]
+    assert kept.finding == short.finding
+
+
+def test_an_interrupt_before_anything_can_be_compared_is_raised(named):
+    def interrupt(what, done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gl.compare(named("adds"), named("joins"), progress=interrupt, **TINY)
+
+
+@pytest.mark.parametrize("run", [lambda **o: gl.compare("a", "b", **o), lambda **o: gl.inspect("a", **o)])
+def test_an_option_that_is_not_known(run):
+    with pytest.raises(
+        GradlensError, match=r"unknown option 'batch'; use one of data, image_size, batch_size"
+    ):
+        run(batch=3)
+    with pytest.raises(GradlensError, match="seeds=0; use at least 1"):
+        run(seeds=0)
+
+
+def test_zero_initialised_signals_are_dead_and_are_told():
+    result = gl.compare("resnet10t", "resnet10t", **{**TINY, "seeds": 1}, throughput=False)
+    whole = result["comparison"].frame.set_index("stage").loc["whole"]
+    assert whole.dead_signals_a == whole.dead_signals_b == 8  # two of four blocks' convolutions each
+    flow = result["flow"].frame
+    assert flow.dead.sum() == 16
+    assert np.isfinite(whole.duplication_a)
+    assert any("dead at this state: 8 of 15 signals" in text for text in result.warnings)
+    assert result["correlation"].frame.energy.notna().any()
+
+
+@pytest.mark.parametrize("options", [{"warmup_steps": 10}, {"zero_init": False}])
+@pytest.mark.parametrize("network", ["resnet10t", "resnet18"])
+def test_warm_up_or_a_gain_of_one_brings_them_to_life(network, options):
+    result = gl.inspect(network, **{**TINY, "data": "digits", "seeds": 1}, **options, throughput=False)
+    whole = result["summary"].frame.set_index("stage").loc["whole"]
+    assert whole.dead_signals == 0
+    assert not result["flow"].frame.dead.any()
+    assert result["correlation"].frame.energy.notna().all()
+    assert not any("dead" in text for text in result.warnings)
+
+
+def test_warm_up_works_on_noise_too():
+    result = gl.inspect("resnet10t", **{**TINY, "seeds": 1}, warmup_steps=10, throughput=False)
+    assert result["summary"].frame.dead_signals.max() == 0
+
+
+def test_a_dead_network_against_a_live_one_is_no_fair_comparison(named):
+    result = gl.compare("resnet10t", named("adds"), **{**TINY, "seeds": 1}, throughput=False)
+    assert result.warnings[0].startswith("not a fair comparison: only resnet10t has dead signals")
