@@ -91,10 +91,9 @@ class Projection:
         width = d // BUCKETS
         cut = BUCKETS * width
         signs = self._vector(flat, d)
-        blocks = flat[:, :cut].reshape(n, BUCKETS, width).transpose(0, 1)
-        summed = torch.bmm(blocks, signs[:cut].view(BUCKETS, width, 1)).squeeze(2).T.double()
+        products = flat[:, :cut] * signs[:cut]  # batched products of matrices took 4 times as long
+        summed = products.view(n, BUCKETS, width).sum(2).double()
         if cut < d:
-            summed = summed.contiguous()
             summed[:, : d - cut] += (flat[:, cut:] * signs[cut:]).double()
         return summed.cpu()
 
