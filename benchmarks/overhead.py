@@ -1,7 +1,8 @@
 """What capturing costs against a plain training step.
 
 ``python -m benchmarks.overhead`` alternates a plain and a captured step and prints the median of the
-pairs' ratios; ``--memory`` compares peak memory in separate processes. JSON on stdout.
+pairs' ratios; ``--memory`` compares the medians of peak memory in separate processes instead (Linux).
+JSON on stdout.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch.nn import functional
@@ -70,21 +71,28 @@ def clock(run: Callable[[], None]) -> float:
 
 
 def peak(name: str, sites: str, batch: int, size: int) -> int:
-    """Peak resident bytes of this process after a few steps; ``sites`` may be ``plain``."""
+    """Peak resident bytes of this process after a few steps; ``sites`` may be ``plain``.
+
+    Read from the kernel's account of this process image: ``getrusage`` also counts what the parent
+    had resident when it forked, and then every process seems to need the same.
+    """
     plain, captured = pair(name, "signals" if sites == "plain" else sites, batch, size)
     for _ in range(4):
         (plain if sites == "plain" else captured)()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def memory(name: str, sites: str, batch: int, size: int) -> float:
-    """Peak memory of captured steps over that of plain ones, each in its own process."""
-    found = {}
-    for kind in ("plain", sites):
-        command = [sys.executable, "-m", "benchmarks.overhead", "--peak", kind, "--models", name]
-        command += ["--batch", str(batch), "--size", str(size)]
-        found[kind] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    return found[sites] / found["plain"]
+def peaks(name: str, kinds: list[str], batch: int, size: int, repeats: int) -> dict[str, list[int]]:
+    """Peak memory of plain and captured steps in bytes, alternating, each in its own process."""
+    found: dict[str, list[int]] = {kind: [] for kind in kinds}
+    for _ in range(repeats):
+        for kind in kinds:
+            command = [sys.executable, "-m", "benchmarks.overhead", "--peak", kind, "--models", name]
+            command += ["--batch", str(batch), "--size", str(size)]
+            answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found[kind].append(json.loads(answer))
+    return found
 
 
 def main() -> None:
@@ -100,15 +108,17 @@ def main() -> None:
     if options.peak:
         print(json.dumps(peak(options.models, options.peak, options.batch, options.size)))
         return
-    rows = []
+    rows: list[dict[str, object]] = []
+    kinds = options.sites.split(",")
     for name in options.models.split(","):
-        for sites in options.sites.split(","):
-            row: dict[str, object] = {"model": name, "sites": sites}
-            row |= ratio(name, sites, options.batch, options.size, options.pairs)
-            if options.memory:
-                row["memory"] = memory(name, sites, options.batch, options.size)
-            rows.append(row)
-            print(row, file=sys.stderr, flush=True)
+        if options.memory:
+            found = peaks(name, ["plain", *kinds], options.batch, options.size, options.pairs)
+            middle = {kind: statistics.median(values) for kind, values in found.items()}
+            measured = [{"memory": middle[kind] / middle["plain"], "bytes": found} for kind in kinds]
+        else:
+            measured = [ratio(name, kind, options.batch, options.size, options.pairs) for kind in kinds]
+        rows += [{"model": name, "sites": kind, **row} for kind, row in zip(kinds, measured, strict=True)]
+        print(*rows[-len(kinds) :], sep="\n", file=sys.stderr, flush=True)
     environment = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

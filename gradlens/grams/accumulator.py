@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram
-from gradlens.grams.projection import Projection, wide
+from gradlens.grams.projection import CHUNK, Projection, wide
 from gradlens.hooks import Group, Plan
 
 PAIRS = ("sketch", "exact")
@@ -76,7 +78,7 @@ class Accumulator:
         probe = self._plan.probes[number]
         if probe.outer is not None:
             self._grams[number] = gram(gradient, probe.outer, self._n)
-            if not bool(torch.isfinite(self._grams[number].diagonal()).all()):
+            if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
@@ -130,17 +132,26 @@ class Accumulator:
 
     def _inner_products(self, group: Group, held: dict[int, Tensor]) -> NDArray[np.float64]:
         """Per-sample inner products; the norms on the diagonal are those of the Grams."""
-        branches = len(group.members)
+        branches, arrived = len(group.members), sorted(held)
         inner = np.zeros((branches, branches, self._n))
-        for first, a in held.items():
-            for second, b in held.items():
-                if first < second:
-                    inner[first, second] = inner[second, first] = (
-                        torch.einsum("nd,nd->n", a, b).double().cpu()
-                    )
+        products = per_sample_products([held[member] for member in arrived])
+        inner[np.ix_(arrived, arrived)] = products.permute(1, 2, 0).cpu().numpy()
         for branch, (number,) in enumerate(group.members):
             inner[branch, branch] = self._grams[number].diagonal()
         return inner
+
+
+def per_sample_products(rows: Sequence[Tensor]) -> Tensor:
+    """Inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
+
+    Args:
+        rows: each ``[n, d]``; stacked a chunk of features at a time, so that nothing of their size is held.
+    """
+    total = torch.zeros(rows[0].shape[0], len(rows), len(rows), dtype=torch.float64, device=rows[0].device)
+    for chunk in zip(*(torch.split(one, CHUNK, dim=1) for one in rows), strict=True):
+        stacked = torch.stack(chunk, dim=1)
+        total += torch.bmm(stacked, stacked.transpose(1, 2))
+    return total
 
 
 def roles(plan: Plan) -> dict[int, list[Role]]:

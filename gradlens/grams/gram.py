@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
+CHUNK = 1024
+MANY = 16
+"""Products of ``CHUNK`` features, ``MANY`` at least, took 0.75 of the time of a long one (CPU, n = 16)."""
 TINY = 1e-30
 """Squared norms below this lose digits in float32; their Gram is taken again in float64."""
 
@@ -50,21 +55,27 @@ def gram(gradient: Tensor, outer: int, n: int) -> Tensor:
     flat = rows(gradient, outer, n)
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
-    product = _product(flat)
+    product = _product(flat).double().cpu()
     if flat.dtype != torch.float64 and _lossy(product, flat):
-        product = _product(flat.double())
-    return product.double().cpu()
+        product = _product(flat.double()).cpu()
+    return product
 
 
 def _product(flat: Tensor) -> Tensor:
-    if flat.dim() == 2:
+    if flat.dim() == 3:
+        return torch.bmm(flat, flat.transpose(1, 2)).sum(0)
+    n, d = flat.shape
+    if d < MANY * CHUNK:
         return flat @ flat.T
-    return torch.bmm(flat, flat.transpose(1, 2)).sum(0)
+    cut = d - d % CHUNK
+    dealt = flat[:, :cut].view(n, -1, CHUNK).transpose(0, 1)
+    product = torch.bmm(dealt, dealt.transpose(1, 2)).sum(0)
+    return product + flat[:, cut:] @ flat[:, cut:].T if cut < d else product
 
 
 def _lossy(product: Tensor, flat: Tensor) -> bool:
-    energy = product.diagonal()
-    if not bool(torch.isfinite(energy).all()):
-        return True
-    small = energy < TINY
-    return bool(small.any()) and bool(flat[..., small, :].any())
+    energies = product.diagonal().tolist()
+    if all(TINY <= energy < math.inf for energy in energies):
+        return False
+    small = [sample for sample, energy in enumerate(energies) if energy < TINY]
+    return not all(map(math.isfinite, energies)) or bool(flat[..., small, :].any())

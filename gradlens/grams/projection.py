@@ -88,11 +88,9 @@ class Projection:
         d = flat.shape[1]
         if exact(d):
             return flat.double().cpu()
-        width = d // BUCKETS
-        cut = BUCKETS * width
         signs = self._vector(flat, d)
-        products = flat[:, :cut] * signs[:cut]  # batched products of matrices took 4 times as long
-        summed = products.view(n, BUCKETS, width).sum(2).double()
+        summed = signed_sums(flat, signs, d // BUCKETS)[:, :BUCKETS]
+        cut = BUCKETS * (d // BUCKETS)
         if cut < d:
             summed[:, : d - cut] += (flat[:, cut:] * signs[cut:]).double()
         return summed.cpu()
@@ -106,10 +104,27 @@ def applied(flat: Tensor, signs: Tensor) -> Tensor:
 
     One long float32 sum was off by 3e-5 of the norm at 800 000 features, chunks by 1e-6.
     """
-    total = torch.zeros(flat.shape[0], dtype=torch.float64, device=flat.device)
-    for some, own in zip(torch.split(flat, CHUNK, dim=1), torch.split(signs, CHUNK), strict=True):
-        total += some @ own
-    return total.cpu()
+    chunked = signed_sums(flat, signs, min(CHUNK, flat.shape[1]))
+    cut = chunked.shape[1] * CHUNK
+    rest = (flat[:, cut:] @ signs[cut:]).double() if 0 < cut < flat.shape[1] else 0
+    return (chunked.sum(1) + rest).cpu()
+
+
+def signed_sums(flat: Tensor, signs: Tensor, width: int) -> Tensor:
+    """Signed sums of neighbouring features in float64, ``[n, d // width]``; a rest is left out.
+
+    The signs stand on the left of the product: ten times faster on a CPU than on the right, or
+    than multiplying and summing.
+
+    Args:
+        flat: ``[n, d]``.
+        signs: ``[d]``.
+        width: features in a bucket.
+    """
+    n, buckets = flat.shape[0], flat.shape[1] // width
+    cut = buckets * width
+    dealt = flat[:, :cut].view(n, buckets, width).permute(1, 2, 0)
+    return torch.bmm(signs[:cut].view(buckets, 1, width), dealt).squeeze(1).T.double()
 
 
 def exact(features: int) -> bool:
