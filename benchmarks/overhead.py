@@ -21,7 +21,7 @@ import torch
 from torch.nn import functional
 
 import gradlens as gl
-from gradlens.grams.capturing import Watcher
+from gradlens.grams.watcher import Watcher
 
 MODELS = ("resnet50", "cspresnet50", "densenet121")
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from gradlens.hooks import Tap, watch
 from gradlens.hooks.branches import Branches
-from gradlens.hooks.graph import Graph, TensorKey, walk
+from gradlens.hooks.graph import Graph, TensorKey
 from gradlens.hooks.names import tensors_of
 from gradlens.hooks.partial import Part
+from gradlens.hooks.walking import walk
 
 SAMPLES = 4
 

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradlens.hooks.graph import Graph, walk
+from gradlens.hooks.graph import Graph
 from gradlens.hooks.names import Owner, module_calls
+from gradlens.hooks.walking import walk
 
 Read = Callable[..., tuple[Graph, list[Owner]]]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlens.hooks import Tap, watch
-from gradlens.hooks.graph import walk
+from gradlens.hooks.walking import walk
 
 
 def watched(v: Tensor, loss: Tensor) -> tuple[list[Any], list[Tap]]:

@@ -1,0 +1,165 @@
+"""Reading the live autograd graph behind a loss into plain values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.autograd.graph import Node as AutogradNode
+
+from gradlens.errors import GradlensError
+from gradlens.hooks import ops
+from gradlens.hooks.graph import Edge, Graph, Node, Shape
+
+
+def walk(roots: Sequence[AutogradNode], parameters: set[int]) -> tuple[list[AutogradNode], Graph]:
+    """Read the graph behind a loss.
+
+    Args:
+        roots: the loss's ``grad_fn``, first; it becomes node 0.
+        parameters: ``id`` of every parameter of the model.
+
+    Returns:
+        The live nodes by index (drop them as soon as hooks are registered: they keep the graph's
+        saved tensors alive) and their description.
+
+    Raises:
+        GradlensError: a compiled function or a reentrant checkpoint hides part of the graph.
+    """
+    order, found = _discover(roots)
+    constant = _parameter_only(order, parameters)
+    kept = [node for node in order if node not in constant]
+    index = {node: position for position, node in enumerate(kept)}
+    edges = [
+        Edge(index[consumer], slot, index[producer], output)
+        for consumer in kept
+        for slot, (producer, output) in enumerate(consumer.next_functions)
+        if producer in index
+    ]
+    described = tuple(_describe(node, constant, found) for node in kept)
+    return kept, Graph(described, tuple(edges))
+
+
+def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[AutogradNode, str]]:
+    """All nodes breadth first, with the family of each."""
+    families: dict[AutogradNode, str] = {}
+    order: list[AutogradNode] = []
+    for root in roots:
+        if root not in families:
+            families[root] = ops.family(root.name())
+            order.append(root)
+    for node in order:
+        reason = ops.opaque_reason(families[node])
+        if reason:
+            raise GradlensError(f"the graph holds {node.name()}: {reason}")
+        for producer, _ in node.next_functions:
+            if producer is not None and producer not in families:
+                families[producer] = ops.family(producer.name())
+                order.append(producer)
+    return order, families
+
+
+def _parameter_only(order: list[AutogradNode], parameters: set[int]) -> set[AutogradNode]:
+    """Nodes computed from parameters alone: leaves, transposed, cast or standardised weights."""
+    constant: set[AutogradNode] = set()
+    for node in reversed(_topological(order)):
+        if hasattr(node, "variable"):
+            if id(node.variable) in parameters:
+                constant.add(node)
+            continue
+        operation = ops.family(node.name())
+        producers = [producer for producer, _ in node.next_functions]
+        if operation in ops.WEIGHTED or operation in ops.NORMS:
+            slot = ops.WEIGHTED.get(operation, (0, 1))[0]
+            data = producers[slot] if slot < len(producers) else None
+            if data is None or data not in constant:
+                continue
+        known = [producer for producer in producers if producer is not None]
+        if known and all(producer in constant for producer in known):
+            constant.add(node)
+    return constant
+
+
+def _topological(order: list[AutogradNode]) -> list[AutogradNode]:
+    """Consumers before producers."""
+    waiting: dict[AutogradNode, int] = defaultdict(int)
+    for node in order:
+        for producer, _ in node.next_functions:
+            if producer is not None:
+                waiting[producer] += 1
+    ready = [node for node in order if waiting[node] == 0]
+    for node in ready:
+        for producer, _ in node.next_functions:
+            if producer is not None:
+                waiting[producer] -= 1
+                if waiting[producer] == 0:
+                    ready.append(producer)
+    return ready
+
+
+def _describe(node: AutogradNode, constant: set[AutogradNode], families: Mapping[AutogradNode, str]) -> Node:
+    operation = families[node]
+    leaf = hasattr(node, "variable")
+    weight = _weight(node, operation, constant)
+    return Node(
+        operation="Input" if leaf else operation,
+        sequence=-1 if leaf else node._sequence_nr(),
+        shapes=_shapes(node),
+        weighted=weight is not None,
+        kernel=tuple(weight[2:]) if weight and operation in ops.CONVOLUTIONS else (),
+        detail=_detail(node, operation),
+    )
+
+
+def _weight(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> Shape | None:
+    """Shape of the weight a layer reads (empty where it is frozen), None for other operations."""
+    if operation not in ops.WEIGHTED:
+        return None
+    _, slot = ops.WEIGHTED[operation]
+    functions = node.next_functions
+    producer = functions[slot][0] if slot < len(functions) else None
+    if producer is None:
+        return _frozen_weight(node, operation)
+    return _shapes(producer)[0] if producer in constant else None
+
+
+def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
+    """A weight that needs no gradient is a constant of the node, not an edge."""
+    if operation in {"Bmm", "Baddbmm"}:
+        return None
+    saved = getattr(node, "_saved_weight", None)
+    return tuple(saved.shape) if isinstance(saved, torch.Tensor) else ()
+
+
+def _shapes(node: AutogradNode) -> tuple[Shape, ...]:
+    metadata = node._input_metadata
+    return tuple(tuple(int(size) for size in entry.shape) for entry in metadata)
+
+
+_DETAILS = {
+    **dict.fromkeys(ops.SPLITS, ("dim", "split_size", "split_sizes", "self_sym_sizes")),
+    "Slice": ("dim", "start", "end", "step", "self_sym_sizes"),
+    "Cat": ("dim",),
+    "Add": ("alpha",),
+    "Permute": ("dims",),
+    "Transpose": ("dim0", "dim1"),
+}
+_WRAP = 1 << 63
+
+
+def _detail(node: AutogradNode, operation: str) -> dict[str, Any]:
+    """Saved integers, as signed numbers: autograd shows a dimension of -3 as 2⁶⁴ - 3."""
+    found: dict[str, Any] = {}
+    for name in _DETAILS.get(operation, ()):
+        value = getattr(node, f"_saved_{name}", None)
+        if isinstance(value, (tuple, list)):
+            found[name] = [_signed(int(item)) for item in value]
+        elif value is not None:
+            found[name] = _signed(int(value))
+    return found
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 64) if value >= _WRAP else value
