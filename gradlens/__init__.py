@@ -14,24 +14,30 @@ from gradlens.version import VERSION
 if TYPE_CHECKING:
     from gradlens.data import load_data
     from gradlens.grams import Recording, capture
-    from gradlens.models import load_model, model_names, warm_up
+    from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
     from gradlens.results import Result, Table, load
+    from gradlens.strategies import strategies
     from gradlens.study import analyze, compare, inspect
+    from gradlens.training import Training
 
 __version__ = VERSION
 
 _HOMES = {
     "Recording": "gradlens.grams",
     "Result": "gradlens.results",
+    "TRANSITIONS": "gradlens.models",
     "Table": "gradlens.results",
+    "Training": "gradlens.training",
     "analyze": "gradlens.study",
     "capture": "gradlens.grams",
     "compare": "gradlens.study",
+    "cspify": "gradlens.models",
     "inspect": "gradlens.study",
     "load": "gradlens.results",
     "load_data": "gradlens.data",
     "load_model": "gradlens.models",
     "model_names": "gradlens.models",
+    "strategies": "gradlens.strategies",
     "warm_up": "gradlens.models",
 }
 
@@ -39,16 +45,20 @@ __all__ = [
     "GradlensError",
     "Recording",
     "Result",
+    "TRANSITIONS",
     "Table",
+    "Training",
     "__version__",
     "analyze",
     "capture",
     "compare",
+    "cspify",
     "inspect",
     "load",
     "load_data",
     "load_model",
     "model_names",
+    "strategies",
     "warm_up",
 ]
 

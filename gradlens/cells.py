@@ -121,7 +121,7 @@ class Cells:
         return [first.merge(*others) for first, *others in zip(*whole, strict=True)]
 
     def _seed(self, seed: int, row: list[Recording]) -> None:
-        data = self._load(seed)
+        data = samples_of(self._study, seed)
         self._data.append(dict(data.identity))
         for network in self._networks:
             recording = self._cell(seed, network, data)
@@ -130,23 +130,8 @@ class Cells:
                 self.partial = True
                 return
 
-    def _load(self, seed: int, **changes: Any) -> Batches:
-        study = self._study
-        request = {"batch_size": study.batch_size, "batches": study.batches, "image_size": study.image_size}
-        return load_data(study.data, **{**request, "seed": seed, "skip_bad": study.skip_bad, **changes})
-
     def _cell(self, seed: int, network: Subject, data: Batches) -> Recording:
         study = self._study
-        model = load_model(
-            network.name,
-            num_classes=data.num_classes,
-            in_chans=data.in_chans,
-            image_size=study.image_size,
-            pretrained=study.pretrained,
-            checkpoint=network.checkpoint,
-            zero_init=study.zero_init,
-            seed=seed,
-        )
         before = self._done
         what = f"seed {seed}: {network.label}"
 
@@ -155,40 +140,79 @@ class Cells:
             if self._progress is not None:
                 self._progress(what, self._done, self._total)
 
+        model = fresh(study, network, data, seed)
         with fits(network.name, data):
             if study.warmup_steps:
-                self._warm_up(model, seed, data)
-            return capture(
-                model,
-                data,
-                sites=study.sites,
-                pairs=study.pairs,
-                mode=study.mode,
-                seed=seed,
-                costs=seed == 0,
-                throughput=REPEATS if study.throughput and seed == 0 else 0,
-                keep_partial=True,
-                progress=progress,
-                meta={
-                    "network": network.label,
-                    "name": network.name,
-                    "checkpoint": _text(network.checkpoint),
-                },
-            )
+                others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
+                with seeded(seed):
+                    warm_up(model, others, steps=study.warmup_steps)
+            return measured(study, model, network, data, seed, keep_partial=True, progress=progress)
 
-    def _warm_up(self, model: nn.Module, seed: int, data: Batches) -> None:
-        """Train on samples that are not measured, again and again where there are few."""
-        study = self._study
-        total = data.identity["total"]
-        spare = study.warmup_steps if total is None else int(total) // study.batch_size - study.batches
-        if spare < 1:
-            raise GradlensError(
-                f"{data.identity['total']} samples leave none to warm up on beside {study.batches} batches of "
-                f"{study.batch_size}; lower --batches or --batch-size"
-            )
-        others = self._load(seed, batches=min(study.warmup_steps, spare), start=study.batches)
-        with seeded(seed):
-            warm_up(model, others, steps=study.warmup_steps)
+
+def samples_of(study: Study, seed: int, **changes: Any) -> Batches:
+    """The batches of one seed; ``changes`` are arguments of ``load_data``."""
+    request = {"batch_size": study.batch_size, "batches": study.batches, "image_size": study.image_size}
+    return load_data(study.data, **{**request, "seed": seed, "skip_bad": study.skip_bad, **changes})
+
+
+def spare_batches(study: Study, seed: int, data: Batches, wanted: int, start: int) -> Batches:
+    """Up to ``wanted`` batches behind the first ``start`` of a seed's order: none of them is measured.
+
+    Raises:
+        GradlensError: the data has no batch left there.
+    """
+    total = data.identity["total"]
+    left = wanted if total is None else int(total) // study.batch_size - start
+    if left < 1:
+        raise GradlensError(
+            f"{total} samples leave none to warm up on beside {start} batches of {study.batch_size}; lower "
+            "--batches or --batch-size"
+        )
+    return samples_of(study, seed, batches=min(wanted, left), start=start)
+
+
+def fresh(study: Study, network: Subject, data: Batches, seed: int) -> nn.Module:
+    """The network with the weights of this seed, built for the data."""
+    return load_model(
+        network.name,
+        num_classes=data.num_classes,
+        in_chans=data.in_chans,
+        image_size=study.image_size,
+        pretrained=study.pretrained,
+        checkpoint=network.checkpoint,
+        zero_init=study.zero_init,
+        seed=seed,
+    )
+
+
+def measured(
+    study: Study,
+    model: nn.Module,
+    network: Subject,
+    data: Batches,
+    seed: int,
+    *,
+    keep_partial: bool = False,
+    progress: Progress | None = None,
+) -> Recording:
+    """One capture as the study asks for; costs and speed are those of the first seed."""
+    return capture(
+        model,
+        data,
+        sites=study.sites,
+        pairs=study.pairs,
+        mode=study.mode,
+        seed=seed,
+        costs=seed == 0,
+        throughput=REPEATS if study.throughput and seed == 0 else 0,
+        keep_partial=keep_partial,
+        progress=progress,
+        meta={
+            "network": network.label,
+            "name": network.name,
+            "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
+        },
+    )
 
 
 class fits:  # noqa: N801  # reads as a statement: with fits(name, data)
@@ -217,7 +241,3 @@ def _aligned(row: list[Recording]) -> list[Recording]:
     """The replicates that every network of a seed has finished."""
     common = min(len(recording.replicates) for recording in row)
     return [recording.take(range(common)) for recording in row]
-
-
-def _text(path: Any) -> str | None:
-    return None if path is None else str(path)

@@ -28,7 +28,7 @@ def analyze(recording: Recording) -> Result:
     summary = Summary()(recording)
     meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
     return Result(
-        tables={"summary": summary, **_tables([recording])},
+        tables={"summary": summary, **tables_of([recording])},
         meta=meta,
         finding=finding_alone(recording, summary),
         warnings=tuple(warnings_alone(recording)),
@@ -47,7 +47,7 @@ def analyze_pair(first: Recording, second: Recording) -> Result:
         "model_b": dict(second.meta),
     }
     return Result(
-        tables={"comparison": comparison, **_tables([first, second])},
+        tables={"comparison": comparison, **tables_of([first, second])},
         meta=meta,
         finding=finding_between(first, second, comparison),
         warnings=tuple(warnings_between(first, second)),
@@ -69,7 +69,7 @@ def inspect(
         GradlensError: bad input, in one sentence.
         KeyboardInterrupt: interrupted before a batch was finished.
     """
-    study = _study(options)
+    study = study_of(options)
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
     return analyze(recording).with_meta(**cells.meta, study=asdict(study))
@@ -91,13 +91,18 @@ def compare(
         GradlensError: bad input, in one sentence.
         KeyboardInterrupt: interrupted before both networks had finished a batch.
     """
-    study = _study(options)
+    study = study_of(options)
     cells = Cells(study, subjects([a, b], list(checkpoint)), progress)
     first, second = cells.run()
     return analyze_pair(first, second).with_meta(**cells.meta, study=asdict(study))
 
 
-def _study(options: dict[str, Any]) -> Study:
+def study_of(options: dict[str, Any]) -> Study:
+    """The options of a study by name.
+
+    Raises:
+        GradlensError: one is not known, or out of range.
+    """
     known = Study.__dataclass_fields__
     for name in options:
         if name not in known:
@@ -105,7 +110,7 @@ def _study(options: dict[str, Any]) -> Study:
     return Study(**options)
 
 
-def _tables(recordings: Sequence[Recording]) -> dict[str, Table]:
+def tables_of(recordings: Sequence[Recording]) -> dict[str, Table]:
     """Every analyzer's table, the networks one below the other."""
     tables = {}
     for name, analyzer in ANALYZERS.items():

@@ -75,3 +75,49 @@ def _numbers(row: Mapping[str, float], metric: str) -> str:
     if not math.isnan(low):
         interval = f"95 % interval of the difference {low:+.2f} to {high:+.2f}"
     return f"({right:.2f} against {left:.2f}; {interval})"
+
+
+def finding_of_strategies(table: Table, differences: Table, state: str, model: str) -> str:
+    """The most different strategy against none (or the first two), with what remains given the loss."""
+    whole = table.frame[table.frame["stage"] == WHOLE].set_index("network")
+    names = [str(name) for name in whole.index]
+    if whole["duplication"].notna().sum() < 2 or differences.frame.empty:
+        return f"{model}: {state} fewer than two strategies have a duplication to compare."
+    base = "none" if "none" in names else names[0]
+    others = [name for name in names if name != base]
+    other = "csp" if "csp" in others else others[-1]
+    parts = [
+        _difference(differences.frame, metric, base, other)
+        for metric in ("duplication", "duplication_given_loss")
+    ]
+    rest = _beyond_noise(differences.frame, len(names))
+    return f"{model}: {state} {parts[0]}; given the loss, {parts[1].removeprefix(other).strip()}. {rest}"
+
+
+def _difference(frame: pd.DataFrame, metric: str, base: str, other: str) -> str:
+    """One comparison as a clause, always as ``other`` against ``base``."""
+    whole = frame[(frame["stage"] == WHOLE) & (frame["metric"] == metric)]
+    own = whole[(whole["a"] == base) & (whole["b"] == other)]
+    turned = whole[(whole["a"] == other) & (whole["b"] == base)]
+    if own.empty and turned.empty:
+        return f"{other} cannot be compared with {base}"
+    row, sign = (own.iloc[0], 1) if len(own) else (turned.iloc[0], -1)
+    value = sign * float(row["difference"])
+    low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
+    means = (row["mean_b"], row["mean_a"]) if sign > 0 else (row["mean_a"], row["mean_b"])
+    side = "less" if value < 0 else "more"
+    amount = (
+        f"{other} has {abs(value):.2f} {side} duplication than {base} ({means[0]:.2f} against {means[1]:.2f}"
+    )
+    if math.isnan(low):
+        return f"{amount}; one seed, no interval)"
+    told = f"{amount}, 95 % interval {low:+.2f} to {high:+.2f}, Holm p = {float(row['p_holm']):.2g})"
+    return told if not low <= 0 <= high else f"{told}, no difference beyond the noise between seeds"
+
+
+def _beyond_noise(frame: pd.DataFrame, variants: int) -> str:
+    own = frame[(frame["stage"] == WHOLE) & (frame["metric"] == "duplication")]
+    clear = int((own["p_holm"] < 0.05).sum())
+    return (
+        f"Of {len(own)} pairs of {variants} strategies {clear} differ in duplication after Holm's correction."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,6 +152,18 @@ def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
     if stage not in frame.index.get_level_values("stage"):
         return pd.Series(dtype=float)
     return frame[metric].xs(stage, level="stage").astype(float)
+
+
+def merged_stages(frames: Iterable[pd.DataFrame]) -> list[str]:
+    """Stages of several networks in one order.
+
+    Args:
+        frames: of ``seed_metrics``.
+    """
+    stages: list[str] = []
+    for frame in frames:
+        stages = _merged(stages, _stage_list(frame))
+    return stages
 
 
 def _stage_list(frame: pd.DataFrame) -> list[str]:

@@ -70,6 +70,10 @@ class Recording:
         """Gram of each branch or part, ``[b, s, n, n]``; side by side gradients add their Grams."""
         return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
 
+    def with_meta(self, **meta: Any) -> Recording:
+        """A copy with entries added to ``meta``."""
+        return replace(self, meta={**self.meta, **meta})
+
     def of_seed(self, seed: int) -> Recording:
         """The replicates of one seed."""
         return self.take([place for place, (own, _) in enumerate(self.replicates) if own == seed])

@@ -8,11 +8,15 @@ from gradlens.metrics.agreement import confusion, gradient_diversity, stiffness
 from gradlens.metrics.duplication import duplication, effective_number, mean_similarity
 from gradlens.metrics.forks import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.metrics.hsic import cka, direction, given, hsic_matrix, is_constant, u_center
+from gradlens.metrics.inference import Association, Paired, association, holm, paired
 from gradlens.metrics.intervals import Interval, mean_interval, slope
 from gradlens.metrics.spectrum import effective_rank, participation_ratio, stable_rank
 
 __all__ = [
+    "Association",
     "Interval",
+    "Paired",
+    "association",
     "cka",
     "coherence",
     "confusion",
@@ -23,12 +27,14 @@ __all__ = [
     "energy_shares",
     "given",
     "gradient_diversity",
+    "holm",
     "hsic_matrix",
     "is_constant",
     "mean_cosine",
     "mean_interval",
     "mean_similarity",
     "pair_inner_products",
+    "paired",
     "participation_ratio",
     "slope",
     "stable_rank",

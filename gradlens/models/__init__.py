@@ -1,9 +1,22 @@
-"""Networks by name: from timm, from torchvision or from a file, with weights and a few warm-up steps."""
+"""Networks by name, their transition strategies, their weights and a few warm-up steps."""
 
 from gradlens.models.checkpoint import load_checkpoint
+from gradlens.models.cspify import StageNotCut, cspify
+from gradlens.models.families import FAMILIES
 from gradlens.models.loading import load_model
 from gradlens.models.naming import model_names
+from gradlens.models.transitions import TRANSITIONS
 from gradlens.models.warmup import warm_up
 from gradlens.models.zero_init import lift_zero_init
 
-__all__ = ["lift_zero_init", "load_checkpoint", "load_model", "model_names", "warm_up"]
+__all__ = [
+    "FAMILIES",
+    "TRANSITIONS",
+    "StageNotCut",
+    "cspify",
+    "lift_zero_init",
+    "load_checkpoint",
+    "load_model",
+    "model_names",
+    "warm_up",
+]

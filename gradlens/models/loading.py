@@ -7,11 +7,17 @@ from pathlib import Path
 from torch import nn
 
 from gradlens.errors import GradlensError
+from gradlens.models import peleenet
 from gradlens.models.checkpoint import load_checkpoint
+from gradlens.models.cspify import cspify
+from gradlens.models.darknet import darknet_model, load_weights
 from gradlens.models.factory_file import file_model
 from gradlens.models.naming import Source, source
+from gradlens.models.peleenet import PeleeNet
 from gradlens.models.seeding import seeded
 from gradlens.models.shape import InputShape
+from gradlens.models.spec import CspSpec, split_name
+from gradlens.models.stems import cifar_stem
 from gradlens.models.timm_zoo import timm_model
 from gradlens.models.torchvision_zoo import torchvision_model
 from gradlens.models.zero_init import lift_zero_init
@@ -31,8 +37,9 @@ def load_model(
     """The network called ``name``, in train mode on the CPU.
 
     Args:
-        name: a timm name (``resnet50``), ``torchvision:resnet50``, or ``path/file.py:factory``,
-            which runs that file and calls that function of it.
+        name: a timm name (``resnet50``), ``peleenet``, ``torchvision:resnet50``, ``darknet:FILE.cfg``, or
+            ``path/file.py:factory``, which runs that file and calls that function of it. Behind an ``@``
+            a transition strategy: ``resnet50@csp,gamma=0.25`` (see ``cspify``).
         num_classes: width of the head; None leaves what the model has.
         in_chans: channels of the images.
         image_size: side of the images in pixels, for networks that must know it; others ignore it.
@@ -46,15 +53,22 @@ def load_model(
         GradlensError: the name is not known, the model cannot be built so, or its weights
             cannot be had or do not fit.
     """
-    found = source(name)
+    base, spec = split_name(name)
+    found = source(base)
     shape = InputShape(num_classes, in_chans, image_size)
     if pretrained and checkpoint is not None:
         raise GradlensError("pretrained weights and a checkpoint exclude each other; give one of them")
+    if pretrained and spec is not None and (spec.strategy != "none" or spec.stem):
+        raise GradlensError(f"there are no pretrained weights of {name}; leave out --pretrained")
     with seeded(seed):
         model = _build(found, shape, pretrained)
+        if spec is not None:
+            model = _restructured(model, spec, image_size)
     if not zero_init and not pretrained:
         lift_zero_init(model)
-    if checkpoint is not None:
+    if checkpoint is not None and str(checkpoint).endswith(".weights"):
+        load_weights(model, checkpoint)
+    elif checkpoint is not None:
         load_checkpoint(model, checkpoint)
     return model.train()
 
@@ -65,8 +79,18 @@ def _build(found: Source, shape: InputShape, pretrained: bool) -> nn.Module:
     if found.kind == "torchvision":
         return torchvision_model(found.name, shape, pretrained)
     if pretrained:
+        named = ":".join(part for part in (found.file, found.name) if part)
         raise GradlensError(
-            f"{found.file}:{found.name} is a file's own model, gradlens knows no pretrained weights for it;"
-            " give them with --checkpoint FILE"
+            f"gradlens knows no pretrained weights for {named}; give them with --checkpoint FILE"
         )
+    if found.kind == "gradlens":
+        return PeleeNet(shape.num_classes or 1000, shape.in_chans, peleenet.MODELS[found.name])
+    if found.kind == "darknet":
+        return darknet_model(Path(found.file), shape)
     return file_model(Path(found.file), found.name, shape)
+
+
+def _restructured(model: nn.Module, spec: CspSpec, image_size: int | None) -> nn.Module:
+    if spec.stem:
+        cifar_stem(model)
+    return cspify(model, spec.strategy, gamma=spec.gamma, partial=spec.partial, image_size=image_size)

@@ -11,9 +11,11 @@ import timm
 import torchvision
 
 from gradlens.errors import GradlensError, close_matches
+from gradlens.models import peleenet
 
 TORCHVISION = "torchvision:"
-FORMS = "a timm name (resnet50), torchvision:NAME, or path/file.py:factory"
+DARKNET = "darknet:"
+FORMS = "a timm name (resnet50), peleenet, torchvision:NAME, darknet:FILE.cfg, or path/file.py:factory"
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,12 @@ class Source:
     """Where a model comes from.
 
     Attributes:
-        kind: which library, or a file.
+        kind: which library, or what kind of file.
         name: of the model, or of the factory in ``file``.
-        file: path of a Python file; empty for the libraries.
+        file: path of a Python or darknet file; empty for the libraries.
     """
 
-    kind: Literal["timm", "torchvision", "file"]
+    kind: Literal["timm", "torchvision", "gradlens", "darknet", "file"]
     name: str
     file: str = ""
 
@@ -35,7 +37,7 @@ def source(name: str) -> Source:
     """Read a model name; whether it exists is not looked at for files.
 
     Raises:
-        GradlensError: the name has none of the three forms, or its library does not know it.
+        GradlensError: the name has none of the known forms, or its library does not know it.
 
     >>> source("nets/mine.py:small")
     Source(kind='file', name='small', file='nets/mine.py')
@@ -47,6 +49,10 @@ def source(name: str) -> Source:
         return _file_source(in_file[1], in_file[2] or "")
     if name.startswith(TORCHVISION):
         return _torchvision_source(name.removeprefix(TORCHVISION))
+    if name.startswith(DARKNET):
+        return Source("darknet", "", name.removeprefix(DARKNET))
+    if name in peleenet.MODELS:
+        return Source("gradlens", name)
     if ":" in name or "/" in name:
         raise GradlensError(f"model {name!r} is not understood; give {FORMS}")
     if not timm.is_model(name):
@@ -55,12 +61,12 @@ def source(name: str) -> Source:
 
 
 def model_names(pattern: str | None = None) -> list[str]:
-    """Names of timm and, with their prefix, of torchvision's classification models.
+    """Names of timm, of gradlens's own networks and, with their prefix, of torchvision's classification models.
 
     Args:
         pattern: a wildcard pattern (``cs*50``); without wildcards it may match anywhere in the name.
     """
-    names = [*timm.list_models(), *(TORCHVISION + name for name in _torchvision_names())]
+    names = [*timm.list_models(), *peleenet.MODELS, *(TORCHVISION + name for name in _torchvision_names())]
     if not pattern:
         return names
     if not re.search(r"[*?\[]", pattern):

@@ -1,0 +1,226 @@
+"""Variants of one network side by side: a row a variant, and every two of them paired over seeds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlens.analyzers.branches import Branches
+from gradlens.analyzers.cost import Cost, Throughput
+from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.summary import UNITS, merged_stages, seed_metrics
+from gradlens.grams import Recording
+from gradlens.metrics import association, holm, mean_interval, paired
+from gradlens.results import Table
+
+TESTED = (
+    "duplication",
+    "duplication_direction",
+    "duplication_given_loss",
+    "split_correlation",
+    "merge_correlation",
+    "flow_slope",
+)
+"""What is compared between variants: costs do not vary over seeds."""
+MEASURED = (*TESTED[:3], "n_eff_share", *TESTED[3:], "dead_signals", "accuracy", "loss")
+COSTS = ("flops", "parameters", "traffic_elements", "bottleneck")
+WAYS = {"split_correlation": "split", "merge_correlation": "merge"}
+
+
+def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, float]]) -> pd.DataFrame:
+    """``MEASURED`` of one variant, indexed by (stage, seed).
+
+    Args:
+        recording: of every seed.
+        scores: by seed, held-out (loss, accuracy); empty where not evaluated.
+    """
+    frame = seed_metrics(recording)
+    for seed in recording.seeds:
+        table = Branches()(recording.of_seed(seed))
+        for name, where in WAYS.items():
+            found = {} if table is None else _between_ways(table.frame, where)
+            for stage in frame.index.get_level_values("stage").unique():
+                frame.loc[(stage, seed), name] = found.get(stage, np.nan)
+        loss, accuracy = scores.get(seed, (np.nan, np.nan))
+        frame.loc[(WHOLE, seed), ["loss", "accuracy"]] = loss, accuracy
+    return frame
+
+
+def _between_ways(frame: pd.DataFrame, where: str) -> dict[str, float]:
+    """CKA (energy) of bypass and dense way by stage, at the split or at the merge."""
+    names = frame["branch_a"].isin(["bypass", "dense"]) & frame["branch_b"].isin(["bypass", "dense"])
+    own = frame[(frame["where"] == where) & names]
+    if own.empty:
+        return {}
+    by_stage = own.groupby("stage", sort=False)["energy"].mean()
+    return {str(k): float(v) for k, v in by_stage.items()} | {WHOLE: float(own["energy"].mean())}
+
+
+@dataclass(frozen=True)
+class Variants:
+    """Variants of one network measured on the same seeds.
+
+    Attributes:
+        recordings: one a variant, of the same seeds in the same order.
+        scores: a variant, by seed, held-out (loss, accuracy).
+        level: coverage of the intervals.
+    """
+
+    recordings: Sequence[Recording]
+    scores: Sequence[Mapping[int, tuple[float, float]]]
+    level: float = 0.95
+
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """``variant_metrics`` by the variant's name."""
+        pairs = zip(self.recordings, self.scores, strict=True)
+        return {network(recording): variant_metrics(recording, scores) for recording, scores in pairs}
+
+    def rows(self, frames: Mapping[str, pd.DataFrame]) -> Table:
+        """A row a stage and variant: means with their intervals over seeds, and costs."""
+        costs = {network(recording): _costs(recording) for recording in self.recordings}
+        stages = merged_stages(frames.values())
+        rows = [
+            self._row(name, stage, frame.loc[[stage]], costs[name])
+            for stage in stages
+            for name, frame in frames.items()
+            if stage in frame.index.get_level_values("stage")
+        ]
+        return Table(
+            "strategies",
+            pd.DataFrame(rows).dropna(axis="columns", how="all"),
+            "Each transition strategy by stage and over the whole network, means over seeds.",
+            how=(
+                f"Means over seeds with {self.level:.0%} t intervals. Split and merge correlation: CKA (energy) "
+                "between the bypass and the dense way of each partial split, where the stage's input is cut and "
+                "where the ways are concatenated. Costs as in the table of costs."
+            ),
+            units={
+                **UNITS,
+                "split_correlation": "CKA (energy) of bypass and dense way",
+                "merge_correlation": "CKA (energy) of bypass and dense way",
+                "traffic_elements": "elements an image",
+                "bottleneck": "FLOPs of the largest layer / mean",
+                "images_per_second": "images / s, forward + backward; wall-clock",
+                "accuracy": "share of held-out samples",
+                "loss": "cross entropy, held-out",
+            },
+        )
+
+    def _row(
+        self, name: str, stage: str, own: pd.DataFrame, costs: Mapping[str, dict[str, float]]
+    ) -> dict[str, Any]:
+        row: dict[str, Any] = {"network": name, "stage": stage, "signals": own["signals"].mean()}
+        for metric in MEASURED:
+            mean, low, high = mean_interval(own[metric].to_numpy(dtype=float), self.level)
+            row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
+        return row | costs.get(stage, {})
+
+    def differences(self, frames: Mapping[str, pd.DataFrame]) -> Table:
+        """Every two variants, a row a stage and metric: paired over seeds, corrected by Holm."""
+        rows: list[dict[str, Any]] = []
+        for stage in merged_stages(frames.values()):
+            rows += self._family(frames, stage)
+        return Table(
+            "differences",
+            pd.DataFrame(rows),
+            "Paired differences between every two strategies, b minus a.",
+            how=(
+                f"Over seeds, which set the weights and the samples alike for all: mean difference with its "
+                f"{self.level:.0%} t interval; p of the paired t test; p_holm: corrected (Holm 1979) over all "
+                "pairs and metrics of the same stage; p_permutation: all sign flips of the differences, which "
+                "with s seeds cannot fall below 2 / 2^s."
+            ),
+            units={"difference": "b - a", "p": "two-sided", "p_holm": "two-sided, corrected"},
+        )
+
+    def _family(self, frames: Mapping[str, pd.DataFrame], stage: str) -> list[dict[str, Any]]:
+        rows = []
+        for (first, a), (second, b) in itertools.combinations(frames.items(), 2):
+            for metric in TESTED:
+                left, right = (_at(frame, stage, metric) for frame in (a, b))
+                if left.notna().any() and right.notna().any():
+                    found = paired(np.asarray(left), np.asarray(right), self.level)
+                    row: dict[str, Any] = {"stage": stage, "metric": metric, "a": first, "b": second}
+                    rows.append({**row, "mean_a": left.mean(), "mean_b": right.mean(), **found._asdict()})
+        for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            row["p_holm"] = corrected
+        return rows
+
+
+def _at(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
+    if stage not in frame.index.get_level_values("stage"):
+        return pd.Series([np.nan] * frame.index.get_level_values("seed").nunique(), dtype=float)
+    return frame[metric].xs(stage, level="stage").astype(float)
+
+
+def _costs(recording: Recording) -> dict[str, dict[str, float]]:
+    """Costs by stage, with the measured speed of the whole."""
+    found: dict[str, dict[str, float]] = {}
+    cost, speed = Cost()(recording), Throughput()(recording)
+    if cost is not None:
+        for row in cost.frame.to_dict("records"):
+            found[str(row["stage"])] = {name: float(row[name]) for name in COSTS}
+    if speed is not None and WHOLE in found:
+        both = speed.frame[speed.frame["pass"] != "forward"]
+        found[WHOLE]["images_per_second"] = float(both["images_per_second"].iloc[-1])
+    return found
+
+
+def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
+    """The whole network's numbers along the training, a row a step, seed and variant.
+
+    Args:
+        steps: by number of updates, ``Variants.frames()`` at that step.
+    """
+    rows = []
+    for step, frames in steps.items():
+        for name, frame in frames.items():
+            whole = frame.xs(WHOLE, level="stage")
+            for seed, row in whole.iterrows():
+                rows.append({"network": name, "seed": seed, "step": step, **row[list(MEASURED)].to_dict()})
+    return Table(
+        "trajectory",
+        pd.DataFrame(rows).dropna(axis="columns", how="all"),
+        "The whole network along the training.",
+        how="Measured on the same batches at each step; loss and accuracy on held-out samples.",
+        units={**UNITS, "accuracy": "share of held-out samples", "loss": "cross entropy, held-out"},
+    )
+
+
+def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
+    """Does duplication go with accuracy? Over all variants and seeds, and within each seed."""
+    runs = pd.concat([frame.xs(WHOLE, level="stage") for frame in frames.values()], keys=list(frames))
+    runs = runs[list(MEASURED)].astype(float)
+    if runs["accuracy"].isna().all():
+        return None
+    within = runs - runs.groupby(level=1).transform("mean")
+    rows = []
+    for metric in TESTED[:3]:
+        for over, frame in (("strategies and seeds", runs), ("strategies within a seed", within)):
+            for kind in ("pearson", "spearman"):
+                found = association(frame[metric].to_numpy(), frame["accuracy"].to_numpy(), kind)
+                rows.append(
+                    {
+                        "metric": metric,
+                        "over": over,
+                        "coefficient": kind,
+                        "runs": len(frame),
+                        **found._asdict(),
+                    }
+                )
+    return Table(
+        "learning",
+        pd.DataFrame(rows),
+        "Correlation of duplication with held-out accuracy after training.",
+        how=(
+            "Pearson with Fisher's 95 % interval, Spearman with a percentile bootstrap over runs; within a "
+            "seed: the seed's means taken out of both first. Runs of one seed share samples, so the runs are "
+            "not independent and the intervals over all of them are too narrow."
+        ),
+        units={"value": "-1 to 1"},
+    )

@@ -1,0 +1,142 @@
+"""Running a grid of cells (seed x variant of one network): fresh, or measured along a training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gradlens.cells import Study, Subject, fits, fresh, measured, samples_of, spare_batches
+from gradlens.data import Batches
+from gradlens.errors import GradlensError
+from gradlens.grams import Progress
+from gradlens.store import Snapshot, Store
+from gradlens.training import Score, Training, score, train
+from gradlens.version import VERSION
+
+HELD_OUT = 512
+"""Held-out samples, at the most a third of what is not measured."""
+UNLIMITED = 64
+"""Batches to train on where the data has no end."""
+NO_SCORE = Score(float("nan"), float("nan"))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One seed: what every variant left, in the order of the variants."""
+
+    seed: int
+    cells: tuple[list[Snapshot], ...]
+
+
+class Grid:
+    """All cells of a run, seed by seed; finished ones survive a kill where a folder is given.
+
+    Args:
+        study: what is measured; its ``warmup_steps`` are not used.
+        training: between measurements.
+        variants: of the network.
+        folder: for finished cells; None keeps them in memory only.
+        progress: called with (what, done, total); a unit is a batch measured or a step trained.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        training: Training,
+        variants: Sequence[Subject],
+        folder: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.study, self.training, self.variants = study, training, variants
+        options = {k: v for k, v in asdict(study).items() if k not in ("seeds", "throughput")}
+        request = {**options, **{f"train {k}": v for k, v in asdict(training).items()}, "gradlens": VERSION}
+        self.store = Store(folder, request)
+        self.identities: list[dict[str, Any]] = []
+        self.partial = False
+        self._progress = progress
+        self._done = 0
+
+    def run(self) -> list[Row]:
+        """The finished seeds.
+
+        Raises:
+            KeyboardInterrupt: before every variant of the first seed was finished.
+        """
+        rows: list[Row] = []
+        try:
+            for seed in range(self.study.seeds):
+                data = samples_of(self.study, seed)
+                cells = tuple(self._cell(seed, variant, data) for variant in self.variants)
+                rows.append(Row(seed, cells))
+                self.identities.append(dict(data.identity))
+        except KeyboardInterrupt:
+            self.partial = True
+            if not rows:
+                raise
+        return rows
+
+    @property
+    def _cell_size(self) -> int:
+        return self.training.steps + len(self.training.stops()) * self.study.batches
+
+    def _cell(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
+        name = f"{variant.name} seed {seed}"
+        end = self._done + self._cell_size
+        found = self.store.get(name)
+        if found is None:
+            found = self._measured(seed, variant, data)
+            self.store.put(name, found)
+        self._done = end
+        self._tell(f"seed {seed}: {variant.label}")
+        return [replace(one, recording=one.recording.with_meta(network=variant.label)) for one in found]
+
+    def _measured(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
+        training, study = self.training, self.study
+        model = fresh(study, variant, data, seed)
+        held_out, rest = self._others(seed, data)
+        stops, snapshots = set(training.stops()), list[Snapshot]()
+        with fits(variant.name, data):
+            for step in train(model, rest, training, seed):
+                if step:
+                    self._done += 1
+                what = f"seed {seed}: {variant.label}, step {step}"
+                self._tell(what)
+                if step in stops:
+                    timed = replace(study, throughput=study.throughput and step == 0)
+                    recording = measured(timed, model, variant, data, seed, progress=self._counted(what))
+                    result = score(model, held_out) if held_out else NO_SCORE
+                    snapshots.append(Snapshot(step, recording, *result))
+        return snapshots
+
+    def _others(self, seed: int, data: Batches) -> tuple[Sequence[Any], Sequence[Any]]:
+        """Batches for scoring and for training: neither is measured, and they share none."""
+        training, study = self.training, self.study
+        if not training.steps:
+            return (), ()
+        total = data.identity["total"]
+        spare = UNLIMITED if total is None else int(total) // study.batch_size - study.batches
+        held = min(HELD_OUT // study.batch_size + 1, spare // 3) if training.evaluate else 0
+        if training.evaluate and not held:
+            raise GradlensError(
+                f"{total} samples leave too few to hold some out; lower --batches or --batch-size"
+            )
+        first = study.batches + held
+        scored = samples_of(study, seed, batches=held, start=study.batches) if held else ()
+        wanted = training.steps if total is not None else min(training.steps, UNLIMITED)
+        return scored, spare_batches(study, seed, data, wanted, first)
+
+    def _counted(self, what: str) -> Progress:
+        before = self._done
+
+        def progress(_: str, done: int, total: int) -> None:
+            self._done = before + done
+            self._tell(what)
+
+        return progress
+
+    def _tell(self, what: str) -> None:
+        if self._progress is not None:
+            total = self.study.seeds * len(self.variants) * self._cell_size
+            self._progress(what, self._done, total)

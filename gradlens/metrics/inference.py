@@ -1,0 +1,116 @@
+"""Paired differences over replicates: interval, p-value, and what many comparisons do to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from gradlens.metrics.hsic import Array
+from gradlens.metrics.intervals import mean_interval
+
+
+class Paired(NamedTuple):
+    """A paired comparison.
+
+    Attributes:
+        difference: mean of ``b - a``.
+        low: of the t interval.
+        high: of the t interval.
+        p: two-sided, paired t test (Student 1908).
+        p_permutation: two-sided, all sign flips of the differences; at least ``2 / 2**s``.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_permutation: float
+
+
+def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
+    """Compare two measurements of the same replicates.
+
+    Replicates in which one is NaN are left out. Fewer than two give NaN for all but the difference,
+    and so do differences that are all equal, over which nothing varies.
+
+    Args:
+        a: ``[s]``.
+        b: ``[s]``, of the same replicates.
+        level: coverage of the interval.
+
+    >>> paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference.round(3)
+    np.float64(1.2)
+    """
+    differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
+    differences = differences[np.isfinite(differences)]
+    mean, low, high = mean_interval(differences, level)
+    if differences.size < 2 or np.ptp(differences) == 0:
+        return Paired(mean, low, high, math.nan, math.nan)
+    flips = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
+    )
+    return Paired(mean, low, high, float(stats.ttest_1samp(differences, 0.0).pvalue), float(flips.pvalue))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for a family of comparisons (Holm 1979); NaN values are no part of it.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(p))
+    corrected = np.full(p.size, math.nan)
+    highest = 0.0
+    for rank, place in enumerate(known[np.argsort(p[known], kind="stable")]):
+        highest = max(highest, min(1.0, (known.size - rank) * float(p[place])))
+        corrected[place] = highest
+    return [float(value) for value in corrected]
+
+
+class Association(NamedTuple):
+    """A correlation coefficient with its interval and p-value."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+def _spearman(a: Array, b: Array) -> float:
+    return float(stats.spearmanr(a, b).statistic)
+
+
+def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) -> Association:
+    """Correlation of two measurements over runs.
+
+    Args:
+        x: ``[r]``.
+        y: ``[r]``; runs in which either is NaN are left out.
+        kind: ``pearson`` with Fisher's interval, or ``spearman`` with a percentile bootstrap over runs.
+        level: coverage.
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = np.asarray(x)[known], np.asarray(y)[known]
+    if x.size < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Association(math.nan, math.nan, math.nan, math.nan)
+    if kind == "pearson":
+        found = stats.pearsonr(x, y)
+        low, high = found.confidence_interval(level)
+        return Association(float(found.statistic), float(low), float(high), float(found.pvalue))
+    rank = stats.spearmanr(x, y)
+    resampled = stats.bootstrap(
+        (x, y),
+        _spearman,
+        paired=True,
+        vectorized=False,
+        n_resamples=1999,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Association(float(rank.statistic), float(resampled.low), float(resampled.high), float(rank.pvalue))

@@ -1,0 +1,288 @@
+"""Any network with stages made cross stage partial (Wang et al. 2019, arXiv 1911.11929)."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.models.cutting import Cuttable, Refused, examine
+from gradlens.models.seeding import seeded
+from gradlens.models.transitions import TRANSITIONS, Layer, Widths
+
+PARTIALS = ("split", "project")
+
+
+class StageNotCut(UserWarning):
+    """A stage was left whole, with the reason."""
+
+
+class Split(nn.Module):
+    """Cuts ``[n, c, h, w]`` along channels; the first ``bypass`` go round.
+
+    Args:
+        bypass: channels of the first part.
+        dense: channels of the second.
+    """
+
+    def __init__(self, bypass: int, dense: int) -> None:
+        super().__init__()
+        self.widths = [bypass, dense]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(p1, p2)``."""
+        first, second = x.split(self.widths, dim=1)
+        return first, second
+
+
+class Project(nn.Module):
+    """Makes the parts by two 1x1 convolutions of the whole input, as the authors' own networks do.
+
+    Args:
+        bypass: channels of the part that goes round.
+        dense: channels of the part that goes through the block.
+        layer: makes a 1x1 convolution with normalisation and activation.
+    """
+
+    def __init__(self, bypass: int, dense: int, layer: Layer) -> None:
+        super().__init__()
+        self.bypass = layer(bypass + dense, bypass)
+        self.dense = layer(bypass + dense, dense)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(p1, p2)``."""
+        return self.bypass(x), self.dense(x)
+
+
+class CspStage(nn.Module):
+    """A stage of which one part goes round the block.
+
+    Args:
+        lead: what stays whole, before the cut.
+        cut: makes ``(p1, p2)``.
+        blocks: the way through.
+        transition: fuses both ways.
+    """
+
+    def __init__(self, lead: nn.Module, cut: nn.Module, blocks: nn.Module, transition: nn.Module) -> None:
+        super().__init__()
+        self.lead, self.cut, self.blocks, self.transition = lead, cut, blocks, transition
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The stage's output, in the shape of the baseline's."""
+        bypass, dense = self.cut(self.lead(x))
+        fused: Tensor = self.transition(bypass, self.blocks(dense))
+        return fused
+
+
+def cspify(
+    model: nn.Module,
+    strategy: str = "csp",
+    *,
+    gamma: float = 0.5,
+    partial: str = "split",
+    stages: Sequence[str] | None = None,
+    image_size: int | None = None,
+    seed: int | None = None,
+) -> nn.Module:
+    """A copy of a network whose stages are cross stage partial; the network itself is left alone.
+
+    Of each stage the modules up to the last change of resolution or width stay whole; what follows is
+    cut: ``round(gamma · c)`` channels (at least 1, at most c − 1) go round, the others through the
+    block, rebuilt at their width (``narrowed``; in a dense block only the inputs shrink, the growth
+    rate stays, as in the paper's count ``(c m + (m² + m) d) / 2``).
+
+    Args:
+        model: its stages are modules called ``layer1``, ``stages.0``, ``blocks.0``, ``s1`` or
+            ``denseblock1``, each a sequence of blocks.
+        strategy: one of ``TRANSITIONS``; ``none`` gives a plain copy.
+        gamma: share of channels that goes round the block, 0 < gamma < 1. The paper never defines its
+            γ; its FLOPs fall with γ, so this is the reading that fits.
+        partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
+        stages: module paths to cut; None finds them by name.
+        image_size: side of the image that is run through to see shapes; None asks the model, then 64.
+        seed: of the new layers' weights; None draws from the global random state.
+
+    Raises:
+        GradlensError: an unknown strategy or partial, gamma outside (0, 1), no stage that can be cut, a
+            named stage that cannot be.
+
+    Warns:
+        StageNotCut: for each stage found by name that stays whole.
+    """
+    check_options(strategy, gamma, partial)
+    rebuilt = copy.deepcopy(model)
+    if strategy == "none":
+        return rebuilt
+    image = _image(model, image_size)
+    with _evaluating(rebuilt), torch.random.fork_rng(devices=[]):
+        found = examine(rebuilt, image, stages)
+        before = _outputs(rebuilt, image, found)
+    cuts = _chosen(found, named=stages is not None)
+    style = Style.of(model)
+    with seeded(seed):
+        for cut in cuts:
+            _install(rebuilt, cut, _stage(cut, strategy, gamma, partial, style))
+    _check_shapes(rebuilt, image, cuts, before)
+    return rebuilt.train(model.training)
+
+
+def check_options(strategy: str, gamma: float, partial: str) -> None:
+    """Refuse what ``cspify`` does not know.
+
+    Raises:
+        GradlensError: an unknown strategy or partial, or gamma outside (0, 1).
+    """
+    if strategy not in TRANSITIONS:
+        names = ", ".join(TRANSITIONS)
+        raise GradlensError(
+            f"no transition strategy {strategy!r}; use one of {names}{close_matches(strategy, TRANSITIONS)}"
+        )
+    if partial not in PARTIALS:
+        raise GradlensError(f"partial={partial!r} is not known; use one of {', '.join(PARTIALS)}")
+    if not 0 < gamma < 1:
+        raise GradlensError(
+            f"gamma is {gamma:g}; it is the share of channels that goes round the block, between 0 and 1"
+        )
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a network's own layers look: new ones are made alike.
+
+    Attributes:
+        activation: copied for each new layer.
+        batch_norm: normalise over the batch; else over each sample.
+    """
+
+    activation: nn.Module
+    batch_norm: bool
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Style:
+        """Activation and normalisation that the network itself uses first."""
+        homes = ("torch.nn.modules.activation", "timm.layers.activations")
+        modules = list(model.modules())
+        acts = (m for m in modules if type(m).__module__ in homes and not list(m.parameters()))
+        norms = any(isinstance(m, nn.modules.batchnorm._NormBase) for m in modules)
+        return cls(next(acts, nn.ReLU(inplace=True)), norms)
+
+    def layer(self, preactivated: bool, inputs: int, outputs: int) -> nn.Module:
+        """A 1x1 convolution with normalisation and activation, in the network's order."""
+        convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+        normed = inputs if preactivated else outputs
+        norm = nn.BatchNorm2d(normed) if self.batch_norm else nn.GroupNorm(1, normed)
+        parts = [("norm", norm), ("act", copy.deepcopy(self.activation))]
+        parts.insert(2 if preactivated else 0, ("conv", convolution))
+        return nn.Sequential(OrderedDict(parts))
+
+
+def _chosen(found: Sequence[Cuttable | Refused], named: bool) -> list[Cuttable]:
+    refused = [f"{stage.path}: {stage.reason}" for stage in found if isinstance(stage, Refused)]
+    cuts = [stage for stage in found if isinstance(stage, Cuttable)]
+    if refused and (named or not cuts):
+        raise GradlensError(f"cannot be made cross stage partial: {'; '.join(refused[:4])}")
+    for reason in refused:
+        warnings.warn(f"left whole: {reason}", StageNotCut, stacklevel=3)
+    return cuts
+
+
+def _stage(cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style) -> CspStage:
+    if cut.channels < 2:
+        raise GradlensError(f"{cut.path} has {cut.channels} channel, which cannot be cut")
+    bypass = min(max(round(gamma * cut.channels), 1), cut.channels - 1)
+    dense = cut.channels - bypass
+    widths = Widths(bypass, dense + cut.grows, cut.out)
+    if widths.out <= bypass:
+        raise GradlensError(
+            f"{cut.path}: {bypass} of {cut.channels} channels would go round, and the stage's output has "
+            f"only {cut.out}; use a smaller gamma"
+        )
+
+    def layer(inputs: int, outputs: int) -> nn.Module:
+        return style.layer(cut.preactivated, inputs, outputs)
+
+    return CspStage(
+        lead=nn.Sequential(*copy.deepcopy(cut.lead)),
+        cut=Split(bypass, dense) if partial == "split" else Project(bypass, dense, layer),
+        blocks=cut.rebuild(bypass),
+        transition=TRANSITIONS[strategy](widths, layer, cut.pool),
+    )
+
+
+def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:
+    for path, module in ((cut.path, stage), (cut.absorbed, nn.Identity())):
+        if path:
+            parent, _, name = path.rpartition(".")
+            setattr(model.get_submodule(parent), name, module)
+
+
+def _check_shapes(
+    model: nn.Module, image: Tensor, cuts: Sequence[Cuttable], before: dict[str, torch.Size]
+) -> None:
+    """Run the rebuilt network: every stage must give what the baseline's gave."""
+    with _evaluating(model), torch.random.fork_rng(devices=[]):
+        try:
+            after = _outputs(model, image, cuts)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise GradlensError(
+                f"a block does not run at a part's width ({' '.join(str(error).split())[:200]}); it keeps "
+                "channel counts outside its layers, so it cannot be made cross stage partial"
+            ) from error
+    wrong = [path for path in after if after[path] != before[path]]
+    if wrong:
+        raise GradlensError(
+            f"{wrong[0]} gives {tuple(after[wrong[0]])}, the baseline's gave {tuple(before[wrong[0]])}"
+        )
+
+
+def _outputs(model: nn.Module, image: Tensor, stages: Sequence[Cuttable | Refused]) -> dict[str, torch.Size]:
+    """Shape at the end of each stage that can be cut, the network's own transition included."""
+    shapes: dict[str, torch.Size] = {}
+    handles = []
+    for stage in stages:
+        if isinstance(stage, Cuttable):
+            end = model.get_submodule(stage.absorbed or stage.path)
+            path = stage.path
+            handles.append(
+                end.register_forward_hook(lambda m, a, out, path=path: shapes.update({path: out.shape}))
+            )
+    try:
+        with torch.no_grad():
+            model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return shapes
+
+
+class _evaluating:  # noqa: N801  # reads as a statement: with _evaluating(model)
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+
+    def __enter__(self) -> None:
+        self._modes = [(module, module.training) for module in self._model.modules()]
+        self._model.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for module, mode in self._modes:
+            module.training = mode
+
+
+def _image(model: nn.Module, image_size: int | None) -> Tensor:
+    """A random image of a size that the network takes."""
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    if first is None:
+        raise GradlensError(f"{type(model).__name__} has no convolution; there are no channels to cut")
+    config = getattr(model, "pretrained_cfg", None) or {}
+    fixed = config.get("fixed_input_size")
+    size = image_size or (config["input_size"][-1] if fixed else 64)
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, first.in_channels, size, size, generator=generator)

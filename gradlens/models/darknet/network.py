@@ -1,0 +1,112 @@
+"""A network from a darknet ``.cfg``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from gradlens.errors import GradlensError
+from gradlens.models.darknet.cfg import read_cfg
+from gradlens.models.darknet.layers import RouteLayer, ShortcutLayer
+from gradlens.models.darknet.sections import Cfg, Connected, Convolutional, Dropout, Plain, Pool
+from gradlens.models.darknet.wiring import wires
+from gradlens.models.shape import InputShape
+
+
+class DarknetModel(nn.Module):
+    """The network of a ``.cfg``: ``layers.{index}`` is darknet's layer of that index.
+
+    It returns logits: a [softmax] and a [cost] at the end are kept as identities, because the loss
+    brings its own softmax. Batch norm has eps 1e-5 (darknet with cuDNN), fresh weights are drawn
+    as darknet draws them, uniform within ±√(2 / fan-in).
+
+    Attributes:
+        layers: the modules.
+        sources: of each layer, the indices of the earlier layers that it reads beside the previous
+            one (shortcut) or instead of it (route).
+
+    Raises:
+        GradlensError: the sections do not fit each other (see ``wires``).
+    """
+
+    def __init__(self, cfg: Cfg) -> None:
+        super().__init__()
+        found = wires(cfg)
+        self.layers = nn.ModuleList(wire.module for wire in found)
+        self.sources = [wire.sources for wire in found]
+        self._last_reader = {
+            source: reader for reader, sources in enumerate(self.sources) for source in sources
+        }
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            x: images ``[n, c, h, w]``.
+
+        Returns:
+            ``[n, classes]``, or maps ``[n, c, h, w]`` of a network that does not end in one pixel.
+
+        Raises:
+            GradlensError: maps of these images do not fit where layers meet.
+        """
+        kept: dict[int, Tensor] = {}
+        for index, (layer, indices) in enumerate(zip(self.layers, self.sources, strict=True)):
+            sources = [kept[source] for source in indices]
+            if isinstance(layer, RouteLayer):
+                x = layer(sources)
+            elif isinstance(layer, ShortcutLayer):
+                x = layer(x, sources[0])
+            else:
+                x = layer(x)
+            for source in set(indices):
+                if self._last_reader[source] == index:
+                    del kept[source]
+            if index in self._last_reader:
+                kept[index] = x
+        return x.flatten(1) if x.shape[2:] == (1, 1) else x
+
+
+def darknet_model(file: Path, shape: InputShape) -> nn.Module:
+    """The network in ``file``, made for these classes and images.
+
+    ``shape.num_classes`` replaces the width of the classifier: the last layer with weights, where
+    only pooling, dropout, softmax and cost follow it. ``shape.in_chans`` and ``shape.image_size``
+    stand in for what [net] says; a [connected] layer depends on the size.
+
+    Raises:
+        GradlensError: the file is no darknet network that gradlens can build (see ``read_cfg`` and
+            ``wires``), or it has no classifier to widen.
+    """
+    cfg = read_cfg(file)
+    net = replace(
+        cfg.net,
+        channels=shape.in_chans,
+        height=shape.image_size or cfg.net.height,
+        width=shape.image_size or cfg.net.width,
+    )
+    cfg = replace(cfg, net=net)
+    return DarknetModel(cfg if shape.num_classes is None else _classifying(cfg, shape.num_classes))
+
+
+def _classifying(cfg: Cfg, num_classes: int) -> Cfg:
+    layers = list(cfg.layers)
+    weighted = [
+        index for index, section in enumerate(layers) if isinstance(section, Convolutional | Connected)
+    ]
+    behind = layers[weighted[-1] + 1 :] if weighted else layers
+    head = layers[weighted[-1]] if weighted else None
+    if not all(isinstance(section, Plain | Pool | Dropout) for section in behind):
+        head = None
+    if isinstance(head, Convolutional):
+        layers[weighted[-1]] = replace(head, filters=num_classes)
+    elif isinstance(head, Connected):
+        layers[weighted[-1]] = replace(head, output=num_classes)
+    else:
+        raise GradlensError(
+            f"{cfg.file} does not end in a classifier that could have {num_classes} classes;"
+            " append a [convolutional] and an [avgpool], or leave its classes as they are"
+        )
+    return replace(cfg, layers=tuple(layers))

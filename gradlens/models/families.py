@@ -1,0 +1,12 @@
+"""The families whose members are known to take every transition strategy, small ones first."""
+
+from __future__ import annotations
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "ResNet": ("resnet18", "resnet34", "resnet26", "resnet50", "resnet101", "resnet152"),
+    "ResNeXt": ("resnext26ts", "resnext50_32x4d", "resnext101_32x4d"),
+    "DenseNet": ("densenet121", "densenet161", "densenet169", "densenet201"),
+    "DarkNet": ("darknet17", "darknet21", "darknet53"),
+    "PeleeNet": ("peleenet_small", "peleenet"),
+}
+"""``resnet50`` stands for timm's; any other network with sequences of blocks as stages can be tried."""

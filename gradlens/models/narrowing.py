@@ -1,0 +1,177 @@
+"""Rebuilding a block at another width: every channel count inside scaled by one factor.
+
+A part keeps the network's own layers, cut: weights are the last channels of the given ones, times
+``√(fan_in / new fan_in)``, which keeps the variance of a layer's output, so a fresh network stays
+freshly initialised by its own rule.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from gradlens.errors import GradlensError
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+Count = Callable[[int], int]
+"""The new number of channels for an old one."""
+
+
+def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
+    """A copy of a block that takes and returns ``width`` channels, rebuilt for ``new_width``.
+
+    Every other channel count is scaled by ``new_width / width`` and rounded, at least 1; where a
+    grouped convolution reads or writes it, to a multiple of its groups. The number of groups is
+    kept, so groups grow narrower; depthwise convolutions stay depthwise. Where the groups do not
+    divide the new width itself, the largest number that does is taken.
+
+    Args:
+        block: of convolutions, linear layers and normalisations.
+        width: channels in and out.
+        new_width: the same in the copy.
+
+    Raises:
+        GradlensError: a layer inside is of a kind that cannot be narrowed.
+    """
+    count = _scaling(block, width, new_width)
+    rebuilt = copy.deepcopy(block)
+    for path, module in rebuilt.named_modules():
+        _narrow(path, module, count)
+    return rebuilt
+
+
+def without_first_inputs(module: nn.Module, dropped: int) -> None:
+    """Take the first ``dropped`` input channels from a convolution or normalisation, in place."""
+    if isinstance(module, CONVOLUTIONS):
+        _resize_convolution(module, module.in_channels - dropped, module.out_channels)
+    elif isinstance(module, nn.modules.batchnorm._NormBase):
+        _resize_norm(module, module.num_features - dropped)
+    else:
+        raise TypeError(f"a {type(module).__name__} has no input channels to drop")
+
+
+def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
+    factor = new_width / width
+    multiples: dict[int, int] = {}
+    for module in block.modules():
+        if isinstance(module, CONVOLUTIONS) and 1 < module.groups != module.in_channels:
+            for size in (module.in_channels, module.out_channels):
+                multiples[size] = math.lcm(multiples.get(size, 1), module.groups)
+
+    def count(size: int) -> int:
+        if size == width:
+            return new_width
+        multiple = multiples.get(size, 1)
+        return max(multiple, multiple * round(size * factor / multiple))
+
+    return count
+
+
+def _narrow(path: str, module: nn.Module, count: Count) -> None:
+    """Resize the parameters that a module owns itself."""
+    own = dict(module.named_parameters(recurse=False))
+    if isinstance(module, CONVOLUTIONS):
+        _check_convolution(path, module)
+        fixed = module.in_channels == module.out_channels == 1  # attention over a single channel
+        if not fixed:
+            _resize_convolution(module, count(module.in_channels), count(module.out_channels))
+    elif isinstance(module, nn.Linear):
+        _resize_linear(module, count(module.in_features), count(module.out_features))
+    elif isinstance(module, nn.modules.batchnorm._NormBase):
+        _resize_norm(module, count(module.num_features))
+    elif isinstance(module, nn.GroupNorm):
+        _resize_group_norm(module, count(module.num_channels))
+    elif isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
+        module.normalized_shape = (count(module.normalized_shape[0]),)
+        _cut_vectors(module, count)
+    elif all(_is_vector(parameter) for parameter in own.values()):
+        _cut_vectors(module, count)
+    else:
+        shapes = ", ".join(str(tuple(parameter.shape)) for parameter in own.values())
+        raise GradlensError(f"{path} ({type(module).__name__}) holds parameters {shapes} of no known kind")
+
+
+def _check_convolution(path: str, module: nn.Module) -> None:
+    if getattr(module, "transposed", False):
+        raise GradlensError(f"{path} is a transposed convolution")
+
+
+def _resize_convolution(module: nn.Module, inputs: int, outputs: int) -> None:
+    assert isinstance(module, CONVOLUTIONS)
+    depthwise = 1 < module.groups == module.in_channels
+    groups = inputs if depthwise else math.gcd(module.groups, math.gcd(inputs, outputs))
+    if depthwise:
+        outputs = inputs * (module.out_channels // module.in_channels)
+    module.weight = _rescaled(module.weight, outputs, inputs // groups)
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        if name != "weight":  # the bias, or the gain of a standardised convolution
+            setattr(module, name, nn.Parameter(parameter.detach()[-outputs:].clone()))
+    module.in_channels, module.out_channels, module.groups = inputs, outputs, groups
+
+
+def _resize_linear(module: nn.Linear, inputs: int, outputs: int) -> None:
+    module.weight = _rescaled(module.weight, outputs, inputs)
+    if module.bias is not None:
+        module.bias = nn.Parameter(module.bias.detach()[-outputs:].clone())
+    module.in_features, module.out_features = inputs, outputs
+
+
+def _rescaled(weight: Tensor, outputs: int, inputs: int) -> nn.Parameter:
+    """The last ``outputs`` and ``inputs``, with the variance of the output kept."""
+    kept = weight.detach()
+    if inputs > kept.shape[1] or outputs > kept.shape[0]:  # fewer groups read more channels each
+        repeats = [math.ceil(outputs / kept.shape[0]), math.ceil(inputs / kept.shape[1])]
+        kept = kept.repeat(*repeats, *[1] * (kept.dim() - 2))
+    cut = kept[-outputs:, -inputs:] * math.sqrt(weight.shape[1] / inputs)
+    return nn.Parameter(cut.clone())
+
+
+def _resize_norm(module: nn.modules.batchnorm._NormBase, features: int) -> None:
+    for name, tensor in _tensors(module):
+        if tensor.dim() == 1:
+            _replace(module, name, tensor[-features:])
+    module.num_features = features
+
+
+def _resize_group_norm(module: nn.GroupNorm, channels: int) -> None:
+    for name, tensor in _tensors(module):
+        _replace(module, name, tensor[-channels:])
+    module.num_channels, module.num_groups = channels, math.gcd(module.num_groups, channels)
+
+
+def _cut_vectors(module: nn.Module, count: Count) -> None:
+    """Gains of one value a channel: ``[c]``, ``[c, 1, 1]``, ``[1, c, 1, 1]``."""
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        axis = max(range(parameter.dim()), key=lambda i: parameter.shape[i], default=None)
+        if axis is None or parameter.shape[axis] == 1:
+            continue
+        size = count(parameter.shape[axis])
+        _replace(module, name, parameter.narrow(axis, parameter.shape[axis] - size, size))
+
+
+def _is_vector(parameter: Tensor) -> bool:
+    return sum(size > 1 for size in parameter.shape) <= 1
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from list(module.named_parameters(recurse=False))
+    yield from list(module.named_buffers(recurse=False))
+
+
+def _replace(module: nn.Module, name: str, value: Tensor) -> None:
+    old = getattr(module, name)
+    new = value.detach().clone()
+    setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)
+
+
+def drop_channels(layer: nn.Module, names: tuple[str, ...], dropped: int) -> nn.Module:
+    """A copy of a dense layer whose submodules ``names`` read ``dropped`` channels less."""
+    rebuilt = copy.deepcopy(layer)
+    with torch.no_grad():
+        for name in names:
+            without_first_inputs(rebuilt.get_submodule(name), dropped)
+    return rebuilt

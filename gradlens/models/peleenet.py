@@ -1,0 +1,119 @@
+"""PeleeNet (Wang, Li & Ling 2018, arXiv 1804.06882), which timm does not have.
+
+Two-way dense layers, a stem of two ways, transitions that keep the width, and the bottleneck's width
+growing with the stage. 2.8 M parameters and 508 M multiply-adds at 224 x 224 in the paper.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+DEPTHS = (3, 4, 8, 6)
+BOTTLENECKS = (1, 2, 4, 4)
+GROWTH = 32
+STEM = 32
+
+
+class ConvLayer(nn.Sequential):
+    """Convolution, batch normalisation, ReLU: the order of the paper (post-activation).
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        kernel: size, padded to keep the resolution at stride 1.
+        stride: of the convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        parts = [("conv", convolution), ("bn", nn.BatchNorm2d(outputs)), ("act", nn.ReLU(inplace=True))]
+        super().__init__(OrderedDict(parts))
+
+
+class PeleeStem(nn.Module):
+    """Stem block: stride 4, one way by convolutions and one by pooling (figure 2b)."""
+
+    def __init__(self, in_chans: int, width: int = STEM) -> None:
+        super().__init__()
+        self.entry = ConvLayer(in_chans, width, 3, 2)
+        self.way = nn.Sequential(ConvLayer(width, width // 2, 1), ConvLayer(width // 2, width, 3, 2))
+        self.pool = nn.MaxPool2d(2, 2)
+        self.exit = ConvLayer(2 * width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, width, h / 4, w / 4]``."""
+        entry = self.entry(x)
+        joined: Tensor = self.exit(torch.cat([self.way(entry), self.pool(entry)], dim=1))
+        return joined
+
+
+class PeleeLayer(nn.Module):
+    """Two-way dense layer (figure 2a): adds ``growth`` channels, half seen by one 3x3, half by two.
+
+    Args:
+        inputs: channels of all that came before.
+        growth: channels added.
+        bottleneck: width of the 1x1 convolutions in quarters of the growth rate's half.
+    """
+
+    def __init__(self, inputs: int, growth: int, bottleneck: int) -> None:
+        super().__init__()
+        half = growth // 2
+        width = half * bottleneck
+        self.short = nn.Sequential(ConvLayer(inputs, width, 1), ConvLayer(width, half, 3))
+        self.long = nn.Sequential(
+            ConvLayer(inputs, width, 1), ConvLayer(width, half, 3), ConvLayer(half, half, 3)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[n, inputs + growth, h, w]``."""
+        return torch.cat([x, self.short(x), self.long(x)], dim=1)
+
+
+class PeleeNet(nn.Module):
+    """The network.
+
+    Args:
+        num_classes: width of the head.
+        in_chans: channels of the images.
+        depths: dense layers of each block.
+        growth: channels a layer adds.
+        bottlenecks: width of the 1x1 convolutions of each block, in halves of the growth rate.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        depths: tuple[int, ...] = DEPTHS,
+        growth: int = GROWTH,
+        bottlenecks: tuple[int, ...] = BOTTLENECKS,
+    ) -> None:
+        super().__init__()
+        self.in_chans = in_chans
+        self.features = nn.Sequential()
+        self.features.add_module("stem", PeleeStem(in_chans))
+        width = STEM
+        for place, (depth, bottleneck) in enumerate(zip(depths, bottlenecks, strict=True), 1):
+            layers = [PeleeLayer(width + i * growth, growth, bottleneck) for i in range(depth)]
+            self.features.add_module(f"denseblock{place}", nn.Sequential(*layers))
+            width += depth * growth
+            transition = nn.Sequential(OrderedDict(conv=ConvLayer(width, width, 1)))
+            if place < len(depths):
+                transition.add_module("pool", nn.AvgPool2d(2, 2))
+            self.features.add_module(f"transition{place}", transition)
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Linear(width, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits ``[n, num_classes]``."""
+        logits: Tensor = self.classifier(self.global_pool(self.features(x)).flatten(1))
+        return logits
+
+
+MODELS = {"peleenet": DEPTHS, "peleenet_small": (2, 2, 4, 3)}
+"""Names of members and their depths; the small one, with half the layers, is ours."""

@@ -1,0 +1,145 @@
+"""One network under each transition strategy, on the same seeds and samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from gradlens.analyzers.findings import finding_of_strategies
+from gradlens.analyzers.trust import warnings_alone
+from gradlens.analyzers.variants import Variants, learning, trajectory
+from gradlens.cells import Subject
+from gradlens.errors import GradlensError
+from gradlens.grams import Progress
+from gradlens.grid import Grid, Row
+from gradlens.models.spec import CspSpec, split_name
+from gradlens.results import Result
+from gradlens.study import study_of, tables_of
+from gradlens.training import Training
+
+DEFAULT = ("none", "fusion_first", "fusion_last", "csp")
+
+
+def strategies(
+    model: str,
+    *,
+    strategies: Sequence[str] = DEFAULT,
+    gamma: float | Sequence[float] = 0.5,
+    partial: str | Sequence[str] = "split",
+    stem: str = "",
+    training: Training | None = None,
+    folder: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> Result:
+    """Measure a network under each transition strategy, and every two of them against each other.
+
+    All variants see the same samples in the same order; a seed sets the weights of all.
+
+    Args:
+        model: a name that ``load_model`` takes, without a strategy.
+        strategies: from ``TRANSITIONS``; ``none`` is the network as it is.
+        gamma: share of channels that goes round the block; several make a sweep.
+        partial: ``split``, ``project`` or both.
+        stem: ``cifar`` for small images.
+        training: measure after and along a short training instead of the fresh network alone.
+        folder: keep finished cells here, and take those that are here already.
+        progress: called with (what, done, total).
+        **options: fields of ``Study``.
+
+    Raises:
+        GradlensError: bad input, in one sentence.
+        KeyboardInterrupt: interrupted before every strategy of the first seed was finished.
+    """
+    plan = training or Training()
+    study = study_of({"zero_init": False, **options})
+    if study.warmup_steps:
+        raise GradlensError("warmup_steps is for compare and inspect; give training=Training(steps=...) here")
+    named = variants(model, strategies, _listed(gamma), _listed(partial), stem)
+    grid = Grid(study, plan, named, None if folder is None else Path(folder), progress)
+    rows = grid.run()
+    meta = {
+        "kind": "strategies",
+        "a": model,
+        "strategies": [variant.label for variant in named],
+        "names": [variant.name for variant in named],
+        "state": f"after {plan.steps} training steps" if plan.steps else "at initialisation",
+        "seeds": [row.seed for row in rows],
+        "study": asdict(study),
+        "training": asdict(plan),
+        "data_identity": grid.identities,
+    }
+    return _analyzed(rows, named, meta | ({"partial": True} if grid.partial else {}))
+
+
+def variants(
+    model: str, strategies: Sequence[str], gammas: Sequence[float], partials: Sequence[str], stem: str = ""
+) -> list[Subject]:
+    """The networks of a study: their names, and labels that say only what differs between them.
+
+    Raises:
+        GradlensError: the model has a strategy already, or there are fewer than one.
+    """
+    base, given = split_name(model)
+    if given is not None:
+        raise GradlensError(f"{model!r} has a strategy already; give {base!r} and choose with --strategies")
+    found: dict[str, Subject] = {}
+    for strategy in dict.fromkeys(strategies):
+        for gamma in gammas if strategy != "none" else (0.5,):
+            for partial in partials if strategy != "none" else ("split",):
+                name = f"{base}@{CspSpec(strategy, gamma, partial, stem)}"
+                split_name(name)
+                sweep = [f"γ={gamma:g}"] if len(gammas) > 1 and strategy != "none" else []
+                form = [partial] if len(partials) > 1 and strategy != "none" else []
+                label = " ".join([strategy, *sweep, *form])
+                found[label] = Subject(name, label)
+    if not found:
+        raise GradlensError("no strategies are given; name at least one")
+    return list(found.values())
+
+
+def _listed(value: Any) -> list[Any]:
+    return [value] if isinstance(value, (str, int, float)) else list(value)
+
+
+def _analyzed(rows: Sequence[Row], named: Sequence[Subject], meta: dict[str, Any]) -> Result:
+    steps = [snapshot.step for snapshot in rows[0].cells[0]]
+    states = {step: _at(rows, len(named), place) for place, step in enumerate(steps)}
+    frames = {step: state.frames() for step, state in states.items()}
+    last, measured = states[steps[-1]], frames[steps[-1]]
+    table = last.rows(measured)
+    differences = last.differences(measured)
+    found = {"strategies": table, "differences": differences}
+    if len(steps) > 1:
+        found["trajectory"] = trajectory(frames)
+    told = learning(measured)
+    if told is not None:
+        found["learning"] = told
+    found |= tables_of(last.recordings)
+    first = last.recordings[0]
+    warnings = dict.fromkeys(text for recording in last.recordings for text in warnings_alone(recording))
+    return Result(
+        tables=found,
+        meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
+        finding=finding_of_strategies(table, differences, str(meta["state"]), str(meta["a"])),
+        warnings=tuple(warnings),
+    )
+
+
+def _at(rows: Sequence[Row], variants: int, place: int) -> Variants:
+    """All variants at one snapshot, their seeds merged."""
+    recordings, scores = [], []
+    for variant in range(variants):
+        snapshots = [row.cells[variant][place] for row in rows]
+        first, *others = (snapshot.recording for snapshot in snapshots)
+        recordings.append(first.merge(*others))
+        scores.append({r.seed: (s.loss, s.accuracy) for r, s in zip(rows, snapshots, strict=True)})
+    merged = recordings
+    if place:  # costs and speed are those of the fresh network
+        fresh = [rows[0].cells[variant][0].recording for variant in range(variants)]
+        merged = [
+            replace(r, costs=f.costs, throughput=f.throughput) for r, f in zip(recordings, fresh, strict=True)
+        ]
+    return Variants(merged, scores)
