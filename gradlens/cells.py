@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from gradlens.grams import Progress, Recording, capture
 from gradlens.models import load_model, warm_up
 from gradlens.models.seeding import seeded
 
+SHOWN = 3
+"""Skipped files that a warning names."""
 REPEATS = 5
 """Timed steps where throughput is measured."""
 
@@ -99,6 +101,11 @@ class Cells:
         """Identity of the data of each seed, and whether the run was cut short."""
         return {"data_identity": self._data} | ({"partial": True} if self.partial else {})
 
+    @property
+    def warnings(self) -> list[str]:
+        """What was passed over in the data."""
+        return skipped_images(self._data)
+
     def run(self) -> list[Recording]:
         """One recording a network, of the same replicates.
 
@@ -149,10 +156,24 @@ class Cells:
             return measured(study, model, network, data, seed, keep_partial=True, progress=progress)
 
 
+def skipped_images(identities: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A warning that names the images which could not be read, none where all could be."""
+    files = list(dict.fromkeys(file for identity in identities for file in identity.get("skipped", ())))
+    if not files:
+        return []
+    more = ", ..." if len(files) > SHOWN else ""
+    return [f"{len(files)} images could not be read and were skipped: {', '.join(files[:SHOWN])}{more}"]
+
+
 def samples_of(study: Study, seed: int, **changes: Any) -> Batches:
     """The batches of one seed; ``changes`` are arguments of ``load_data``."""
     request = {"batch_size": study.batch_size, "batches": study.batches, "image_size": study.image_size}
-    return load_data(study.data, **{**request, "seed": seed, "skip_bad": study.skip_bad, **changes})
+    data = load_data(study.data, **{**request, "seed": seed, "skip_bad": study.skip_bad, **changes})
+    if data.num_classes < 2:
+        raise GradlensError(
+            f"{study.data} has one class; the cross entropy is 0 then and there is no gradient: give two classes"
+        )
+    return data
 
 
 def spare_batches(study: Study, seed: int, data: Batches, wanted: int, start: int) -> Batches:
@@ -210,6 +231,8 @@ def measured(
         meta={
             "network": network.label,
             "name": network.name,
+            "zero_init": study.zero_init,
+            "warmup_steps": study.warmup_steps,
             "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
         },
     )

@@ -87,6 +87,10 @@ class Result:
         """A copy with entries added to ``meta``."""
         return replace(self, meta={**self.meta, **meta})
 
+    def warned(self, texts: Sequence[str]) -> Result:
+        """A copy with warnings added in front."""
+        return replace(self, warnings=(*texts, *self.warnings))
+
     def to_json(self, indent: int | None = None) -> str:
         """The whole result as strict JSON (a missing number is ``null``)."""
         document = {
@@ -113,6 +117,9 @@ class Result:
         except OSError as error:
             raise GradlensError(f"cannot write {folder}: {error.strerror}") from error
         return folder
+
+    def __repr__(self) -> str:
+        return f"Result({self.finding!r}, tables: {', '.join(self.tables)})"
 
     def _repr_html_(self) -> str:
         first = next(iter(self.tables.values()), None)

@@ -10,7 +10,7 @@ from typing import Any
 from gradlens.analyzers.findings import finding_of_strategies
 from gradlens.analyzers.trust import warnings_alone
 from gradlens.analyzers.variants import Variants, learning, trajectory
-from gradlens.cells import Subject
+from gradlens.cells import Subject, skipped_images
 from gradlens.errors import GradlensError
 from gradlens.grams import Progress
 from gradlens.grid import Grid, Row
@@ -124,7 +124,7 @@ def _analyzed(rows: Sequence[Row], named: Sequence[Subject], meta: dict[str, Any
         tables=found,
         meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
         finding=finding_of_strategies(table, differences, str(meta["state"]), str(meta["a"])),
-        warnings=tuple(warnings),
+        warnings=(*skipped_images(meta["data_identity"]), *warnings),
     )
 
 

@@ -72,7 +72,7 @@ def inspect(
     study = study_of(options)
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
-    return analyze(recording).with_meta(**cells.meta, study=asdict(study))
+    return analyze(recording).with_meta(**cells.meta, study=asdict(study)).warned(cells.warnings)
 
 
 def compare(
@@ -94,7 +94,7 @@ def compare(
     study = study_of(options)
     cells = Cells(study, subjects([a, b], list(checkpoint)), progress)
     first, second = cells.run()
-    return analyze_pair(first, second).with_meta(**cells.meta, study=asdict(study))
+    return analyze_pair(first, second).with_meta(**cells.meta, study=asdict(study)).warned(cells.warnings)
 
 
 def study_of(options: dict[str, Any]) -> Study:

@@ -89,12 +89,12 @@ def _own_doc(value):
 
 
 def test_the_registries_agree():
-    from gradlens.analyzers import ANALYZERS
+    from gradlens.analyzers import ANALYZERS, STUDY_TABLES
     from gradlens.data import DATASETS
     from gradlens.data.loading import READERS
     from gradlens.plots import PLOTS
 
-    assert set(PLOTS) <= set(ANALYZERS)
+    assert set(PLOTS) <= {*ANALYZERS, *STUDY_TABLES}
     assert set(READERS) <= set(DATASETS)
     for registry in (ANALYZERS, PLOTS, READERS):
         assert registry

@@ -209,6 +209,7 @@ def test_a_table_plots_itself(result):
 
 def test_a_table_without_a_plot_says_which_have_one(result):
     with pytest.raises(
-        GradlensError, match="no plot for table 'mixed'; tables with a plot: duplication, correlation"
+        GradlensError,
+        match=r"no plot for table 'mixed'; tables with a plot: strategies, .*duplication, correlation",
     ):
         result["mixed"].plot()

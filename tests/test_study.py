@@ -123,7 +123,7 @@ def test_a_comparison_is_saved_and_read_again(compared, tmp_path):
 def test_every_table_with_a_plot_draws_itself(compared):
     from gradlens.plots import PLOTS
 
-    for name in PLOTS:
+    for name in set(PLOTS) & set(compared.tables):
         assert compared[name].plot().figure is not None
 
 
@@ -232,4 +232,6 @@ def test_warm_up_works_on_noise_too():
 
 def test_a_dead_network_against_a_live_one_is_no_fair_comparison(named):
     result = gl.compare("resnet10t", named("adds"), **{**TINY, "seeds": 1}, throughput=False)
-    assert result.warnings[0].startswith("not a fair comparison: only resnet10t has dead signals")
+    assert result.warnings[0].startswith(
+        "not a fair comparison: 7 of 15 signals of resnet10t are alive and 4 of 4 of"
+    )

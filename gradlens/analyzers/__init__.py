@@ -25,4 +25,7 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
 }
 """By table name; None where the recording holds nothing for it."""
 
-__all__ = ["ANALYZERS"]
+STUDY_TABLES = ("summary", "comparison", "strategies", "differences", "trajectory", "learning")
+"""Tables that a study makes of several recordings or of the analyzers' tables."""
+
+__all__ = ["ANALYZERS", "STUDY_TABLES"]

@@ -17,7 +17,7 @@ def finding_alone(recording: Recording, summary: Table) -> str:
     name = network(recording)
     whole = _row(summary.frame, WHOLE)
     if math.isnan(whole["duplication"]):
-        return f"{name}: duplication is not defined here, fewer than two of its signals carry gradient."
+        return f"{name}: duplication is not defined here, {_too_few(recording)}."
     stages = summary.frame[summary.frame["stage"] != WHOLE].dropna(subset=["duplication"])
     most = ""
     if len(stages):
@@ -33,13 +33,22 @@ def finding_between(first: Recording, second: Recording, comparison: Table) -> s
     """The difference in duplication of two networks, with its interval, and what remains given the loss."""
     a, b = network(first), network(second)
     whole = _row(comparison.frame, WHOLE)
-    for name, side in ((a, "a"), (b, "b")):
+    for recording, side in ((first, "a"), (second, "b")):
         if math.isnan(whole[f"duplication_{side}"]):
-            return f"No comparison: fewer than two signals of {name} carry gradient at this state."
+            return f"No comparison of duplication: {network(recording)}, {_too_few(recording)}."
     return (
         f"{_said(whole, 'duplication', a, b)} {_numbers(whole, 'duplication')}; given the loss, "
         f"{_amount(whole, 'duplication_given_loss')} {_numbers(whole, 'duplication_given_loss')}."
     )
+
+
+def _too_few(recording: Recording) -> str:
+    """Why two signals are wanting."""
+    watched = len(recording.plan.signals)
+    if watched < 2:
+        sites = recording.meta.get("sites", "signals")
+        return f"{watched or 'no'} signal{'s' * (watched != 1)} watched with sites={sites}, and it takes two"
+    return f"fewer than two of its {watched} signals carry gradient at this state"
 
 
 def _row(frame: pd.DataFrame, stage: str) -> Mapping[str, float]:

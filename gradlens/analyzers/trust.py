@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from gradlens.analyzers.signals import network
@@ -11,6 +12,12 @@ from gradlens.grams import Recording
 ENOUGH = 128
 """Samples times replicates below which duplication is biased upwards (0.26 at n = 8 for
 independent signals)."""
+
+
+UNEQUAL = 0.1
+"""Difference of the shares of dead signals above which two networks are compared over unlike layers."""
+UNSTEADY = 1.5
+"""Ratio of the fastest to the slowest repeat above which a speed means little."""
 
 
 def dead_signals(recording: Recording) -> int:
@@ -27,9 +34,21 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     if dead:
         yield (
             f"{name}: dead at this state: {dead} of {signals} signals are exactly zero and left out of "
-            "similarities (commonly zero-initialised normalisation weights); --warmup-steps 10 or "
-            "--no-zero-init brings them to life"
+            f"similarities; {_advice(recording)}"
         )
+    unseen = list(recording.meta.get("unseen_layers", ()))
+    if unseen:
+        yield (
+            f"{name}: {len(unseen)} layers ran whose gradient is not among the signals, for their operation is "
+            f"not known as a weighted one or leads to no loss ({', '.join(unseen[:4])})"
+        )
+    tight = _one_position(recording)
+    if tight:
+        yield (
+            f"{name}: {tight} of its convolutions see a single position; the images are too small for it, "
+            "raise --image-size"
+        )
+    yield from _unsteady(recording)
     lost = sum(not _known(recording, number) for number in recording.plan.signals)
     if lost:
         yield f"{name}: {lost} of {signals} signals have no axis that holds the samples and are left out"
@@ -44,11 +63,13 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     """Where the comparison of two networks is not fair, and what limits each."""
     a, b = network(first), network(second)
     dead = dead_signals(first), dead_signals(second)
-    if (dead[0] == 0) != (dead[1] == 0):
-        only = a if dead[0] else b
+    live = [len(r.plan.signals) - lost for r, lost in zip((first, second), dead, strict=True)]
+    shares = [lost / max(len(r.plan.signals), 1) for r, lost in zip((first, second), dead, strict=True)]
+    if abs(shares[0] - shares[1]) > UNEQUAL or (dead[0] == 0) != (dead[1] == 0):
         yield (
-            f"not a fair comparison: only {only} has dead signals, so similarities are over different kinds "
-            "of layers; use --warmup-steps 10 or --no-zero-init"
+            f"not a fair comparison: {live[0]} of {len(first.plan.signals)} signals of {a} are alive and "
+            f"{live[1]} of {len(second.plan.signals)} of {b}, so similarities are over different kinds of "
+            "layers; use --warmup-steps 10 or --no-zero-init"
         )
     if first.meta.get("mode") != second.meta.get("mode"):
         yield f"not a fair comparison: {a} in {first.meta.get('mode')} mode, {b} in {second.meta.get('mode')}"
@@ -87,6 +108,32 @@ def _replication(recording: Recording) -> Iterator[str]:
         )
     if len(seeds) < 2:
         yield "one seed: no interval over seeds; use --seeds 3 or more to tell a finding from noise"
+
+
+def _advice(recording: Recording) -> str:
+    """What may bring dead signals to life, given what was done already."""
+    lifted = recording.meta.get("zero_init") is False
+    if recording.meta.get("warmup_steps"):
+        return "they stay so after the warm-up: look at the loss, and for ways that are switched off"
+    if lifted:
+        return "not for zero-initialised normalisations; --warmup-steps 10 tells whether training wakes them"
+    return "commonly zero-initialised normalisation weights; --warmup-steps 10 or --no-zero-init brings them to life"
+
+
+def _one_position(recording: Recording) -> int:
+    """Convolutions over one position, where those are more than half of all."""
+    nodes = [node for node in recording.plan.graph.nodes if node.spatial and node.weighted]
+    tight = sum(math.prod(node.shapes[0][2:]) == 1 for node in nodes)
+    return tight if 2 * tight > len(nodes) else 0
+
+
+def _unsteady(recording: Recording) -> Iterator[str]:
+    for name, speeds in recording.throughput.items():
+        if speeds and max(speeds) > UNSTEADY * min(speeds):
+            yield (
+                f"{network(recording)}: the measured speed ({name}) varies {max(speeds) / min(speeds):.1f}-fold "
+                "between repeats: something else used the machine, do not compare speeds"
+            )
 
 
 def _known(recording: Recording, number: int) -> bool:

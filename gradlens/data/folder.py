@@ -112,12 +112,22 @@ def _read(
     return found, skipped
 
 
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Sixteen-bit greys scaled down: Pillow's own conversion would clip them to white."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image, dtype=np.int64).clip(0, 65535)
+        return Image.fromarray((values // 257).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("an image of floating-point values has no known range")
+    return image.convert("RGBA") if "transparency" in image.info else image
+
+
 def _tensor(path: Path, request: Request) -> Tensor:
     """One image ``[c, h, w]``, float32."""
     mode = MODES[request.in_chans]
     with Image.open(path) as image:
         size = (request.image_size, request.image_size)
-        square = ImageOps.fit(image.convert(mode), size, Image.Resampling.BILINEAR)
+        square = ImageOps.fit(_eight_bit(image).convert(mode), size, Image.Resampling.BILINEAR)
     values = torch.from_numpy(np.array(square, dtype=np.float32) / 255.0)
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     if mode == "L":

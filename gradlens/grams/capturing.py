@@ -33,6 +33,7 @@ def capture(
     mode: str = "train",
     reduction: str = "mean",
     seed: int = 0,
+    samples: int | None = None,
     costs: bool = True,
     throughput: int = 0,
     keep_partial: bool = False,
@@ -56,6 +57,7 @@ def capture(
         mode: ``train``, ``eval`` or ``keep``.
         reduction: of the loss over the batch, ``mean`` or ``sum``; Grams are of the summed loss.
         seed: of dropout and the projections; also names the replicates.
+        samples: in a batch, where that cannot be read from the batch itself.
         costs: count FLOPs, traffic and memory of one step.
         throughput: timed repeats of a step, 0 for none.
         keep_partial: on Ctrl-C return what was finished, marked in ``meta``.
@@ -68,7 +70,7 @@ def capture(
             changes from batch to batch.
     """
     _check_options(pairs, reduction)
-    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed)
+    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples)
     finished: list[BatchGrams] = []
     first: Any = None
     partial = False
@@ -116,5 +118,6 @@ def _meta(model: nn.Module, run: Watcher, mode: str, reduction: str) -> dict[str
         "reduction": reduction,
         "sites": run.sites,
         "pairs": run.pairs,
+        "unseen_layers": run.unseen,
         "dry_samples": run.dry.samples if run.dry is not None else 0,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -125,8 +126,11 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 def first_samples(batch: Any, count: int) -> Any | None:
     """The first ``count`` samples of a batch, or None where it cannot be cut.
 
+    A list of samples is cut as a list.
     Tensors in nested tuples, lists and dicts are cut along axis 0; all must have the same length.
     """
+    if isinstance(batch, (list, tuple)) and len(batch) > 2 and all(_is_sample(item) for item in batch):
+        return batch[:count] if len(batch) > count else None
     lengths: set[int] = set()
     cut = _cut(batch, count, lengths)
     return cut if len(lengths) == 1 and lengths.pop() > count else None
@@ -136,6 +140,8 @@ def _cut(value: Any, count: int, lengths: set[int]) -> Any:
     if isinstance(value, Tensor) and value.dim():
         lengths.add(value.shape[0])
         return value[:count]
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{f.name: _cut(getattr(value, f.name), count, lengths) for f in fields(value)})
     if isinstance(value, dict):
         return {key: _cut(item, count, lengths) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -146,6 +152,11 @@ def _cut(value: Any, count: int, lengths: set[int]) -> Any:
 
 
 def batch_size(batch: Any) -> int:
-    """Length of axis 0 of the first tensor in a batch; 0 where there is none."""
-    tensors = tensors_of(batch)
-    return next((tensor.shape[0] for tensor in tensors if tensor.dim()), 0)
+    """Samples in a batch: the length of a list of samples, else of the first tensor's axis 0; 0 if neither."""
+    if isinstance(batch, (list, tuple)) and len(batch) > 2 and all(_is_sample(item) for item in batch):
+        return len(batch)
+    return next((tensor.shape[0] for tensor in tensors_of(batch) if tensor.dim()), 0)
+
+
+def _is_sample(item: Any) -> bool:
+    return isinstance(item, (list, tuple, dict)) or is_dataclass(item)

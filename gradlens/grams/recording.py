@@ -99,6 +99,7 @@ class Recording:
         for other in others:
             self._check_same(other)
         every = (self, *others)
+        replicates = _renumbered(every)
         labels = [recording.labels for recording in every if recording.labels is not None]
         return replace(
             self,
@@ -110,7 +111,7 @@ class Recording:
                 for group in self.dry_errors
             },
             labels=np.concatenate(labels) if len(labels) == len(every) else None,
-            replicates=tuple(place for recording in every for place in recording.replicates),
+            replicates=replicates,
             throughput={
                 name: [speed for recording in every for speed in recording.throughput.get(name, ())]
                 for name in self.throughput
@@ -188,6 +189,26 @@ class Recording:
             throughput=document["throughput"],
             meta=document["meta"],
         )
+
+
+def _renumbered(recordings: Sequence[Recording]) -> tuple[tuple[int, int], ...]:
+    """Replicates of all; a batch number that a seed has already becomes its next free one.
+
+    Raises:
+        GradlensError: a replicate stands there twice.
+    """
+    taken: dict[tuple[int, int], Array] = {}
+    for recording in recordings:
+        for place, (seed, batch) in enumerate(recording.replicates):
+            grams = recording.grams[:, place]
+            if (seed, batch) in taken and np.array_equal(taken[seed, batch], grams, equal_nan=True):
+                raise GradlensError(
+                    f"batch {batch} of seed {seed} is in both recordings; merge recordings of different batches"
+                )
+            while (seed, batch) in taken:
+                batch += 1
+            taken[seed, batch] = grams
+    return tuple(taken)
 
 
 def _concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:

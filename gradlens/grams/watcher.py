@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,13 +40,29 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
     criterion = loss or functional.cross_entropy
 
     def supervised(model: nn.Module, batch: Any) -> Tensor:
-        inputs, targets = batch
+        inputs, targets = _pair(batch)
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
             inputs, targets = inputs.to(parameter.device), targets.to(parameter.device)
-        return criterion(model(inputs), targets)
+        output = model(inputs)
+        if criterion is functional.cross_entropy and not isinstance(output, Tensor):
+            raise GradlensError(
+                f"the model returns a {type(output).__name__}, not logits; give loss=(output, target) -> scalar, "
+                "or step=(model, batch) -> loss"
+            )
+        return criterion(output, targets)
 
     return supervised
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    try:
+        inputs, targets = batch
+    except (TypeError, ValueError):
+        raise GradlensError(
+            f"a batch is a {type(batch).__name__}, not (inputs, targets); give step=(model, batch) -> loss"
+        ) from None
+    return inputs, targets
 
 
 @dataclass
@@ -59,6 +76,7 @@ class Watcher:
         pairs: see ``capture``.
         reduction: see ``capture``.
         seed: see ``capture``.
+        samples: see ``capture``.
     """
 
     model: nn.Module
@@ -67,6 +85,7 @@ class Watcher:
     pairs: str = "sketch"
     reduction: str = "mean"
     seed: int = 0
+    samples: int | None = None
 
     def __post_init__(self) -> None:
         self._step = step_of(None, self.step)
@@ -75,6 +94,7 @@ class Watcher:
         self.dry: DryPass | None = None
         self.projection: Projection | None = None
         self.labels: list[Any] = []
+        self.unseen: list[str] = []
         self.wanted = [p for p in self.model.parameters() if p.requires_grad]
         self.known = {id(parameter) for parameter in self.model.parameters()}
 
@@ -83,7 +103,7 @@ class Watcher:
         self._check_size(place, batch)
         if self.plan is None:
             self.dry = self._dry(batch)
-        torch.manual_seed(_batch_seed(self.seed, place))
+        _seed(self.seed, place)
         with module_calls(self.model) as calls:
             loss = self._loss(place, batch)
         assert loss.grad_fn is not None  # checked in _loss
@@ -104,6 +124,7 @@ class Watcher:
         image = _image(calls.inputs)
         self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites)
         self._check_sites(self.plan)
+        self.unseen = _unseen(self.model, calls, self.plan)
         self.projection = Projection(projected_features(self.plan, self.n), self.seed)
 
     def _backward(self, place: int, loss: Tensor, nodes: list[Any]) -> BatchGrams:
@@ -129,7 +150,12 @@ class Watcher:
             )
 
     def _check_size(self, place: int, batch: Any) -> None:
-        n = batch_size(batch)
+        n = self.samples or batch_size(batch)
+        if not n:
+            raise GradlensError(
+                f"no samples are found in batch {place}, a {type(batch).__name__}; say how many a batch holds "
+                "with capture(..., samples=N)"
+            )
         if n < 4:
             raise GradlensError(
                 f"batch {place} has {n} samples; gradients are compared over samples and the unbiased "
@@ -148,6 +174,8 @@ class Watcher:
         if not math.isfinite(value):
             where = first_not_finite(self.model, lambda: self._step(self.model, batch))
             raise GradlensError(f"batch {place}: the loss is {value}{where}")
+        if loss.is_inference() or not torch.is_grad_enabled():
+            raise GradlensError("no graph is recorded in torch.inference_mode(); call capture outside of it")
         if loss.grad_fn is None or not self.wanted:
             raise GradlensError("the loss needs no gradient: no parameter of the model requires one")
         return loss
@@ -157,7 +185,7 @@ class Watcher:
         few = first_samples(batch, samples)
         if few is None:
             return None
-        torch.manual_seed(_batch_seed(self.seed, 0))
+        _seed(self.seed, 0)
         return dry_pass(self.model, self._loss(0, few), samples)
 
     def _sizes(self, graph: Graph) -> Sizes:
@@ -223,8 +251,36 @@ class Watcher:
         )
 
 
-def _batch_seed(seed: int, place: int) -> int:
-    return (seed * 1_000_003 + place) % (1 << 63)
+def _seed(seed: int, place: int) -> None:
+    """Dropout and the like draw the same at every capture; ``preserved`` puts the states back."""
+    own = (seed * 1_000_003 + place) % (1 << 63)
+    torch.manual_seed(own)
+    np.random.seed(own % (1 << 32))
+    random.seed(own)
+
+
+LAYERS = (
+    nn.modules.conv._ConvNd,
+    nn.Linear,
+    nn.Bilinear,
+    nn.Embedding,
+    nn.RNNBase,
+    nn.RNNCellBase,
+)
+
+
+def _unseen(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
+    """Layers that ran and learn, and whose operation is not among the weighted ones of the graph."""
+    seen = {owner.module for owner, node in zip(plan.owners, plan.graph.nodes, strict=True) if node.weighted}
+    ran = {path for path, *_ in calls.spans}
+    return [
+        path
+        for path, module in model.named_modules()
+        if path in ran
+        and path not in seen
+        and isinstance(module, LAYERS)
+        and any(parameter.requires_grad for parameter in module.parameters())
+    ]
 
 
 def _output_key(nodes: list[Any], output: tuple[Any, int] | None) -> TensorKey | None:

@@ -36,4 +36,4 @@ def first_not_finite(model: nn.Module, forward: Callable[[], Any]) -> str:
             handle.remove()
     if not found:
         return "; every module's output is finite, so look at the loss and the targets"
-    return f"; the first output that is not finite is that of {found[0]}"
+    return f"; it arose in {found[0]} or just before it, the first module whose output is not finite"

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 
+from gradlens.hooks.channels import mixes_positions
 from gradlens.hooks.graph import Graph, Node
 from gradlens.hooks.names import OUTSIDE, Owner
 
@@ -53,7 +54,11 @@ def positions(node: Node, n: int) -> int:
 def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int | None]:
     """Output stride of each layer that has positions, or changes them; the nearest power of two."""
     area = math.prod(image) if image else 0
-    places = [_places(node, n) if area and not pooled[i] else 0 for i, node in enumerate(graph.nodes)]
+    mixing = mixes_positions(graph)
+    places = [
+        _places(node, n) if area and not pooled[i] and not mixing[i] else 0
+        for i, node in enumerate(graph.nodes)
+    ]
     return [_stride(area / place, len(image)) if place else None for place in places]
 
 

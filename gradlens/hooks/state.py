@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,9 +17,10 @@ MODES = ("train", "eval", "keep")
 
 @contextmanager
 def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
-    """Run with the model in a mode; afterwards mode, buffers and random state are as before.
+    """Run with the model in a mode; afterwards mode, buffers and random states are as before.
 
-    ``.grad`` and ``requires_grad`` need no care: gradients are taken with ``torch.autograd.grad``.
+    The random states are PyTorch's, NumPy's and Python's own. ``.grad`` and ``requires_grad`` need
+    no care: gradients are taken with ``torch.autograd.grad``.
 
     Args:
         model: any module.
@@ -35,6 +38,7 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
+    numpy_state, python_state = np.random.get_state(), random.getstate()
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         try:
@@ -48,3 +52,5 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
                     module._buffers[name] = buffer  # forward may have put another in its place
             for module, training in modes:
                 module.training = training
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)

@@ -26,11 +26,16 @@ def walk(roots: Sequence[AutogradNode], parameters: set[int]) -> tuple[list[Auto
         saved tensors alive) and their description.
 
     Raises:
-        GradlensError: a compiled function or a reentrant checkpoint hides part of the graph.
+        GradlensError: a compiled function or a reentrant checkpoint hides part of the graph, or the
+            loss does not depend on the data.
     """
     order, found = _discover(roots)
     constant = _parameter_only(order, parameters)
     kept = [node for node in order if node not in constant]
+    if not kept or kept[0] is not roots[0]:
+        raise GradlensError(
+            "the loss depends on parameters alone, not on the data: there is no gradient flow"
+        )
     index = {node: position for position, node in enumerate(kept)}
     edges = [
         Edge(index[consumer], slot, index[producer], output)
@@ -77,9 +82,32 @@ def _parameter_only(order: list[AutogradNode], parameters: set[int]) -> set[Auto
             if data is None or data not in constant:
                 continue
         known = [producer for producer in producers if producer is not None]
-        if known and all(producer in constant for producer in known):
+        if not known or not all(producer in constant for producer in known):
+            continue
+        if len(known) == len(producers) or _shaped_alike(node, [shape for _, shape in _read_by(node)]):
             constant.add(node)
     return constant
+
+
+def _read_by(node: AutogradNode) -> list[tuple[AutogradNode, Shape]]:
+    """The producers a node has an edge to, with the shape of what it reads of each."""
+    return [
+        (producer, _shapes(producer)[output])
+        for producer, output in node.next_functions
+        if producer is not None
+    ]
+
+
+def _shaped_alike(node: AutogradNode, shapes: list[Shape]) -> bool:
+    """True where what a node reads through its edges explains its shape.
+
+    An input without an edge is a number, or data that needs no gradient, such as the images: those
+    bring the samples' axis in (``x * gain``, a PReLU or an LSTM on the images).
+    """
+    try:
+        return tuple(torch.broadcast_shapes(*shapes)) == _shapes(node)[0]
+    except RuntimeError:
+        return False
 
 
 def _topological(order: list[AutogradNode]) -> list[AutogradNode]:

@@ -42,8 +42,8 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
         b: ``[s]``, of the same replicates.
         level: coverage of the interval.
 
-    >>> paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference.round(3)
-    np.float64(1.2)
+    >>> round(paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference, 3)
+    1.2
     """
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     differences = differences[np.isfinite(differences)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,7 +83,7 @@ def _read(path: Path) -> Any:
         ) from error
     except PermissionError as error:
         raise GradlensError(f"checkpoint {path} may not be read; change its permissions") from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
+    except (SafetensorError, RuntimeError, EOFError, OSError, LookupError, ValueError, struct.error) as error:
         raise GradlensError(
             f"checkpoint {path} is damaged or no checkpoint at all ({type(error).__name__}); make or fetch it again"
         ) from error

@@ -128,7 +128,7 @@ def cspify(
     style = Style.of(model)
     with seeded(seed):
         for cut in cuts:
-            _install(rebuilt, cut, _stage(cut, strategy, gamma, partial, style))
+            _install(rebuilt, cut, _stage(cut, strategy, gamma, partial, style).to(image))
     _check_shapes(rebuilt, image, cuts, before)
     return rebuilt.train(model.training)
 
@@ -285,4 +285,4 @@ def _image(model: nn.Module, image_size: int | None) -> Tensor:
     fixed = config.get("fixed_input_size")
     size = image_size or (config["input_size"][-1] if fixed else 64)
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(1, first.in_channels, size, size, generator=generator)
+    return torch.rand(1, first.in_channels, size, size, generator=generator).to(first.weight)

@@ -78,7 +78,8 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
         paths: stages by module path; None finds them by name.
 
     Raises:
-        GradlensError: a path is no module, or no stages are found.
+        GradlensError: a path is no module or lies inside another, no stages are found, or the model
+            does not run on the image.
     """
     if paths is None:
         paths = stage_paths(model)
@@ -88,9 +89,14 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
                 "modules that are stages with stages=[...]"
             )
     modules = dict(model.named_modules())
+    if not paths:
+        raise GradlensError("stages names no module; leave it out to find the stages by their names")
     for path in paths:
         if path not in modules:
             raise GradlensError(f"there is no module {path!r}{close_matches(path, modules)}")
+        outer = next((other for other in paths if path.startswith(other + ".")), None)
+        if outer is not None:
+            raise GradlensError(f"{path} lies inside {outer}, which is a stage too; name one of them")
     seen = _shapes_seen(model, image, paths)
     return [_examined(model, path, seen.get(path)) for path in paths]
 
@@ -121,6 +127,11 @@ def _shapes_seen(model: nn.Module, image: Tensor, paths: Sequence[str]) -> dict[
             handles.append(stage.register_forward_hook(partial(leave, path)))
         with torch.no_grad():
             model(image)
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
+        raise GradlensError(
+            f"{type(model).__name__} does not run on an image {tuple(image.shape)} "
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give image_size another value"
+        ) from error
     finally:
         for handle in handles:
             handle.remove()
@@ -188,7 +199,7 @@ def _sequence(path: str, stage: nn.Module, seen: tuple[Tensor, Tensor]) -> Cutta
     first = len(steps)
     while first and (shapes[first - 2] if first > 1 else given.shape) == returned.shape:
         first -= 1
-    body = [step for step in steps[first:] if any(True for _ in step.parameters())]
+    body = [step for step in steps[first:] if any(weight.dim() > 1 for weight in step.parameters())]
     if not body:
         change = f"{tuple(given.shape[1:])} to {tuple(returned.shape[1:])}"
         return Refused(

@@ -75,7 +75,6 @@ def _narrow(path: str, module: nn.Module, count: Count) -> None:
     """Resize the parameters that a module owns itself."""
     own = dict(module.named_parameters(recurse=False))
     if isinstance(module, CONVOLUTIONS):
-        _check_convolution(path, module)
         fixed = module.in_channels == module.out_channels == 1  # attention over a single channel
         if not fixed:
             _resize_convolution(module, count(module.in_channels), count(module.out_channels))
@@ -95,28 +94,26 @@ def _narrow(path: str, module: nn.Module, count: Count) -> None:
         raise GradlensError(f"{path} ({type(module).__name__}) holds parameters {shapes} of no known kind")
 
 
-def _check_convolution(path: str, module: nn.Module) -> None:
-    if getattr(module, "transposed", False):
-        raise GradlensError(f"{path} is a transposed convolution")
-
-
 def _resize_convolution(module: nn.Module, inputs: int, outputs: int) -> None:
     assert isinstance(module, CONVOLUTIONS)
     depthwise = 1 < module.groups == module.in_channels
     groups = inputs if depthwise else math.gcd(module.groups, math.gcd(inputs, outputs))
     if depthwise:
         outputs = inputs * (module.out_channels // module.in_channels)
+    scale = getattr(module, "scale", None)
+    if isinstance(scale, float):  # a standardised convolution divides by the fan-in itself
+        module.scale = scale * math.sqrt(module.weight.shape[1] * groups / inputs)  # type: ignore[assignment]
     module.weight = _rescaled(module.weight, outputs, inputs // groups)
     for name, parameter in list(module.named_parameters(recurse=False)):
         if name != "weight":  # the bias, or the gain of a standardised convolution
-            setattr(module, name, nn.Parameter(parameter.detach()[-outputs:].clone()))
+            _replace(module, name, parameter[-outputs:])
     module.in_channels, module.out_channels, module.groups = inputs, outputs, groups
 
 
 def _resize_linear(module: nn.Linear, inputs: int, outputs: int) -> None:
     module.weight = _rescaled(module.weight, outputs, inputs)
     if module.bias is not None:
-        module.bias = nn.Parameter(module.bias.detach()[-outputs:].clone())
+        _replace(module, "bias", module.bias[-outputs:])
     module.in_features, module.out_features = inputs, outputs
 
 
@@ -127,7 +124,7 @@ def _rescaled(weight: Tensor, outputs: int, inputs: int) -> nn.Parameter:
         repeats = [math.ceil(outputs / kept.shape[0]), math.ceil(inputs / kept.shape[1])]
         kept = kept.repeat(*repeats, *[1] * (kept.dim() - 2))
     cut = kept[-outputs:, -inputs:] * math.sqrt(weight.shape[1] / inputs)
-    return nn.Parameter(cut.clone())
+    return nn.Parameter(cut.clone(), weight.requires_grad)
 
 
 def _resize_norm(module: nn.modules.batchnorm._NormBase, features: int) -> None:

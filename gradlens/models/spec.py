@@ -46,10 +46,12 @@ def split_name(name: str) -> tuple[str, CspSpec | None]:
     ('densenet121', CspSpec(strategy='fusion_first', gamma=0.25, partial='split', stem=''))
     """
     base, mark, text = name.rpartition("@")
-    if not mark or "/" in text or ".py" in text:  # a folder may have an @ in its name
+    if not mark or any(part in text for part in ("/", ".py", ".cfg")):  # a path may have an @ in it
         return name, None
     strategy, *options = (part.strip() for part in text.split(","))
     values = dict(_option(name, option) for option in options)
+    if len(values) < len(options):
+        raise GradlensError(f"{name!r} gives an option twice; write {FORM}")
     spec = CspSpec(strategy, _gamma(name, values.pop("gamma", "0.5")), **values)
     check_options(spec.strategy, spec.gamma, spec.partial)
     if spec.stem not in ("", *STEMS):

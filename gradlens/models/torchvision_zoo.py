@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import Any
 
 import torch
@@ -66,7 +68,7 @@ def _with_size_if_taken(name: str, shape: InputShape, options: dict[str, Any]) -
 def _pretrained_state(name: str) -> dict[str, torch.Tensor]:
     """The state of torchvision's own pretrained model, which knows how its old files are read."""
     try:
-        with stalled_sockets_give_up():
+        with stalled_sockets_give_up(), contextlib.redirect_stdout(sys.stderr):  # torch.hub prints there
             weights = get_model_weights(name).DEFAULT
             model: nn.Module = get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError, AttributeError) as error:

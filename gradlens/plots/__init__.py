@@ -20,10 +20,12 @@ from gradlens.plots.cost import cost_by_stage, throughput
 from gradlens.plots.duplication import duplication_by_stage
 from gradlens.plots.flow import flow_over_depth
 from gradlens.plots.shares import branch_shares
+from gradlens.plots.strategies import along_training, forest, pairs, trade_off
 
 __all__ = ["PLOTS", "Plot", "plot_frame"]
 
 
+ROW = 0.17  # height of a line of text in a figure, in inches
 EMPTY = 1.2  # height of a figure that says there is nothing, in inches
 
 
@@ -37,6 +39,7 @@ class Plot:
         height: the same; of each network where ``stacked``.
         stacked: networks are drawn one under the other.
         beside: networks are drawn side by side, at most three in a row.
+        rows: lines of text that the figure must hold, each ``ROW`` inches on top of ``height``.
     """
 
     draw: Callable[[pd.DataFrame, Axes], Axes]
@@ -44,6 +47,7 @@ class Plot:
     height: float = 3.6
     stacked: bool = False
     beside: bool = False
+    rows: Callable[[pd.DataFrame], int] | None = None
 
     def __call__(self, frame: pd.DataFrame, ax: Axes) -> Axes:
         """Draw ``frame`` on ``ax``."""
@@ -51,6 +55,8 @@ class Plot:
 
     def new_axes(self, frame: pd.DataFrame) -> Axes:
         """Axes in a figure of the right size for ``frame``."""
+        if self.rows is not None and not frame.empty:
+            return canvas.new_axes(self.width, self.height + ROW * self.rows(frame))
         count = len(order.networks(frame))
         if count == 0:
             return canvas.new_axes(self.width, EMPTY)
@@ -62,6 +68,9 @@ class Plot:
 
 
 PLOTS: dict[str, Plot] = {
+    "strategies": Plot(trade_off, height=3.2),
+    "differences": Plot(forest, height=1.2, rows=pairs),
+    "trajectory": Plot(along_training, height=3.0),
     "duplication": Plot(duplication_by_stage, height=3.4),
     "correlation": Plot(signal_correlation, height=3.4, beside=True),
     "branches": Plot(branch_correlation, height=3.1, stacked=True),

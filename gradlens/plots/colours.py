@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib
 from matplotlib.colors import to_hex
@@ -65,8 +65,14 @@ def styles(networks: Sequence[str]) -> dict[str, Style]:
     True
     """
     named = [_strategy(network) for network in networks]
-    if None not in named and len(set(named)) == len(named):
-        return {network: STRATEGIES[name] for network, name in zip(networks, named, strict=True) if name}
+    if None not in named:
+        found: dict[str, Style] = {}
+        for place, (network, name) in enumerate(zip(networks, named, strict=True)):
+            before = named[:place].count(name)  # a sweep: the strategy's colour, another marker and line
+            other = POSITIONS[(before + 1) % len(POSITIONS)]
+            own = STRATEGIES[name or "none"]
+            found[network] = own if not before else replace(own, marker=other.marker, line=other.line)
+        return found
     return {network: POSITIONS[i % len(POSITIONS)] for i, network in enumerate(networks)}
 
 

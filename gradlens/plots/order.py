@@ -11,7 +11,7 @@ LAST = ("head", "whole")
 
 def networks(frame: pd.DataFrame) -> list[str]:
     """Display names in order of appearance."""
-    if frame.empty:
+    if frame.empty or "network" not in frame:
         return []  # a table without rows may also have no columns
     return [str(name) for name in frame["network"].drop_duplicates()]
 

@@ -151,7 +151,57 @@ def _exactness(frame: pd.DataFrame) -> str:
     return _join([text + f" (projected, on every batch: {shown(float(frame['projected_error'].max()))})"])
 
 
+def _strategies(frame: pd.DataFrame) -> str:
+    whole = frame[frame["stage"].astype(str) == "whole"].set_index("network")
+    parts = []
+    for name, row in whole.iterrows():
+        text = f"{name}: D = {shown(float(row['duplication']))}"
+        if np.isfinite(row.get("duplication_given_loss", np.nan)):
+            text += f" ({shown(float(row['duplication_given_loss']))} given the loss)"
+        if np.isfinite(row.get("flops", np.nan)):
+            text += f" at {shown(float(row['flops']), 'flops')} FLOPs per image"
+        if np.isfinite(row.get("accuracy", np.nan)):
+            text += f", {row['accuracy']:.1%} right on held-out samples"
+        parts.append(text)
+    return _join(parts)
+
+
+def _differences(frame: pd.DataFrame) -> str:
+    whole = frame[frame["stage"].astype(str) == "whole"]
+    told = []
+    for metric, rows in whole.groupby("metric", sort=False):
+        clear = rows[rows["p_holm"] < 0.05]
+        name = str(metric).replace("_", " ")
+        told.append(f"{name}: {len(clear)} of {len(rows)} pairs differ after Holm's correction")
+    return _join(told)
+
+
+def _trajectory(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        mean = rows.groupby("step")["duplication"].mean()
+        text = f"{network}: D from {shown(float(mean.iloc[0]))} to {shown(float(mean.iloc[-1]))}"
+        if "accuracy" in rows and rows["accuracy"].notna().any():
+            accuracy = rows.groupby("step")["accuracy"].mean()
+            text += f", accuracy from {accuracy.iloc[0]:.1%} to {accuracy.iloc[-1]:.1%}"
+        return text + f" in {mean.index[-1]} steps"
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _learning(frame: pd.DataFrame) -> str:
+    own = frame[(frame["coefficient"] == "pearson") & frame["value"].notna()]
+    return _join(
+        f"{str(row['metric']).replace('_', ' ')} and accuracy over {row['over']}: r = {row['value']:+.2f},"
+        f" 95 % interval {row['low']:+.2f} to {row['high']:+.2f}"
+        for _, row in own.iterrows()
+    )
+
+
 SENTENCES: dict[str, Callable[[pd.DataFrame], str]] = {
+    "strategies": _strategies,
+    "differences": _differences,
+    "trajectory": _trajectory,
+    "learning": _learning,
     "duplication": _duplication,
     "correlation": _correlation,
     "branches": _branches,

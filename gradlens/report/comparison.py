@@ -17,13 +17,24 @@ METRICS = {
     "duplication_given_loss": "Duplication D, given the loss",
     "n_eff_share": "Distinct signals, N_eff / L",
     "branch_correlation": "Correlation of branches",
+    "split_correlation": "Bypass and dense way, at the split",
+    "merge_correlation": "Bypass and dense way, at the merge",
     "flow_slope": "Flow slope (decades a layer)",
     "signals": "Signals",
     "dead_signals": "Dead signals",
     "flops": "FLOPs per image",
     "parameters": "Parameters",
+    "traffic_elements": "Feature-map traffic per image (elements)",
+    "bottleneck": "Largest layer / mean",
+    "images_per_second": "Images a second, forward and backward",
+    "accuracy": "Held-out accuracy",
+    "loss": "Held-out loss",
 }
-RELATIVE = ("flops", "parameters")
+BY_STAGE = (
+    "duplication", "duplication_direction", "duplication_given_loss", "split_correlation",
+    "merge_correlation", "flow_slope", "flops", "parameters", "traffic_elements",
+)  # fmt: skip
+RELATIVE = ("flops", "parameters", "traffic_elements")
 DECIMALS = {"flow_slope": 4, "dead_signals": 1}
 
 
@@ -40,16 +51,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Overview:
-    """The networks, the numbers of the whole network, and the same by stage for each metric."""
+    """The networks, the numbers of the whole network, and the same by stage for each metric.
+
+    ``paired``: rows hold the difference of two networks.
+    """
 
     networks: tuple[str, ...]
     whole: tuple[Row, ...]
     stages: dict[str, tuple[Row, ...]]
+    paired: bool = True
 
 
 def overview(result: Result) -> Overview | None:
     """The comparison (of two) or the summary (of one) as text, or None where there is neither."""
     meta = result.meta
+    if "strategies" in result.tables and not result.tables["strategies"].frame.empty:
+        return _of_strategies(result.tables["strategies"].frame)
     for name, keys in (("comparison", ("a", "b")), ("summary", ("a",))):
         if name in result.tables and not result.tables[name].frame.empty:
             frame = result.tables[name].frame
@@ -62,6 +79,22 @@ def overview(result: Result) -> Overview | None:
             networks = tuple(str(meta.get(key, key.upper())) for key in keys)
             return Overview(networks, tuple(whole), stages)
     return None
+
+
+def _of_strategies(frame: pd.DataFrame) -> Overview:
+    """Strategies beside each other; which of them differ stands in a table of its own."""
+    networks = tuple(order.networks(frame))
+    places = order.stages(frame["stage"])
+    cells = {(str(row["stage"]), str(row["network"])): row for _, row in frame.iterrows()}
+    metrics = [metric for metric in METRICS if metric in frame]
+
+    def line(label: str, place: str, metric: str) -> Row:
+        found = [cells.get((place, network)) for network in networks]
+        return Row(label, tuple(_cell(math.nan if row is None else row[metric], metric) for row in found))
+
+    whole = tuple(line(METRICS[metric], places[-1], metric) for metric in metrics)
+    stages = {METRICS[m]: tuple(line(place, place, m) for place in places) for m in metrics if m in BY_STAGE}
+    return Overview(networks, whole, stages, paired=False)
 
 
 def _row(label: str, values: pd.Series, metric: str, suffixes: tuple[str, ...]) -> Row:

@@ -22,6 +22,10 @@ ROWS = 200  # rows of a table that the page shows
 TITLES = {
     "comparison": "All numbers of the comparison",
     "summary": "All numbers of the summary",
+    "strategies": "Strategies against their cost",
+    "differences": "Every two strategies",
+    "trajectory": "Along the training",
+    "learning": "Duplication and accuracy",
     "duplication": "Duplication by stage",
     "correlation": "Correlation of the signals",
     "branches": "Correlation of the branches",
@@ -92,6 +96,8 @@ def _exact(value: Any) -> str:
 def _title(result: Result) -> str:
     meta = result.meta
     names = [str(meta[key]) for key in ("a", "b") if meta.get(key)]
+    if meta.get("kind") == "strategies":
+        return f"transition strategies of {meta['a']}"
     if meta.get("kind") == "inspect":
         names = names[:1]
     return " against ".join(names) or "gradient report"

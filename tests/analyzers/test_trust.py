@@ -58,6 +58,26 @@ def test_each_limit_is_told_alone(sound, options, said):
     assert re.search(said, found), found
 
 
+def test_advice_knows_what_was_done_already(sound):
+    (lifted,) = warnings_alone(sound(dead=1).with_meta(zero_init=False))
+    assert "--no-zero-init" not in lifted
+    (warm,) = warnings_alone(sound(dead=1).with_meta(warmup_steps=5))
+    assert "after the warm-up" in warm
+    assert "--warmup-steps" not in warm
+
+
+def test_layers_that_left_no_signal_are_named(sound):
+    (found,) = warnings_alone(sound().with_meta(unseen_layers=["rnn", "head.lstm"]))
+    assert found.startswith("a: 2 layers ran whose gradient is not among the signals")
+    assert "rnn, head.lstm" in found
+
+
+@pytest.mark.parametrize(("speeds", "count"), [([10.0, 14.9], 0), ([10.0, 15.1], 1)])
+def test_a_speed_that_varies_is_not_to_be_compared(sound, speeds, count):
+    recording = replace(sound(), throughput={"forward": speeds})
+    assert sum("varies" in text for text in warnings_alone(recording)) == count
+
+
 @pytest.mark.parametrize(("batches", "n", "count"), [(8, 16, 0), (4, 32, 0), (7, 18, 1), (1, 64, 1)])
 def test_samples_times_batches_of_a_seed_count(sound, batches, n, count):
     assert len(list(warnings_alone(sound(batches=batches, n=n)))) == count
@@ -74,14 +94,16 @@ def test_a_signal_is_dead_only_if_it_is_in_every_replicate(sound):
 
 
 def test_dead_in_one_only_is_not_fair(sound):
-    unfair = "not a fair comparison: only {} has dead signals"
+    unfair = "not a fair comparison: 3 of {} signals of a are alive and 3 of {} of b"
     for first, second, name in ((1, 0, "a"), (0, 1, "b")):
         found = list(warnings_between(sound("a", dead=first), sound("b", dead=second)))
-        assert found[0].startswith(unfair.format(name))
+        assert found[0].startswith(unfair.format(3 + first, 3 + second))
         assert any(text.startswith(f"{name}: dead at this state: 1 of 4") for text in found)
-    for count in (1, 2):
-        both = list(warnings_between(sound("a", dead=1), sound("b", dead=count)))
-        assert not any("not a fair comparison" in text for text in both)
+    unequal = list(warnings_between(sound("a", dead=1), sound("b", dead=2)))
+    assert unequal[0].startswith(unfair.format(4, 5))
+
+
+def test_as_many_dead_in_both_is_fair(sound):
     both = list(warnings_between(sound("a", dead=1), sound("b", dead=1)))
     assert [text[:7] for text in both] == ["a: dead", "b: dead"]
 

@@ -152,3 +152,12 @@ def test_the_same_files_give_the_same_tensors(folder: Path) -> None:
     assert first.identity["sha256"] == again.identity["sha256"]
     images: Tensor = first[0][0]
     assert images.is_contiguous()
+
+
+def test_sixteen_bit_greys_keep_their_shades(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+    for place in range(4):
+        Image.fromarray(ramp).save(tmp_path / "a" / f"{place}.png")
+    ((images, _),) = load_data(str(tmp_path), batch_size=4, batches=1, image_size=8)
+    assert len(images[0, 0].unique()) == 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
@@ -803,3 +804,141 @@ def test_progress_is_told_batch_by_batch() -> None:
     seen: list[tuple[str, int, int]] = []
     gl.capture(Net(), batches(3), costs=False, progress=lambda *told: seen.append(told))
     assert seen == [("batches", done, 3) for done in (1, 2, 3)]
+
+
+# what stands before the first layer
+
+
+class Gained(Net):
+    """Something learned works on the images themselves, which need no gradient."""
+
+    def __init__(self, first: nn.Module | None) -> None:
+        super().__init__()
+        self.first = first
+        self.gain = nn.Parameter(torch.ones(3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x * self.gain if self.first is None else self.first(x))
+
+
+@pytest.mark.parametrize(
+    "first", [None, nn.PReLU(), nn.PReLU(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)],
+    ids=["gain", "prelu", "prelu of channels", "convolution", "norm"],
+)  # fmt: skip
+def test_a_learned_operation_on_the_images_hides_nothing(first: nn.Module | None) -> None:
+    plain, gained = gl.capture(Net(), batches()), gl.capture(Gained(first), batches())
+    modules = {plain.plan.probes[s].module for s in plain.plan.signals}
+    assert {gained.plan.probes[s].module for s in gained.plan.signals} - {"first"} == modules
+    assert len(gained.plan.groups) == len(plain.plan.groups)
+    assert gained.meta["unseen_layers"] == []
+
+
+def test_a_loss_of_parameters_alone_is_refused() -> None:
+    model = Net()
+    with pytest.raises(GradlensError, match="parameters alone"):
+        gl.capture(model, batches(), step=lambda net, batch: net.head.weight.square().sum())
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.LSTM(16, 8, batch_first=True), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.rnn(x[:, 0])[0][:, -1])
+
+
+def test_layers_without_a_signal_are_named_and_others_stay() -> None:
+    recording = gl.capture(Recurrent(), batches())
+    assert list(signals(recording)) == ["head"]
+    assert recording.meta["unseen_layers"] == ["rnn"]
+
+
+# batches of every kind
+
+
+@dataclass
+class Pack:
+    images: Tensor
+    targets: Tensor
+
+
+def _pack(images: Tensor, targets: Tensor) -> Any:
+    return Pack(images, targets)
+
+
+def _dict(images: Tensor, targets: Tensor) -> Any:
+    return {"images": images, "targets": targets}
+
+
+def _samples(images: Tensor, targets: Tensor) -> Any:
+    return list(zip(images, targets, strict=True))
+
+
+def _unpacked(batch: Any) -> tuple[Tensor, Tensor]:
+    if isinstance(batch, Pack):
+        return batch.images, batch.targets
+    if isinstance(batch, dict):
+        return batch["images"], batch["targets"]
+    return torch.stack([x for x, _ in batch]), torch.stack([y for _, y in batch])
+
+
+@pytest.mark.parametrize("kind", [_pack, _dict, _samples])
+def test_any_kind_of_batch_gives_the_grams_of_a_pair(kind: Callable[..., Any]) -> None:
+    model, (pair,) = Net(), batches()
+    expected = gl.capture(model, [pair])
+
+    def step(net: nn.Module, batch: Any) -> Tensor:
+        images, targets = _unpacked(batch)
+        return functional.cross_entropy(net(images), targets)
+
+    found = gl.capture(model, [kind(*pair)], step=step)
+    np.testing.assert_array_equal(found.grams, expected.grams)
+    assert found.dry_errors == expected.dry_errors
+
+
+def test_a_batch_that_does_not_show_its_samples_asks_for_them() -> None:
+    model, (pair,) = Net(), batches()
+
+    def step(net: nn.Module, batch: Any) -> Tensor:
+        return functional.cross_entropy(net(pair[0]), pair[1])
+
+    with pytest.raises(GradlensError, match=r"no samples are found in batch 0, a NoneType; .*samples=N"):
+        gl.capture(model, [None], step=step)
+    found = gl.capture(model, [None], step=step, samples=6)
+    np.testing.assert_array_equal(found.grams, gl.capture(model, [pair]).grams)
+
+
+def test_a_batch_that_is_no_pair_needs_a_step() -> None:
+    with pytest.raises(GradlensError, match=r"not \(inputs, targets\); give step="):
+        gl.capture(Net(), [batches()[0][0]])
+
+
+def test_an_output_that_is_no_tensor_needs_a_loss() -> None:
+    class Told(Net):
+        def forward(self, x: Tensor) -> Any:
+            return {"logits": super().forward(x)}
+
+    with pytest.raises(GradlensError, match=r"returns a dict, not logits; give loss="):
+        gl.capture(Told(), batches())
+    assert (
+        gl.capture(Told(), batches(), loss=lambda out, y: functional.cross_entropy(out["logits"], y)).n == 6
+    )
+
+
+def test_inference_mode_is_told() -> None:
+    with torch.inference_mode(), pytest.raises(GradlensError, match="inference_mode"):
+        gl.capture(Net(), batches())
+
+
+def test_batches_are_read_one_by_one() -> None:
+    read: list[int] = []
+
+    def reader() -> Iterator[Any]:
+        for place, batch in enumerate(batches(3)):
+            read.append(place)
+            yield batch
+
+    seen: list[tuple[int, int]] = []
+    gl.capture(Net(), reader(), progress=lambda _, done, total: seen.append((len(read), done)))
+    assert seen == [(1, 1), (2, 2), (3, 3)]

@@ -193,3 +193,14 @@ def test_energies_are_the_traces(recording: gl.Recording) -> None:
     assert recording.energies.shape == recording.grams.shape[:2]
     assert recording.energies[1, 2] == pytest.approx(np.trace(recording.grams[1, 2]))
     assert recording.n == 6
+
+
+def test_captures_that_number_their_batches_alike_are_renumbered(recording: gl.Recording) -> None:
+    model, (first, second, third) = net(), batches(3)
+    parts = [gl.capture(model, [batch]) for batch in (first, second, third)]
+    assert parts[0].merge(*parts[1:]).replicates == recording.replicates == ((0, 0), (0, 1), (0, 2))
+
+
+def test_the_same_replicate_does_not_count_twice(recording: gl.Recording) -> None:
+    with pytest.raises(GradlensError, match="batch 0 of seed 0 is in both"):
+        recording.merge(recording)

@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+import gradlens as gl
 from gradlens.hooks.stages import stages
 
 
@@ -78,3 +79,13 @@ def test_an_upsampling_decoder_goes_back_to_finer_stages(read: Any) -> None:
 def test_a_network_without_positions_is_staged_by_module(read: Any) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2))
     assert labels(read, model, 4) == {"1": "1", "3": "3"}
+
+
+@pytest.mark.parametrize("name", ["mixer_s32_224", "resmlp_12_224"])
+def test_layers_that_mix_positions_stay_in_their_block(name: str) -> None:
+    """Their rows are channels; read as positions they would make a stage of their own."""
+    model = timm.create_model(name, num_classes=4, img_size=64)
+    batch = torch.randn(5, 3, 64, 64), torch.arange(5) % 4
+    recording = gl.capture(model, [batch], costs=False)
+    places = {p.stage for p in (recording.plan.probes[s] for s in recording.plan.signals)}
+    assert places - {"head", "16", "32"} == {f"blocks.{i}" for i in range(len(model.blocks))}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import nullcontext
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -37,17 +39,21 @@ def test_mode_inside_and_each_modules_own_mode_afterwards(mode: str, inside: lis
 def test_buffers_and_random_state_come_back(error: type[BaseException] | None) -> None:
     model = net()
     buffers = {name: (id(buffer), buffer.clone()) for name, buffer in model.named_buffers()}
-    random = torch.get_rng_state()
+    random_states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     with nullcontext() if error is None else pytest.raises(error), preserved(model):
         model(X)
         assert not torch.equal(model[1].running_mean, buffers["1.running_mean"][1])
         torch.rand(3)
+        np.random.rand(3)
+        random.random()
         if error:
             raise error
     for name, buffer in model.named_buffers():
         assert id(buffer) == buffers[name][0]
         assert torch.equal(buffer, buffers[name][1])
-    assert torch.equal(torch.get_rng_state(), random)
+    assert torch.equal(torch.get_rng_state(), random_states[0])
+    assert np.array_equal(np.random.get_state()[1], random_states[1])
+    assert random.getstate() == random_states[2]
 
 
 def test_a_buffer_that_forward_replaces_comes_back_too() -> None:

@@ -152,3 +152,9 @@ def test_damaged_safetensors_are_told(tmp_path: Path) -> None:
 def test_pretrained_and_checkpoint_exclude_each_other(tmp_path: Path) -> None:
     with pytest.raises(GradlensError, match="exclude"):
         load_model("resnet18", pretrained=True, checkpoint=tmp_path / "w.pt")
+
+
+def test_short_junk_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "w.pt").write_bytes(b"junk")
+    with pytest.raises(GradlensError, match=r"w\.pt is damaged"):
+        load_checkpoint(net(0), tmp_path / "w.pt")

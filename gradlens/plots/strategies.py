@@ -1,0 +1,138 @@
+"""Transition strategies side by side: against their cost, against each other, along a training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from gradlens.plots import canvas, order
+from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
+from gradlens.plots.duplication import t_interval
+
+GIGA = 1e9
+CLEAR = 0.05  # corrected p below which a difference is drawn filled
+QUANTITIES = {
+    "duplication": "duplication D",
+    "duplication_given_loss": "D given the loss",
+    "merge_correlation": "correlation at the merge",
+    "accuracy": "held-out accuracy",
+    "loss": "held-out loss",
+}
+
+
+def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Duplication, and accuracy where there is one, against FLOPs; the whole network, a mark a strategy.
+
+    Args:
+        frame: the strategies table.
+        ax: where to draw; divided into panels.
+    """
+    whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
+    if whole.empty:
+        return canvas.nothing(ax, "no strategy was measured")
+    looks = styles(order.networks(whole))
+    shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
+    by_cost = "flops" in whole and bool(whole["flops"].notna().any())
+    for panel, quantity in zip(canvas.panels(ax, 1, len(shown), across=0.62), shown, strict=True):
+        for place, (network, look) in enumerate(looks.items()):
+            row = order.of_network(whole, network).iloc[0]
+            x = float(row["flops"]) / GIGA if by_cost else float(place)
+            _mark(panel, x, row, quantity, look)
+        canvas.tidy(panel)
+        canvas.headline(panel, QUANTITIES[quantity])
+        panel.grid(True, color=PALE, linewidth=0.4)
+        panel.set_axisbelow(True)
+        panel.margins(x=0.12, y=0.12)
+        panel.set_xlabel("GFLOPs an image (multiply-add = 2)" if by_cost else "strategy")
+    canvas.legend_above(ax, _legend(looks), lift=0.28)
+    return ax
+
+
+def pairs(frame: pd.DataFrame) -> int:
+    """Pairs of strategies in a table of differences."""
+    return len(frame[["a", "b"]].drop_duplicates())
+
+
+def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Difference and interval of every two strategies over the whole network, a panel a quantity.
+
+    Args:
+        frame: the differences table.
+        ax: where to draw; divided into panels.
+    """
+    whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
+    shown = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
+    if not shown:
+        return canvas.nothing(ax, "there is one strategy only")
+    names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
+    drawn = canvas.panels(ax, 1, len(shown), across=0.25)
+    for panel, quantity in zip(drawn, shown, strict=True):
+        rows = whole[whole["metric"] == quantity]
+        at = [names.index(f"{b} − {a}") for a, b in zip(rows["a"], rows["b"], strict=True)]
+        panel.axvline(0, color=MUTED, linewidth=0.8)
+        panel.hlines(at, rows["low"], rows["high"], color=INK, linewidth=1.2)
+        clear = (rows["p_holm"] < CLEAR).to_numpy()
+        for place, value, filled in zip(at, rows["difference"], clear, strict=True):
+            panel.plot(value, place, "o", color=INK, ms=4.6, mfc=INK if filled else "white", mew=0.9)
+        canvas.tidy(panel)
+        canvas.headline(panel, QUANTITIES[quantity])
+        panel.set_yticks(range(len(names)), [canvas.plain(name) for name in names])
+        panel.set_ylim(len(names) - 0.5, -0.5)
+        panel.set_xlabel("difference")
+        panel.margins(x=0.1)
+    for panel in drawn[1:]:
+        panel.tick_params(labelleft=False)
+    canvas.legend_above(ax, _forest_legend(), lift=0.28)
+    return ax
+
+
+def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Mean and 95 % t interval over seeds at each measured step, a panel a quantity.
+
+    Args:
+        frame: the trajectory table.
+        ax: where to draw; divided into panels.
+    """
+    if frame.empty:
+        return canvas.nothing(ax, "nothing was trained")
+    looks = styles(order.networks(frame))
+    shown = [q for q in ("duplication", "duplication_given_loss", "loss", "accuracy") if q in frame]
+    for panel, quantity in zip(canvas.panels(ax, 1, len(shown), across=0.5), shown, strict=True):
+        for network, look in looks.items():
+            rows = order.of_network(frame, network)
+            steps = np.unique(rows["step"])
+            values = [rows.loc[rows["step"] == step, quantity].to_numpy(dtype=float) for step in steps]
+            means, halves = np.array([t_interval(value) for value in values]).T
+            panel.plot(steps, means, look.line, marker=look.marker, color=look.colour, lw=1.1, ms=3.6)
+            panel.fill_between(steps, means - halves, means + halves, color=look.colour, alpha=0.15, lw=0)
+        canvas.tidy(panel)
+        canvas.headline(panel, QUANTITIES[quantity])
+        panel.grid(True, color=PALE, linewidth=0.4)
+        panel.set_axisbelow(True)
+        panel.set_xlabel("training steps")
+    canvas.legend_above(ax, _legend(looks), lift=0.28)
+    return ax
+
+
+def _mark(panel: Axes, x: float, row: pd.Series, quantity: str, look: Style) -> None:
+    value, low, high = (float(row[f"{quantity}{part}"]) for part in ("", "_low", "_high"))
+    panel.vlines(x, low, high, color=look.colour, linewidth=1.2)
+    panel.plot(x, value, look.marker, color=look.colour, markersize=5.5)
+
+
+def _legend(looks: dict[str, Style]) -> list[Line2D]:
+    return [
+        Line2D([], [], color=look.colour, marker=look.marker, ls=look.line, lw=0.9, ms=4.8,
+               label=canvas.plain(network))
+        for network, look in looks.items()
+    ]  # fmt: skip
+
+
+def _forest_legend() -> list[Line2D]:
+    return [
+        Line2D([], [], color=INK, marker="o", ls="", ms=4.5, label="p < 0.05 after Holm's correction"),
+        Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="not so"),
+        Line2D([], [], color=INK, lw=1.2, label="95 % t interval over seeds"),
+    ]

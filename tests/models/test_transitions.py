@@ -1,0 +1,170 @@
+"""Each transition strategy against its program in figure 3 of the paper, written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gradlens.errors import GradlensError
+from gradlens.models import TRANSITIONS
+from gradlens.models.cspify import CspStage, Project, Split, Style
+from gradlens.models.transitions import Transition, Widths
+
+WIDTHS = Widths(bypass=3, dense=4, out=7)
+ORDERS = {"conv first": False, "norm first": True}
+
+
+@pytest.fixture(autouse=True)
+def double() -> object:
+    torch.manual_seed(0)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
+
+
+def layer(preactivated: bool) -> Callable[[int, int], nn.Module]:
+    """As ``cspify`` makes them, with normalisations that do something."""
+    style = Style(nn.LeakyReLU(0.1), batch_norm=True)
+
+    def made(inputs: int, outputs: int) -> nn.Module:
+        built = style.layer(preactivated, inputs, outputs)
+        for module in built.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                    nn.init.uniform_(tensor, 0.5, 2.0)  # type: ignore[arg-type]
+        return built
+
+    return made
+
+
+def T(module: nn.Module, x: Tensor) -> Tensor:
+    """A 1x1 convolution, normalisation and activation, by hand, in the order in which they stand."""
+    steps = {"Conv2d": _convolved, "BatchNorm2d": _normalised, "LeakyReLU": _activated}
+    for part in module.children():
+        x = steps[type(part).__name__](part, x)
+    return x
+
+
+def _convolved(conv: nn.Module, x: Tensor) -> Tensor:
+    return torch.einsum("oi,nihw->nohw", conv.weight[:, :, 0, 0], x)
+
+
+def _normalised(norm: nn.Module, x: Tensor) -> Tensor:
+    mean, var, gain, bias = (
+        t[:, None, None] for t in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    return (x - mean) / (var + norm.eps) ** 0.5 * gain + bias
+
+
+def _activated(_: nn.Module, x: Tensor) -> Tensor:
+    return torch.where(x > 0, x, 0.1 * x)
+
+
+def pool(x: Tensor) -> Tensor:
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 2, 2, w // 2, 2).mean((3, 5))
+
+
+def same(x: Tensor) -> Tensor:
+    return x
+
+
+def cat(*parts: Tensor) -> Tensor:
+    return torch.cat(parts, dim=1)
+
+
+PROGRAMS: dict[str, Callable[..., Tensor]] = {
+    "fusion_first": lambda t, p1, b, end: end(T(t.after, cat(p1, b))),
+    "fusion_last": lambda t, p1, b, end: end(cat(p1, T(t.before, b))),
+    "csp": lambda t, p1, b, end: T(t.after, end(cat(p1, T(t.before, b)))),
+    "no_fusion": lambda t, p1, b, end: end(cat(p1, b)),
+}
+
+
+def ways(widths: Widths, size: int = 4) -> tuple[Tensor, Tensor]:
+    return torch.randn(2, widths.bypass, size, size), torch.randn(2, widths.dense, size, size)
+
+
+def test_every_strategy_of_the_paper_has_its_program() -> None:
+    assert set(TRANSITIONS) == {"none", "fusion_first", "fusion_last", "csp", "no_fusion"}
+    assert {name: strategy.program for name, strategy in TRANSITIONS.items()} == {
+        "none": "T(B(x))",
+        "fusion_first": "T(cat[p1, B(p2)])",
+        "fusion_last": "cat[p1, T(B(p2))]",
+        "csp": "T_U(cat[p1, T_T(B(p2))])",
+        "no_fusion": "cat[p1, B(p2)]",
+    }
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("pools", [False, True], ids=["plain", "pooled"])
+@pytest.mark.parametrize("strategy", PROGRAMS)
+def test_forward_is_the_written_out_formula(strategy: str, pools: bool, order: str) -> None:
+    end, module = (pool, lambda: nn.AvgPool2d(2)) if pools else (same, nn.Identity)
+    transition = TRANSITIONS[strategy](WIDTHS, layer(ORDERS[order]), module).eval()
+    p1, b = ways(WIDTHS)
+    torch.testing.assert_close(transition(p1, b), PROGRAMS[strategy](transition, p1, b, end))
+
+
+@pytest.mark.parametrize("widths", [Widths(3, 4, 7), Widths(1, 9, 6), Widths(5, 30, 17)], ids=str)
+@pytest.mark.parametrize("strategy", ["fusion_first", "fusion_last", "csp"])
+def test_the_output_has_the_stages_width_and_is_pooled_once(strategy: str, widths: Widths) -> None:
+    transition = TRANSITIONS[strategy](widths, layer(False), lambda: nn.AvgPool2d(2))
+    assert transition(*ways(widths)).shape == (2, widths.out, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "taken"),
+    [
+        ("fusion_first", {"after": (7, 6)}),
+        ("fusion_last", {"before": (4, 3)}),
+        ("csp", {"before": (4, 3), "after": (6, 6)}),
+        ("no_fusion", {}),
+    ],
+)
+def test_channels_read_and_written_by_each_convolution(
+    strategy: str, taken: dict[str, tuple[int, int]]
+) -> None:
+    out = 7 if strategy == "no_fusion" else 6
+    transition = TRANSITIONS[strategy](Widths(3, 4, out), layer(False), nn.Identity)
+    convs = {
+        name.split(".")[0]: (m.in_channels, m.out_channels)
+        for name, m in transition.named_modules()
+        if isinstance(m, nn.Conv2d)
+    }
+    assert convs == taken
+
+
+def test_no_fusion_refuses_a_width_it_cannot_reach() -> None:
+    with pytest.raises(GradlensError, match=r"bring 3 \+ 4 channels to the 6"):
+        TRANSITIONS["no_fusion"](Widths(3, 4, 6), layer(False), nn.Identity)
+
+
+def test_none_fuses_nothing() -> None:
+    with pytest.raises(TypeError, match="cuts nothing"):
+        TRANSITIONS["none"](WIDTHS, layer(False), nn.Identity)
+
+
+@pytest.mark.parametrize("strategy", PROGRAMS)
+def test_a_stage_sends_the_first_channels_round_and_the_rest_through(strategy: str) -> None:
+    lead, blocks = nn.Conv2d(2, 7, 1), nn.Conv2d(4, 4, 3, padding=1)
+    transition: Transition = TRANSITIONS[strategy](WIDTHS, layer(False), nn.Identity)
+    stage = CspStage(lead, Split(3, 4), blocks, transition).eval()
+    x = torch.randn(2, 2, 4, 4)
+    whole = lead(x)
+    expected = PROGRAMS[strategy](transition, whole[:, :3], blocks(whole[:, 3:]), same)
+    torch.testing.assert_close(stage(x), expected)
+
+
+@pytest.mark.parametrize("strategy", PROGRAMS)
+def test_a_projected_stage_makes_both_parts_of_the_whole_input(strategy: str) -> None:
+    blocks = nn.Conv2d(4, 4, 3, padding=1)
+    transition = TRANSITIONS[strategy](WIDTHS, layer(False), nn.Identity)
+    stage = CspStage(nn.Identity(), Project(3, 4, layer(False)), blocks, transition).eval()
+    x = torch.randn(2, 7, 4, 4)
+    p1, p2 = T(stage.cut.bypass, x), T(stage.cut.dense, x)
+    torch.testing.assert_close(stage(x), PROGRAMS[strategy](transition, p1, blocks(p2), same))
