@@ -19,6 +19,7 @@ from .inspect import inspect_network
 from .models import list_models
 from .options import COMMAND_LINE
 from .report import redraw_report
+from .strategies import measure_strategies
 
 
 class Commands(click.Group):
@@ -68,5 +69,5 @@ def gradlens(debug: bool) -> None:
     """
 
 
-for command in (compare_networks, inspect_network, redraw_report, list_models):
+for command in (compare_networks, measure_strategies, inspect_network, redraw_report, list_models):
     gradlens.add_command(command)

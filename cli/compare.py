@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 @click.argument("a")
 @click.argument("b")
 @click.option(
-    "--checkpoint-a", type=FILE, metavar="FILE", help="Weights of A: safetensors, or a torch state dict."
+    "--checkpoint-a",
+    type=FILE,
+    metavar="FILE",
+    help="Weights of A: safetensors, torch state dict, or darknet's .weights.",
 )
 @click.option("--checkpoint-b", type=FILE, metavar="FILE", help="Weights of B.")
 @measuring_options
@@ -41,8 +44,9 @@ def compare_networks(
 ) -> None:
     """Compare the gradients of two networks on the same images, stage by stage.
 
-    A and B are models: a timm name (resnet50), torchvision:resnet50, or path/file.py:factory,
-    which RUNS that file and calls that function of it.
+    A and B are models: a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
+    torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
+    that function of it.
 
     The summary goes to stdout, everything else to stderr; the report is written to a folder.
 

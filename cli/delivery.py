@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +28,14 @@ class Delivery:
         out: folder that was asked for.
         force: replace a run that is there.
         as_json: the whole result on stdout instead of the summary.
+        cells: folder of finished cells that a cut run leaves, removed when the run is whole.
     """
 
     what: str
     out: Path | None
     force: bool
     as_json: bool
+    cells: Path | None = None
 
 
 def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery: Delivery) -> None:
@@ -45,7 +48,7 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
         with progress_on_stderr() as progress:
             result = measure(progress)
     except KeyboardInterrupt:
-        click.echo("interrupted: nothing was finished", err=True)
+        click.echo(f"interrupted: nothing was finished{_how_to_go_on(delivery)}", err=True)
         ctx.exit(1)
     result = result.with_meta(command=ctx.meta[COMMAND_LINE])
     for text in result.warnings:
@@ -56,5 +59,14 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
     finally:  # a full disk must not cost the numbers as well
         click.echo(result.to_json()) if delivery.as_json else show(result)
     if result.meta.get("partial"):
-        click.echo("interrupted: the result is partial, it holds what was finished", err=True)
+        told = "interrupted: the result is partial, it holds what was finished"
+        click.echo(told + _how_to_go_on(delivery), err=True)
         ctx.exit(1)
+    if delivery.cells is not None:
+        shutil.rmtree(delivery.cells, ignore_errors=True)
+
+
+def _how_to_go_on(delivery: Delivery) -> str:
+    if delivery.cells is None or not delivery.cells.exists():
+        return ""
+    return f"; --resume --out {delivery.out} goes on where it stopped"

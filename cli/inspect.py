@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("model")
-@click.option("--checkpoint", type=FILE, metavar="FILE", help="Weights: safetensors, or a torch state dict.")
+@click.option(
+    "--checkpoint",
+    type=FILE,
+    metavar="FILE",
+    help="Weights: safetensors, torch, or darknet's .weights.",
+)
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -35,8 +40,9 @@ def inspect_network(
 ) -> None:
     """Measure the gradients of one network, stage by stage.
 
-    MODEL is a timm name (resnet50), torchvision:resnet50, or path/file.py:factory, which RUNS
-    that file and calls that function of it.
+    MODEL is a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
+    torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
+    that function of it.
 
     The summary goes to stdout, everything else to stderr; the report is written to a folder.
 

@@ -24,7 +24,7 @@ def _flag(name: str, target: str, text: str) -> Callable[[Command], Command]:
     return click.option(name, target, is_flag=True, callback=_negated, help=text)
 
 
-MEASURING = (
+SAMPLING = (
     click.option("--data", default="digits", metavar="NAME|DIR",
                  help="digits (bundled), random (noise), or a folder with one folder of images a class."),
     click.option("--image-size", type=COUNT, default=64, help="Height and width of the images in pixels."),
@@ -39,12 +39,15 @@ MEASURING = (
                  " error, or exactly, which needs more memory."),
     click.option("--mode", type=click.Choice(["train", "eval"]), default="train",
                  help="Mode of the network while it is measured."),
+    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, and count them."),
+    _flag("--no-throughput", "throughput", "Do not time the network."),
+)  # fmt: skip
+
+STARTING = (
     click.option("--warmup-steps", type=click.IntRange(min=0), default=0,
                  help="Steps of SGD, on other batches, before measuring."),
     _flag("--no-zero-init", "zero_init", "Start layers at one that start at zero by default (last norm of a block)."),
     click.option("--pretrained", is_flag=True, help="Load the weights timm or torchvision offers."),
-    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, and count them."),
-    _flag("--no-throughput", "throughput", "Do not time the network."),
 )  # fmt: skip
 
 DELIVERING = (
@@ -57,7 +60,12 @@ DELIVERING = (
 
 def measuring_options(command: Command) -> Command:
     """Options that say what is measured; their names are the arguments of ``gradlens.study``."""
-    return _with_options(command, MEASURING)
+    return _with_options(command, (*SAMPLING, *STARTING))
+
+
+def sampling_options(command: Command) -> Command:
+    """Those of them that do not say what weights the networks start from."""
+    return _with_options(command, SAMPLING)
 
 
 def delivering_options(command: Command) -> Command:

@@ -42,13 +42,23 @@ def slug(command: str, *models: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", "-".join([command, *names])).strip("-.")[:LONGEST]
 
 
+def default_folder(what: str) -> Path:
+    """A free folder for a run, named by what and when."""
+    return free_name(RUNS / f"{what}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def cells_folder(run: Path) -> Path:
+    """Where the finished cells of a run are kept until it is published."""
+    return run.with_name(f".{run.name}.cells")
+
+
 def destination(out: Path | None, what: str, force: bool) -> Destination:
     """Choose and check the folder of a run, before any work is done.
 
     Raises:
         GradlensError: it exists and may not be replaced, or cannot be written.
     """
-    folder = out if out is not None else free_name(RUNS / f"{what}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = out if out is not None else default_folder(what)
     if folder.exists() and not folder.is_dir():
         raise GradlensError(f"{folder} is a file; give a folder with --out DIR")
     if _filled(folder):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from gradlens.results import Result
 
 MISSING = "\N{EN DASH}"
-COMPARISON, SUMMARY = "comparison", "summary"
+COMPARISON, SUMMARY, STRATEGIES, DIFFERENCES = "comparison", "summary", "strategies", "differences"
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,21 @@ METRICS: tuple[tuple[tuple[str, str, Format], ...], ...] = (
 )
 
 
+STRATEGY_COLUMNS: tuple[tuple[str, str, Format], ...] = (
+    ("duplication", "duplication", ratio),
+    ("duplication_direction", "direction", ratio),
+    ("duplication_given_loss", "given loss", ratio),
+    ("split_correlation", "at split", ratio),
+    ("merge_correlation", "at merge", ratio),
+    ("accuracy", "accuracy", ratio),
+    ("flops", "FLOPs", count),
+    ("parameters", "parameters", count),
+    ("traffic_elements", "traffic", count),
+    ("bottleneck", "bottleneck", ratio),
+    ("images_per_second", "images/s", ratio),
+)
+
+
 def show(result: Result) -> None:
     """Print the summary table of a result and its finding."""
     if COMPARISON in result.tables:
@@ -94,6 +109,8 @@ def blocks(result: Result) -> list[Block]:
     if COMPARISON in result.tables:
         records = result.tables[COMPARISON].frame.to_dict("records")
         return [_compared(records, metrics) for metrics in METRICS]
+    if STRATEGIES in result.tables:
+        return _strategies(result)
     if SUMMARY in result.tables:
         return [_single(result.tables[SUMMARY].frame.to_dict("records"))]
     return []
@@ -130,6 +147,61 @@ def _single(records: Sequence[Mapping[Any, Any]]) -> Block:
         [str(row["stage"]), *(_text(_number(row[key]), form) for key, _, form in shown)] for row in records
     ]
     return Block(["stage", *(title for _, title, _ in shown)], rows)
+
+
+def _strategies(result: Result) -> list[Block]:
+    """A row a strategy, its duplication by stage, and every two of them."""
+    records = result.tables[STRATEGIES].frame.to_dict("records")
+    whole = [row for row in records if row["stage"] == "whole"]
+    shown = [column for column in STRATEGY_COLUMNS if column[0] in records[0]]
+    rows = [
+        [str(row["network"]), *(_with_interval(row, key, form) for key, _, form in shown)] for row in whole
+    ]
+    first = Block(["strategy", *(title for _, title, _ in shown)], rows)
+    stages = list(dict.fromkeys(str(row["stage"]) for row in records))
+    cells = {(row["network"], str(row["stage"])): row for row in records}
+
+    def at(name: Any, stage: str) -> str:
+        return _text(_number(cells.get((name, stage), {}).get("duplication")), ratio)
+
+    by_stage = [[str(row["network"]), *(at(row["network"], stage) for stage in stages)] for row in whole]
+    return [first, Block(["duplication", *stages], by_stage), *_pairs(result)]
+
+
+def _pairs(result: Result) -> list[Block]:
+    """Every two strategies, where there are two."""
+    rows = [
+        [
+            f"{row['b']} - {row['a']}",
+            _signed(_number(row["difference"]), ratio),
+            _interval(row),
+            pvalue(row["p_holm"]),
+        ]
+        for row in result.tables[DIFFERENCES].frame.to_dict("records")
+        if row["stage"] == "whole" and row["metric"] == "duplication"
+    ]
+    return [Block(["difference in duplication", "mean", "95 % interval", "p (Holm)"], rows)] if rows else []
+
+
+def _with_interval(row: Mapping[Any, Any], metric: str, form: Format) -> str:
+    value, low, high = (_number(row.get(f"{metric}{part}")) for part in ("", "_low", "_high"))
+    text = _text(value, form)
+    return text if math.isnan(low) or low == high else f"{text} ± {form((high - low) / 2)}"
+
+
+def _interval(row: Mapping[Any, Any]) -> str:
+    low, high = _number(row["low"]), _number(row["high"])
+    return MISSING if math.isnan(low) else f"{_signed(low, ratio)} to {_signed(high, ratio)}"
+
+
+def pvalue(value: Any) -> str:
+    """A p-value.
+
+    >>> pvalue(0.0312), pvalue(0.00001), pvalue(None)
+    ('0.031', '< 0.001', '–')
+    """
+    number = _number(value)
+    return MISSING if math.isnan(number) else "< 0.001" if number < 0.001 else f"{number:.3f}"
 
 
 def _number(value: Any) -> float:

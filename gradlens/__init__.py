@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from gradlens.grams import Recording, capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
     from gradlens.results import Result, Table, load
-    from gradlens.strategies import strategies
     from gradlens.study import analyze, compare, inspect
     from gradlens.training import Training
+    from gradlens.transition_study import strategies
 
 __version__ = VERSION
 
@@ -37,7 +37,7 @@ _HOMES = {
     "load_data": "gradlens.data",
     "load_model": "gradlens.models",
     "model_names": "gradlens.models",
-    "strategies": "gradlens.strategies",
+    "strategies": "gradlens.transition_study",
     "warm_up": "gradlens.models",
 }
 

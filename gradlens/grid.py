@@ -101,7 +101,7 @@ class Grid:
             for step in train(model, rest, training, seed):
                 if step:
                     self._done += 1
-                what = f"seed {seed}: {variant.label}, step {step}"
+                what = f"seed {seed}: {variant.label}" + self._towards(step)
                 self._tell(what)
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
@@ -109,6 +109,13 @@ class Grid:
                     result = score(model, held_out) if held_out else NO_SCORE
                     snapshots.append(Snapshot(step, recording, *result))
         return snapshots
+
+    def _towards(self, step: int) -> str:
+        """What is under way: plain progress has a line a change, so not a line a step."""
+        if not self.training.steps:
+            return ""
+        following = next((stop for stop in self.training.stops() if stop >= step), step)
+        return f", step {following} of {self.training.steps}"
 
     def _others(self, seed: int, data: Batches) -> tuple[Sequence[Any], Sequence[Any]]:
         """Batches for scoring and for training: neither is measured, and they share none."""

@@ -218,7 +218,7 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
         pd.DataFrame(rows),
         "Correlation of duplication with held-out accuracy after training.",
         how=(
-            "Pearson with Fisher's 95 % interval, Spearman with a percentile bootstrap over runs; within a "
+            "Pearson with Fisher's 95 % interval, Spearman with that of Bonett & Wright (2000); within a "
             "seed: the seed's means taken out of both first. Runs of one seed share samples, so the runs are "
             "not independent and the intervals over all of them are too narrow."
         ),

@@ -18,7 +18,8 @@ def mixes_positions(graph: Graph) -> list[bool]:
         if not node.shapes:
             continue
         last = len(node.shapes[0]) - 1
-        axis, shape = None, ()
+        axis: int | None = None
+        shape: Shape = ()
         if edges:
             source = edges[0]
             axis, shape = axes[source.producer], graph.nodes[source.producer].shapes[source.output]

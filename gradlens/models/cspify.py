@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -43,6 +44,9 @@ class Split(nn.Module):
 
 class Project(nn.Module):
     """Makes the parts by two 1x1 convolutions of the whole input, as the authors' own networks do.
+
+    The convolution comes first also where the network's own layers normalise first: what is read
+    twice is the stage's input itself.
 
     Args:
         bypass: channels of the part that goes round.
@@ -206,14 +210,12 @@ def _stage(cut: Cuttable, strategy: str, gamma: float, partial: str, style: Styl
             f"only {cut.out}; use a smaller gamma"
         )
 
-    def layer(inputs: int, outputs: int) -> nn.Module:
-        return style.layer(cut.preactivated, inputs, outputs)
-
+    project = functools.partial(Project, bypass, dense, functools.partial(style.layer, False))
     return CspStage(
         lead=nn.Sequential(*copy.deepcopy(cut.lead)),
-        cut=Split(bypass, dense) if partial == "split" else Project(bypass, dense, layer),
+        cut=Split(bypass, dense) if partial == "split" else project(),
         blocks=cut.rebuild(bypass),
-        transition=TRANSITIONS[strategy](widths, layer, cut.pool),
+        transition=TRANSITIONS[strategy](widths, functools.partial(style.layer, cut.preactivated), cut.pool),
     )
 
 

@@ -78,16 +78,25 @@ def _lowest(frame: pd.DataFrame) -> float:
     return min(-0.06, float(np.nanmin(drawn, initial=0.0)) - 0.06)
 
 
-def _legend(frame: pd.DataFrame) -> list[Line2D]:
+def _legend(frame: pd.DataFrame) -> list[tuple[Line2D, ...]]:
+    """Fill tells the version, shape the kind: each entry shows every mark that it stands for."""
+
     def mark(marker: str, label: str, face: str = INK, colour: str = INK) -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, mfc=face, ms=4.8, label=label)
 
-    handles = [mark("o", "CKA, energy"), mark("o", "CKA, energy, given the loss", "white")]
-    if frame["cosine"].notna().any():
-        handles.append(mark("_", "cosine (forks only)"))
-    if frame["energy"].isna().any():
-        handles.append(mark("x", "no value (a dead branch)", colour=MUTED))
     kinds = list(dict.fromkeys(frame["kind"].astype(str)))
+    shapes = list(dict.fromkeys(KINDS.get(kind, KINDS["other"]) for kind in kinds))
+    measured, given = "CKA, energy", "CKA, energy, given the loss"
+    handles = [
+        tuple(mark(shape, measured) for shape in shapes),
+        tuple(mark(shape, given, "white") for shape in shapes),
+    ]
+    if frame["cosine"].notna().any():
+        handles.append((mark("_", "cosine (forks only)"),))
+    if frame["energy"].isna().any():
+        handles.append((mark("x", "no value (a dead branch)", colour=MUTED),))
     if len(kinds) > 1:
-        handles += [mark(KINDS.get(kind, "h"), kind, "none", MUTED) for kind in kinds]
+        for kind in kinds:
+            shape = KINDS.get(kind, KINDS["other"])
+            handles.append((mark(shape, kind), mark(shape, kind, "white")))
     return handles

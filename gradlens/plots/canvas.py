@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Rectangle
+from matplotlib.textpath import TextPath
+from matplotlib.transforms import Bbox, ScaledTranslation
 
 from gradlens.plots.colours import INK, MUTED, PALE
 
@@ -45,18 +50,44 @@ def panels(
         right: space left free at the right edge, in inches.
     """
     ax.set_axis_off()
-    wide, high = _inches(ax)
-    gap, drop = min(across / wide, 0.9 / columns), min(down / high, 0.9 / rows)
-    width = (1 - right / wide - gap * (columns - 1)) / columns
-    parts = list(heights or [1.0] * rows)
-    free = 1 - drop * (rows - 1)
-    cut, top = [], 1.0
-    for part in parts:
-        height = free * part / sum(parts)
-        top -= height
-        cut += [ax.inset_axes((c * (width + gap), top, width, height)) for c in range(columns)]
-        top -= drop
+    parts = tuple(heights or [1.0] * rows)
+    cut = []
+    for row in range(rows):
+        for column in range(columns):
+            cell = _Cell(ax, row, column, parts, columns, across, down, right)
+            cut.append(ax.inset_axes(cell.bounds()))
+            cut[-1].set_axes_locator(cell)
     return cut
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """Where one panel lies; asked anew at each drawing, so that gaps keep their inches."""
+
+    parent: Axes
+    row: int
+    column: int
+    parts: tuple[float, ...]
+    columns: int
+    across: float
+    down: float
+    right: float
+
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, width and height, in fractions of the parent."""
+        wide, high = inches(self.parent)
+        rows = len(self.parts)
+        gap = min(self.across / wide, 0.9 / self.columns)
+        drop = min(self.down / high, 0.7 / max(rows - 1, 1))
+        width = (1 - self.right / wide - gap * (self.columns - 1)) / self.columns
+        heights = [(1 - drop * (rows - 1)) * part / sum(self.parts) for part in self.parts]
+        bottom = 1 - sum(heights[: self.row + 1]) - drop * self.row
+        return self.column * (width + gap), bottom, width, heights[self.row]
+
+    def __call__(self, axes: object, renderer: object) -> Bbox:
+        """The same in fractions of the figure, as matplotlib asks of a locator."""
+        figure = cast(Figure, self.parent.get_figure())
+        return Bbox.from_bounds(*self.bounds()).transformed(self.parent.transAxes - figure.transSubfigure)
 
 
 def tidy(ax: Axes) -> None:
@@ -76,25 +107,47 @@ def headline(ax: Axes, text: str, pad: float = 4.0) -> None:
 
 
 def legend_above(ax: Axes, handles: Sequence[Any], *, lift: float = 0.0) -> None:
-    """One legend over the whole of ``ax``, as wide as that; ``lift`` is its height in inches."""
-    if handles:
-        width = 1.1 * _inches(ax)[0]  # axes grow when the layout is settled
-        needed = [0.5 + 0.056 * len(str(handle.get_label())) for handle in handles]
-        one_row = sum(needed) <= width
-        columns = len(needed) if one_row else max(1, int(width / max(needed)))
-        ax.legend(
-            handles=list(handles),
-            loc="lower left",
-            bbox_to_anchor=(0.0, 1 + lift / _inches(ax)[1]),
-            ncols=min(columns, len(needed)),
-            fontsize=SMALL,
-            frameon=False,
-            borderaxespad=0.0,
-            borderpad=0.0,
-            handlelength=2.0,
-            handletextpad=0.5,
-            columnspacing=1.4,
-        )
+    """One legend over the whole of ``ax``, as wide as that; ``lift`` is its height in inches.
+
+    A handle may be a tuple of artists, drawn side by side under the label of the first.
+    """
+    if not handles:
+        return
+    groups = [handle if isinstance(handle, tuple) else (handle,) for handle in handles]
+    labels = [str(group[0].get_label()) for group in groups]
+    most = max(len(group) for group in groups)
+    length = max(2.0, 1.15 * most)  # of the drawn part, in font sizes
+    width = 1.1 * inches(ax)[0]  # axes grow when the layout is settled
+    needed = [0.3 + length * SMALL / 72 + 0.056 * len(label) for label in labels]
+    figure = cast(Figure, ax.get_figure(root=True))
+    ax.legend(
+        handles=list(handles),
+        labels=labels,
+        handler_map={tuple: HandlerTuple(ndivide=None, pad=0.2)},
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        bbox_transform=ax.transAxes + ScaledTranslation(0, lift, figure.dpi_scale_trans),
+        ncols=_columns(needed, width),
+        fontsize=SMALL,
+        frameon=False,
+        borderaxespad=0.0,
+        borderpad=0.0,
+        handlelength=length,
+        handletextpad=0.5,
+        columnspacing=1.4,
+    )
+
+
+def _columns(needed: Sequence[float], width: float) -> int:
+    """Most columns in which entries of these widths, filled from top to bottom, fit.
+
+    >>> _columns([1.0, 1.0, 1.0, 4.0], 5.0), _columns([1.0, 1.0, 1.0, 4.0], 6.0)
+    (2, 3)
+    """
+    for count in range(len(needed), 1, -1):
+        if sum(part.max() for part in np.array_split(needed, count)) <= width:
+            return count
+    return 1
 
 
 def nothing(ax: Axes, why: str) -> Axes:
@@ -133,7 +186,13 @@ def shorten(text: object, limit: int) -> str:
     return whole[:head] + "…" + whole[head + 1 - limit :]
 
 
-def _inches(ax: Axes) -> tuple[float, float]:
+def written(text: str, size: float) -> float:
+    """Length of a line of text of ``size`` points, in inches."""
+    return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 if text.strip() else 0.0
+
+
+def inches(ax: Axes) -> tuple[float, float]:
+    """Width and height of axes, as they lie now."""
     figure = cast(Figure, ax.get_figure(root=True))
     box = ax.get_window_extent()
     return max(box.width / figure.dpi, 0.1), max(box.height / figure.dpi, 0.1)

@@ -13,9 +13,9 @@ from gradlens.plots.colours import INK, PALE, Style, styles
 
 PANELS = {
     "flops": "FLOPs / image",
-    "parameters": "parameters",
-    "traffic_elements": "traffic / image (elements)",
-    "saved_bytes": "saved for backward",
+    "parameters": "parameters (elements)",
+    "traffic_elements": "traffic (elements / image)",
+    "saved_bytes": "saved for backward (MiB / image)",
 }
 MEBI = 2.0**20
 
@@ -86,7 +86,7 @@ def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, looks: dict[str, S
             _total(panel, f"total {_amount(value['whole'] / unit, column)}", look, i, len(looks))
     canvas.tidy(panel)
     panel.set_xticks(range(len(places)), [canvas.plain(canvas.shorten(p, 9)) for p in places])
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _amount(value, column)))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value, column)))
     panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 4, 5, 8, 10]))
     panel.yaxis.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)
@@ -107,8 +107,12 @@ def _total(panel: Axes, text: str, look: Style, place: int, count: int) -> None:
 
 
 def _amount(value: float, column: str) -> str:
+    return _number(value, column) + (" MiB" if column.endswith("bytes") else "")
+
+
+def _number(value: float, column: str) -> str:
     if column.endswith("bytes"):
-        return f"{value:.3g} MiB"
+        return f"{value:.3g}"
     return EngFormatter(sep="\N{THIN SPACE}")(float(f"{value:.3g}"))
 
 

@@ -80,41 +80,41 @@ def _draw_series(
     places: list[str],
     looks: dict[str, Style],
 ) -> None:
-    series = [(network, version) for network in looks for version in versions]
-    step = 0.76 / len(series)
-    for slot, (network, version) in enumerate(series):
+    step = 0.88 / len(looks)
+    point = len(places) / (72 * canvas.inches(panel)[0])  # in stages
+    ring = float(np.clip(0.5 * step / point, 2.4, 5.2))
+    wing = min(0.42 * step, (ring / 2 + 2.2) * point)
+    for slot, (network, look) in enumerate(looks.items()):
         rows = order.of_network(frame, network)
-        rows = rows[rows["version"] == version]
-        shift = (slot - (len(series) - 1) / 2) * step
-        size = 4.8 if len(series) <= 6 else 3.4
-        _draw_one(panel, rows, places, shift, looks[network], version == versions[0], size)
+        x = np.arange(len(places)) + (slot - (len(looks) - 1) / 2) * step
+        for version, side, size in zip(versions, (-1, 1), (0.62 * ring, ring), strict=True):
+            own = rows[rows["version"] == version]
+            groups = [
+                own.loc[own["stage"].astype(str) == place, "duplication"].to_numpy(dtype=float)
+                for place in places
+            ]
+            _draw_means(panel, x, groups, places, look, filled=side < 0, size=size)
+            _draw_spread(panel, x + side * wing, groups, look, float(np.clip(0.5 * ring, 1.6, 2.2)))
     valued = set(frame.loc[frame["duplication"].notna(), "stage"].astype(str))
     for at, place in enumerate(places):
         if place not in valued:
             panel.text(at, 0.01, "no value", rotation=90, ha="center", fontsize=6, color=MUTED)
 
 
-def _draw_one(
+def _draw_means(
     panel: Axes,
-    rows: pd.DataFrame,
+    x: np.ndarray,
+    groups: list[np.ndarray],
     places: list[str],
-    shift: float,
     look: Style,
+    *,
     filled: bool,
     size: float,
 ) -> None:
-    """One network and version: line between stages, interval, seeds, mean."""
-    groups = [
-        rows.loc[rows["stage"].astype(str) == place, "duplication"].to_numpy(dtype=float) for place in places
-    ]
-    x = np.arange(len(places)) + shift
-    means, halves = np.array([t_interval(values) for values in groups]).T
+    """One network and version: means, joined between stages; an open mark leaves room for a filled one."""
+    means = np.array([t_interval(values)[0] for values in groups])
     joined = np.where([place in order.LAST for place in places], np.nan, means)
     panel.plot(x, joined, look.line, color=look.colour, linewidth=0.6, alpha=0.45, zorder=2)
-    panel.vlines(x, means - halves, means + halves, color=look.colour, linewidth=1.2, zorder=3)
-    for at, values in zip(x, groups, strict=True):
-        if values.size > 1:
-            panel.plot(np.full(values.size, at + 0.075), values, ".", color=MUTED, markersize=2.2, mew=0)
     panel.plot(
         x,
         means,
@@ -122,9 +122,19 @@ def _draw_one(
         color=look.colour,
         markersize=size,
         markerfacecolor=look.colour if filled else "white",
-        markeredgewidth=0.9,
-        zorder=4,
+        markeredgewidth=0.0 if filled else 0.8,
+        zorder=5 if filled else 4,
     )
+
+
+def _draw_spread(panel: Axes, x: np.ndarray, groups: list[np.ndarray], look: Style, size: float) -> None:
+    """Beside the mean: its interval as a line, and on that a dot a seed."""
+    if max(map(len, groups)) < 2:
+        return
+    means, halves = np.array([t_interval(values) for values in groups]).T
+    panel.vlines(x, means - halves, means + halves, color=look.colour, linewidth=0.8, zorder=3)
+    at = np.repeat(x, [len(values) for values in groups])
+    panel.plot(at, np.concatenate(groups), ".", color=look.colour, ms=2 * size, mew=0, zorder=6)
 
 
 def _legend(frame: pd.DataFrame, looks: dict[str, Style]) -> list[Line2D]:
@@ -133,11 +143,11 @@ def _legend(frame: pd.DataFrame, looks: dict[str, Style]) -> list[Line2D]:
                label=canvas.plain(network))
         for network, look in looks.items()
     ]  # fmt: skip
-    for label, face in (("energy", INK), ("direction", "white")):
-        handles.append(
-            Line2D([], [], color=INK, marker="o", ls="", ms=4.5, markerfacecolor=face, label=label)
-        )
+    handles += [
+        Line2D([], [], color=INK, marker="o", ls="", ms=3.2, mew=0, label="energy (left)"),
+        Line2D([], [], color=INK, marker="o", ls="", ms=5.0, mfc="white", mew=0.8, label="direction (right)"),
+    ]
     if len(frame["seed"].unique()) > 1:
-        handles.append(Line2D([], [], color=MUTED, marker=".", ls="", ms=3, label="one seed"))
-        handles.append(Line2D([], [], color=INK, marker="|", ls="", ms=9, mew=1.2, label="95 % t interval"))
+        handles.append(Line2D([], [], color=INK, marker=".", ls="", ms=4.4, mew=0, label="one seed"))
+        handles.append(Line2D([], [], color=INK, marker="|", ls="", ms=9, mew=0.8, label="95 % t interval"))
     return handles

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots import canvas, order, sites
 from gradlens.plots.colours import BRANCHES, INK, MUTED, Style, branch_colours, styles
+
+FINEST = 2e-4  # least room over and under the coherences: rounding shall not look like a finding
 
 
 def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -24,12 +31,14 @@ def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "no tensor of these networks is read by two branches")
     looks = styles(names)
     blocks = canvas.panels(ax, len(names), 1, down=sites.label_room(frame))
+    low, high = _coherence_range(frame)
     for block, network in zip(blocks, names, strict=True):
-        strip, bars = canvas.panels(block, 2, 1, down=0.12, heights=(0.32, 0.68))
+        strip, bars = canvas.panels(block, 2, 1, down=0.12, heights=(0.38, 0.62))
         rows = order.of_network(frame, network)
         slot, places = sites.slots(rows)
         _draw_coherence(strip, rows, slot, places, looks[network])
         _draw_shares(bars, rows, slot, places)
+        strip.set_ylim(low, high)
         canvas.headline(strip, network, pad=13)
     canvas.legend_above(ax, _legend(frame), lift=0.42)
     return ax
@@ -41,18 +50,30 @@ def _draw_coherence(
     sites.site_axis(strip, places, named=False)
     sites.mark_stages(strip, places)
     value = rows["coherence"].astype(float).groupby(slot).first().to_numpy()
+    x = np.arange(len(places))
     strip.axhline(1.0, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    strip.plot(
-        np.arange(len(places)),
-        value,
-        look.marker,
-        color=look.colour,
-        markersize=float(np.clip(200 / len(places), 2.2, 4.2)),
-        zorder=3,
+    strip.vlines(x, 1.0, value, color=look.colour, linewidth=0.8, alpha=0.6, zorder=2)
+    size = float(np.clip(200 / len(places), 2.2, 4.2))
+    strip.plot(x, value, look.marker, color=look.colour, markersize=size, zorder=3)
+    strip.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
+    strip.ticklabel_format(axis="y", style="plain", useOffset=False)
+    _name_axis(strip, "coherence")
+
+
+def _coherence_range(frame: pd.DataFrame) -> tuple[float, float]:
+    """Limits of every strip: all coherences and 1, with room for the marks."""
+    value = [1.0, *frame["coherence"].dropna().astype(float)]
+    room = max(0.16 * (max(value) - min(value)), FINEST)
+    return min(value) - room, max(value) + room
+
+
+def _name_axis(panel: Axes, text: str) -> None:
+    """A label at the same distance on both panels, whatever their ticks say."""
+    panel.set_ylabel(text, fontsize=canvas.SMALL)
+    figure = cast(Figure, panel.get_figure(root=True))
+    panel.yaxis.set_label_coords(
+        0, 0.5, panel.transAxes + ScaledTranslation(-0.46, 0, figure.dpi_scale_trans)
     )
-    strip.set_ylim(0.0, max(2.0, 1.1 * float(np.nanmax(value, initial=0.0))))
-    strip.set_ylabel("coherence", fontsize=canvas.SMALL)
-    strip.yaxis.set_label_coords(-0.055, 0.5)
 
 
 def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.DataFrame) -> None:
@@ -68,13 +89,12 @@ def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.Da
             width=0.84,
             color=colours,
             edgecolor="white",
-            linewidth=0.3,
+            linewidth=min(0.3, 2.4 / share.size),
         )
         if share.sum() == 0:
             bars.plot([at], [0.03], "x", color=MUTED, markersize=4)
     bars.set_ylim(0.0, 1.0)
-    bars.set_ylabel("share of energy", fontsize=canvas.SMALL)
-    bars.yaxis.set_label_coords(-0.055, 0.5)
+    _name_axis(bars, "share of energy")
 
 
 def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
@@ -88,6 +108,8 @@ def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
             Patch(facecolor=first, label="first branch"),
             Patch(facecolor=last, label="last branch"),
         ]
-    handles.append(Line2D([], [], ls="", marker="o", color=INK, ms=4, label="coherence"))
-    handles.append(Line2D([], [], ls=(0, (4, 3)), color=MUTED, lw=0.7, label="1: branches orthogonal"))
+    forks = " (forks only)" if frame["coherence"].isna().any() else ""
+    handles.append(Line2D([], [], ls="", marker="o", color=INK, ms=4, label=f"coherence{forks}"))
+    meaning = "1: branches orthogonal (above: add up, below: cancel)"
+    handles.append(Line2D([], [], ls=(0, (4, 3)), color=MUTED, lw=0.7, label=meaning))
     return handles

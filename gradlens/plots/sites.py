@@ -12,6 +12,10 @@ from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE
 
 NAMED = 30  # sites that still can be written under an axis
+TINY = 5.5  # points: names of sites
+LONGEST = 30  # characters of a name
+FITS = 24  # characters of a site that is written with its operation
+HEAD = 0.46  # inches over a panel for its title and its stages
 
 
 def slots(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
@@ -26,23 +30,23 @@ def site_axis(ax: Axes, places: pd.DataFrame, *, named: bool = True) -> None:
     canvas.tidy(ax)
     ax.set_xlim(-0.7, len(places) - 0.3)
     if named and len(places) <= NAMED:
-        ax.set_xticks(range(len(places)), _names(places), rotation=90, fontsize=5.5)
+        ax.set_xticks(range(len(places)), _names(places), rotation=90, fontsize=TINY)
     elif named:
         ax.set_xlabel(f"site in depth order, input to loss ({len(places)} sites)")
     if not named:
-        ax.tick_params(labelbottom=False)
+        ax.tick_params(bottom=False, labelbottom=False)
     for edge in _edges(places)[1:-1]:
         ax.axvline(edge - 0.5, color=PALE, linewidth=0.7, zorder=0)
 
 
 def label_room(frame: pd.DataFrame) -> float:
     """Inches between two panels for the names of the upper one's sites and the lower one's head."""
-    longest = 0
+    longest = 0.25  # where there are no names there is the label of the axis
     for network in order.networks(frame)[:-1]:
         _, places = slots(order.of_network(frame, network))
         if len(places) <= NAMED:
-            longest = max(longest, *(len(name) for name in _names(places)))
-    return max(0.9, 0.55 + 0.036 * longest)
+            longest = max(longest, *(canvas.written(name, TINY) for name in _names(places)))
+    return HEAD + 0.12 + longest
 
 
 def mark_stages(ax: Axes, places: pd.DataFrame) -> None:
@@ -50,13 +54,16 @@ def mark_stages(ax: Axes, places: pd.DataFrame) -> None:
     edges = _edges(places)
     over = ax.get_xaxis_transform()
     style = {"transform": over, "va": "bottom", "fontsize": canvas.SMALL, "color": MUTED}
-    last = -np.inf
+    site = canvas.inches(ax)[0] / len(places)  # width of one, in inches
+    free = -np.inf
     for start, end in pairwise(edges):
         name, centre = str(places["stage"].iloc[start]), (start + end - 1) / 2
-        if (centre - last) / len(places) > 0.035:
-            label = f"stride {name}" if start == 0 and name.isdigit() else canvas.shorten(name, 12)
-            ax.text(centre, 1.02, canvas.plain(label), ha="center", **style)  # type: ignore[arg-type]
-            last = centre
+        label = f"stride {name}" if start == 0 and name.isdigit() else canvas.shorten(name, 12)
+        label = canvas.plain(label)
+        half = canvas.written(label, canvas.SMALL) / site / 2
+        if centre - half >= free:
+            ax.text(centre, 1.02, label, ha="center", **style)  # type: ignore[arg-type]
+            free = centre + half + 0.05 / site
 
 
 def _edges(places: pd.DataFrame) -> list[int]:
@@ -65,8 +72,36 @@ def _edges(places: pd.DataFrame) -> list[int]:
 
 
 def _names(places: pd.DataFrame) -> list[str]:
-    several = places["site"].duplicated(keep=False)
-    return [
-        canvas.plain(canvas.shorten(site, 24) + (f" ({where})" if twice else ""))
-        for site, where, twice in zip(places["site"], places["where"], several, strict=True)
-    ]
+    """A name a site, no two alike; the end of a long one is what tells it from others."""
+    sites = places["site"].astype(str)
+    several = sites.duplicated(keep=False)
+    tails = [f" ({where})" if twice else "" for where, twice in zip(places["where"], several, strict=True)]
+    bare = _bare(sites.tolist())
+    full = [site + tail for site, tail in zip(bare, tails, strict=True)]
+    for limit in range(LONGEST, max(map(len, full))):
+        short = [
+            canvas.shorten(site, limit - len(tail)) + tail for site, tail in zip(bare, tails, strict=True)
+        ]
+        if len(set(short)) == len(set(full)):
+            return [canvas.plain(name) for name in short]
+    return [canvas.plain(name) for name in full]
+
+
+def _bare(sites: list[str]) -> list[str]:
+    """Where names are long: without the modules that all lie in, and without that operation.
+
+    >>> _bare(["net.stages.0.blocks.0.act3:leakyrelu", "net.stages.0:partial split", "net.stem:relu"])
+    ['stages.0.blocks.0.act3', 'stages.0:partial split', 'stem:relu']
+    """
+    if len(set(sites)) < 2 or max(map(len, sites)) <= FITS:
+        return sites
+    paths = [site.partition(":")[0].split(".") for site in sites]
+    shared = min(map(len, paths)) - 1
+    while shared and len({tuple(path[:shared]) for path in paths}) > 1:
+        shared -= 1
+    while shared and any(path[shared].isdigit() for path in paths):
+        shared -= 1  # a number alone says nothing
+    own = [site.split(".", shared)[-1].partition(":") for site in sites]
+    long = {name for path, _, name in own if len(path) + 1 + len(name) > FITS and " " not in name}
+    bare = [path if name in long else path + colon + name for path, colon, name in own]
+    return bare if len(set(bare)) == len(set(sites)) else ["".join(parts) for parts in own]

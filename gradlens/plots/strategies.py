@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
 from gradlens.plots.duplication import t_interval
 
-GIGA = 1e9
 CLEAR = 0.05  # corrected p below which a difference is drawn filled
 QUANTITIES = {
     "duplication": "duplication D",
@@ -38,14 +38,16 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     for panel, quantity in zip(canvas.panels(ax, 1, len(shown), across=0.62), shown, strict=True):
         for place, (network, look) in enumerate(looks.items()):
             row = order.of_network(whole, network).iloc[0]
-            x = float(row["flops"]) / GIGA if by_cost else float(place)
+            x = float(row["flops"]) if by_cost else float(place)
             _mark(panel, x, row, quantity, look)
         canvas.tidy(panel)
         canvas.headline(panel, QUANTITIES[quantity])
         panel.grid(True, color=PALE, linewidth=0.4)
         panel.set_axisbelow(True)
         panel.margins(x=0.12, y=0.12)
-        panel.set_xlabel("GFLOPs an image (multiply-add = 2)" if by_cost else "strategy")
+        panel.xaxis.set_major_locator(MaxNLocator(3))
+        panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
+        panel.set_xlabel("FLOPs an image (multiply-add = 2)" if by_cost else "strategy")
     canvas.legend_above(ax, _legend(looks), lift=0.28)
     return ax
 
@@ -80,6 +82,7 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
         canvas.headline(panel, QUANTITIES[quantity])
         panel.set_yticks(range(len(names)), [canvas.plain(name) for name in names])
         panel.set_ylim(len(names) - 0.5, -0.5)
+        panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.set_xlabel("difference")
         panel.margins(x=0.1)
     for panel in drawn[1:]:
@@ -111,6 +114,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
         canvas.headline(panel, QUANTITIES[quantity])
         panel.grid(True, color=PALE, linewidth=0.4)
         panel.set_axisbelow(True)
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         panel.set_xlabel("training steps")
     canvas.legend_above(ax, _legend(looks), lift=0.28)
     return ax

@@ -113,6 +113,38 @@ def throughput(networks):
     return pd.DataFrame(rows)
 
 
+MEASURES = ("duplication", "duplication_given_loss", "accuracy")
+
+
+def strategies(networks):
+    rows = []
+    for (i, network), stage in itertools.product(enumerate(networks), ("4", "whole")):
+        row = {"network": network, "stage": stage, "flops": (1.0 + 0.2 * i) * 1e9}
+        for measure in MEASURES:
+            row |= {measure: 0.5 + 0.01 * i, f"{measure}_low": 0.45, f"{measure}_high": 0.6}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def differences(networks):
+    """Every two networks; no row, but the columns, where there is one."""
+    columns = ["stage", "metric", "a", "b", "difference", "low", "high", "p_holm"]
+    rows = [
+        ("whole", measure, a, b, 0.1, -0.1, 0.3, 0.2)
+        for measure in MEASURES
+        for a, b in itertools.combinations(networks, 2)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def trajectory(networks, seeds):
+    rows = [
+        {"network": network, "seed": seed, "step": step, **dict.fromkeys(MEASURES, 0.5 + 0.01 * seed)}
+        for network, seed, step in itertools.product(networks, seeds, (0, 10))
+    ]
+    return pd.DataFrame(rows)
+
+
 @pytest.fixture
 def frames():
     """Frames by table name, for the networks, seeds and sizes asked for."""
@@ -120,6 +152,9 @@ def frames():
     def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
         pairs, shares = forks(networks, sites, branches)
         return {
+            "strategies": strategies(networks),
+            "differences": differences(networks),
+            "trajectory": trajectory(networks, seeds),
             "duplication": duplication(networks, seeds),
             "correlation": correlation(networks, signals),
             "branches": pairs,

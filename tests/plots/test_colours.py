@@ -21,8 +21,12 @@ def test_a_strategy_keeps_its_colour_whatever_its_place():
     assert one["densenet [csp]"] == other["densenet [csp]"] == STRATEGIES["csp"]
 
 
-def test_two_networks_of_one_strategy_are_told_apart_by_place():
-    assert list(styles(["resnet [csp]", "vgg [csp]"]).values()) == list(POSITIONS[:2])
+def test_two_networks_of_one_strategy_share_its_colour_and_differ_in_marker_and_line():
+    first, second = styles(["resnet [csp]", "vgg [csp]"]).values()
+    assert first == STRATEGIES["csp"]
+    assert second.colour == first.colour
+    assert second.marker != first.marker
+    assert second.line != first.line
 
 
 def test_a_name_that_only_contains_the_letters_is_no_strategy():

@@ -1,0 +1,138 @@
+"""``gradlens strategies MODEL``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gradlens.errors import GradlensError
+
+from .delivery import Delivery, deliver
+from .options import COUNT, delivering_options, sampling_options
+from .output import cells_folder, default_folder, slug
+
+if TYPE_CHECKING:
+    from gradlens.results import Result
+
+    from .progress import Progress
+
+DEFAULT = "none,fusion_first,fusion_last,csp"
+
+
+def _names(_: click.Context, __: click.Parameter, value: str) -> list[str]:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[float]:
+    try:
+        return [float(part) for part in value.split(",") if part.strip()]
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.25,0.5") from None
+
+
+TRAINING = (
+    click.option("--train-steps", "steps", type=click.IntRange(min=0), default=0,
+                 help="Also measure along and after so many steps of SGD on samples that are not measured."),
+    click.option("--eval", "evaluate", is_flag=True, help="Also loss and accuracy on held-out samples."),
+    click.option("--lr", type=click.FloatRange(min=0), default=0.02, help="Learning rate of the first step."),
+    click.option("--momentum", type=click.FloatRange(0, 1), default=0.9, help="Momentum of SGD."),
+    click.option("--weight-decay", type=click.FloatRange(min=0), default=5e-4, help="Weight decay of SGD."),
+    click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine",
+                 help="Of the learning rate."),
+    click.option("--snapshots", type=COUNT, default=4, help="Measurements along the training."),
+)  # fmt: skip
+
+
+def _training_options(command: Any) -> Any:
+    for option in reversed(TRAINING):
+        command = option(command)
+    return command
+
+
+@click.command("strategies")
+@click.argument("model")
+@click.option("--strategies", "chosen", default=DEFAULT, callback=_names, metavar="LIST",
+              help="Of none, fusion_first, fusion_last, csp, no_fusion.")  # fmt: skip
+@click.option("--gamma", default="0.5", callback=_numbers, metavar="LIST",
+              help="Share of channels that goes round the block; several make a sweep.")  # fmt: skip
+@click.option("--partial", default="split", callback=_names, metavar="LIST",
+              help="split (channels are cut), project (two 1x1 convolutions), or both.")  # fmt: skip
+@click.option("--stem", default="", metavar="cifar", help="A stem that keeps the resolution of small images.")
+@click.option(
+    "--zero-init", is_flag=True, help="Leave zero-initialised last norms at zero, as timm makes them."
+)
+@sampling_options
+@_training_options
+@delivering_options
+@click.option("--resume", is_flag=True, help="Go on with the cut run of --out DIR: finished cells are kept.")
+@click.pass_context
+def measure_strategies(
+    ctx: click.Context,
+    /,
+    model: str,
+    chosen: list[str],
+    gamma: list[float],
+    partial: list[str],
+    stem: str,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+    resume: bool,
+    **options: Any,
+) -> None:
+    """Make a network cross stage partial under each transition strategy, and compare their gradients.
+
+    MODEL is a network whose stages are sequences of blocks: resnet50, resnext50_32x4d, densenet121,
+    darknet53, peleenet (`gradlens models --csp` lists more). All strategies see the same samples in the
+    same order; a seed sets the weights of all, and differences are paired over seeds.
+
+    A run that was cut, also by a kill, goes on with --resume and the same --out.
+
+    \b
+    Examples:
+      gradlens strategies densenet121 --seeds 5
+      gradlens strategies resnet50 --gamma 0.25,0.5,0.75 --partial split,project
+      gradlens strategies resnet18 --stem cifar --image-size 32 --train-steps 200 --eval --out runs/learn
+      gradlens strategies resnet18 --stem cifar --image-size 32 --train-steps 200 --eval --out runs/learn --resume
+    """
+    if resume and out is None:
+        raise click.UsageError("--resume needs the --out DIR of the run that was cut")
+    what = slug("strategies", model)
+    folder = out or default_folder(what)
+    cells = cells_folder(folder)
+    _check_cells(cells, resume, force)
+    training = {name: options.pop(name) for name in ("steps", "evaluate", "lr", "momentum", "weight_decay",
+                                                     "schedule", "snapshots")}  # fmt: skip
+
+    def measure(progress: Progress) -> Result:
+        from gradlens.training import Training
+        from gradlens.transition_study import strategies
+
+        return strategies(
+            model,
+            strategies=chosen,
+            gamma=gamma,
+            partial=partial,
+            stem=stem,
+            training=Training(**training),
+            folder=cells,
+            progress=progress,
+            **options,
+        )
+
+    deliver(ctx, measure, Delivery(what, folder, force or resume, as_json, cells))
+
+
+def _check_cells(cells: Path, resume: bool, force: bool) -> None:
+    """Cells of a cut run are neither mixed into another run nor thrown away unasked."""
+    import shutil
+
+    if resume or not cells.exists():
+        return
+    if not force:
+        raise GradlensError(
+            f"{cells} holds finished cells of a cut run; --resume goes on, --force starts anew"
+        )
+    shutil.rmtree(cells)

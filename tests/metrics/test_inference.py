@@ -1,0 +1,97 @@
+"""Paired comparisons and what many of them do to a p-value."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gradlens.metrics import association, holm, paired
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+def test_a_paired_comparison_is_students_test_of_the_differences(rng):
+    a, shift = rng.standard_normal(7), 0.4 + 0.3 * rng.standard_normal(7)
+    found = paired(a, a + shift)
+    expected = stats.ttest_rel(a + shift, a)
+    low, high = expected.confidence_interval(0.95)
+    assert found.p == pytest.approx(expected.pvalue, rel=1e-12)
+    assert (found.difference, found.low, found.high) == pytest.approx((shift.mean(), low, high), rel=1e-12)
+
+
+def test_the_permutation_p_counts_sign_flips(rng):
+    d = rng.standard_normal(6) + 0.8
+    flips = [abs(np.mean(d * signs)) for signs in itertools.product((1, -1), repeat=6)]
+    expected = np.mean([flip >= abs(d.mean()) - 1e-12 for flip in flips])
+    assert paired(np.zeros(6), d).p_permutation == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_permutation_p_has_a_floor():
+    assert paired(np.zeros(5), np.array([1.0, 1.1, 0.9, 1.2, 0.8])).p_permutation == pytest.approx(2 / 2**5)
+
+
+@pytest.mark.parametrize("values", [[0.3], [0.3, 0.3, 0.3], [math.nan, math.nan], [0.3, math.nan]])
+def test_what_cannot_be_tested_has_no_p(values):
+    found = paired(np.zeros(len(values)), np.array(values))
+    assert math.isnan(found.p)
+    assert math.isnan(found.p_permutation)
+
+
+def test_replicates_without_a_value_are_left_out(rng):
+    a, b = rng.standard_normal((2, 6))
+    with_gap = np.append(b, np.nan)
+    assert paired(np.append(a, 1.0), with_gap) == pytest.approx(paired(a, b))
+
+
+def test_holm_steps_down_and_never_falls():
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+
+
+def test_holm_is_more_lenient_than_bonferroni_and_no_more_than_none(rng):
+    p = rng.uniform(size=20)
+    corrected = np.array(holm(list(p)))
+    assert (corrected >= p).all()
+    assert (corrected <= np.minimum(1, 20 * p) + 1e-12).all()
+    order = np.argsort(p)
+    assert (np.diff(corrected[order]) >= 0).all()
+
+
+def test_a_comparison_without_p_is_no_part_of_the_family():
+    found = holm([0.01, math.nan, 0.04])
+    assert found[0] == pytest.approx(0.02)
+    assert math.isnan(found[1])
+    assert found[2] == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_a_correlation_lies_in_its_interval_and_the_interval_covers(kind, rng):
+    inside = 0
+    for _ in range(200):
+        x = rng.standard_normal(20)
+        y = 0.6 * x + 0.8 * rng.standard_normal(20)
+        found = association(x, y, kind)
+        assert -1 <= found.low <= found.value <= found.high <= 1
+        truth = 0.6 if kind == "pearson" else 6 / math.pi * math.asin(0.3)
+        inside += found.low <= truth <= found.high
+    assert 180 <= inside <= 199
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_a_correlation_of_too_few_or_of_constants_is_none(kind):
+    assert math.isnan(association(np.arange(3.0), np.arange(3.0), kind).value)
+    assert math.isnan(association(np.ones(9), np.arange(9.0), kind).value)
+
+
+def test_perfect_ranks_have_an_interval_below_one():
+    found = association(np.arange(8.0), np.exp(np.arange(8.0)), "spearman")
+    assert found.value == pytest.approx(1)
+    assert found.low < found.high <= 1

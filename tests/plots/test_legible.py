@@ -1,0 +1,212 @@
+"""What a reader must be able to read: nothing runs into anything else, and no two marks mean the same."""
+
+import io
+import itertools
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from gradlens.plots import canvas, plot_frame
+from gradlens.plots.colours import POSITIONS
+from gradlens.plots.sites import label_room
+
+LONG = [
+    "stem.pool:maxpool2dwithindices",
+    *(f"stages.{stage}:partial split" for stage in range(2)),
+    *(f"stages.{stage}.blocks.{block}.act3:leakyrelu" for stage in range(2) for block in range(4)),
+]
+
+RESNET = ["maxpool:maxpool2dwithindices", *(f"layer1.{i}.act3:relu" for i in range(15))]
+WIDE = [f"net.weighted_mapping_{i}.downsample_membrane:relu" for i in range(6)]
+
+
+def table(name, frames, networks, sites=LONG, spread=None):
+    """The branches or the shares table with these sites, and this spread of coherence around 1."""
+    frame = frames(networks, sites=len(sites))[name]
+    order = list(dict.fromkeys(frame["site"]))
+    frame["site"] = frame["site"].map(dict(zip(order, sites, strict=True)))
+    if spread is not None:
+        frame["coherence"] = 1 + spread * np.linspace(-1, 1, len(frame))
+    return frame
+
+
+def leaves(ax):
+    """The panels that hold data, whatever the depth."""
+    return [leaf for child in ax.child_axes for leaf in (leaves(child) or [child])]
+
+
+def boxes(ax):
+    """The box of every written word of a drawn figure, the title and the stages of a panel apart."""
+    ax.get_figure().canvas.draw()
+    written = [text for text in ax.get_figure().findobj(matplotlib.text.Text) if text.get_visible()]
+    return {text: text.get_window_extent() for text in written if text.get_text().strip()}
+
+
+@pytest.mark.parametrize("networks", [2, 4])
+@pytest.mark.parametrize("name", ["branches", "shares"])
+@pytest.mark.parametrize("sites", [RESNET, LONG, WIDE])
+def test_names_of_sites_stay_clear_of_the_next_panel(name, networks, sites, frames):
+    ax = plot_frame(name, table(name, frames, tuple(f"net{i}" for i in range(networks)), sites))
+    place = boxes(ax)
+    names = [label for panel in leaves(ax) for label in panel.get_xticklabels() if label in place]
+    heads = [text for text in place if text.get_text() in [f"net{i}" for i in range(networks)]]
+    stages = [text for panel in leaves(ax) for text in panel.texts]
+    names = [label for label in names if label.get_rotation()]
+    assert len(names) == networks * len(sites)
+    assert len(heads) == networks
+    for label in names:
+        assert not [t.get_text() for t in heads + stages if place[label].overlaps(place[t])], label.get_text()
+
+
+@pytest.mark.parametrize("name", ["branches", "shares"])
+@pytest.mark.parametrize("height", [5.0, 20.0])
+def test_panels_keep_their_distance_in_inches_whatever_the_figure(name, height, frames):
+    ax = canvas.new_axes(7, height)
+    frame = table(name, frames, ("a", "b"))
+    plot_frame(name, frame, ax)
+    first, second = ax.child_axes
+    gaps = []
+    for dpi in (100, 200):
+        ax.get_figure().set_dpi(dpi)
+        ax.get_figure().canvas.draw()
+        gaps.append((first.get_window_extent().y0 - second.get_window_extent().y1) / dpi)
+    assert gaps == pytest.approx([label_room(frame)] * 2, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["branches", "shares"])
+@pytest.mark.parametrize(
+    "sites",
+    [
+        LONG,
+        [f"features.block.layer.deeper.and.deeper.{i}.still.deeper.than.that.conv:relu" for i in range(12)],
+        [f"body.{i}.act:{op}" for i in range(3) for op in ("leakyrelu_with_a_long_name", "add")],
+        ["x" * 40 + "a" + "y" * 40, "x" * 40 + "b" + "y" * 40],
+    ],
+)
+def test_no_two_sites_have_the_same_name(name, sites, frames):
+    ax = plot_frame(name, table(name, frames, ("a",), sites))
+    names = [label.get_text() for label in leaves(ax)[-1].get_xticklabels()]
+    assert len(set(names)) == len(sites)
+
+
+def test_a_short_name_keeps_its_stage_and_block(frames):
+    ax = plot_frame("shares", table("shares", frames, ("a",)))
+    names = [label.get_text() for label in leaves(ax)[-1].get_xticklabels()]
+    assert names[:4] == [
+        "stem.pool",
+        "stages.0:partial split",
+        "stages.1:partial split",
+        "stages.0.blocks.0.act3",
+    ]
+
+
+def test_the_ends_of_one_split_are_told_apart(frames):
+    frame = table("branches", frames, ("a",), ["stages.0:partial split", "stages.1:partial split, dense"])
+    both = pd.concat([frame.assign(where="split"), frame.assign(where="merge")])
+    ax = plot_frame("branches", both)
+    names = {label.get_text() for label in ax.child_axes[0].get_xticklabels()}
+    assert {"stages.0:partial split (split)", "stages.0:partial split (merge)"} < names
+    assert len(names) == 4
+
+
+@pytest.mark.parametrize("count", [3, 12, 24])
+def test_names_of_stages_do_not_run_into_each_other(count, frames):
+    frame = table("branches", frames, ("a",), [f"blocks.{i}:add" for i in range(count)])
+    frame["stage"] = ["16", *frame["site"].str.removesuffix(":add")[1:]]
+    ax = plot_frame("branches", frame)
+    place = boxes(ax)
+    stages = [place[text] for text in ax.child_axes[0].texts]
+    assert len(stages) >= min(count, 8)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(stages, 2))
+
+
+def looks(handles):
+    return [(handle.get_marker(), handle.get_markerfacecolor() == "white") for handle in handles]
+
+
+def test_every_mark_in_the_legend_of_branches_is_one_that_is_drawn(frames):
+    frame = frames(("a",))["branches"]
+    frame.loc[frame["site"] == "stages.1.block", "kind"] = "parallel"
+    ax = plot_frame("branches", frame)
+    entries = {text.get_text(): [] for text in ax.get_legend().get_texts()}
+    drawn = [line for line in ax.get_legend().findobj(matplotlib.lines.Line2D) if line.get_marker() != "None"]
+    marks = iter(looks(drawn))
+    for label, count in zip(entries, (2, 2, 1, 2, 2), strict=True):
+        entries[label] = [next(marks) for _ in range(count)]
+    assert entries["CKA, energy"] == [("o", False), ("s", False)]
+    assert entries["CKA, energy, given the loss"] == [("o", True), ("s", True)]
+    assert entries["residual"] == [("o", False), ("o", True)]
+    assert entries["parallel"] == [("s", False), ("s", True)]
+
+
+@pytest.mark.parametrize("spread", [0.002, 0.5])
+def test_the_axis_of_coherence_shows_how_it_varies(spread, frames):
+    frame = table("shares", frames, ("a", "b"), spread=spread)
+    ax = plot_frame("shares", frame)
+    strips = leaves(ax)[::2]
+    shown = frame.groupby(["network", "site"])["coherence"].first()
+    for strip in strips:
+        low, high = strip.get_ylim()
+        assert low < min(shown) < max(shown) < high
+        assert high - low < 1.6 * (max(shown) - min(shown))
+        assert [line for line in strip.lines if list(line.get_ydata()) == [1.0, 1.0]]
+    ax.get_figure().canvas.draw()
+    ticks = [label.get_text() for label in strips[0].get_yticklabels()]
+    assert len(set(ticks)) == len(ticks) > 1
+    assert not strips[0].yaxis.get_offset_text().get_text()
+
+
+def test_coherences_of_one_do_not_blow_rounding_up(frames):
+    strip = leaves(plot_frame("shares", table("shares", frames, ("a",), spread=1e-7)))[0]
+    assert np.ptp(strip.get_ylim()) >= 2e-4
+
+
+@pytest.mark.parametrize("networks", [1, 2, 4])
+def test_the_dots_of_seeds_lie_beside_the_marks(networks, frames):
+    ax = plot_frame("duplication", frames(tuple(f"net{i}" for i in range(networks)))["duplication"])
+    ax.get_figure().canvas.draw()
+    panel = ax.child_axes[0]
+    dots = [line for line in panel.lines if line.get_marker() == "."]
+    assert sum(np.isfinite(dot.get_ydata()).sum() for dot in dots) == networks * 2 * 3 * 3
+    rings = [line for line in panel.lines if line.get_markerfacecolor() == "white"]
+    assert len(rings) == networks
+    for number, dot in enumerate(dots):
+        ring = rings[number // 2]
+        across = panel.transData.transform([(line.get_xdata()[0], 0.0) for line in (dot, ring)])[:, 0]
+        apart = abs(across[0] - across[1]) * 72 / ax.get_figure().dpi
+        assert (
+            apart >= (ring.get_markersize() + ring.get_markeredgewidth() + dot.get_markersize() / 2) / 2 - 0.1
+        )
+        assert dot.get_markersize() / 2 >= 1.5  # a "." is half as wide as its size
+        assert dot.get_color() == POSITIONS[number // 2].colour
+
+
+def test_every_panel_of_cost_says_its_unit(frames):
+    ax = plot_frame("cost", frames()["cost"])
+    titles = [panel.get_title(loc="left") for panel in ax.child_axes]
+    assert titles == [
+        "FLOPs / image",
+        "parameters (elements)",
+        "traffic (elements / image)",
+        "saved for backward (MiB / image)",
+    ]
+    place = boxes(ax)
+    for panel in ax.child_axes:
+        title = next(text for text in place if text.get_text() == panel.get_title(loc="left"))
+        assert not [text.get_text() for text in panel.texts if place[text].overlaps(place[title])]
+
+
+@pytest.mark.parametrize("name", ["branches", "shares", "correlation", "duplication"])
+def test_a_figure_cut_to_its_contents_is_the_same_picture(name, frames):
+    """Notebooks save figures with ``bbox_inches="tight"``."""
+    figure = plot_frame(name, frames()[name]).get_figure()
+    sizes = []
+    for box in (None, "tight"):
+        page = io.BytesIO()
+        figure.savefig(page, format="png", dpi=100, bbox_inches=box)
+        dark = np.argwhere(np.asarray(Image.open(page).convert("L")) < 128)
+        sizes.append(np.ptp(dark, axis=0))
+    assert sizes[0] == pytest.approx(sizes[1], abs=2)
