@@ -211,6 +211,12 @@ def _sequence(path: str, stage: nn.Module, seen: tuple[Tensor, Tensor]) -> Cutta
 def _cut_sequence(path: str, steps: list[nn.Module], first: int, channels: int) -> Cuttable | Refused:
     def rebuild(bypass: int) -> nn.Module:
         kept = [narrowed(step, channels, channels - bypass) for step in steps[first:]]
+        for first_layer in kept[0].modules():
+            if getattr(first_layer, "inplace", False):
+                # autograd forbids changing a part of a split in place
+                first_layer.inplace = False  # type: ignore[assignment]
+            if not list(first_layer.children()):
+                break
         return nn.Sequential(*kept)
 
     try:

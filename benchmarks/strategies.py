@@ -1,0 +1,80 @@
+"""Training speed of each transition strategy, all in one run: ``python -m benchmarks.strategies``.
+
+Strategies of one network alternate, round by round, so a busy moment hits all alike; the speed is the
+median over rounds, and its ratio to ``none`` the median of the rounds' ratios. JSON on stdout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn import functional
+
+import gradlens as gl
+
+MODELS = ("resnet50", "resnext50_32x4d", "densenet121", "darknet53", "peleenet")
+STRATEGIES = ("none", "fusion_first", "fusion_last", "csp")
+
+
+def step(name: str, batch: int, size: int) -> Callable[[], None]:
+    """One forward and backward pass of a network on one batch."""
+    model = gl.load_model(name, num_classes=1000, seed=0)
+    images, targets = gl.load_data("random", batch_size=batch, batches=1, image_size=size)[0]
+    parameters = list(model.parameters())
+
+    def run() -> None:
+        torch.autograd.grad(functional.cross_entropy(model(images), targets), parameters)
+
+    return run
+
+
+def rows(model: str, batch: int, size: int, rounds: int) -> list[dict[str, object]]:
+    """A row a strategy: images a second, and their ratio to ``none``."""
+    steps = {name: step(f"{model}@{name}", batch, size) for name in STRATEGIES}
+    speeds: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    for place in range(rounds + 1):
+        for name, run in steps.items():
+            begin = time.perf_counter()
+            run()
+            if place:  # the first round warms up
+                speeds[name].append(batch / (time.perf_counter() - begin))
+    return [
+        {
+            "model": model,
+            "strategy": name,
+            "images_per_second": statistics.median(own),
+            "ratio": statistics.median(a / b for a, b in zip(own, speeds["none"], strict=True)),
+        }
+        for name, own in speeds.items()
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default=",".join(MODELS))
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    found: list[dict[str, object]] = []
+    for model in options.models.split(","):
+        found += rows(model, options.batch, options.size, options.rounds)
+        print(*found[-len(STRATEGIES) :], sep="\n", file=sys.stderr, flush=True)
+    environment = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "machine": platform.processor() or platform.machine(),
+        **vars(options),
+    }
+    print(json.dumps({"environment": environment, "rows": found}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
