@@ -101,11 +101,6 @@ class Store:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def clear(self) -> None:
-        """Remove all cells."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
     def _path(self, name: str) -> Path | None:
         if self.folder is None:
             return None

@@ -129,7 +129,7 @@ def first_samples(batch: Any, count: int) -> Any | None:
     A list of samples is cut as a list.
     Tensors in nested tuples, lists and dicts are cut along axis 0; all must have the same length.
     """
-    if isinstance(batch, (list, tuple)) and len(batch) > 2 and all(_is_sample(item) for item in batch):
+    if _lists_samples(batch):
         return batch[:count] if len(batch) > count else None
     lengths: set[int] = set()
     cut = _cut(batch, count, lengths)
@@ -153,10 +153,13 @@ def _cut(value: Any, count: int, lengths: set[int]) -> Any:
 
 def batch_size(batch: Any) -> int:
     """Samples in a batch: the length of a list of samples, else of the first tensor's axis 0; 0 if neither."""
-    if isinstance(batch, (list, tuple)) and len(batch) > 2 and all(_is_sample(item) for item in batch):
+    if _lists_samples(batch):
         return len(batch)
     return next((tensor.shape[0] for tensor in tensors_of(batch) if tensor.dim()), 0)
 
 
-def _is_sample(item: Any) -> bool:
-    return isinstance(item, (list, tuple, dict)) or is_dataclass(item)
+def _lists_samples(batch: Any) -> bool:
+    """A list of samples, each in a container of its own, and not (inputs, targets)."""
+    if not isinstance(batch, (list, tuple)) or len(batch) <= 2:
+        return False
+    return all(isinstance(item, (list, tuple, dict)) or is_dataclass(item) for item in batch)

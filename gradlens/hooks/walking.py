@@ -84,18 +84,15 @@ def _parameter_only(order: list[AutogradNode], parameters: set[int]) -> set[Auto
         known = [producer for producer in producers if producer is not None]
         if not known or not all(producer in constant for producer in known):
             continue
-        if len(known) == len(producers) or _shaped_alike(node, [shape for _, shape in _read_by(node)]):
+        if len(known) == len(producers) or _shaped_alike(node, _shapes_read(node)):
             constant.add(node)
     return constant
 
 
-def _read_by(node: AutogradNode) -> list[tuple[AutogradNode, Shape]]:
-    """The producers a node has an edge to, with the shape of what it reads of each."""
-    return [
-        (producer, _shapes(producer)[output])
-        for producer, output in node.next_functions
-        if producer is not None
-    ]
+def _shapes_read(node: AutogradNode) -> list[Shape]:
+    """Shape of each tensor that a node reads through an edge."""
+    functions = node.next_functions
+    return [_shapes(producer)[output] for producer, output in functions if producer is not None]
 
 
 def _shaped_alike(node: AutogradNode, shapes: list[Shape]) -> bool:
