@@ -39,7 +39,7 @@ SAMPLING = (
                  " error, or exactly, which needs more memory."),
     click.option("--mode", type=click.Choice(["train", "eval"]), default="train",
                  help="Mode of the network while it is measured."),
-    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, and count them."),
+    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, among those drawn."),
     _flag("--no-throughput", "throughput", "Do not time the network."),
 )  # fmt: skip
 

@@ -86,12 +86,12 @@ class Cells:
     Args:
         study: the options.
         networks: what to measure.
-        progress: called with (what, done, total) after every batch.
+        progress: called with (what, done, total) after every warm-up step and every batch.
     """
 
     def __init__(self, study: Study, networks: Sequence[Subject], progress: Progress | None) -> None:
         self._study, self._networks, self._progress = study, networks, progress
-        self._total = study.seeds * study.batches * len(networks)
+        self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
         self._data: list[dict[str, Any]] = []
         self.partial = False
@@ -139,11 +139,10 @@ class Cells:
 
     def _cell(self, seed: int, network: Subject, data: Batches) -> Recording:
         study = self._study
-        before = self._done
         what = f"seed {seed}: {network.label}"
 
-        def progress(_: str, done: int, total: int) -> None:
-            self._done = before + done
+        def advance(*_: object) -> None:
+            self._done += 1
             if self._progress is not None:
                 self._progress(what, self._done, self._total)
 
@@ -152,8 +151,8 @@ class Cells:
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
                 with seeded(seed):
-                    warm_up(model, others, steps=study.warmup_steps)
-            return measured(study, model, network, data, seed, keep_partial=True, progress=progress)
+                    warm_up(model, others, steps=study.warmup_steps, progress=advance)
+            return measured(study, model, network, data, seed, keep_partial=True, progress=advance)
 
 
 def skipped_images(identities: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -171,6 +171,12 @@ def test_progress_counts_every_batch_of_every_cell(run):
     ]
 
 
+def test_progress_counts_warm_up_steps_too(run):
+    _, _, told = run(data="digits", warmup_steps=2)
+    assert [done for _, done, _ in told] == list(range(1, 21))
+    assert {total for _, _, total in told} == {20}
+
+
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_an_interrupt_before_both_have_a_batch_is_raised(run, call):
     recordings, made, _ = run(interrupt=call)
@@ -241,9 +247,9 @@ def test_the_interrupt_of_a_user_is_no_failure_of_the_images(run):
 def test_warm_up_trains_on_samples_that_are_not_measured(run, monkeypatch, data):
     used = []
 
-    def spy(model, batches, *, steps):
+    def spy(model, batches, *, steps, progress):
         used.append((steps, [images for images, _ in batches]))
-        return warm_up(model, batches, steps=steps)
+        return warm_up(model, batches, steps=steps, progress=progress)
 
     warm_up = cells.warm_up
     monkeypatch.setattr(cells, "warm_up", spy)
@@ -274,7 +280,9 @@ def test_warm_up_goes_round_where_few_samples_are_left(run, monkeypatch):
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cells, "warm_up", lambda model, batches, *, steps: used.append((len(batches), steps)))
+    monkeypatch.setattr(
+        cells, "warm_up", lambda model, batches, *, steps, progress: used.append((len(batches), steps))
+    )
     monkeypatch.setattr(cells, "capture", stop)
     run(data="digits", batch_size=359, batches=4, image_size=8, warmup_steps=3)
     assert used == [(1, 3)]

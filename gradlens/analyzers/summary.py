@@ -125,8 +125,8 @@ class Comparison:
             f"{network(first)} (a) and {network(second)} (b) by stage; difference b − a, paired by seed.",
             how=(
                 f"Means over seeds; {self.level:.0%} t interval of the paired differences over seeds (both "
-                "networks see the same samples in the same order). Costs and counts that do not vary over "
-                "seeds have no interval."
+                "networks see the same samples in the same order), without seeds in which either is "
+                "undefined. Costs and counts that do not vary over seeds have no interval."
             ),
             units=UNITS,
         )
@@ -135,7 +135,7 @@ class Comparison:
         row: dict[str, object] = {"stage": stage}
         for metric in METRICS:
             left, right = _values(a, stage, metric), _values(b, stage, metric)
-            paired = (right - left).tolist() if len(left) and len(right) else []
+            paired = (right - left).dropna().tolist() if len(left) and len(right) else []
             difference = mean_interval(np.array(paired, dtype=np.float64), self.level)
             varies = metric not in ("flops", "parameters")
             row |= {

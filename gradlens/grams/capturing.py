@@ -14,7 +14,8 @@ from torch import nn
 from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import PAIRS, BatchGrams
 from gradlens.grams.recording import Recording
-from gradlens.grams.watcher import Loss, Step, Watcher, step_of
+from gradlens.grams.steps import Loss, Step, step_of
+from gradlens.grams.watcher import Watcher
 from gradlens.hooks.costs import Costs
 from gradlens.hooks.state import preserved
 from gradlens.version import VERSION

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams.accumulator import TOLERANCE, Accumulator, BatchGrams, projected_features
-from gradlens.grams.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples
+from gradlens.grams.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples, return_freed_memory
 from gradlens.grams.projection import Projection
 from gradlens.grams.recording import Recording
+from gradlens.grams.steps import Step, labels_of, seed_draws, step_of
 from gradlens.hooks import SITES, Plan, plan_sites, watch
 from gradlens.hooks.costs import Costs, step_costs
 from gradlens.hooks.diagnosis import first_not_finite
@@ -26,43 +25,6 @@ from gradlens.hooks.layout import Sizes
 from gradlens.hooks.names import Calls, module_calls
 from gradlens.hooks.timing import passes
 from gradlens.hooks.walking import walk
-
-Loss = Callable[[Any, Any], Tensor]
-Step = Callable[[nn.Module, Any], Tensor]
-
-
-def step_of(loss: Loss | None, step: Step | None) -> Step:
-    """The step that is watched: the caller's, or one that takes ``loss`` of (inputs, targets)."""
-    if loss is not None and step is not None:
-        raise GradlensError("give either loss or step, not both: a step computes its own loss")
-    if step is not None:
-        return step
-    criterion = loss or functional.cross_entropy
-
-    def supervised(model: nn.Module, batch: Any) -> Tensor:
-        inputs, targets = _pair(batch)
-        parameter = next(model.parameters(), None)
-        if parameter is not None and isinstance(inputs, Tensor):
-            inputs, targets = inputs.to(parameter.device), targets.to(parameter.device)
-        output = model(inputs)
-        if criterion is functional.cross_entropy and not isinstance(output, Tensor):
-            raise GradlensError(
-                f"the model returns a {type(output).__name__}, not logits; give loss=(output, target) -> scalar, "
-                "or step=(model, batch) -> loss"
-            )
-        return criterion(output, targets)
-
-    return supervised
-
-
-def _pair(batch: Any) -> tuple[Any, Any]:
-    try:
-        inputs, targets = batch
-    except (TypeError, ValueError):
-        raise GradlensError(
-            f"a batch is a {type(batch).__name__}, not (inputs, targets); give step=(model, batch) -> loss"
-        ) from None
-    return inputs, targets
 
 
 @dataclass
@@ -103,7 +65,7 @@ class Watcher:
         self._check_size(place, batch)
         if self.plan is None:
             self.dry = self._dry(batch)
-        _seed(self.seed, place)
+        seed_draws(self.seed, place)
         with module_calls(self.model) as calls:
             loss = self._loss(place, batch)
         assert loss.grad_fn is not None  # checked in _loss
@@ -114,7 +76,7 @@ class Watcher:
             raise GradlensError(_changed(place, graph.nodes, self.plan.graph.nodes))
         calls.output = None
         value = self._backward(place, loss, nodes)
-        self.labels.append(_labels(batch, self.n))
+        self.labels.append(labels_of(batch, self.n))
         self._check_exact(value)
         return value
 
@@ -185,8 +147,10 @@ class Watcher:
         few = first_samples(batch, samples)
         if few is None:
             return None
-        _seed(self.seed, 0)
-        return dry_pass(self.model, self._loss(0, few), samples)
+        seed_draws(self.seed, 0)
+        found = dry_pass(self.model, self._loss(0, few), samples)
+        return_freed_memory()
+        return found
 
     def _sizes(self, graph: Graph) -> Sizes:
         dry = self.dry
@@ -251,14 +215,6 @@ class Watcher:
         )
 
 
-def _seed(seed: int, place: int) -> None:
-    """Dropout and the like draw the same at every capture; ``preserved`` puts the states back."""
-    own = (seed * 1_000_003 + place) % (1 << 63)
-    torch.manual_seed(own)
-    np.random.seed(own % (1 << 32))
-    random.seed(own)
-
-
 LAYERS = (
     nn.modules.conv._ConvNd,
     nn.Linear,
@@ -292,16 +248,6 @@ def _output_key(nodes: list[Any], output: tuple[Any, int] | None) -> TensorKey |
 def _image(inputs: list[torch.Size]) -> tuple[int, ...]:
     """Spatial size of the first input that has one."""
     return next((tuple(shape[2:]) for shape in inputs if len(shape) > 2), ())
-
-
-def _labels(batch: Any, n: int) -> Any:
-    """Integer class of each sample where a batch is (inputs, targets)."""
-    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[1], Tensor):
-        return None
-    targets = batch[1]
-    if targets.shape != (n,) or targets.is_floating_point():
-        return None
-    return targets.detach().cpu().numpy().astype(np.int64)
 
 
 def _changed(place: int, now: Any, before: Any) -> str:

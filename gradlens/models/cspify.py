@@ -8,6 +8,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -91,8 +92,8 @@ def cspify(
     *,
     gamma: float = 0.5,
     partial: str = "split",
-    stages: Sequence[str] | None = None,
-    image_size: int | None = None,
+    stages: Sequence[str] | str | None = None,
+    image_size: int | tuple[int, int, int] | None = None,
     seed: int | None = None,
 ) -> nn.Module:
     """A copy of a network whose stages are cross stage partial; the network itself is left alone.
@@ -110,7 +111,8 @@ def cspify(
             γ; its FLOPs fall with γ, so this is the reading that fits.
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
         stages: module paths to cut; None finds them by name.
-        image_size: side of the image that is run through to see shapes; None asks the model, then 64.
+        image_size: of the image that is run through to see shapes: side, or (channels, height, width);
+            None asks the model, then 64.
         seed: of the new layers' weights; None draws from the global random state.
 
     Raises:
@@ -121,10 +123,16 @@ def cspify(
         StageNotCut: for each stage found by name that stays whole.
     """
     check_options(strategy, gamma, partial)
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise GradlensError(
+            f"{type(model).__name__} is on the meta device, so no forward pass can verify its stages; make it "
+            "on a real device first"
+        )
     rebuilt = copy.deepcopy(model)
     if strategy == "none":
         return rebuilt
-    image = _image(model, image_size)
+    stages = [stages] if isinstance(stages, str) else stages
+    image = _image(rebuilt, image_size)
     with _evaluating(rebuilt), torch.random.fork_rng(devices=[]):
         found = examine(rebuilt, image, stages)
         before = _outputs(rebuilt, image, found)
@@ -132,9 +140,10 @@ def cspify(
     style = Style.of(model)
     with seeded(seed):
         for cut in cuts:
-            _install(rebuilt, cut, _stage(cut, strategy, gamma, partial, style).to(image))
+            stage = _stage(cut, strategy, gamma, partial, style, rebuilt.get_submodule(cut.path).training)
+            _install(rebuilt, cut, stage.to(image))
     _check_shapes(rebuilt, image, cuts, before)
-    return rebuilt.train(model.training)
+    return rebuilt
 
 
 def check_options(strategy: str, gamma: float, partial: str) -> None:
@@ -150,9 +159,9 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
         )
     if partial not in PARTIALS:
         raise GradlensError(f"partial={partial!r} is not known; use one of {', '.join(PARTIALS)}")
-    if not 0 < gamma < 1:
+    if not isinstance(gamma, Real) or not 0 < gamma < 1:
         raise GradlensError(
-            f"gamma is {gamma:g}; it is the share of channels that goes round the block, between 0 and 1"
+            f"gamma is {gamma!r}; it is the share of channels that goes round the block, between 0 and 1"
         )
 
 
@@ -198,7 +207,10 @@ def _chosen(found: Sequence[Cuttable | Refused], named: bool) -> list[Cuttable]:
     return cuts
 
 
-def _stage(cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style) -> CspStage:
+def _stage(
+    cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style, training: bool
+) -> CspStage:
+    """The stage, its new layers in the given mode and the network's own in theirs."""
     if cut.channels < 2:
         raise GradlensError(f"{cut.path} has {cut.channels} channel, which cannot be cut")
     bypass = min(max(round(gamma * cut.channels), 1), cut.channels - 1)
@@ -211,16 +223,20 @@ def _stage(cut: Cuttable, strategy: str, gamma: float, partial: str, style: Styl
         )
 
     project = functools.partial(Project, bypass, dense, functools.partial(style.layer, False))
-    return CspStage(
+    transition = TRANSITIONS[strategy](widths, functools.partial(style.layer, cut.preactivated), cut.pool)
+    stage = CspStage(
         lead=nn.Sequential(*copy.deepcopy(cut.lead)),
-        cut=Split(bypass, dense) if partial == "split" else project(),
+        cut=(Split(bypass, dense) if partial == "split" else project()).train(training),
         blocks=cut.rebuild(bypass),
-        transition=TRANSITIONS[strategy](widths, functools.partial(style.layer, cut.preactivated), cut.pool),
+        transition=transition.train(training),
     )
+    for whole in (stage, stage.lead, stage.blocks):
+        whole.training = training
+    return stage
 
 
 def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:
-    for path, module in ((cut.path, stage), (cut.absorbed, nn.Identity())):
+    for path, module in ((cut.path, stage), (cut.absorbed, nn.Identity().train(stage.training))):
         if path:
             parent, _, name = path.rpartition(".")
             setattr(model.get_submodule(parent), name, module)
@@ -278,13 +294,34 @@ class _evaluating:  # noqa: N801  # reads as a statement: with _evaluating(model
             module.training = mode
 
 
-def _image(model: nn.Module, image_size: int | None) -> Tensor:
-    """A random image of a size that the network takes."""
+def _image(model: nn.Module, image_size: int | tuple[int, int, int] | None) -> Tensor:
+    """A random image of a size that the network takes.
+
+    It has the channels of the first convolution, or, where the network does not run on that, those that
+    its configuration names (a space-to-depth stem folds pixels into channels first).
+    """
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     if first is None:
         raise GradlensError(f"{type(model).__name__} has no convolution; there are no channels to cut")
     config = getattr(model, "pretrained_cfg", None) or {}
-    fixed = config.get("fixed_input_size")
-    size = image_size or (config["input_size"][-1] if fixed else 64)
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(1, first.in_channels, size, size, generator=generator).to(first.weight)
+    named = config.get("input_size", (3, 64, 64))
+    side = named[-1] if config.get("fixed_input_size") else 64
+    if isinstance(image_size, int):
+        side = image_size
+    shapes = (
+        [image_size]
+        if isinstance(image_size, tuple)
+        else [(c, side, side) for c in (first.in_channels, named[0])]
+    )
+    generator = torch.Generator()
+    images = [torch.rand(1, *shape, generator=generator.manual_seed(0)).to(first.weight) for shape in shapes]
+    return next((image for image in images if len(set(shapes)) == 1 or _runs(model, image)), images[0])
+
+
+def _runs(model: nn.Module, image: Tensor) -> bool:
+    with _evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            model(image)
+        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
+            return False
+        return True

@@ -130,7 +130,8 @@ def _shapes_seen(model: nn.Module, image: Tensor, paths: Sequence[str]) -> dict[
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError) as error:
         raise GradlensError(
             f"{type(model).__name__} does not run on an image {tuple(image.shape)} "
-            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give image_size another value"
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give image_size another "
+            "value: a side, or (channels, height, width)"
         ) from error
     finally:
         for handle in handles:
@@ -160,8 +161,8 @@ def _dense_block(model: nn.Module, path: str, seen: tuple[Tensor, Tensor]) -> Cu
 
     def rebuild(bypass: int) -> nn.Module:
         rebuilt = copy.deepcopy(block)
-        for name, layer in list(rebuilt.named_children()):
-            setattr(rebuilt, name, drop_channels(layer, names, bypass))
+        for layer in rebuilt.children():
+            drop_channels(layer, names, bypass)
         return rebuilt
 
     return Cuttable(

@@ -25,9 +25,10 @@ def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
     """A copy of a block that takes and returns ``width`` channels, rebuilt for ``new_width``.
 
     Every other channel count is scaled by ``new_width / width`` and rounded, at least 1; where a
-    grouped convolution reads or writes it, to a multiple of its groups. The number of groups is
-    kept, so groups grow narrower; depthwise convolutions stay depthwise. Where the groups do not
-    divide the new width itself, the largest number that does is taken.
+    grouped convolution reads or writes it, to a multiple of its groups, and behind a depthwise one
+    that makes k channels of each, to a multiple of k. The number of groups is kept, so groups grow
+    narrower; depthwise convolutions stay depthwise. Where the groups do not divide the new width
+    itself, the largest number that does is taken.
 
     Args:
         block: of convolutions, linear layers and normalisations.
@@ -61,6 +62,13 @@ def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
         if isinstance(module, CONVOLUTIONS) and 1 < module.groups != module.in_channels:
             for size in (module.in_channels, module.out_channels):
                 multiples[size] = math.lcm(multiples.get(size, 1), module.groups)
+    for module in block.modules():
+        if (
+            isinstance(module, CONVOLUTIONS)
+            and 1 < module.groups == module.in_channels != module.out_channels
+        ):
+            size, each = module.out_channels, module.out_channels // module.in_channels
+            multiples[size] = math.lcm(multiples.get(size, 1), each * multiples.get(module.in_channels, 1))
 
     def count(size: int) -> int:
         if size == width:
@@ -165,10 +173,8 @@ def _replace(module: nn.Module, name: str, value: Tensor) -> None:
     setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)
 
 
-def drop_channels(layer: nn.Module, names: tuple[str, ...], dropped: int) -> nn.Module:
-    """A copy of a dense layer whose submodules ``names`` read ``dropped`` channels less."""
-    rebuilt = copy.deepcopy(layer)
+def drop_channels(layer: nn.Module, names: tuple[str, ...], dropped: int) -> None:
+    """Let submodules ``names`` of a dense layer read ``dropped`` channels less, in place."""
     with torch.no_grad():
         for name in names:
-            without_first_inputs(rebuilt.get_submodule(name), dropped)
-    return rebuilt
+            without_first_inputs(layer.get_submodule(name), dropped)

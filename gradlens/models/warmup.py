@@ -23,6 +23,7 @@ def warm_up(
     lr: float = 0.01,
     momentum: float = 0.9,
     loss: Loss | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> list[float]:
     """Train ``model`` with plain SGD on ``batches``, over and over, and return the loss of each step.
 
@@ -35,6 +36,7 @@ def warm_up(
         lr: learning rate.
         momentum: of SGD.
         loss: of output and target; cross entropy when None.
+        progress: called with the number of steps done, after each.
 
     Raises:
         GradlensError: ``steps`` is negative, there are no batches, or the loss is not finite.
@@ -55,6 +57,8 @@ def warm_up(
             losses.append(_finite(value, step, lr))
             value.backward()
             optimizer.step()
+            if progress is not None:
+                progress(step + 1)
     finally:
         optimizer.zero_grad(set_to_none=True)
     return losses

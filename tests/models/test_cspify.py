@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import timm
 import torch
 from timm.models.densenet import DenseNet
 from torch import Tensor, nn
@@ -226,6 +227,20 @@ def test_the_given_model_is_left_alone(name: str, training: bool) -> None:
         assert not module._forward_pre_hooks
 
 
+def test_layers_frozen_in_eval_mode_stay_so_and_new_ones_follow_their_stage() -> None:
+    model = baseline("resnet18").train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
+    made = cspify(model, "csp", partial="project", seed=0)
+    stage = made.layer2
+    assert made.training
+    assert all(m.training for m in (stage, stage.lead, stage.blocks, stage.cut, stage.transition.before.norm))
+    own = [m for m in [*stage.lead.modules(), *stage.blocks.modules()] if isinstance(m, nn.BatchNorm2d)]
+    assert own
+    assert not any(norm.training for norm in [made.bn1, *own])
+
+
 def test_running_the_new_model_through_leaves_no_trace_in_its_statistics() -> None:
     table = cspify(baseline("resnet18"), "csp", seed=0).state_dict()
     assert all(not value.any() for key, value in table.items() if key.endswith(("_tracked", "running_mean")))
@@ -374,6 +389,40 @@ def test_stages_by_name_and_no_other() -> None:
     assert set(cut_stages(made)) == {"layer1", "layer3"}
     old, new = baseline("resnet18").state_dict(), made.state_dict()
     assert all(torch.equal(new[key], old[key]) for key in old if key.startswith(("layer2.", "layer4.")))
+
+
+def test_one_stage_may_be_named_without_a_list() -> None:
+    assert list(cut_stages(cspify(baseline("resnet18"), stages="layer3", seed=0))) == ["layer3"]
+
+
+class Folded(nn.Module):
+    """Pixels are folded into channels before the first convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.PixelUnshuffle(2), conv(12, 8))
+        self.layer1 = nn.Sequential(block(8), block(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer1(self.stem(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize("image_size", [None, 32, (3, 16, 24)])
+def test_a_stem_that_folds_pixels_is_given_an_image(image_size: Any) -> None:
+    made = cspify(Folded(), image_size=image_size, seed=0)
+    assert list(cut_stages(made)) == ["layer1"]
+    assert made(images(2, 32)).shape == (2, 8)
+
+
+def test_a_network_for_many_channels_is_given_them() -> None:
+    assert cut_stages(cspify(timm.create_model("resnet18", in_chans=12), seed=0))
+
+
+def test_a_network_without_weights_is_refused() -> None:
+    with torch.device("meta"):
+        model = timm.create_model("resnet18")
+    with pytest.raises(GradlensError, match="ResNet is on the meta device"):
+        cspify(model)
 
 
 def test_a_sequence_of_any_name_is_a_stage_when_it_is_named() -> None:
@@ -571,6 +620,7 @@ def test_stages_that_cannot_be_are_refused(stages: list[str], said: str) -> None
         ({"strategy": ""}, "no transition strategy ''"),
         ({"partial": "splt"}, "partial='splt' is not known; use one of split, project"),
         *(({"gamma": gamma}, "gamma is .* between 0 and 1") for gamma in (0.0, 1.0, -0.5, 1.5, float("nan"))),
+        ({"gamma": "0.5"}, "gamma is '0.5'; it is the share"),
         ({"seed": -1}, "seed is -1"),
         ({"strategy": "none", "gamma": 2.0}, "gamma is 2"),
     ],

@@ -251,12 +251,24 @@ def test_a_layer_of_unknown_kind_is_refused_by_name(block: nn.Module, said: str)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("width", [9, 8])
+def test_what_a_depthwise_layer_multiplies_is_read_whole(width: int) -> None:
+    block = nn.Sequential(
+        nn.Conv2d(12, 10, 1), nn.Conv2d(10, 30, 3, padding=1, groups=10), nn.Conv2d(30, 12, 1)
+    )
+    cut = narrowed(block, 12, width)
+    inner = round(10 * width / 12)
+    assert (cut[1].in_channels, cut[1].out_channels, cut[1].groups) == (inner, 3 * inner, inner)
+    assert cut(torch.rand(2, width, 4, 4)).shape == (2, width, 4, 4)
+
+
 # --- dense layers: fewer inputs, the same growth ---
 
 
 def test_a_dense_layer_reads_less_and_adds_as_much() -> None:
     layer = timm.create_model("densenet121").features.denseblock1.denselayer1.double()
-    cut = drop_channels(layer, ("norm1", "conv1"), 16)
+    cut = copy.deepcopy(layer)
+    drop_channels(cut, ("norm1", "conv1"), 16)
     assert (cut.norm1.num_features, cut.conv1.in_channels, cut.conv1.out_channels) == (48, 48, 128)
     torch.testing.assert_close(
         cut.conv1.weight, layer.conv1.weight[:, 16:] * math.sqrt(64 / 48), rtol=1e-14, atol=0
