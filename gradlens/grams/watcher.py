@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams.accumulator import TOLERANCE, Accumulator, BatchGrams, projected_features
-from gradlens.grams.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples, return_freed_memory
+from gradlens.grams.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples
 from gradlens.grams.projection import Projection
 from gradlens.grams.recording import Recording
 from gradlens.grams.steps import Step, labels_of, seed_draws, step_of
@@ -148,9 +148,7 @@ class Watcher:
         if few is None:
             return None
         seed_draws(self.seed, 0)
-        found = dry_pass(self.model, self._loss(0, few), samples)
-        return_freed_memory()
-        return found
+        return dry_pass(self.model, self._loss(0, few), samples)
 
     def _sizes(self, graph: Graph) -> Sizes:
         dry = self.dry
