@@ -18,6 +18,7 @@ from .compare import compare_networks
 from .inspect import inspect_network
 from .models import list_models
 from .options import COMMAND_LINE
+from .paths import trace_paths
 from .report import redraw_report
 from .strategies import measure_strategies
 
@@ -69,5 +70,12 @@ def gradlens(debug: bool) -> None:
     """
 
 
-for command in (compare_networks, measure_strategies, inspect_network, redraw_report, list_models):
+for command in (
+    compare_networks,
+    measure_strategies,
+    inspect_network,
+    trace_paths,
+    redraw_report,
+    list_models,
+):
     gradlens.add_command(command)

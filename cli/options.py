@@ -24,22 +24,25 @@ def _flag(name: str, target: str, text: str) -> Callable[[Command], Command]:
     return click.option(name, target, is_flag=True, callback=_negated, help=text)
 
 
-SAMPLING = (
+SAMPLES = (
     click.option("--data", default="digits", metavar="NAME|DIR",
                  help="digits (bundled), random (noise), or a folder with one folder of images a class."),
     click.option("--image-size", type=COUNT, default=64, help="Height and width of the images in pixels."),
     click.option("--batch-size", type=COUNT, default=32, help="Samples a batch; at least 4."),
     click.option("--batches", type=COUNT, default=4, help="Batches that are measured for each seed."),
     click.option("--seeds", type=COUNT, default=3, help="Fresh weights that are measured; intervals are over them."),
+    click.option("--mode", type=click.Choice(["train", "eval"]), default="train",
+                 help="Mode of the network while it is measured."),
+    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, among those drawn."),
+)  # fmt: skip
+
+WATCHING = (
     click.option("--sites", default="signals", metavar="signals|forks|all|GLOB",
                  help="Where gradients are watched: forks and weighted layers, forks only, every edge of the"
                  " graph, or the modules whose path matches a pattern such as 'layer3.*'."),
     click.option("--pairs", type=click.Choice(["sketch", "exact"]), default="sketch",
                  help="Pairs of branches at forks of three and more: by a random projection with a stated"
                  " error, or exactly, which needs more memory."),
-    click.option("--mode", type=click.Choice(["train", "eval"]), default="train",
-                 help="Mode of the network while it is measured."),
-    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, among those drawn."),
     _flag("--no-throughput", "throughput", "Do not time the network."),
 )  # fmt: skip
 
@@ -60,12 +63,17 @@ DELIVERING = (
 
 def measuring_options(command: Command) -> Command:
     """Options that say what is measured; their names are the arguments of ``gradlens.study``."""
-    return _with_options(command, (*SAMPLING, *STARTING))
+    return _with_options(command, (*SAMPLES, *WATCHING, *STARTING))
 
 
 def sampling_options(command: Command) -> Command:
     """Those of them that do not say what weights the networks start from."""
-    return _with_options(command, SAMPLING)
+    return _with_options(command, (*SAMPLES, *WATCHING))
+
+
+def path_options(command: Command) -> Command:
+    """Those that matter where every fork is watched and nothing else."""
+    return _with_options(command, (*SAMPLES, *STARTING))
 
 
 def delivering_options(command: Command) -> Command:

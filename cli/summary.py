@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MISSING = "\N{EN DASH}"
 COMPARISON, SUMMARY, STRATEGIES, DIFFERENCES = "comparison", "summary", "strategies", "differences"
+PATHS, STRUCTURE = "paths", "structure"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def count(value: float) -> str:
 
 
 Format = Callable[[float], str]
-# Three blocks of three: what fits 120 columns.
+# Three blocks: what fits 120 columns.
 METRICS: tuple[tuple[tuple[str, str, Format], ...], ...] = (
     (
         ("duplication", "duplication", ratio),
@@ -77,14 +78,26 @@ METRICS: tuple[tuple[tuple[str, str, Format], ...], ...] = (
         ("dead_signals", "dead", count),
         ("flops", "FLOPs", count),
         ("parameters", "parameters", count),
+        ("structural_duplication", "structural", ratio),
     ),
 )
 
 
+STRUCTURE_COLUMNS: tuple[tuple[str, str, Format], ...] = (
+    ("layers", "layers", count),
+    ("structural_duplication", "structural duplication", ratio),
+    ("timestamp_combinations", "combinations", count),
+    ("mean_sources", "mean sources", ratio),
+    ("max_reuse", "max reuse", count),
+    ("longest_shortest", "longest shortest path", count),
+    ("longest", "longest path", count),
+    ("cross_terms", "cross terms", ratio),
+)
 STRATEGY_COLUMNS: tuple[tuple[str, str, Format], ...] = (
     ("duplication", "duplication", ratio),
     ("duplication_direction", "direction", ratio),
     ("duplication_given_loss", "given loss", ratio),
+    ("structural_duplication", "structural", ratio),
     ("split_correlation", "at split", ratio),
     ("merge_correlation", "at merge", ratio),
     ("accuracy", "accuracy", ratio),
@@ -111,6 +124,8 @@ def blocks(result: Result) -> list[Block]:
         return [_compared(records, metrics) for metrics in METRICS]
     if STRATEGIES in result.tables:
         return _strategies(result)
+    if PATHS in result.tables and SUMMARY not in result.tables:
+        return [_structure(result.tables[STRUCTURE].frame.to_dict("records"))]
     if SUMMARY in result.tables:
         return [_single(result.tables[SUMMARY].frame.to_dict("records"))]
     return []
@@ -141,12 +156,20 @@ def compared_cell(row: Mapping[Any, Any], metric: str, form: Format) -> str:
 
 def _single(records: Sequence[Mapping[Any, Any]]) -> Block:
     metrics = [metric for block in METRICS for metric in block]
-    metrics.insert(-3, ("signals", "signals", count))
+    metrics.insert(-4, ("signals", "signals", count))
     shown = [metric for metric in metrics if not records or metric[0] in records[0]]
     rows = [
         [str(row["stage"]), *(_text(_number(row[key]), form) for key, _, form in shown)] for row in records
     ]
     return Block(["stage", *(title for _, title, _ in shown)], rows)
+
+
+def _structure(records: Sequence[Mapping[Any, Any]]) -> Block:
+    rows = [
+        [str(row["stage"]), *(_text(_number(row[key]), form) for key, _, form in STRUCTURE_COLUMNS)]
+        for row in records
+    ]
+    return Block(["stage", *(title for _, title, _ in STRUCTURE_COLUMNS)], rows)
 
 
 def _strategies(result: Result) -> list[Block]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradlens.analyzers import ANALYZERS
-from gradlens.analyzers.findings import finding_alone, finding_between
+from gradlens.analyzers.findings import finding_alone, finding_between, finding_of_paths
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.summary import Comparison, Summary
 from gradlens.analyzers.trust import warnings_alone, warnings_between
@@ -17,6 +17,9 @@ from gradlens.cells import Cells, Study, subjects
 from gradlens.errors import GradlensError
 from gradlens.grams import Progress, Recording
 from gradlens.results import Result, Table
+
+PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
+"""Tables of a result about paths."""
 
 
 def analyze(recording: Recording) -> Result:
@@ -73,6 +76,32 @@ def inspect(
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
     return analyze(recording).with_meta(**cells.meta, study=asdict(study)).warned(cells.warnings)
+
+
+def paths(model: str, *, checkpoint: Any = None, progress: Progress | None = None, **options: Any) -> Result:
+    """The gradient's paths through one network by name, weighted by the energy on real samples.
+
+    Args:
+        model: a name that ``load_model`` takes.
+        checkpoint: weights to load.
+        progress: called with (what, done, total).
+        **options: fields of ``Study``.
+
+    Raises:
+        GradlensError: bad input, in one sentence.
+        KeyboardInterrupt: interrupted before a batch was finished.
+    """
+    study = study_of({"throughput": False, **options})
+    cells = Cells(study, subjects([model], [checkpoint]), progress)
+    (recording,) = cells.run()
+    tables = tables_of([recording])
+    meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
+    return Result(
+        tables={name: tables[name] for name in PATH_TABLES if name in tables},
+        meta={**meta, **cells.meta, "study": asdict(study)},
+        finding=finding_of_paths(recording, tables.get("paths")),
+        warnings=tuple(cells.warnings),
+    )
 
 
 def compare(

@@ -10,6 +10,7 @@ from gradlens.analyzers.cost import Cost, Throughput
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.exactness import Exactness
 from gradlens.analyzers.flow import Flow
+from gradlens.analyzers.paths import PathLengths, Paths, Structure
 from gradlens.grams import Recording
 from gradlens.results import Table
 
@@ -19,6 +20,9 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
     "branches": Branches(),
     "shares": Shares(),
     "flow": Flow(),
+    "structure": Structure(),
+    "paths": Paths(),
+    "path_lengths": PathLengths(),
     "cost": Cost(),
     "throughput": Throughput(),
     "exactness": Exactness(),

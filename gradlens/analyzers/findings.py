@@ -11,6 +11,9 @@ from gradlens.analyzers.signals import WHOLE, network
 from gradlens.grams import Recording
 from gradlens.results import Table
 
+MANY = 10**6
+"""A count that is also written as a power of ten."""
+
 
 def finding_alone(recording: Recording, summary: Table) -> str:
     """Duplication of the whole network, where it is highest, and what remains given the loss."""
@@ -40,6 +43,26 @@ def finding_between(first: Recording, second: Recording, comparison: Table) -> s
         f"{_said(whole, 'duplication', a, b)} {_numbers(whole, 'duplication')}; given the loss, "
         f"{_amount(whole, 'duplication_given_loss')} {_numbers(whole, 'duplication_given_loss')}."
     )
+
+
+def finding_of_paths(recording: Recording, paths: Table | None) -> str:
+    """How many paths lead to the first layer, how long they are, and how long those that carry energy."""
+    name = network(recording)
+    if paths is None:
+        return f"{name} has no weighted layer, so there is no path to count."
+    first = paths.frame.iloc[0]
+    count = int(first["paths"])
+    many = f"{count:.3g} (exactly {count})" if count > MANY else str(count)
+    text = (
+        f"{name}: {many} path{'s' * (count != 1)} lead{'s' * (count == 1)} from the loss to {first['layer']}, of "
+        f"{first['shortest']} to {first['longest']} layers, {first['mean_length']:.1f} on average"
+    )
+    if math.isnan(first["effective_length"]):
+        return f"{text}; no energy arrives there at this state."
+    text += f"; weighted by energy {first['effective_length']:.1f}"
+    if math.isfinite(first["effective_low"]):
+        text += f" (95 % interval {first['effective_low']:.1f} to {first['effective_high']:.1f})"
+    return f"{text}."
 
 
 def _too_few(recording: Recording) -> str:

@@ -12,6 +12,7 @@ from gradlens.analyzers.branches import Branches
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
+from gradlens.analyzers.paths import structural_duplication
 from gradlens.analyzers.signals import WHOLE, network, stages_of
 from gradlens.grams import Recording
 from gradlens.metrics import mean_interval
@@ -21,6 +22,7 @@ METRICS = (
     "duplication",
     "duplication_direction",
     "duplication_given_loss",
+    "structural_duplication",
     "n_eff_share",
     "branch_correlation",
     "flow_slope",
@@ -28,6 +30,8 @@ METRICS = (
     "flops",
     "parameters",
 )
+FIXED = ("structural_duplication", "flops", "parameters")
+"""Metrics of the network alone, the same for every seed."""
 _VERSIONS = {
     "duplication": "energy",
     "duplication_direction": "direction",
@@ -35,6 +39,7 @@ _VERSIONS = {
 }
 UNITS = {
     "duplication": "0 to 1",
+    "structural_duplication": "0 to 1, from the graph alone",
     "n_eff_share": "N_eff / L",
     "branch_correlation": "mean CKA (energy) between the branches of forks and the parts of splits",
     "flow_slope": "decades a layer",
@@ -55,6 +60,8 @@ def seed_metrics(recording: Recording) -> pd.DataFrame:
         for stage in stages:
             frame.loc[(stage, seed), "branch_correlation"] = correlation.get(stage, np.nan)
             frame.loc[(stage, seed), "flow_slope"] = flow_slope(own, stage)
+    structural = structural_duplication(recording)
+    frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
     cost = Cost()(recording)
     for name in ("flops", "parameters"):
         column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
@@ -94,7 +101,7 @@ class Summary:
     def __call__(self, recording: Recording) -> Table:
         """The table."""
         means = seed_metrics(recording).groupby(level="stage", sort=False).mean()
-        frame = means.reset_index()[["stage", *METRICS[:6], "signals", *METRICS[6:]]]
+        frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
         frame.insert(0, "network", network(recording))
         return Table(
             "summary",
@@ -137,7 +144,7 @@ class Comparison:
             left, right = _values(a, stage, metric), _values(b, stage, metric)
             paired = (right - left).dropna().tolist() if len(left) and len(right) else []
             difference = mean_interval(np.array(paired, dtype=np.float64), self.level)
-            varies = metric not in ("flops", "parameters")
+            varies = metric not in ("structural_duplication", "flops", "parameters")
             row |= {
                 f"{metric}_a": left.mean(),
                 f"{metric}_b": right.mean(),

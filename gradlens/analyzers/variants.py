@@ -28,6 +28,7 @@ TESTED = (
 )
 """What is compared between variants: costs do not vary over seeds."""
 MEASURED = (*TESTED[:3], "n_eff_share", *TESTED[3:], "dead_signals", "accuracy", "loss")
+FROM_GRAPH = "structural_duplication"
 COSTS = ("flops", "parameters", "traffic_elements", "bottleneck")
 WAYS = {"split_correlation": "split", "merge_correlation": "merge"}
 
@@ -118,7 +119,7 @@ class Variants:
         for metric in MEASURED:
             mean, low, high = mean_interval(own[metric].to_numpy(dtype=float), self.level)
             row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
-        return row | costs.get(stage, {})
+        return row | {FROM_GRAPH: own[FROM_GRAPH].mean()} | costs.get(stage, {})
 
     def differences(self, frames: Mapping[str, pd.DataFrame]) -> Table:
         """Every two variants, a row a stage and metric: paired over seeds, corrected by Holm."""

@@ -11,6 +11,15 @@ FOLDED = -1
 
 def mixes_positions(graph: Graph) -> list[bool]:
     """True for each linear layer that works along positions, as the token mixing of an MLP-Mixer does."""
+    return _followed(graph)[1]
+
+
+def channel_axes(graph: Graph) -> list[int | None]:
+    """The axis of each node's (first) output that holds its channels; None where it cannot be told."""
+    return [axis if axis != FOLDED else None for axis in _followed(graph)[0]]
+
+
+def _followed(graph: Graph) -> tuple[list[int | None], list[bool]]:
     axes: list[int | None] = [None] * len(graph.nodes)
     mixing = [False] * len(graph.nodes)
     for index in graph.forward_order:
@@ -32,7 +41,7 @@ def mixes_positions(graph: Graph) -> list[bool]:
             axes[index] = axis if mixing[index] else last
         elif axis is not None:
             axes[index] = _carried(node.operation, node.detail, axis, shape, node.shapes[0])
-    return mixing
+    return axes, mixing
 
 
 def _carried(operation: str, detail: object, axis: int, given: Shape, made: Shape) -> int | None:

@@ -19,6 +19,7 @@ from gradlens.plots.correlation import signal_correlation
 from gradlens.plots.cost import cost_by_stage, throughput
 from gradlens.plots.duplication import duplication_by_stage
 from gradlens.plots.flow import flow_over_depth
+from gradlens.plots.paths import length_distribution, lengths_over_depth, structure_by_stage
 from gradlens.plots.shares import branch_shares
 from gradlens.plots.strategies import along_training, forest, pairs, trade_off
 
@@ -76,6 +77,9 @@ PLOTS: dict[str, Plot] = {
     "branches": Plot(branch_correlation, height=3.1, stacked=True),
     "shares": Plot(branch_shares, height=3.6, stacked=True),
     "flow": Plot(flow_over_depth, height=3.3),
+    "structure": Plot(structure_by_stage, height=2.6),
+    "paths": Plot(lengths_over_depth, height=2.9, beside=True),
+    "path_lengths": Plot(length_distribution, height=2.8),
     "cost": Plot(cost_by_stage, height=4.2),
     "throughput": Plot(throughput, height=2.0),
 }

@@ -118,6 +118,45 @@ def _flow(frame: pd.DataFrame) -> str:
     return _join(clause(*pair) for pair in _networks(frame))
 
 
+def _structure(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        whole = rows[rows["stage"].astype(str) == "whole"].iloc[0]
+        text = f"{network}: two layers of the network share {shown(float(whole['structural_duplication']))} of their"
+        text += f" sources on average, {whole['timestamp_combinations']} combinations of timestamps in"
+        return text + f" {whole['layers']} layers"
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _paths(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        first = rows.iloc[0]
+        text = f"{network}: {_count(int(first['paths']))} paths lead from the loss to {first['layer']}, of"
+        text += f" {first['shortest']} to {first['longest']} layers, {first['mean_length']:.1f} on average"
+        if np.isfinite(first["effective_length"]):
+            text += f" and {first['effective_length']:.1f} weighted by energy"
+        return text
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
+def _count(value: int) -> str:
+    return str(value) if value < 10**6 else f"{value:.2e}".replace("e+", "e")
+
+
+def _path_lengths(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        first = rows[rows["order"] == rows["order"].min()]
+        top = first.loc[first["energy_share"].idxmax()]
+        common = first.loc[first["share"].idxmax()]
+        return (
+            f"{network}: most energy comes along paths of {top['length']} layers ({top['energy_share']:.0%}), most"
+            f" paths have {common['length']} ({common['share']:.0%})"
+        )
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
 def _cost(frame: pd.DataFrame) -> str:
     def clause(network: str, rows: pd.DataFrame) -> str:
         rows = rows.set_index(rows["stage"].astype(str))
@@ -207,6 +246,9 @@ SENTENCES: dict[str, Callable[[pd.DataFrame], str]] = {
     "branches": _branches,
     "shares": _shares,
     "flow": _flow,
+    "structure": _structure,
+    "paths": _paths,
+    "path_lengths": _path_lengths,
     "cost": _cost,
     "throughput": _throughput,
     "exactness": _exactness,

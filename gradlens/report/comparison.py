@@ -15,6 +15,7 @@ METRICS = {
     "duplication": "Duplication D, energy",
     "duplication_direction": "Duplication D, direction",
     "duplication_given_loss": "Duplication D, given the loss",
+    "structural_duplication": "Duplication by structure (graph alone)",
     "n_eff_share": "Distinct signals, N_eff / L",
     "branch_correlation": "Correlation of branches",
     "split_correlation": "Bypass and dense way, at the split",
@@ -31,8 +32,8 @@ METRICS = {
     "loss": "Held-out loss",
 }
 BY_STAGE = (
-    "duplication", "duplication_direction", "duplication_given_loss", "split_correlation",
-    "merge_correlation", "flow_slope", "flops", "parameters", "traffic_elements",
+    "duplication", "duplication_direction", "duplication_given_loss", "structural_duplication",
+    "split_correlation", "merge_correlation", "flow_slope", "flops", "parameters", "traffic_elements",
 )  # fmt: skip
 RELATIVE = ("flops", "parameters", "traffic_elements")
 DECIMALS = {"flow_slope": 4, "dead_signals": 1}

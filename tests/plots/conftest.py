@@ -113,6 +113,44 @@ def throughput(networks):
     return pd.DataFrame(rows)
 
 
+def structure(networks):
+    rows = [
+        {
+            "network": network,
+            "stage": stage,
+            "layers": 3,
+            "structural_duplication": value + 0.05 * i,
+            "timestamp_combinations": 3,
+        }
+        for i, network in enumerate(networks)
+        for stage, value in (("4", 0.2), ("head", float("nan")), ("whole", 0.1))
+    ]
+    return pd.DataFrame(rows)
+
+
+def paths(networks):
+    """Paths to each layer of a chain of residual blocks, and how long they are."""
+    rows, lengths = [], []
+    for network, order in itertools.product(networks, range(5)):
+        place = {"network": network, "stage": "4", "layer": f"conv{order}", "order": order}
+        longest = 5 - order
+        middle = (1 + longest) / 2
+        rows.append(
+            {
+                **place,
+                "paths": str(2**longest),
+                "shortest": 1,
+                "longest": longest,
+                "mean_length": middle,
+                "effective_length": middle + 0.2,
+            }
+        )
+        for length in range(1, longest + 1):
+            even = 1 / longest
+            lengths.append({**place, "length": length, "paths": "1", "share": even, "energy_share": even})
+    return pd.DataFrame(rows), pd.DataFrame(lengths)
+
+
 MEASURES = ("duplication", "duplication_given_loss", "accuracy")
 
 
@@ -151,6 +189,7 @@ def frames():
 
     def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
         pairs, shares = forks(networks, sites, branches)
+        ways, lengths = paths(networks)
         return {
             "strategies": strategies(networks),
             "differences": differences(networks),
@@ -160,6 +199,9 @@ def frames():
             "branches": pairs,
             "shares": shares,
             "flow": flow(networks),
+            "structure": structure(networks),
+            "paths": ways,
+            "path_lengths": lengths,
             "cost": cost(networks),
             "throughput": throughput(networks),
         }

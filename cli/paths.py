@@ -1,0 +1,60 @@
+"""``gradlens paths MODEL``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .delivery import Delivery, deliver
+from .options import FILE, delivering_options, path_options
+from .output import slug
+
+if TYPE_CHECKING:
+    from gradlens.results import Result
+
+    from .progress import Progress
+
+
+@click.command("paths")
+@click.argument("model")
+@click.option(
+    "--checkpoint",
+    type=FILE,
+    metavar="FILE",
+    help="Weights: safetensors, torch, or darknet's .weights.",
+)
+@path_options
+@delivering_options
+@click.pass_context
+def trace_paths(
+    ctx: click.Context,
+    /,
+    model: str,
+    checkpoint: Path | None,
+    as_json: bool,
+    out: Path | None,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Count the paths of the gradient through one network, and weigh them by energy.
+
+    How many lead to each layer, how long they are, from which layers they come, and how much two
+    layers have in common by structure alone. Counts are exact and need no data; the energy along
+    the paths is measured on the forks.
+
+    MODEL is a name as for `gradlens inspect`. The summary goes to stdout, everything else to stderr.
+
+    \b
+    Examples:
+      gradlens paths densenet121
+      gradlens paths resnet50@csp --no-zero-init
+    """
+
+    def measure(progress: Progress) -> Result:
+        from gradlens.study import paths
+
+        return paths(model, checkpoint=checkpoint, progress=progress, **options)
+
+    deliver(ctx, measure, Delivery(slug("paths", model), out, force, as_json))

@@ -1,0 +1,322 @@
+"""Gradient paths: how many reach a layer, how long they are, and from which layers they come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from gradlens.analyzers.signals import WHOLE, network
+from gradlens.grams import Recording
+from gradlens.hooks.branches import Branches, PartialSplit
+from gradlens.hooks.graph import Graph, TensorKey
+from gradlens.hooks.sources import Segment, combinations, sources, timestamps
+from gradlens.metrics import (
+    Step,
+    coherence,
+    energy_shares,
+    mean_interval,
+    mean_jaccard,
+    mean_length,
+    path_counts,
+    path_shares,
+    reuse,
+)
+from gradlens.results import Table
+
+LISTED = 12
+"""Timestamps that a row writes out."""
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Paths from the loss to each weighted layer (METRICS 6), a row a layer.
+
+    Attributes:
+        level: coverage of the interval of the effective length over seeds.
+    """
+
+    level: float = 0.95
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for a network without weighted layers."""
+        layers = weighted_layers(recording)
+        if not layers:
+            return None
+        counts = _counts(recording)
+        shares = [path_shares(*_arguments(recording, seed)) for seed in recording.seeds]
+        dead = _dead(recording)
+        found = combinations(recording.plan.graph)
+        fed = reuse({layer: sources(found.get(layer, [])) for layer in layers})
+        rows = []
+        for order, layer in enumerate(layers):
+            lengths = np.array([1 + mean_length(seed[layer]) for seed in shares if layer not in dead])
+            effective = mean_interval(lengths[np.isfinite(lengths)], self.level)
+            segments = found.get(layer, [])
+            rows.append(
+                {
+                    "network": network(recording),
+                    "stage": recording.plan.stages[layer],
+                    "layer": _name(recording, layer),
+                    "order": order,
+                    "paths": str(sum(counts[layer])),
+                    "log10_paths": math.log10(max(sum(counts[layer]), 1)),
+                    "shortest": _shortest(counts[layer]),
+                    "longest": len(counts[layer]),
+                    "mean_length": 1 + mean_length(counts[layer]),
+                    "effective_length": effective.mean,
+                    "effective_low": effective.low,
+                    "effective_high": effective.high,
+                    "sources": len(sources(segments)),
+                    "reuse": fed.get(layer, 0),
+                    "combinations": len(segments),
+                    "timestamps": _written(segments),
+                }
+            )
+        return Table(
+            "paths",
+            pd.DataFrame(rows),
+            "Paths of the gradient from the loss to each weighted layer, that layer included.",
+            how=(
+                "Counts are exact, by dynamic programming over the autograd graph; a length counts weighted "
+                "layers. Effective length: each fork's energy shares taken for probabilities, its cross terms "
+                "dropped (their size: cross_terms in the table structure); empty for dead layers. Sources: the "
+                "layers, or the loss, that hand on their gradient through operations without weights; reuse: "
+                "layers that a layer hands it to. Timestamps and combinations after Wang, Liao & Yeh 2022 "
+                "(arXiv 2211.04800), channel by channel."
+            ),
+            units={
+                "paths": "exact count",
+                "shortest": "weighted layers",
+                "longest": "weighted layers",
+                "mean_length": "weighted layers, mean over paths",
+                "effective_length": "weighted layers, weighted by energy",
+                "sources": "layers",
+                "reuse": "layers",
+                "combinations": "runs of channels with one set of (timestamp, source)",
+            },
+        )
+
+
+@dataclass(frozen=True)
+class PathLengths:
+    """The distribution of path lengths (METRICS 6), a row a layer and length."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for a network without weighted layers."""
+        layers = weighted_layers(recording)
+        if not layers:
+            return None
+        counts = _counts(recording)
+        shares = [path_shares(*_arguments(recording, seed)) for seed in recording.seeds]
+        rows = [
+            {
+                "network": network(recording),
+                "stage": recording.plan.stages[layer],
+                "layer": _name(recording, layer),
+                "order": order,
+                "length": length + 1,
+                "paths": str(count),
+                "share": count / sum(counts[layer]),
+                "energy_share": float(np.mean([_entry(seed[layer], length) for seed in shares])),
+            }
+            for order, layer in enumerate(layers)
+            for length, count in enumerate(counts[layer])
+            if count
+        ]
+        return Table(
+            "path_lengths",
+            pd.DataFrame(rows),
+            "How many paths of each length lead from the loss to a layer, and what comes along them.",
+            how="As in the table paths; energy_share is the mean over seeds and sums to 1 over lengths.",
+            units={"length": "weighted layers", "share": "of paths", "energy_share": "of energy"},
+        )
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the graph alone says of a stage (METRICS 6), a row a stage and one for the whole network."""
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for a network without weighted layers."""
+        layers = weighted_layers(recording)
+        if not layers:
+            return None
+        stages = recording.plan.stages
+        counts = _counts(recording)
+        found = combinations(recording.plan.graph)
+        fed = reuse({layer: sources(found.get(layer, [])) for layer in layers})
+        crossing = cross_terms(recording)
+        rows = []
+        for stage in [*dict.fromkeys(stages[layer] for layer in layers), WHOLE]:
+            own = [layer for layer in layers if stage in (WHOLE, stages[layer])]
+            segments = [segment for layer in own for segment in found.get(layer, [])]
+            across = [size for place, size in crossing if stage in (WHOLE, place)]
+            rows.append(
+                {
+                    "network": network(recording),
+                    "stage": stage,
+                    "layers": len(own),
+                    "structural_duplication": mean_jaccard([sources(found.get(layer, [])) for layer in own]),
+                    "timestamp_combinations": len({timestamps(s.combination) for s in segments}),
+                    "source_combinations": len({frozenset(s.combination.items()) for s in segments}),
+                    "longest_shortest": max((_shortest(counts[layer]) for layer in own), default=0),
+                    "longest": max((len(counts[layer]) for layer in own), default=0),
+                    "mean_sources": float(np.mean([len(sources(found.get(layer, []))) for layer in own])),
+                    "max_reuse": max((fed.get(layer, 0) for layer in own), default=0),
+                    "cross_terms": float(np.mean(across)) if across else float("nan"),
+                }
+            )
+        return Table(
+            "structure",
+            pd.DataFrame(rows),
+            "What the graph alone says about where the layers of a stage get their gradient.",
+            how=(
+                "Structural duplication: mean Jaccard overlap of the source sets of every two layers; 0 in a "
+                "chain, 1/2 in a dense block. Combinations: distinct sets of timestamps, and of (timestamp, "
+                "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
+                "forks, what the energy-weighted path lengths leave out. No gradient is needed for the rest."
+            ),
+            units={
+                "structural_duplication": "0 to 1",
+                "longest_shortest": "weighted layers, the longest of the layers' shortest paths",
+                "longest": "weighted layers",
+                "cross_terms": "relative to the branches' energy",
+            },
+        )
+
+
+def weighted_layers(recording: Recording) -> list[int]:
+    """Nodes of the weighted layers in forward order."""
+    graph = recording.plan.graph
+    return [index for index in graph.forward_order if graph.nodes[index].weighted]
+
+
+def structural_duplication(recording: Recording) -> dict[str, float]:
+    """Structural duplication by stage, the whole network last; empty without weighted layers."""
+    table = Structure()(recording)
+    if table is None:
+        return {}
+    return dict(zip(table.frame["stage"], table.frame["structural_duplication"], strict=True))
+
+
+def cross_terms(recording: Recording) -> list[tuple[str, float]]:
+    """(stage, ``|coherence - 1|``) of each fork that carries a gradient."""
+    found = []
+    for group in recording.plan.groups:
+        if group.where == "fork" and group.total is not None:
+            energies = np.array([recording.energies[list(member)].sum() for member in group.members])
+            size = abs(coherence(float(recording.energies[group.total].sum()), energies) - 1)
+            if math.isfinite(size):
+                found.append((group.stage, size))
+    return found
+
+
+def steps_of(graph: Graph) -> Iterator[Step]:
+    """The steps of the gradient, from the loss on."""
+    for index in reversed(graph.forward_order):
+        for edge in graph.inputs.get(index, ()):
+            yield Step(edge.consumer, edge.producer)
+
+
+def energy_steps(recording: Recording) -> list[Step]:
+    """The steps with the share of energy that each brings to its producer.
+
+    Where contributions were not watched, or have no axis of samples, they count alike.
+    """
+    graph = recording.plan.graph
+    forks, outputs = _fork_shares(recording), _output_shares(recording)
+    steps = []
+    for index in reversed(graph.forward_order):
+        for edge in graph.inputs.get(index, ()):
+            key = TensorKey(edge.producer, edge.output)
+            place = graph.consumers[key].index(edge)
+            live = sum(
+                TensorKey(key.node, o) in graph.consumers for o in range(len(graph.nodes[key.node].shapes))
+            )
+            share = forks[key][place] if key in forks else 1 / len(graph.consumers[key])
+            steps.append(Step(edge.consumer, edge.producer, share * outputs.get(key, 1 / live)))
+    return steps
+
+
+def _fork_shares(recording: Recording) -> dict[TensorKey, Sequence[float]]:
+    graph, shares = recording.plan.graph, dict[TensorKey, Sequence[float]]()
+    for group in recording.plan.groups:
+        if group.where == "fork":
+            found = _known_shares(recording, group.members)
+            if found is not None:
+                shares[TensorKey(*group.source)] = found
+    for split, found in _split_shares(recording, "slice"):
+        own = {part.key.node: share for part, share in zip(split.parts, found, strict=True)}
+        edges = graph.consumers[split.source]
+        if all(edge.consumer in own for edge in edges):
+            shares[split.source] = [own[edge.consumer] for edge in edges]
+    return shares
+
+
+def _output_shares(recording: Recording) -> dict[TensorKey, float]:
+    """Of a split's outputs, of its input's gradient."""
+    return {
+        part.key: share
+        for split, found in _split_shares(recording, "split")
+        for part, share in zip(split.parts, found, strict=True)
+    }
+
+
+def _split_shares(recording: Recording, form: str) -> Iterator[tuple[PartialSplit, Sequence[float]]]:
+    groups = {(group.source, group.form): group for group in recording.plan.groups if group.where == "split"}
+    for split in Branches(recording.plan.graph).splits:
+        group = groups.get(((split.source.node, split.source.output), form))
+        if split.form == form and group is not None and len(group.members) == len(split.parts):
+            found = _known_shares(recording, group.members)
+            if found is not None:
+                yield split, found
+
+
+def _known_shares(recording: Recording, members: Sequence[Sequence[int]]) -> Sequence[float] | None:
+    shares = energy_shares(np.array([recording.energies[list(member)].sum() for member in members]))
+    return shares.tolist() if np.isfinite(shares).all() else None
+
+
+def _arguments(recording: Recording, seed: int) -> tuple[int, list[Step], list[bool]]:
+    graph = recording.plan.graph
+    return len(graph.nodes), energy_steps(recording.of_seed(seed)), [node.weighted for node in graph.nodes]
+
+
+def _counts(recording: Recording) -> list[list[int]]:
+    graph = recording.plan.graph
+    return path_counts(len(graph.nodes), list(steps_of(graph)), [node.weighted for node in graph.nodes])
+
+
+def _dead(recording: Recording) -> set[int]:
+    """Weighted layers whose gradient was watched and is exactly zero: no path brings them anything."""
+    return {
+        recording.plan.probes[number].node
+        for number in recording.plan.signals
+        if not recording.energies[number].any()
+    }
+
+
+def _name(recording: Recording, layer: int) -> str:
+    owner = recording.plan.owners[layer]
+    return (owner.module or "(model)") + (f"@{owner.call + 1}" if owner.call else "")
+
+
+def _shortest(counts: Sequence[int]) -> int:
+    return next((length + 1 for length, count in enumerate(counts) if count), 0)
+
+
+def _entry(shares: np.ndarray, length: int) -> float:
+    return float(shares[length]) if length < len(shares) else 0.0
+
+
+def _written(segments: Sequence[Segment]) -> str:
+    """Timestamps of each run of channels, ``1 3 5 | 3 5``."""
+    written = []
+    for segment in segments:
+        own = timestamps(segment.combination)
+        written.append(" ".join(map(str, own[:LISTED])) + (f" … {own[-1]}" if len(own) > LISTED else ""))
+    return " | ".join(dict.fromkeys(written))

@@ -1,0 +1,46 @@
+"""``gradlens paths``: run whole on a small network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result as Ran
+
+import gradlens as gl
+
+Run = Callable[..., Ran]
+SMALL = ["--data", "random", "--image-size", "32", "--batch-size", "4", "--batches", "1", "--seeds", "1"]
+
+
+@pytest.mark.parametrize(("words", "said"), [([], "weighted by energy"), (["--json"], '"kind": "inspect"')])
+def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], said: str) -> None:
+    ran = run("paths", "resnet10t", "--no-zero-init", *SMALL, "--out", str(tmp_path / "p"), *words)
+    assert ran.exit_code == 0, ran.stderr
+    assert said in ran.stdout
+    result = gl.load(tmp_path / "p")
+    assert list(result.tables) == ["structure", "paths", "path_lengths", "shares", "exactness"]
+    assert result["paths"].frame["paths"].iloc[0] == "16"  # four blocks
+    assert result.finding.startswith("resnet10t: 16 paths lead from the loss to conv1.0, of ")
+    for name in ("structure", "paths", "path_lengths"):
+        assert (tmp_path / "p" / "figures" / f"{name}.png").stat().st_size > 5000
+    if words:
+        assert json.loads(ran.stdout)["finding"] == result.finding
+    else:
+        assert "longest shortest path" in ran.stdout.splitlines()[0]
+
+
+def test_a_dead_network_says_that_no_energy_arrives(run: Run, tmp_path: Path) -> None:
+    factory = tmp_path / "net.py"
+    factory.write_text(
+        "from torch import nn\n\n\ndef make():\n"
+        "    head = nn.Linear(4, 10)\n    nn.init.zeros_(head.weight)\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)\n"
+    )
+    ran = run("paths", f"{factory}:make", *SMALL, "--out", str(tmp_path / "p"))
+    assert ran.exit_code == 0, ran.stderr
+    assert (
+        "1 path leads from the loss to 0, of 2 to 2 layers, 2.0 on average; no energy arrives" in ran.stdout
+    )
