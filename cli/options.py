@@ -43,6 +43,9 @@ WATCHING = (
     click.option("--pairs", type=click.Choice(["sketch", "exact"]), default="sketch",
                  help="Pairs of branches at forks of three and more: by a random projection with a stated"
                  " error, or exactly, which needs more memory."),
+    click.option("--space", type=click.Choice(["activations", "weights"]), default="activations",
+                 help="What a signal is: the gradient at a layer's output, or that of its weights, sample by"
+                 " sample."),
     _flag("--no-throughput", "throughput", "Do not time the network."),
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ class Study:
         sites: ``signals``, ``forks``, ``all`` or a glob of module paths.
         pairs: ``sketch`` or ``exact``.
         mode: ``train`` or ``eval``.
+        space: ``activations`` or ``weights``.
         warmup_steps: SGD steps on other samples before the measurement.
         zero_init: leave zero-initialised normalisation weights at zero.
         pretrained: weights of the zoo the model comes from.
@@ -48,6 +49,7 @@ class Study:
     sites: str = "signals"
     pairs: str = "sketch"
     mode: str = "train"
+    space: str = "activations"
     warmup_steps: int = 0
     zero_init: bool = True
     pretrained: bool = False
@@ -222,6 +224,7 @@ def measured(
         sites=study.sites,
         pairs=study.pairs,
         mode=study.mode,
+        space=study.space,
         seed=seed,
         costs=seed == 0,
         throughput=REPEATS if study.throughput and seed == 0 else 0,

@@ -13,6 +13,8 @@ import gradlens as gl
 from gradlens.analyzers import ANALYZERS
 from gradlens.errors import GradlensError
 
+WEIGHTS_ONLY = ("noise", "readers", "reuse")
+ANYWHERE = [name for name in ANALYZERS if name not in WEIGHTS_ONLY]
 TINY = {"data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2}
 NETWORKS = """
 import torch
@@ -85,7 +87,7 @@ def test_the_same_command_twice_gives_the_same_tables(compared, named):
 
 
 def test_the_comparison_stands_first_and_every_table_has_its_name_and_both_networks(compared, named):
-    assert list(compared.tables) == ["comparison", *ANALYZERS]
+    assert list(compared.tables) == ["comparison", *ANYWHERE]
     for name, table in compared.tables.items():
         assert table.name == name
         if name != "comparison":
@@ -130,7 +132,7 @@ def test_every_table_with_a_plot_draws_itself(compared):
 
 def test_inspecting_one_network_gives_its_rows_of_the_comparison(compared, named):
     alone = gl.inspect(named("joins"), **TINY)
-    assert list(alone.tables) == ["summary", *ANALYZERS]
+    assert list(alone.tables) == ["summary", *ANYWHERE]
     for name in ("duplication", "correlation", "branches", "shares", "flow", "cost", "exactness"):
         frame = compared[name].frame
         own = frame[frame.network == named("joins")].reset_index(drop=True)

@@ -11,6 +11,7 @@ from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.exactness import Exactness
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.paths import PathLengths, Paths, Structure
+from gradlens.analyzers.weights import NoiseScale, Readers, Reuse
 from gradlens.grams import Recording
 from gradlens.results import Table
 
@@ -23,6 +24,9 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
     "structure": Structure(),
     "paths": Paths(),
     "path_lengths": PathLengths(),
+    "noise": NoiseScale(),
+    "readers": Readers(),
+    "reuse": Reuse(),
     "cost": Cost(),
     "throughput": Throughput(),
     "exactness": Exactness(),

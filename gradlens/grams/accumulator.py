@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,9 @@ from torch import Tensor
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram
 from gradlens.grams.projection import CHUNK, Projection, wide
+from gradlens.grams.weights import weight_grams
 from gradlens.hooks import Group, Plan
+from gradlens.hooks.reading import saved_of
 
 PAIRS = ("sketch", "exact")
 TOLERANCE = 1e-4
@@ -82,6 +84,26 @@ class Accumulator:
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
+
+    def weigh(self, numbers: Sequence[int], node: Any, gradient: Tensor) -> None:
+        """Reduce the per-sample gradients of one layer's weight, and of parts of it.
+
+        Args:
+            numbers: probes of one node, the whole weight's first.
+            node: live, with its saved tensors.
+            gradient: at the layer's output.
+        """
+        first = self._plan.probes[numbers[0]]
+        if first.outer is None:
+            return
+        operation = self._plan.graph.nodes[first.node].operation
+        cuts = [self._plan.probes[number].inputs for number in numbers]
+        with torch.no_grad():
+            found = weight_grams(operation, saved_of(node, operation), gradient, first.outer, self._n, cuts)
+        for number, own in zip(numbers, found, strict=True):
+            self._grams[number] = own
+        if not all(map(math.isfinite, found[0].diagonal().tolist())):
+            raise GradlensError(f"the gradient is not finite, first at {first.name}")
 
     def value(self) -> BatchGrams:
         """Everything of the batch, scaled to the gradient of the summed loss."""

@@ -16,6 +16,7 @@ from gradlens.grams.accumulator import PAIRS, BatchGrams
 from gradlens.grams.recording import Recording
 from gradlens.grams.steps import Loss, Step, step_of
 from gradlens.grams.watcher import Watcher
+from gradlens.hooks import SPACES
 from gradlens.hooks.costs import Costs
 from gradlens.hooks.state import preserved
 from gradlens.version import VERSION
@@ -35,6 +36,7 @@ def capture(
     reduction: str = "mean",
     seed: int = 0,
     samples: int | None = None,
+    space: str = "activations",
     costs: bool = True,
     throughput: int = 0,
     keep_partial: bool = False,
@@ -59,6 +61,9 @@ def capture(
         reduction: of the loss over the batch, ``mean`` or ``sum``; Grams are of the summed loss.
         seed: of dropout and the projections; also names the replicates.
         samples: in a batch, where that cannot be read from the batch itself.
+        space: ``activations``: a signal is the gradient at the output of a weighted layer. ``weights``: that
+            of the layer's weight, sample by sample, and of its parts by what they read; also of
+            normalisations and embeddings.
         costs: count FLOPs, traffic and memory of one step.
         throughput: timed repeats of a step, 0 for none.
         keep_partial: on Ctrl-C return what was finished, marked in ``meta``.
@@ -70,8 +75,8 @@ def capture(
             is not finite (which batch, which site), a graph that cannot be seen, a graph that
             changes from batch to batch.
     """
-    _check_options(pairs, reduction)
-    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples)
+    _check_options(pairs, reduction, space)
+    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples, space)
     finished: list[BatchGrams] = []
     first: Any = None
     partial = False
@@ -96,7 +101,9 @@ def capture(
     return run.recording(finished, counted, speeds, described | ({"partial": True} if partial else {}))
 
 
-def _check_options(pairs: str, reduction: str) -> None:
+def _check_options(pairs: str, reduction: str, space: str) -> None:
+    if space not in SPACES:
+        raise GradlensError(f"space={space!r} is not known; use one of {', '.join(SPACES)}")
     if pairs not in PAIRS:
         raise GradlensError(f"pairs={pairs!r} is not known; use one of {', '.join(PAIRS)}")
     if reduction not in ("mean", "sum"):
@@ -119,6 +126,7 @@ def _meta(model: nn.Module, run: Watcher, mode: str, reduction: str) -> dict[str
         "reduction": reduction,
         "sites": run.sites,
         "pairs": run.pairs,
+        "space": run.space,
         "unseen_layers": run.unseen,
         "dry_samples": run.dry.samples if run.dry is not None else 0,
     }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from gradlens.hooks import Group, Plan, Probe
+from gradlens.hooks import Group, Plan, Probe, Slice
 from gradlens.hooks.costs import Costs
 from gradlens.hooks.graph import Edge, Graph, Node
 from gradlens.hooks.names import Owner
@@ -24,24 +24,33 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "edges": plan.graph.edges,
         "owners": plan.owners,
         "stages": plan.stages,
+        "slices": plan.slices,
     }
 
 
 def read_plan(document: Mapping[str, Any]) -> Plan:
     """The plan that ``plan_document`` wrote."""
     nodes = tuple(
-        Node(**{**node, "shapes": _tuples(node["shapes"]), "kernel": tuple(node["kernel"])})
+        Node(
+            **{
+                **node,
+                "shapes": _tuples(node["shapes"]),
+                "kernel": tuple(node["kernel"]),
+                "weight": tuple(node.get("weight", ())),
+            }
+        )
         for node in document["nodes"]
     )
     edges = tuple(Edge(*edge) for edge in document["edges"])
     return Plan(
-        probes=tuple(Probe(**{**probe, "shape": tuple(probe["shape"])}) for probe in document["probes"]),
+        probes=tuple(_probe(probe) for probe in document["probes"]),
         signals=tuple(document["signals"]),
         groups=tuple(_group(group) for group in document["groups"]),
         loss=document["loss"],
         graph=Graph(nodes, edges),
         owners=tuple(Owner(*owner) for owner in document["owners"]),
         stages=tuple(document["stages"]),
+        slices=tuple(Slice(*entry) for entry in document.get("slices", ())),
     )
 
 
@@ -61,6 +70,11 @@ def read_costs(document: Mapping[str, Any] | None) -> Costs | None:
 
 
 _COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
+
+
+def _probe(document: Mapping[str, Any]) -> Probe:
+    whole = {"weight": False, "inputs": (), **document}
+    return Probe(**{**whole, "shape": tuple(whole["shape"]), "inputs": tuple(whole["inputs"])})
 
 
 def _group(document: Mapping[str, Any]) -> Group:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams.accumulator import TOLERANCE, Accumulator, BatchGrams, projected_features
@@ -39,6 +41,7 @@ class Watcher:
         reduction: see ``capture``.
         seed: see ``capture``.
         samples: see ``capture``.
+        space: see ``capture``.
     """
 
     model: nn.Module
@@ -48,6 +51,7 @@ class Watcher:
     reduction: str = "mean"
     seed: int = 0
     samples: int | None = None
+    space: str = "activations"
 
     def __post_init__(self) -> None:
         self._step = step_of(None, self.step)
@@ -84,7 +88,7 @@ class Watcher:
         """Plan what to watch from the first graph."""
         output = _output_key(nodes, calls.output)
         image = _image(calls.inputs)
-        self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites)
+        self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites, self.space)
         self._check_sites(self.plan)
         self.unseen = _unseen(self.model, calls, self.plan)
         self.projection = Projection(projected_features(self.plan, self.n), self.seed)
@@ -95,12 +99,18 @@ class Watcher:
         assert self.projection is not None
         scale = float(self.n) if self.reduction == "mean" else 1.0
         kept = Accumulator(self.plan, self.n, self.projection, self.pairs, scale)
+        layers = {node: partial(kept.weigh, numbers) for node, numbers in self.plan.weights.items()}
         try:
-            with watch(nodes, self.plan.probes, kept.update):
+            with watch(nodes, self.plan.probes, kept.update, layers):
                 nodes.clear()
                 torch.autograd.grad(loss, self.wanted, allow_unused=True)
         except GradlensError as error:
             raise GradlensError(f"batch {place}: {error}") from error
+        except CheckpointError as error:
+            raise GradlensError(
+                "activation checkpointing hands a saved input out once, and weight space reads it too: turn "
+                "checkpointing off for space='weights'"
+            ) from error
         return kept.value()
 
     def _check_sites(self, plan: Plan) -> None:

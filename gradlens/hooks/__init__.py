@@ -6,8 +6,8 @@
 gradient hooks (the only file that does), ``state`` puts everything back.
 """
 
-from gradlens.hooks.plan import Group, Plan, Probe
-from gradlens.hooks.planning import SITES, plan_sites
+from gradlens.hooks.plan import Group, Plan, Probe, Slice
+from gradlens.hooks.planning import SITES, SPACES, plan_sites
 from gradlens.hooks.recorder import Sink, Tap, watch
 
-__all__ = ["SITES", "Group", "Plan", "Probe", "Sink", "Tap", "plan_sites", "watch"]
+__all__ = ["SITES", "SPACES", "Group", "Plan", "Probe", "Sink", "Slice", "Tap", "plan_sites", "watch"]

@@ -56,7 +56,17 @@ def _carried(operation: str, detail: object, axis: int, given: Shape, made: Shap
         return order.index(axis) if axis in order else axis
     if operation in ops.RESHAPES:
         return _reshaped(axis, given, made)
+    if len(made) < rank:
+        return _reduced(axis, given, made)
     return axis if len(made) == rank else None
+
+
+def _reduced(axis: int, given: Shape, made: Shape) -> int | None:
+    """A global pooling takes positions away: the axes before the channels stay, or the channels stay last."""
+    if axis < len(made) and made[: axis + 1] == given[: axis + 1]:
+        return axis
+    last = axis == len(given) - 1 and bool(made) and made[-1] == given[-1]
+    return len(made) - 1 if last else None
 
 
 def _reshaped(axis: int, given: Shape, made: Shape) -> int | None:

@@ -43,6 +43,7 @@ class Node:
         weighted: reads a parameter as its weight.
         kernel: spatial kernel of a convolution, empty otherwise.
         detail: saved attributes that say how a tensor is cut or joined.
+        weight: shape of the weight that learns, also of a normalisation; empty where there is none.
     """
 
     operation: str
@@ -51,6 +52,7 @@ class Node:
     weighted: bool = False
     kernel: Shape = ()
     detail: Mapping[str, Any] = field(default_factory=dict)
+    weight: Shape = ()
 
     @property
     def spatial(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradlens.hooks.graph import Graph
 from gradlens.hooks.names import Owner
@@ -25,6 +26,8 @@ class Probe:
         order: place in forward order.
         shape: of the gradient.
         outer: the gradient reads as ``[outer, n, rest]``; None where no axis holds the samples.
+        weight: of the weight of ``node``, sample by sample; ``shape`` is ``[n, *weight]``.
+        inputs: the input channels (start, stop) of that weight; empty for all.
     """
 
     node: int
@@ -37,10 +40,33 @@ class Probe:
     order: int
     shape: tuple[int, ...]
     outer: int | None
+    weight: bool = False
+    inputs: tuple[int, ...] = ()
 
     def elements(self, n: int) -> int:
         """Elements of a sample."""
         return math.prod(self.shape) // n
+
+
+class Slice(NamedTuple):
+    """The part of a layer's weight that reads one source.
+
+    Attributes:
+        probe: number of the probe of that part.
+        layer: node that owns the weight.
+        source: name of where the channels come from: a layer, a part of a split, or an operation behind
+            which they cannot be followed.
+        order: place of the source in forward order; of a part, that of the tensor that is cut.
+        start: first input channel of the part.
+        stop: behind its last.
+    """
+
+    probe: int
+    layer: int
+    source: str
+    order: int
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +106,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything watched in one graph, as plain values."""
+    """Everything watched in one graph, as plain values.
+
+    ``signals``: probes of the layers' signals, or in weight space of their weights. ``slices``: parts
+    of weights by what they read, in weight space only.
+    """
 
     probes: tuple[Probe, ...]
     signals: tuple[int, ...]
@@ -89,3 +119,13 @@ class Plan:
     graph: Graph
     owners: tuple[Owner, ...]
     stages: tuple[str, ...]
+    slices: tuple[Slice, ...] = ()
+
+    @property
+    def weights(self) -> dict[int, list[int]]:
+        """By node, the probes of its weight and of parts of it."""
+        found: dict[int, list[int]] = {}
+        for number, probe in enumerate(self.probes):
+            if probe.weight:
+                found.setdefault(probe.node, []).append(number)
+        return found

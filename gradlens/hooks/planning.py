@@ -7,13 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gradlens.hooks.branches import Branches, Fork, PartialSplit, Way
+from gradlens.hooks.channels import channel_axes
 from gradlens.hooks.graph import Edge, Graph, TensorKey
 from gradlens.hooks.layout import Sizes, layout
 from gradlens.hooks.names import Owner
-from gradlens.hooks.plan import Group, Plan, Probe
+from gradlens.hooks.plan import Group, Plan, Probe, Slice
+from gradlens.hooks.reading import input_axis, learning_layers, reads
 from gradlens.hooks.stages import stages
 
 SITES = ("signals", "forks", "all")
+SPACES = ("activations", "weights")
 
 
 def plan_sites(
@@ -22,6 +25,7 @@ def plan_sites(
     image: Sequence[int],
     output: TensorKey | None,
     sites: str = "signals",
+    space: str = "activations",
 ) -> Plan:
     """Choose what to watch.
 
@@ -32,18 +36,25 @@ def plan_sites(
         output: the model's output tensor, whose gradient is the loss signal.
         sites: ``signals`` (forks, partial splits and the signal of every weighted layer),
             ``forks``, ``all`` (every edge) or a glob of module paths.
+        space: ``activations``, or ``weights``: a signal is the gradient of a layer's weight, sample by
+            sample, instead of that at its output.
     """
-    return _Planner(sizes, owners, image).plan(output, sites)
+    return _Planner(sizes, owners, image, space).plan(output, sites)
 
 
 class _Planner:
-    def __init__(self, sizes: Sizes, owners: Sequence[Owner], image: Sequence[int]) -> None:
+    def __init__(
+        self, sizes: Sizes, owners: Sequence[Owner], image: Sequence[int], space: str = "activations"
+    ) -> None:
+        self.space = space
+        self.slices: list[Slice] = []
         self.sizes, self.graph, self.owners = sizes, sizes.graph, tuple(owners)
         self.branches = Branches(sizes.graph)
         self.stages = stages(sizes.graph, owners, image, sizes.n)
         self.names = site_names(sizes.graph, owners)
         self.split_sites = self._split_sites()
         self.part_sites = self._part_sites()
+        self.cut_from = {part.key: s.source for s in self.branches.splits for part in s.parts}
         self.place = {index: place for place, index in enumerate(sizes.graph.forward_order)}
         self.probes: dict[tuple[int, int, bool], int] = {}
         self.built: list[Probe] = []
@@ -72,15 +83,65 @@ class _Planner:
             graph=self.graph,
             owners=self.owners,
             stages=tuple(self.stages),
+            slices=tuple(self.slices),
         )
 
     def signals(self, glob: str | None) -> list[int]:
+        if self.space == "weights":
+            return self.weights(glob)
         found = [
             index
             for index in self.graph.forward_order
             if self.graph.nodes[index].weighted and _selected(self.owners[index].module, glob)
         ]
         return [self.tensor(TensorKey(index, 0)) for index in found]
+
+    def weights(self, glob: str | None) -> list[int]:
+        """Probes of the weights that learn, and of their parts by what they read."""
+        axes = channel_axes(self.graph)
+        signals = []
+        for index in learning_layers(self.graph):
+            if not _selected(self.owners[index].module, glob):
+                continue
+            signals.append(self.weight(index, ()))
+            found = reads(self.graph, index, axes) if self.graph.nodes[index].weighted else []
+            for start, stop, key in found:
+                probe = self.weight(index, (start, stop)) if len(found) > 1 else signals[-1]
+                order = self.place[self.cut_from.get(key, key).node]
+                self.slices.append(Slice(probe, index, self.source(key), order, start, stop))
+        return signals
+
+    def source(self, key: TensorKey) -> str:
+        """Name of a tensor that layers read: alike for every spelling of a split."""
+        node = self.graph.nodes[key.node]
+        own = self.owners[key.node].module if node.weighted else self.names[key.node]
+        return self.part_sites.get(key, own)
+
+    def weight(self, node: int, inputs: tuple[int, ...]) -> int:
+        """Probe of the weight of a layer, or of the part that reads some input channels."""
+        found = layout(self.sizes, TensorKey(node, 0))
+        part = f" of inputs {inputs[0]} to {inputs[1] - 1}" if inputs else ""
+        shape = self.graph.nodes[node].weight
+        if inputs:
+            axis = input_axis(self.graph.nodes[node])
+            shape = (*shape[:axis], inputs[1] - inputs[0], *shape[axis + 1 :])
+        self.built.append(
+            Probe(
+                node=node,
+                position=0,
+                accumulated=True,
+                name=f"{self.names[node]} weight{part}",
+                module=self.owners[node].module,
+                stage=self.stages[node],
+                depth=self.graph.depths[node],
+                order=self.place[node],
+                shape=(self.sizes.n, *shape),
+                outer=None if found is None else found.outer,
+                weight=True,
+                inputs=inputs,
+            )
+        )
+        return len(self.built) - 1
 
     def loss(self, output: TensorKey | None) -> int | None:
         if output is not None:

@@ -135,7 +135,16 @@ def _describe(node: AutogradNode, constant: set[AutogradNode], families: Mapping
         weighted=weight is not None,
         kernel=tuple(weight[2:]) if weight and operation in ops.CONVOLUTIONS else (),
         detail=_detail(node, operation),
+        weight=_learning(node, operation, constant),
     )
+
+
+def _learning(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> Shape:
+    """Shape of the weight that this operation hands a gradient to; empty where there is none."""
+    slot = 1 if operation in ops.NORMS else ops.WEIGHTED.get(operation, (0, -1))[1]
+    functions = node.next_functions
+    producer = functions[slot][0] if 0 <= slot < len(functions) else None
+    return _shapes(producer)[0] if producer is not None and producer in constant else ()
 
 
 def _weight(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> Shape | None:

@@ -10,12 +10,14 @@ from gradlens.metrics.forks import coherence, energy_shares, mean_cosine, pair_i
 from gradlens.metrics.hsic import cka, direction, given, hsic_matrix, is_constant, u_center
 from gradlens.metrics.inference import Association, Paired, association, holm, paired
 from gradlens.metrics.intervals import Interval, mean_interval, slope
+from gradlens.metrics.noise import Noise, noise, noise_scale, signal_to_noise
 from gradlens.metrics.paths import Step, mean_jaccard, mean_length, path_counts, path_shares, reuse
 from gradlens.metrics.spectrum import effective_rank, participation_ratio, stable_rank
 
 __all__ = [
     "Association",
     "Interval",
+    "Noise",
     "Paired",
     "Step",
     "association",
@@ -37,12 +39,15 @@ __all__ = [
     "mean_jaccard",
     "mean_length",
     "mean_similarity",
+    "noise",
+    "noise_scale",
     "pair_inner_products",
     "paired",
     "participation_ratio",
     "path_counts",
     "path_shares",
     "reuse",
+    "signal_to_noise",
     "slope",
     "stable_rank",
     "stiffness",

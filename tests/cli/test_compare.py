@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "sites": "signals",
     "pairs": "sketch",
     "mode": "train",
+    "space": "activations",
     "warmup_steps": 0,
     "zero_init": True,
     "pretrained": False,
@@ -57,7 +58,7 @@ def test_defaults_of_inspect(run: Run, study: Any, inspected: Result) -> None:
 def test_every_option_arrives(run: Run, study: Any) -> None:
     typed = (
         "--data random --image-size 32 --batch-size 8 --batches 2 --seeds 1 --sites layer* --pairs exact --mode eval"
-        " --warmup-steps 3 --no-zero-init --pretrained --skip-bad --no-throughput --checkpoint-a w.pt"
+        " --space weights --warmup-steps 3 --no-zero-init --pretrained --skip-bad --no-throughput --checkpoint-a w.pt"
     )
     words = shlex.split(typed)
     assert run("compare", "a", "b", *words).exit_code == 0

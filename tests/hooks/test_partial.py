@@ -137,20 +137,23 @@ def test_the_projection_that_enters_the_blocks_is_the_dense_part(enters: int) ->
 
 @pytest.mark.parametrize("enters", [0, 1])
 @pytest.mark.parametrize("form", ["split sizes", "chunk", "slice"])
-def test_split_chunk_and_slices_give_equal_tables(form: str, enters: int) -> None:
-    first, second = (recorded(model) for model in networks(enters, "split", form))
+@pytest.mark.parametrize("space", ["activations", "weights"])
+def test_split_chunk_and_slices_give_equal_tables(form: str, space: str, enters: int) -> None:
+    first, second = (recorded(model, space=space) for model in networks(enters, "split", form))
     compared = 0
     for name, analyzer in ANALYZERS.items():
         if name == "throughput":
             continue
         tables = analyzer(first), analyzer(second)
-        assert tables[0] is not None, name
-        assert tables[1] is not None, name
+        assert (tables[0] is None) == (tables[1] is None), name
+        if tables[0] is None or tables[1] is None:
+            assert name in ("noise", "reuse", "readers")
+            continue
         pd.testing.assert_frame_equal(
             tables[0].frame, tables[1].frame, rtol=1e-5, atol=1e-5, obj=f"table {name}"
         )
         compared += 1
-    assert compared == len(ANALYZERS) - 1
+    assert compared >= len(ANALYZERS) - 4
 
 
 def test_two_projections_of_the_same_weights_give_the_grams_of_the_split() -> None:

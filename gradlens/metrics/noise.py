@@ -1,0 +1,58 @@
+"""How much of a mini-batch gradient is signal and how much is noise, from per-sample weight gradients."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gradlens.metrics.hsic import Array
+
+
+class Noise(NamedTuple):
+    """Unbiased estimates from samples: variance ``tr Σ`` of a sample's gradient, and ``|G|²`` of the mean."""
+
+    variance: float
+    square: float
+
+
+def noise(gram: Array) -> Noise:
+    """``tr Σ`` and ``|G|²`` of one batch, both unbiased for independent samples.
+
+    With the mean ``ḡ`` of ``n`` samples: ``tr Σ = Σ‖g_i − ḡ‖² / (n − 1)`` and ``|G|² = |ḡ|² − tr Σ / n``
+    (McCandlish, Kaplan, Amodei et al. 2018, arXiv 1812.06162, appendix A.1, with batches of 1 and n).
+
+    Args:
+        gram: ``[n, n]`` of per-sample gradients of the summed loss; several layers add their Grams.
+
+    Returns:
+        NaN for fewer than two samples. ``square`` is negative where the mean drowns in the noise.
+
+    >>> noise(np.array([[1.0, 1.0], [1.0, 1.0]]))
+    Noise(variance=0.0, square=1.0)
+    """
+    n = gram.shape[-1]
+    if n < 2:
+        return Noise(math.nan, math.nan)
+    mean = float(gram.sum()) / n**2
+    variance = (float(np.trace(gram)) - n * mean) / (n - 1)
+    return Noise(variance, mean - variance / n)
+
+
+def noise_scale(terms: list[Noise]) -> float:
+    """Simple noise scale ``B = tr Σ / |G|²`` in samples: batches far below it are mostly noise.
+
+    Numerator and denominator are averaged over batches before dividing (McCandlish 2018, appendix A.1).
+
+    Returns:
+        NaN where the mean gradient cannot be told from 0.
+    """
+    square = float(np.mean([term.square for term in terms])) if terms else math.nan
+    return float(np.mean([term.variance for term in terms])) / square if square > 0 else math.nan
+
+
+def signal_to_noise(terms: list[Noise]) -> float:
+    """``|G|² / tr Σ``, the squared gradient signal-to-noise ratio of one sample; NaN as ``noise_scale``."""
+    scale = noise_scale(terms)
+    return 1 / scale if scale > 0 else math.nan

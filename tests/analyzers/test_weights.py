@@ -1,0 +1,118 @@
+"""Weight space in tables: noise, reuse and readers of a small dense network, against per-sample gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional
+
+import gradlens as gl
+from gradlens.analyzers import ANALYZERS
+from gradlens.metrics import cka, hsic_matrix, noise, noise_scale
+
+N = 8
+
+
+class Dense(nn.Module):
+    """Two dense layers behind a stem, all read by a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.a, self.b = nn.Conv2d(4, 2, 3, padding=1), nn.Conv2d(6, 3, 3, padding=1)
+        self.head = nn.Linear(9, 5)
+
+    def forward(self, x):
+        first = self.stem(x).tanh()
+        second = self.a(first).tanh()
+        third = self.b(torch.cat([first, second], 1)).tanh()
+        return self.head(torch.cat([first, second, third], 1).mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """A recording in weight space and the per-sample gradients ``[s, n, …]`` by parameter."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Dense().double()
+        batches = [(torch.randn(N, 3, 6, 6).double(), torch.randint(0, 5, (N,))) for _ in range(2)]
+    recording = gl.capture(model, batches, space="weights", costs=False)
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
+
+    def one(values, x, y):
+        return functional.cross_entropy(functional_call(model, values, (x[None],)), y[None])
+
+    each = [vmap(grad(one), in_dims=(None, 0, 0))(parameters, x, y) for x, y in batches]
+    return recording, {name: torch.stack([own[name] for own in each]) for name in parameters}
+
+
+def test_noise_is_that_of_all_weights_together(measured):
+    recording, rows = measured
+    flat = torch.cat([value.flatten(2) for name, value in rows.items() if name.endswith("weight")], 2).numpy()
+    terms = [noise(own @ own.T) for own in flat]
+    frame = ANALYZERS["noise"](recording).frame.set_index("stage")
+    assert frame.loc["whole", "weights"] == 4
+    assert frame.loc["whole", "variance"] == pytest.approx(
+        np.mean([term.variance for term in terms]), rel=1e-6
+    )
+    expected = noise_scale(terms)
+    if np.isfinite(expected):
+        assert frame.loc["whole", "noise_scale"] == pytest.approx(expected, rel=1e-6)
+    else:
+        assert "cannot be told from 0" in frame.loc["whole", "reason"]
+
+
+def test_the_reuse_map_is_the_size_of_the_columns(measured):
+    recording, rows = measured
+    frame = ANALYZERS["reuse"](recording).frame.set_index(["layer", "source"])
+    assert list(frame.index) == [
+        ("a", "stem"), ("b", "stem"), ("b", "a"), ("head", "stem"), ("head", "a"), ("head", "b")
+    ]  # fmt: skip
+    assert frame.loc[("a", "stem"), "share"] == pytest.approx(1.0)
+    b = rows["b.weight"]
+    first, second = (
+        float(part.square().mean((1, 2, 3, 4, 5)).sqrt().mean()) for part in (b[:, :, :, :4], b[:, :, :, 4:])
+    )
+    assert frame.loc[("b", "stem"), "rms"] == pytest.approx(first, rel=1e-6)
+    assert frame.loc[("b", "a"), "rms"] == pytest.approx(second, rel=1e-6)
+    assert frame.loc["b", "share"].sum() == pytest.approx(1.0, rel=1e-6)
+    assert frame.loc["head", "share"].sum() == pytest.approx(1.0, rel=1e-6)
+    assert frame.loc[("head", "b"), ["first_input", "inputs"]].tolist() == [6, 3]
+
+
+def test_readers_of_a_source_are_compared_by_its_columns(measured):
+    recording, rows = measured
+    frame = ANALYZERS["readers"](recording).frame.set_index(["source", "version"])
+    assert frame.loc[("stem", "energy"), "readers"] == 3  # layer a reads nothing else
+    own = [
+        rows["a.weight"].flatten(2),
+        rows["b.weight"][:, :, :, :4].flatten(2),
+        rows["head.weight"][:, :, :, :4].flatten(2),
+    ]
+    grams = np.stack([(part @ part.transpose(1, 2)).numpy() for part in own])
+    expected = cka(hsic_matrix(grams))[np.triu_indices(3, k=1)].mean()
+    assert frame.loc[("stem", "energy"), "mean_cka"] == pytest.approx(expected, rel=1e-6)
+    assert ("b", "energy") not in frame.index
+
+
+def test_duplication_in_weight_space_is_that_of_the_weights_grams(measured):
+    recording, rows = measured
+    grams = np.stack(
+        [
+            (value.flatten(2) @ value.flatten(2).transpose(1, 2)).numpy()
+            for name, value in rows.items()
+            if name.endswith("weight")
+        ]
+    )
+    expected = cka(hsic_matrix(grams))
+    frame = ANALYZERS["correlation"](recording).frame
+    upper = np.triu_indices(4, k=1)
+    assert np.allclose(frame["energy"], expected[upper], rtol=1e-6)
+
+
+def test_outside_weight_space_there_is_none_of_it():
+    recording = gl.capture(Dense(), [(torch.randn(N, 3, 6, 6), torch.randint(0, 5, (N,)))], costs=False)
+    assert all(ANALYZERS[name](recording) is None for name in ("noise", "reuse", "readers"))

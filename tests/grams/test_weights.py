@@ -1,0 +1,333 @@
+"""Weight space: Grams of per-sample weight gradients against torch.func, by both ways, for every layer."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+import gradlens as gl
+from gradlens.errors import GradlensError
+from gradlens.grams import weights
+from gradlens.grams.gram import gram
+
+N = 6
+
+
+def loss(output: Tensor, target: Tensor) -> Tensor:
+    return functional.cross_entropy(output.flatten(1), target)
+
+
+def truth(model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """By parameter, its per-sample gradients ``[n, …]``: ``vmap(grad)`` of the loss of one sample."""
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
+
+    def one(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return loss(functional_call(model, values, (x.unsqueeze(0),)), y.unsqueeze(0))
+
+    return vmap(grad(one), in_dims=(None, 0, 0))(parameters, inputs, targets)
+
+
+def recorded(model: nn.Module, inputs: Tensor, targets: Tensor, **options: Any) -> gl.Recording:
+    return gl.capture(
+        model, [(inputs, targets)], loss=loss, space="weights", costs=False, mode="keep", **options
+    )
+
+
+def check(model: nn.Module, inputs: Tensor, targets: Tensor, tolerance: float = 1e-6) -> gl.Recording:
+    recording = recorded(model, inputs, targets)
+    plan, expected = recording.plan, truth(model, inputs, targets)
+    learning = {path for path, module in model.named_modules() if getattr(module, "weight", None) is not None}
+    assert {plan.probes[number].module for number in plan.signals} == learning
+    for number in plan.signals:
+        probe = plan.probes[number]
+        rows = expected[f"{probe.module}.weight"].reshape(len(inputs), -1).double()
+        scale = float((rows @ rows.T).abs().max())
+        difference = np.abs(recording.grams[number, 0] - (rows @ rows.T).numpy()).max()
+        assert difference <= tolerance * scale, probe.name
+        assert probe.elements(len(inputs)) == rows.shape[1]
+    return recording
+
+
+CONVOLUTIONS: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
+    "3x3": lambda: (nn.Conv2d(3, 8, 3, padding=1), (3, 9, 9)),
+    "1x1, few positions": lambda: (nn.Conv2d(64, 64, 1), (64, 1, 1)),
+    "3x3, few positions": lambda: (nn.Conv2d(32, 48, 3, padding=1), (32, 2, 2)),
+    "strided": lambda: (nn.Conv2d(3, 8, 3, stride=2, padding=1), (3, 9, 8)),
+    "strided, few positions": lambda: (nn.Conv2d(32, 48, 3, stride=(2, 1), padding=(1, 0)), (32, 3, 4)),
+    "dilated": lambda: (nn.Conv2d(16, 32, 3, dilation=2, padding=2), (16, 3, 3)),
+    "dilated and strided": lambda: (nn.Conv2d(3, 4, (3, 2), stride=2, dilation=(2, 3)), (3, 12, 11)),
+    "grouped": lambda: (nn.Conv2d(8, 12, 3, groups=4), (8, 7, 7)),
+    "grouped, few positions": lambda: (nn.Conv2d(64, 64, 3, groups=2, padding=1), (64, 1, 2)),
+    "depthwise": lambda: (nn.Conv2d(8, 8, 3, groups=8, padding=1), (8, 6, 6)),
+    "depthwise, two a channel": lambda: (nn.Conv2d(4, 8, 3, groups=4), (4, 6, 6)),
+    "same padding": lambda: (nn.Conv2d(3, 4, 5, padding="same"), (3, 7, 7)),
+    "1-d": lambda: (nn.Conv1d(4, 6, 5, stride=2), (4, 23)),
+    "1-d, few positions": lambda: (nn.Conv1d(48, 48, 3, padding=1), (48, 3)),
+    "3-d": lambda: (nn.Conv3d(2, 4, (3, 2, 1), padding=(1, 0, 0)), (2, 4, 5, 3)),
+    "3-d, few positions": lambda: (nn.Conv3d(24, 24, 3, padding=1), (24, 2, 1, 1)),
+    "transposed": lambda: (nn.ConvTranspose2d(6, 4, 3, stride=2, output_padding=1), (6, 4, 4)),
+    "no bias": lambda: (nn.Conv2d(3, 5, 1, bias=False), (3, 6, 6)),
+}
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_convolutions_equal_torch_func(kind: str) -> None:
+    torch.manual_seed(0)
+    layer, shape = CONVOLUTIONS[kind]()
+    stem = nn.Conv1d if len(shape) == 2 else nn.Conv2d if len(shape) == 3 else nn.Conv3d
+    model = nn.Sequential(
+        stem(shape[0], shape[0], 1), nn.Tanh(), layer, nn.Tanh(), nn.Flatten(), nn.LazyLinear(5)
+    )
+    x, y = torch.randn(N, *shape), torch.randint(0, 5, (N,))
+    model(x)
+    check(model.double(), x.double(), y)
+
+
+@pytest.mark.parametrize(
+    "kind", ["3x3", "3x3, few positions", "grouped, few positions", "strided, few positions"]
+)
+@pytest.mark.parametrize("way", ["direct", "pairs"])
+def test_both_ways_give_the_same(kind: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cheaper is taken by count; here each is made to be."""
+    torch.manual_seed(0)
+    layer, shape = CONVOLUTIONS[kind]()
+    model = nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.LazyLinear(5))
+    x, y = torch.randn(N, *shape), torch.randint(0, 5, (N,))
+    model(x)
+    taken: list[str] = []
+    monkeypatch.setattr(weights, "pairs_are_cheaper", lambda *counts: way == "pairs")
+    own = weights._pairs
+    monkeypatch.setattr(weights, "_pairs", lambda *given: taken.append("pairs") or own(*given))
+    check(model.double(), x.double(), y)
+    assert bool(taken) == (way == "pairs")
+
+
+def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    own = weights._pairs
+    monkeypatch.setattr(
+        weights, "_pairs", lambda parts, cuts: taken.append(parts[0][0].shape[1]) or own(parts, cuts)
+    )
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Flatten(1), nn.Linear(8 * 36, 200), nn.ReLU(), nn.Linear(200, 5)
+    )
+    recorded(model, torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
+    assert taken == [1, 1]  # the linear layers of one position; the convolution of 36 goes the direct way
+
+
+class Tokens(nn.Module):
+    """Embedding, layer norm and linear layers over tokens, samples first or second."""
+
+    def __init__(self, first: bool, words: int = 11, width: int = 12) -> None:
+        super().__init__()
+        self.first = first
+        self.words = nn.Embedding(words, width, padding_idx=0)
+        self.norm = nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 20), nn.Linear(20, width, bias=False)
+        self.head = nn.Linear(width, 5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids if self.first else ids.T)
+        x = x + self.down(functional.gelu(self.up(self.norm(x))))
+        return self.head(x.mean(1 if self.first else 0))
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["samples first", "sequence first"])
+@pytest.mark.parametrize("length", [3, 40])
+def test_tokens_equal_torch_func(first: bool, length: int) -> None:
+    torch.manual_seed(0)
+    model = Tokens(first).double()
+    ids = torch.randint(0, 11, (N, length))
+    check(model, ids, torch.randint(0, 5, (N,)))
+
+
+@pytest.mark.parametrize("norm", [nn.GroupNorm(2, 6), nn.LayerNorm([6, 5, 5]), nn.GroupNorm(1, 6)], ids=str)
+def test_normalisations_equal_torch_func(norm: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), norm, nn.ReLU(), nn.Flatten(), nn.Linear(150, 5)).double()
+    check(model, torch.randn(N, 3, 5, 5).double(), torch.randint(0, 5, (N,)))
+
+
+def test_batch_norm_in_eval_mode_equals_torch_func() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(150, 5))
+    model.train()(torch.randn(16, 3, 5, 5))
+    check(model.double().eval(), torch.randn(N, 3, 5, 5).double(), torch.randint(0, 5, (N,)))
+
+
+def test_in_train_mode_the_shares_of_the_samples_add_up_to_the_batchs_gradient() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(150, 5)
+    ).double()
+    x, y = torch.randn(N, 3, 5, 5).double(), torch.randint(0, 5, (N,))
+    recording = recorded(model, x, y)
+    value = functional.cross_entropy(model(x), y, reduction="sum")
+    found = dict(
+        zip(
+            [name for name, _ in model.named_parameters()],
+            torch.autograd.grad(value, model.parameters()),
+            strict=True,
+        )
+    )
+    for number in recording.plan.signals:
+        square = float(found[f"{recording.plan.probes[number].module}.weight"].square().sum())
+        assert recording.grams[number, 0].sum() == pytest.approx(square, rel=1e-6)
+
+
+class Joined(nn.Module):
+    """A small dense block: the parts of a weight by what they read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.norm = nn.GroupNorm(1, 6)
+        self.a, self.b, self.head = (
+            nn.Conv2d(4, 2, 3, padding=1),
+            nn.Conv2d(6, 3, 3, padding=1),
+            nn.Linear(9, 5),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.stem(x).tanh()
+        second = self.a(first)
+        third = self.b(torch.relu(self.norm(torch.cat([first, second], 1))))
+        return self.head(torch.cat([first, second, third], 1).mean((2, 3)))
+
+
+def test_the_parts_of_a_weight_are_its_columns() -> None:
+    torch.manual_seed(0)
+    model = Joined().double()
+    x, y = torch.randn(N, 3, 6, 6).double(), torch.randint(0, 5, (N,))
+    recording = check(model, x, y)
+    expected = truth(model, x, y)
+    plan = recording.plan
+    named = {
+        (plan.owners[part.layer].module, part.source): plan.probes[part.probe]
+        for part in plan.slices
+        if plan.probes[part.probe].inputs
+    }
+    edges = {name: probe.inputs for name, probe in named.items()}
+    assert edges == {
+        ("b", "stem"): (0, 4), ("b", "a"): (4, 6),
+        ("head", "stem"): (0, 4), ("head", "a"): (4, 6), ("head", "b"): (6, 9),
+    }  # fmt: skip
+    assert [(part.start, part.stop) for part in plan.slices if not plan.probes[part.probe].inputs] == [(0, 4)]
+    for part in plan.slices:
+        probe = plan.probes[part.probe]
+        if not probe.inputs:
+            continue
+        rows = expected[f"{probe.module}.weight"][:, :, probe.inputs[0] : probe.inputs[1]].reshape(N, -1)
+        assert np.allclose(recording.grams[part.probe, 0], (rows @ rows.T).numpy(), rtol=1e-6)
+        assert probe.elements(N) == rows.shape[1]
+
+
+def test_a_layer_called_twice_has_a_gradient_for_each_call() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = nn.Linear(4, 4), nn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.layer(self.layer(x).tanh()))
+
+    torch.manual_seed(0)
+    model = Twice().double()
+    x, y = torch.randn(N, 4).double(), torch.randint(0, 5, (N,))
+    recording = recorded(model, x, y)
+    names = [recording.plan.probes[number].name for number in recording.plan.signals]
+    assert names == ["layer:linear weight", "layer:linear@2 weight", "head:linear weight"]
+
+
+def test_a_frozen_weight_has_no_signal() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 5))
+    model[0].weight.requires_grad_(False)
+    recording = recorded(model, torch.randn(N, 4), torch.randint(0, 5, (N,)))
+    assert [recording.plan.probes[number].module for number in recording.plan.signals] == ["2"]
+
+
+def test_half_precision_is_widened() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
+    x, y = torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,))
+
+    def step(model: nn.Module, batch: Any) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return functional.cross_entropy(model(batch[0]).float(), batch[1])
+
+    half = gl.capture(model, [(x, y)], step=step, space="weights", costs=False)
+    full = recorded(model, x, y)
+    assert [p.module for p in half.plan.probes if p.weight] == [
+        p.module for p in full.plan.probes if p.weight
+    ]
+    for number in full.plan.signals:
+        ratio = half.energies[half.plan.signals[full.plan.signals.index(number)]] / full.energies[number]
+        assert ratio == pytest.approx(1.0, rel=0.1)
+
+
+def test_checkpointing_is_refused_in_weight_space() -> None:
+    class Checked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(checkpoint(self.body, self.stem(x), use_reentrant=False))
+
+    with pytest.raises(GradlensError, match="turn checkpointing off"):
+        recorded(Checked(), torch.randn(N, 4), torch.randint(0, 5, (N,)))
+
+
+def test_an_embedding_scaled_by_frequency_is_refused() -> None:
+    model = nn.Sequential(nn.Embedding(7, 4, scale_grad_by_freq=True), nn.Flatten(), nn.Linear(12, 5))
+    with pytest.raises(GradlensError, match="scale_grad_by_freq"):
+        recorded(model, torch.randint(0, 7, (N, 3)), torch.randint(0, 5, (N,)))
+
+
+def test_an_unknown_space_is_refused() -> None:
+    with pytest.raises(GradlensError, match="space='layers' is not known; use one of activations, weights"):
+        gl.capture(nn.Linear(2, 2), [], space="layers")
+
+
+def test_no_graph_is_kept_alive() -> None:
+    """A node is held for its saved tensors while it waits, and let go when it has run."""
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
+    kept: list[weakref.ref[Any]] = []
+
+    def step(model: nn.Module, batch: Any) -> Tensor:
+        hidden = model[0](batch[0])
+        kept.append(weakref.ref(hidden))
+        return functional.cross_entropy(model[1:](hidden), batch[1])
+
+    gc.collect()
+    gc.disable()
+    try:
+        batch = (torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
+        gl.capture(model, [batch, batch], step=step, space="weights", costs=False)
+        assert kept
+        assert all(reference() is None for reference in kept)
+    finally:
+        gc.enable()
+
+
+def test_a_recording_of_weights_is_saved_and_loaded(tmp_path: Any) -> None:
+    recording = recorded(Joined(), torch.randn(N, 3, 6, 6), torch.randint(0, 5, (N,)))
+    loaded = gl.Recording.load(recording.save(tmp_path / "w.safetensors"))
+    assert loaded.plan == recording.plan
+    assert np.array_equal(loaded.grams, recording.grams, equal_nan=True)
+
+
+def test_gram_of_rows_is_the_definition() -> None:
+    rows = torch.randn(4, 3, 2)
+    assert torch.allclose(gram(rows.reshape(4, -1), 1, 4), torch.einsum("aij,bij->ab", rows, rows).double())
