@@ -64,7 +64,7 @@ def test_every_option_arrives(run: Run, study: Any) -> None:
     assert run("compare", "a", "b", *words).exit_code == 0
     expected = {
         "data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 1, "sites": "layer*",
-        "pairs": "exact", "mode": "eval", "warmup_steps": 3, "zero_init": False, "pretrained": True,
+        "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "zero_init": False, "pretrained": True,
         "skip_bad": True, "throughput": False, "checkpoint": (Path("w.pt"), None),
     }  # fmt: skip
     assert asked(study)[1] == expected
