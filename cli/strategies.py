@@ -122,13 +122,17 @@ def measure_strategies(
             **options,
         )
 
-    deliver(ctx, measure, Delivery(what, folder, force or resume, as_json, cells))
+    deliver(ctx, measure, Delivery(what, folder, force, as_json, cells))
 
 
 def _check_cells(cells: Path, resume: bool, force: bool) -> None:
     """Cells of a cut run are neither mixed into another run nor thrown away unasked."""
     import shutil
 
+    if resume and not cells.exists():
+        raise GradlensError(
+            f"there is nothing to resume: {cells} holds no cells of a cut run; leave --resume out to start anew"
+        )
     if resume or not cells.exists():
         return
     if not force:

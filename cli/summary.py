@@ -101,6 +101,7 @@ STRATEGY_COLUMNS: tuple[tuple[str, str, Format], ...] = (
     ("split_correlation", "at split", ratio),
     ("merge_correlation", "at merge", ratio),
     ("accuracy", "accuracy", ratio),
+    ("loss", "loss", ratio),
     ("flops", "FLOPs", count),
     ("parameters", "parameters", count),
     ("traffic_elements", "traffic", count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from gradlens.data import Batches, load_data
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, ModelNote
 from gradlens.grams import Progress, Recording, capture
 from gradlens.models import load_model, warm_up
 from gradlens.models.seeding import seeded
@@ -148,13 +149,14 @@ class Cells:
             if self._progress is not None:
                 self._progress(what, self._done, self._total)
 
-        model = fresh(study, network, data, seed)
+        model, notes = fresh(study, network, data, seed)
         with fits(network.name, data):
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
                 with seeded(seed):
                     warm_up(model, others, steps=study.warmup_steps, progress=advance)
-            return measured(study, model, network, data, seed, keep_partial=True, progress=advance)
+            found = measured(study, model, network, data, seed, keep_partial=True, progress=advance)
+        return found.with_meta(notes=notes)
 
 
 def skipped_images(identities: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -193,18 +195,24 @@ def spare_batches(study: Study, seed: int, data: Batches, wanted: int, start: in
     return samples_of(study, seed, batches=min(wanted, left), start=start)
 
 
-def fresh(study: Study, network: Subject, data: Batches, seed: int) -> nn.Module:
-    """The network with the weights of this seed, built for the data."""
-    return load_model(
-        network.name,
-        num_classes=data.num_classes,
-        in_chans=data.in_chans,
-        image_size=study.image_size,
-        pretrained=study.pretrained,
-        checkpoint=network.checkpoint,
-        zero_init=study.zero_init,
-        seed=seed,
-    )
+def fresh(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.Module, list[str]]:
+    """The network with the weights of this seed, built for the data, and what is to be told of it."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelNote)
+        model = load_model(
+            network.name,
+            num_classes=data.num_classes,
+            in_chans=data.in_chans,
+            image_size=study.image_size,
+            pretrained=study.pretrained,
+            checkpoint=network.checkpoint,
+            zero_init=study.zero_init,
+            seed=seed,
+        )
+    for other in caught:
+        if not issubclass(other.category, ModelNote):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    return model, [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
 
 
 def measured(

@@ -13,6 +13,10 @@ class GradlensError(Exception):
     """
 
 
+class ModelNote(UserWarning):
+    """What a reader of the numbers must know of how a network was made; it stands in the result."""
+
+
 def close_matches(given: str, allowed: Iterable[str], limit: int = 5) -> str:
     """Names near ``given`` as a clause for an error message, or an empty string.
 

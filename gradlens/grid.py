@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ from gradlens.cells import Study, Subject, fits, fresh, measured, samples_of, sp
 from gradlens.data import Batches
 from gradlens.errors import GradlensError
 from gradlens.grams import Progress
+from gradlens.models.naming import source
+from gradlens.models.spec import split_name
 from gradlens.store import Snapshot, Store
 from gradlens.training import Score, Training, score, train
 from gradlens.version import VERSION
@@ -51,12 +54,18 @@ class Grid:
     ) -> None:
         self.study, self.training, self.variants = study, training, variants
         options = {k: v for k, v in asdict(study).items() if k not in ("seeds", "throughput")}
-        request = {**options, **{f"train {k}": v for k, v in asdict(training).items()}, "gradlens": VERSION}
-        self.store = Store(folder, request)
+        self._folder = folder
+        self._request = {
+            **options,
+            **{f"train {k}": v for k, v in asdict(training).items()},
+            "gradlens": VERSION,
+        }
+        self.store = Store(None, {})
         self.identities: list[dict[str, Any]] = []
         self.partial = False
         self._progress = progress
         self._done = 0
+        self._total = 0
 
     def run(self) -> list[Row]:
         """The finished seeds.
@@ -65,6 +74,7 @@ class Grid:
             KeyboardInterrupt: before every variant of the first seed was finished.
         """
         rows: list[Row] = []
+        self._open(samples_of(self.study, 0))
         try:
             for seed in range(self.study.seeds):
                 data = samples_of(self.study, seed)
@@ -77,24 +87,40 @@ class Grid:
                 raise
         return rows
 
+    def _open(self, data: Batches) -> None:
+        """Find the finished cells, and build every variant once: one that cannot be is told before any work.
+
+        Raises:
+            GradlensError: a variant cannot be built, or the cells are of another run.
+        """
+        first = self.variants[0].name
+        request = {**self._request, "samples": data.identity["sha256"], "file": digest_of(first)}
+        self.store = Store(self._folder, request)
+        cells = [(seed, variant) for seed in range(self.study.seeds) for variant in self.variants]
+        missing = [cell for cell in cells if self.store.get(_name(*cell)) is None]
+        self._total = len(missing) * self._cell_size
+        for variant in dict.fromkeys(variant for _, variant in missing):
+            if len(self.variants) > 1:
+                fresh(self.study, variant, data, 0)
+
     @property
     def _cell_size(self) -> int:
         return self.training.steps + len(self.training.stops()) * self.study.batches
 
     def _cell(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
-        name = f"{variant.name} seed {seed}"
-        end = self._done + self._cell_size
+        name = _name(seed, variant)
         found = self.store.get(name)
         if found is None:
+            end = self._done + self._cell_size
             found = self._measured(seed, variant, data)
             self.store.put(name, found)
-        self._done = end
+            self._done = end
         self._tell(f"seed {seed}: {variant.label}")
         return [replace(one, recording=one.recording.with_meta(network=variant.label)) for one in found]
 
     def _measured(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
         training, study = self.training, self.study
-        model = fresh(study, variant, data, seed)
+        model, notes = fresh(study, variant, data, seed)
         held_out, rest = self._others(seed, data)
         stops, snapshots = set(training.stops()), list[Snapshot]()
         with fits(variant.name, data):
@@ -106,6 +132,7 @@ class Grid:
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
                     recording = measured(timed, model, variant, data, seed, progress=self._counted(what))
+                    recording = recording.with_meta(notes=notes)
                     result = score(model, held_out) if held_out else NO_SCORE
                     snapshots.append(Snapshot(step, recording, *result))
         return snapshots
@@ -145,5 +172,14 @@ class Grid:
 
     def _tell(self, what: str) -> None:
         if self._progress is not None:
-            total = self.study.seeds * len(self.variants) * self._cell_size
-            self._progress(what, self._done, total)
+            self._progress(what, self._done, max(self._total, self._done, 1))
+
+
+def _name(seed: int, variant: Subject) -> str:
+    return f"{variant.name} seed {seed}"
+
+
+def digest_of(name: str) -> str:
+    """SHA-256 of the file that a network comes from; empty where it comes from a library."""
+    found = source(split_name(name)[0])
+    return hashlib.sha256(Path(found.file).read_bytes()).hexdigest() if found.file else ""

@@ -53,11 +53,14 @@ def strategies(
         GradlensError: bad input, in one sentence.
         KeyboardInterrupt: interrupted before every strategy of the first seed was finished.
     """
+    if not isinstance(model, str):
+        raise GradlensError(f"a {type(model).__name__} is no name; give one such as 'resnet50'")
+    chosen = _listed(strategies)
     plan = training or Training()
     study = study_of({"zero_init": False, **options})
     if study.warmup_steps:
         raise GradlensError("warmup_steps is for compare and inspect; give training=Training(steps=...) here")
-    named = variants(model, strategies, _listed(gamma), _listed(partial), stem)
+    named = variants(model, chosen, _listed(gamma), _listed(partial), stem)
     grid = Grid(study, plan, named, None if folder is None else Path(folder), progress)
     rows = grid.run()
     meta = {
@@ -85,13 +88,16 @@ def variants(
     base, given = split_name(model)
     if given is not None:
         raise GradlensError(f"{model!r} has a strategy already; give {base!r} and choose with --strategies")
+    for name, given_list in (("gamma", gammas), ("partial", partials)):
+        if not given_list:
+            raise GradlensError(f"no {name} is given; leave it out, or name at least one")
     found: dict[str, Subject] = {}
     for strategy in dict.fromkeys(strategies):
         for gamma in gammas if strategy != "none" else (0.5,):
             for partial in partials if strategy != "none" else ("split",):
                 name = f"{base}@{CspSpec(strategy, gamma, partial, stem)}"
                 split_name(name)
-                sweep = [f"γ={gamma:g}"] if len(gammas) > 1 and strategy != "none" else []
+                sweep = [f"γ={gamma}"] if len(gammas) > 1 and strategy != "none" else []
                 form = [partial] if len(partials) > 1 and strategy != "none" else []
                 label = " ".join([strategy, *sweep, *form])
                 found[label] = Subject(name, label)
@@ -123,7 +129,7 @@ def _analyzed(rows: Sequence[Row], named: Sequence[Subject], meta: dict[str, Any
     return Result(
         tables=found,
         meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
-        finding=finding_of_strategies(table, differences, str(meta["state"]), str(meta["a"])),
+        finding=finding_of_strategies(table, differences, told, str(meta["state"]), str(meta["a"])),
         warnings=(*skipped_images(meta["data_identity"]), *warnings),
     )
 

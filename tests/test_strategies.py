@@ -18,6 +18,8 @@ import gradlens as gl
 from gradlens import grid
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS
+from gradlens.plots.colours import styles
+from gradlens.report import write
 from gradlens.report.page import page
 from gradlens.transition_study import variants
 
@@ -317,6 +319,89 @@ def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, t
     assert first.finding == second.finding
 
 
+@pytest.mark.parametrize("strategies", [["none", "csp"], "csp"])
+def test_one_seed_has_no_interval_and_is_drawn_all_the_same(network, tmp_path, strategies):
+    result = gl.strategies(network, strategies=strategies, **{**SMALL, "seeds": 1})
+    assert whole(result)["duplication_low"].isna().all()
+    write(result, tmp_path / "run")
+    assert (tmp_path / "run" / "figures" / "strategies.png").stat().st_size > 5000
+    assert ("one seed, no interval" in result.finding) == (len(strategies) == 2)
+
+
+def test_a_sweep_names_the_farthest_variant_and_tells_all_apart(network, tmp_path):
+    result = gl.strategies(
+        network, strategies=["none", "csp"], gamma=[0.25, 0.5], partial=["split", "project"], **SMALL
+    )
+    found = whole(result).set_index("network")["duplication"]
+    farthest = (found - found["none"]).abs().drop("none").idxmax()
+    assert f"{farthest}, the farthest of 4 from none, has " in result.finding
+    looks = styles(list(found.index))
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
+    assert len({(look.colour, look.hatch) for look in looks.values()}) == len(looks)
+    write(result, tmp_path / "run")
+
+
+def test_what_was_left_whole_stands_in_the_result():
+    result = gl.strategies("resnet10t", strategies=["none", "csp"], **{**SMALL, "seeds": 1, "image_size": 32})
+    told = [text for text in result.warnings if "left whole" in text]
+    assert told
+    assert all(text.startswith("csp: left whole: layer") for text in told)
+
+
+def test_a_strategy_that_does_not_fit_is_told_before_anything_is_measured(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured"))
+    small = {**SMALL, "image_size": 32}
+    with pytest.raises(GradlensError, match=r"denseblock1: no_fusion has no transition"):
+        gl.strategies("densenet121", strategies=["none", "no_fusion"], folder=tmp_path / "cells", **small)
+    assert not (tmp_path / "cells").exists()
+
+
+def test_cells_of_an_edited_file_are_refused(network, tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(Path(network.removesuffix(":make")).read_text())
+    options = {"strategies": ["none", "csp"], "folder": tmp_path / "cells", **{**SMALL, "seeds": 1}}
+    gl.strategies(f"{path}:make", **options)
+    path.write_text(path.read_text() + "\n# edited\n")
+    with pytest.raises(GradlensError, match=r"holds cells of another run \(file "):
+        gl.strategies(f"{path}:make", **options)
+
+
+def test_after_resuming_only_what_is_left_is_counted(network, tmp_path):
+    options = {"strategies": ["none", "csp"], "folder": tmp_path, **SMALL}
+    gl.strategies(network, **{**options, "seeds": 2})
+    told = []
+    gl.strategies(network, **options, progress=lambda what, done, total: told.append((done, total)))
+    assert told[-1] == (4, 4)  # two batches of two strategies: the third seed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"gamma": []}, "no gamma is given"),
+        ({"partial": []}, "no partial is given"),
+        ({"strategies": []}, "no strategies are given"),
+    ],
+)
+def test_empty_lists_are_told(network, arguments, said):
+    with pytest.raises(GradlensError, match=said):
+        gl.strategies(network, **{**SMALL, **arguments})
+
+
+def test_a_module_is_no_name():
+    with pytest.raises(GradlensError, match="a Linear is no name"):
+        gl.strategies(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("state", ["nothing", "finished"])
+def test_there_must_be_something_to_resume(network, tmp_path, state):
+    out = tmp_path / "run"
+    if state == "finished":
+        write(gl.strategies(network, strategies=["none", "csp"], **{**SMALL, "seeds": 1}), out)
+    ran = subprocess.run(command(network, out, "--resume"), capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "there is nothing to resume" in ran.stderr
+
+
 def test_resume_needs_to_know_of_what(network):
     ran = subprocess.run(
         [sys.executable, "-m", "gradlens", "strategies", network, "--resume"],
@@ -349,4 +434,4 @@ def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
     assert rows.loc["duplication", "high"] < 0
     assert rows.loc["duplication", "mean_a"] > rows.loc["duplication", "mean_b"]
     assert np.isfinite(rows.loc["duplication_given_loss", ["low", "difference", "high"]].astype(float)).all()
-    assert "given the loss, has" in result.finding
+    assert "given the loss it has" in result.finding

@@ -11,6 +11,8 @@ from gradlens.analyzers.signals import WHOLE, network
 from gradlens.grams import Recording
 from gradlens.results import Table
 
+CLEAR = 0.05
+"""Corrected p below which a difference is called one."""
 MANY = 10**6
 """A count that is also written as a power of ten."""
 
@@ -109,47 +111,74 @@ def _numbers(row: Mapping[str, float], metric: str) -> str:
     return f"({right:.2f} against {left:.2f}; {interval})"
 
 
-def finding_of_strategies(table: Table, differences: Table, state: str, model: str) -> str:
-    """The most different strategy against none (or the first two), with what remains given the loss."""
-    whole = table.frame[table.frame["stage"] == WHOLE].set_index("network")
-    names = [str(name) for name in whole.index]
-    if whole["duplication"].notna().sum() < 2 or differences.frame.empty:
+def finding_of_strategies(
+    table: Table, differences: Table, learning: Table | None, state: str, model: str
+) -> str:
+    """The strategy that differs most from none (or from the first), with what remains given the loss.
+
+    ``csp`` where it is there once; in a sweep the variant with the largest difference, which is said.
+    """
+    whole = table.frame[table.frame["stage"] == WHOLE]
+    names = [str(name) for name in whole["network"]]
+    found = dict(zip(names, whole["duplication"].astype(float).tolist(), strict=True))
+    known = [name for name in names if math.isfinite(found[name])]
+    if len(known) < 2 or differences.frame.empty:
         return f"{model}: {state} fewer than two strategies have a duplication to compare."
-    base = "none" if "none" in names else names[0]
-    others = [name for name in names if name != base]
-    other = "csp" if "csp" in others else others[-1]
+    base = "none" if "none" in known else known[0]
+    others = [name for name in known if name != base]
+    other = "csp" if "csp" in others else max(others, key=lambda name: abs(found[name] - found[base]))
+    chosen = "" if "csp" in others or len(others) == 1 else f", the farthest of {len(others)} from {base},"
     parts = [
         _difference(differences.frame, metric, base, other)
         for metric in ("duplication", "duplication_given_loss")
     ]
-    rest = _beyond_noise(differences.frame, len(names))
-    return f"{model}: {state} {parts[0]}; given the loss, {parts[1].removeprefix(other).strip()}. {rest}"
+    given = f"given the loss it{parts[1]}"
+    text = (
+        f"{model}: {state} {other}{chosen}{parts[0]}; {given}. {_beyond_noise(differences.frame, len(names))}"
+    )
+    return " ".join([text, *_learnt(learning)])
 
 
 def _difference(frame: pd.DataFrame, metric: str, base: str, other: str) -> str:
-    """One comparison as a clause, always as ``other`` against ``base``."""
+    """What ``other`` has more or less than ``base``, as a clause without its subject."""
     whole = frame[(frame["stage"] == WHOLE) & (frame["metric"] == metric)]
     own = whole[(whole["a"] == base) & (whole["b"] == other)]
     turned = whole[(whole["a"] == other) & (whole["b"] == base)]
     if own.empty and turned.empty:
-        return f"{other} cannot be compared with {base}"
+        return f" cannot be compared with {base}"
     row, sign = (own.iloc[0], 1) if len(own) else (turned.iloc[0], -1)
     value = sign * float(row["difference"])
     low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
     means = (row["mean_b"], row["mean_a"]) if sign > 0 else (row["mean_a"], row["mean_b"])
     side = "less" if value < 0 else "more"
-    amount = (
-        f"{other} has {abs(value):.2f} {side} duplication than {base} ({means[0]:.2f} against {means[1]:.2f}"
-    )
+    amount = f" has {abs(value):.2f} {side} duplication than {base} ({means[0]:.2f} against {means[1]:.2f}"
     if math.isnan(low):
         return f"{amount}; one seed, no interval)"
-    told = f"{amount}, 95 % interval {low:+.2f} to {high:+.2f}, Holm p = {float(row['p_holm']):.2g})"
-    return told if not low <= 0 <= high else f"{told}, no difference beyond the noise between seeds"
+    p = float(row["p_holm"])
+    told = f"{amount}, 95 % interval {low:+.2f} to {high:+.2f}, Holm p = {p:.2g})"
+    if low <= 0 <= high:
+        return f"{told}, no difference beyond the noise between seeds"
+    return told if p < CLEAR else f"{told}, which does not hold among so many comparisons"
 
 
 def _beyond_noise(frame: pd.DataFrame, variants: int) -> str:
     own = frame[(frame["stage"] == WHOLE) & (frame["metric"] == "duplication")]
-    clear = int((own["p_holm"] < 0.05).sum())
+    clear = int((own["p_holm"] < CLEAR).sum())
     return (
         f"Of {len(own)} pairs of {variants} strategies {clear} differ in duplication after Holm's correction."
     )
+
+
+def _learnt(learning: Table | None) -> list[str]:
+    """Whether duplication goes with held-out accuracy, where both were measured."""
+    if learning is None:
+        return []
+    frame = learning.frame
+    own = frame[(frame["metric"] == "duplication") & (frame["coefficient"] == "pearson")]
+    row = own[own["over"] == "strategies within a seed"].iloc[0]
+    if math.isnan(row["value"]):
+        return ["Whether duplication goes with held-out accuracy cannot be told from so few runs."]
+    return [
+        f"Within a seed duplication and held-out accuracy correlate at {row['value']:+.2f} (95 % interval "
+        f"{row['low']:+.2f} to {row['high']:+.2f}, {row['runs']} runs)."
+    ]

@@ -30,6 +30,8 @@ def dead_signals(recording: Recording) -> int:
 def warnings_alone(recording: Recording) -> Iterator[str]:
     """What limits the numbers of one network."""
     name, signals = network(recording), len(recording.plan.signals)
+    for note in recording.meta.get("notes", ()):
+        yield f"{name}: {note}"
     dead = dead_signals(recording)
     if dead:
         yield (

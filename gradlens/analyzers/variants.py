@@ -93,12 +93,13 @@ class Variants:
         ]
         return Table(
             "strategies",
-            pd.DataFrame(rows).dropna(axis="columns", how="all"),
+            _without_empty(pd.DataFrame(rows)),
             "Each transition strategy by stage and over the whole network, means over seeds.",
             how=(
                 f"Means over seeds with {self.level:.0%} t intervals. Split and merge correlation: CKA (energy) "
                 "between the bypass and the dense way of each partial split, where the stage's input is cut and "
-                "where the ways are concatenated. Costs as in the table of costs."
+                "where the ways are concatenated. Costs as in the table of costs. Speed: median, lowest and highest "
+                "of a few steps, each variant timed by itself after the other: compare with care."
             ),
             units={
                 **UNITS,
@@ -168,8 +169,15 @@ def _costs(recording: Recording) -> dict[str, dict[str, float]]:
             found[str(row["stage"])] = {name: float(row[name]) for name in COSTS}
     if speed is not None and WHOLE in found:
         both = speed.frame[speed.frame["pass"] != "forward"]
-        found[WHOLE]["images_per_second"] = float(both["images_per_second"].iloc[-1])
+        for name, column in (("", "images_per_second"), ("_low", "low"), ("_high", "high")):
+            found[WHOLE][f"images_per_second{name}"] = float(both[column].iloc[-1])
     return found
+
+
+def _without_empty(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns of metrics that no row has; an interval stays with its metric."""
+    empty = [metric for metric in MEASURED if metric in frame and frame[metric].isna().all()]
+    return frame.drop(columns=[f"{metric}{part}" for metric in empty for part in ("", "_low", "_high")])
 
 
 def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:

@@ -13,7 +13,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from gradlens.errors import GradlensError, close_matches
+from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
 from gradlens.models.seeding import seeded
 from gradlens.models.transitions import TRANSITIONS, Layer, Widths
@@ -21,7 +21,7 @@ from gradlens.models.transitions import TRANSITIONS, Layer, Widths
 PARTIALS = ("split", "project")
 
 
-class StageNotCut(UserWarning):
+class StageNotCut(ModelNote):
     """A stage was left whole, with the reason."""
 
 
@@ -123,6 +123,10 @@ def cspify(
         StageNotCut: for each stage found by name that stays whole.
     """
     check_options(strategy, gamma, partial)
+    if not isinstance(model, nn.Module):
+        raise GradlensError(
+            f"a {type(model).__name__} is no torch.nn.Module; load_model makes one from a name"
+        )
     if any(parameter.is_meta for parameter in model.parameters()):
         raise GradlensError(
             f"{type(model).__name__} is on the meta device, so no forward pass can verify its stages; make it "
@@ -132,6 +136,8 @@ def cspify(
     if strategy == "none":
         return rebuilt
     stages = [stages] if isinstance(stages, str) else stages
+    if stages is not None and not all(isinstance(path, str) for path in stages):
+        raise GradlensError(f"stages={list(stages)!r}; give module paths such as ['layer1', 'layer2']")
     image = _image(rebuilt, image_size)
     with _evaluating(rebuilt), torch.random.fork_rng(devices=[]):
         found = examine(rebuilt, image, stages)
@@ -153,16 +159,18 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
         GradlensError: an unknown strategy or partial, or gamma outside (0, 1).
     """
     if strategy not in TRANSITIONS:
-        names = ", ".join(TRANSITIONS)
-        raise GradlensError(
-            f"no transition strategy {strategy!r}; use one of {names}{close_matches(strategy, TRANSITIONS)}"
-        )
+        names, near = ", ".join(TRANSITIONS), close_matches(str(strategy), TRANSITIONS)
+        raise GradlensError(f"no transition strategy {strategy!r}; use one of {names}{near}")
     if partial not in PARTIALS:
         raise GradlensError(f"partial={partial!r} is not known; use one of {', '.join(PARTIALS)}")
     if not isinstance(gamma, Real) or not 0 < gamma < 1:
         raise GradlensError(
-            f"gamma is {gamma!r}; it is the share of channels that goes round the block, between 0 and 1"
+            f"gamma is {_told(gamma)}; it is the share of channels that goes round the block, between 0 and 1"
         )
+
+
+def _told(gamma: object) -> str:
+    return f"{gamma:g}" if isinstance(gamma, float) else repr(gamma)
 
 
 @dataclass(frozen=True)
@@ -223,7 +231,11 @@ def _stage(
         )
 
     project = functools.partial(Project, bypass, dense, functools.partial(style.layer, False))
-    transition = TRANSITIONS[strategy](widths, functools.partial(style.layer, cut.preactivated), cut.pool)
+    layer = functools.partial(style.layer, cut.preactivated)
+    try:
+        transition = TRANSITIONS[strategy](widths, layer, cut.pool)
+    except GradlensError as error:
+        raise GradlensError(f"{cut.path}: {error}") from error
     stage = CspStage(
         lead=nn.Sequential(*copy.deepcopy(cut.lead)),
         cut=(Split(bypass, dense) if partial == "split" else project()).train(training),

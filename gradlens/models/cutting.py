@@ -16,6 +16,7 @@ from gradlens.errors import GradlensError, close_matches
 from gradlens.models.narrowing import drop_channels, narrowed
 
 STAGES = re.compile(r"(?:.*\.)?(?:layer\d+|(?:stages|blocks|layers)\.\d+|s\d+|denseblock\d+)")
+NUMBERED = re.compile(r"(?:^|\.)(?:(?:stages|blocks|layers)\.\d+|s\d+)$")
 PREACTIVATED = ("norm1", "conv1")
 DENSE_INPUTS = {
     # class of a dense layer: its submodules that read all that came before
@@ -61,10 +62,15 @@ class Refused:
 
 
 def stage_paths(model: nn.Module) -> list[str]:
-    """Module paths that are stages by their names, outermost first and none inside another."""
+    """Module paths that are stages by their names, outermost first and none inside another.
+
+    A numbered module all of whose children are single layers is a block, not a stage of blocks.
+    """
     found: list[str] = []
-    for path, _ in model.named_modules():
-        if STAGES.fullmatch(path) and not any(path.startswith(outer + ".") for outer in found):
+    for path, module in model.named_modules():
+        blocks = any(True for child in module.children() for _ in child.children())
+        stage = STAGES.fullmatch(path) and (blocks or not NUMBERED.search(path))
+        if stage and not any(path.startswith(outer + ".") for outer in found):
             found.append(path)
     return found
 
@@ -185,12 +191,13 @@ def _sequence(path: str, stage: nn.Module, seen: tuple[Tensor, Tensor]) -> Cutta
     if attention:
         return Refused(path, f"{attention} is attention, whose width must stay")
     steps = list(_steps(stage))
-    shapes, current = [], given
+    shapes, current, entering = [], given, [given]
     try:
         with torch.no_grad():
             for step in steps:
                 current = step(current.clone())
                 shapes.append(current.shape)
+                entering.append(current)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError):
         shapes = []
     if not shapes or not torch.equal(current, returned):
@@ -206,10 +213,12 @@ def _sequence(path: str, stage: nn.Module, seen: tuple[Tensor, Tensor]) -> Cutta
         return Refused(
             path, f"no block behind its last change of resolution or width ({change}) is left to cut"
         )
-    return _cut_sequence(path, steps, first, returned.shape[1])
+    return _cut_sequence(path, steps, first, entering[first])
 
 
-def _cut_sequence(path: str, steps: list[nn.Module], first: int, channels: int) -> Cuttable | Refused:
+def _cut_sequence(path: str, steps: list[nn.Module], first: int, entering: Tensor) -> Cuttable | Refused:
+    channels = entering.shape[1]
+
     def rebuild(bypass: int) -> nn.Module:
         kept = [narrowed(step, channels, channels - bypass) for step in steps[first:]]
         for first_layer in kept[0].modules():
@@ -220,10 +229,18 @@ def _cut_sequence(path: str, steps: list[nn.Module], first: int, channels: int) 
                 break
         return nn.Sequential(*kept)
 
+    bypass = channels // 2
     try:
-        rebuild(channels // 2)
+        with torch.no_grad():
+            rebuild(bypass)(entering[:, bypass:].clone())
     except GradlensError as error:
         return Refused(path, str(error))
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        said = " ".join(str(error).split())[:100]
+        return Refused(
+            path,
+            f"a block does not run at a part's width, for it keeps channel counts outside its layers ({said})",
+        )
     return Cuttable(
         path=path,
         lead=tuple(steps[:first]),

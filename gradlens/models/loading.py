@@ -10,7 +10,7 @@ from gradlens.errors import GradlensError
 from gradlens.models import peleenet
 from gradlens.models.checkpoint import load_checkpoint
 from gradlens.models.cspify import cspify
-from gradlens.models.darknet import darknet_model, load_weights
+from gradlens.models.darknet import DarknetModel, darknet_model, load_weights, with_head_of
 from gradlens.models.factory_file import file_model
 from gradlens.models.naming import Source, source
 from gradlens.models.peleenet import PeleeNet
@@ -67,7 +67,7 @@ def load_model(
     if not zero_init and not pretrained:
         lift_zero_init(model)
     if checkpoint is not None and str(checkpoint).endswith(".weights"):
-        load_weights(model, checkpoint)
+        model = _weighted(model, found, shape, checkpoint)
     elif checkpoint is not None:
         load_checkpoint(model, checkpoint)
     return model.train()
@@ -90,7 +90,21 @@ def _build(found: Source, shape: InputShape, pretrained: bool) -> nn.Module:
     return file_model(Path(found.file), found.name, shape)
 
 
+def _weighted(model: nn.Module, found: Source, shape: InputShape, checkpoint: str | Path) -> nn.Module:
+    """A darknet network with the weights of a file, which are those of the .cfg's own classes."""
+    if not isinstance(model, DarknetModel):
+        load_weights(model, checkpoint)  # says what such a file fits
+        return model
+    own = darknet_model(Path(found.file), InputShape(None, shape.in_chans, shape.image_size))
+    load_weights(own, checkpoint)
+    return with_head_of(own, model)
+
+
 def _restructured(model: nn.Module, spec: CspSpec, image_size: int | None) -> nn.Module:
+    if isinstance(model, DarknetModel) and spec.strategy != "none":
+        raise GradlensError(
+            "a darknet .cfg has no stages to cut: its layers stand in one row, and a CSP network is another .cfg"
+        )
     if spec.stem:
         cifar_stem(model)
     return cspify(model, spec.strategy, gamma=spec.gamma, partial=spec.partial, image_size=image_size)

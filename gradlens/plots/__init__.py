@@ -76,12 +76,12 @@ PLOTS: dict[str, Plot] = {
     "correlation": Plot(signal_correlation, height=3.4, beside=True),
     "branches": Plot(branch_correlation, height=3.1, stacked=True),
     "shares": Plot(branch_shares, height=3.6, stacked=True),
-    "flow": Plot(flow_over_depth, height=3.3),
+    "flow": Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame)))),
     "structure": Plot(structure_by_stage, height=2.6),
     "paths": Plot(lengths_over_depth, height=2.9, beside=True),
     "path_lengths": Plot(length_distribution, height=2.8),
     "cost": Plot(cost_by_stage, height=4.2),
-    "throughput": Plot(throughput, height=2.0),
+    "throughput": Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame)))),
 }
 
 

@@ -69,9 +69,11 @@ def styles(networks: Sequence[str]) -> dict[str, Style]:
         found: dict[str, Style] = {}
         for place, (network, name) in enumerate(zip(networks, named, strict=True)):
             before = named[:place].count(name)  # a sweep: the strategy's colour, another marker and line
-            other = POSITIONS[(before + 1) % len(POSITIONS)]
             own = STRATEGIES[name or "none"]
-            found[network] = own if not before else replace(own, marker=other.marker, line=other.line)
+            others = [look for look in POSITIONS if look.marker != own.marker and look.line != own.line]
+            other = others[(before - 1) % len(others)]
+            marks = {"marker": other.marker, "line": other.line, "hatch": other.hatch}
+            found[network] = own if not before else replace(own, **marks)
         return found
     return {network: POSITIONS[i % len(POSITIONS)] for i, network in enumerate(networks)}
 

@@ -35,7 +35,11 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     looks = styles(order.networks(whole))
     shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
-    for panel, quantity in zip(canvas.panels(ax, 1, len(shown), across=0.62), shown, strict=True):
+    learnt = "accuracy" in shown
+    cut = canvas.panels(ax, 1, len(shown) + learnt, across=0.62)
+    if learnt:
+        _against_accuracy(cut[-1], whole, looks)
+    for panel, quantity in zip(cut, shown, strict=False):
         for place, (network, look) in enumerate(looks.items()):
             row = order.of_network(whole, network).iloc[0]
             x = float(row["flops"]) if by_cost else float(place)
@@ -52,19 +56,31 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+MOST = 15
+"""Pairs that are all drawn; of more, only those with the first strategy."""
+
+
 def pairs(frame: pd.DataFrame) -> int:
-    """Pairs of strategies in a table of differences."""
-    return len(frame[["a", "b"]].drop_duplicates())
+    """Pairs of strategies that a picture of a table of differences holds."""
+    return len(_drawn(frame)[["a", "b"]].drop_duplicates())
+
+
+def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
+    many = not frame.empty and len(frame[["a", "b"]].drop_duplicates()) > MOST
+    return frame[frame["a"] == frame["a"].iloc[0]] if many else frame
 
 
 def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Difference and interval of every two strategies over the whole network, a panel a quantity.
+
+    Of more than ``MOST`` pairs only those with the first strategy are drawn; the table has all.
 
     Args:
         frame: the differences table.
         ax: where to draw; divided into panels.
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
+    whole = _drawn(whole)
     shown = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
     if not shown:
         return canvas.nothing(ax, "there is one strategy only")
@@ -120,8 +136,30 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
+def _against_accuracy(panel: Axes, whole: pd.DataFrame, looks: dict[str, Style]) -> None:
+    """Held-out accuracy over duplication, both with their intervals."""
+    for network, look in looks.items():
+        row = order.of_network(whole, network).iloc[0]
+        x, low, high = _bounded(row, "duplication")
+        panel.hlines(float(row["accuracy"]), low, high, color=look.colour, linewidth=1.2)
+        _mark(panel, x, row, "accuracy", look)
+    canvas.tidy(panel)
+    canvas.headline(panel, "accuracy over duplication")
+    panel.grid(True, color=PALE, linewidth=0.4)
+    panel.set_axisbelow(True)
+    panel.margins(x=0.12, y=0.12)
+    panel.xaxis.set_major_locator(MaxNLocator(3))
+    panel.set_xlabel("duplication D")
+
+
+def _bounded(row: pd.Series, quantity: str) -> tuple[float, float, float]:
+    """Value and interval; of a share the interval ends at 0 and 1."""
+    value, low, high = (float(row.get(f"{quantity}{part}", np.nan)) for part in ("", "_low", "_high"))
+    return (value, low, high) if quantity == "loss" else (value, max(low, 0.0), min(high, 1.0))
+
+
 def _mark(panel: Axes, x: float, row: pd.Series, quantity: str, look: Style) -> None:
-    value, low, high = (float(row[f"{quantity}{part}"]) for part in ("", "_low", "_high"))
+    value, low, high = _bounded(row, quantity)
     panel.vlines(x, low, high, color=look.colour, linewidth=1.2)
     panel.plot(x, value, look.marker, color=look.colour, markersize=5.5)
 

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gradlens.errors import GradlensError
 from gradlens.models import StageNotCut, cspify, load_model
 from gradlens.models.cspify import CspStage
+from gradlens.models.cutting import stage_paths
 
 SMALL = ("resnet18", "darknet17", "peleenet_small")
 LARGE = ("resnet50", "resnext50_32x4d", "densenet121")
@@ -567,7 +568,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "counts outside layers": (
         lambda: Net(8, Counted(8)),
-        "keeps channel counts outside its layers, so it cannot be made cross stage partial",
+        r"layer1: a block does not run at a part's width, for it keeps channel counts outside its layers \(",
     ),
     "res2net": (
         lambda: load_model("res2net50_26w_4s", num_classes=10, seed=0),
@@ -594,6 +595,42 @@ def test_a_network_that_cannot_be_cut_says_why_in_a_line(case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+class Half(nn.Module):
+    """One stage can be cut, the other keeps a channel count outside its layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv(3, 8)
+        self.layer1, self.layer2 = nn.Sequential(block(8), block(8)), nn.Sequential(Counted(8), Counted(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer2(self.layer1(self.stem(x))).mean((2, 3))
+
+
+def test_one_stage_that_fails_does_not_keep_the_others_whole() -> None:
+    with pytest.warns(StageNotCut, match=r"left whole: layer2: a block does not run at a part's width"):
+        made = cspify(Half(), seed=0)
+    assert list(cut_stages(made)) == ["layer1"]
+
+
+def test_numbered_single_layers_are_no_stages() -> None:
+    model = nn.Module()
+    model.layers = nn.Sequential(conv(3, 8), conv(8, 8), nn.Sequential(block(8), block(8)))
+    assert stage_paths(model) == ["layers.2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("resnet18",), "a str is no torch.nn.Module"),
+        ((None, "csp"), "a NoneType is no torch.nn.Module"),
+    ],
+)
+def test_what_is_no_module_is_refused(arguments: Any, said: str) -> None:
+    with pytest.raises(GradlensError, match=said):
+        cspify(*arguments)
+
+
 def test_a_named_stage_that_cannot_be_cut_is_an_error_and_not_a_warning() -> None:
     with pytest.raises(GradlensError, match=r"cannot be made cross stage partial: s1: no block behind"):
         cspify(load_model("regnetx_002", num_classes=10, seed=0), stages=["s1", "s4"], seed=0)
@@ -617,6 +654,8 @@ def test_stages_that_cannot_be_are_refused(stages: list[str], said: str) -> None
     ("options", "said"),
     [
         ({"strategy": "fusion_frist"}, r"no transition strategy 'fusion_frist'; use one of none, .*mean fusion_first"),
+        ({"strategy": None}, "no transition strategy None"),
+        ({"stages": ["layer1", 3]}, r"stages=\['layer1', 3\]; give module paths"),
         ({"strategy": ""}, "no transition strategy ''"),
         ({"partial": "splt"}, "partial='splt' is not known; use one of split, project"),
         *(({"gamma": gamma}, "gamma is .* between 0 and 1") for gamma in (0.0, 1.0, -0.5, 1.5, float("nan"))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import warnings
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,10 @@ from oracles.darknet_cfgs import conv, net, route, section, shortcut
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
-from gradlens.models import load_checkpoint
+from gradlens.models import load_checkpoint, load_model
 from gradlens.models.darknet import DarknetModel, darknet_model, load_weights, parse_cfg, read_cfg
 from gradlens.models.darknet.layers import EPS, ConnectedLayer, ConvLayer, PoolLayer
+from gradlens.models.darknet.network import FreshHead
 from gradlens.models.shape import InputShape
 
 SOFTMAX = section("softmax")
@@ -425,6 +427,40 @@ def test_each_number_of_a_weights_file_lands_in_its_place(
     for name, part in parts.items():
         assert torch.equal(state[name], part), name
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_weights_keep_their_layers_and_the_classifier_is_the_datas(tmp_path: Path) -> None:
+    """The authors' weights have 1000 classes; the data has its own."""
+    cfg = written(tmp_path, net(4, 8, 8) + "".join(WEIGHTED))
+    path, parts = weights_file(tmp_path)
+    options: dict[str, Any] = {"in_chans": 4, "image_size": 8, "checkpoint": path, "seed": 0}
+    with pytest.warns(
+        FreshHead, match=r"the classifier layers\.4 is fresh: the weights have 2 classes, the data 7"
+    ):
+        model = load_model(f"darknet:{cfg}", num_classes=7, **options)
+    state = model.state_dict()
+    assert state["layers.4.linear.weight"].shape == (7, 5)
+    for name, part in parts.items():
+        if not name.startswith("layers.4"):
+            assert torch.equal(state[name], part), name
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        whole = load_model(f"darknet:{cfg}", num_classes=2, **options)
+    assert torch.equal(whole.state_dict()["layers.4.linear.weight"], parts["layers.4.linear.weight"])
+
+
+def test_the_length_that_is_wanted_is_that_of_the_cfg(tmp_path: Path) -> None:
+    cfg = written(tmp_path, net(4, 8, 8) + "".join(WEIGHTED))
+    path, _ = weights_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(GradlensError, match="holds 373 numbers, but this network has 375"):
+        load_model(f"darknet:{cfg}", num_classes=9, in_chans=4, image_size=8, checkpoint=path)
+
+
+def test_a_cfg_is_not_cut_into_strategies(tmp_path: Path) -> None:
+    cfg = written(tmp_path, net(3, 8, 8) + "".join(WEIGHTED).replace("groups=2", "groups=1"))
+    with pytest.raises(GradlensError, match=r"a darknet \.cfg has no stages to cut"):
+        load_model(f"darknet:{cfg}@csp", num_classes=2, image_size=8)
 
 
 def wrong_length(extra: int) -> Callable[[bytes], bytes]:

@@ -1,7 +1,7 @@
 """Networks from darknet's definition files, with its weights: the CSPNet authors' own form."""
 
 from gradlens.models.darknet.cfg import parse_cfg, read_cfg
-from gradlens.models.darknet.network import DarknetModel, darknet_model
+from gradlens.models.darknet.network import DarknetModel, darknet_model, with_head_of
 from gradlens.models.darknet.weights import load_weights
 
-__all__ = ["DarknetModel", "darknet_model", "load_weights", "parse_cfg", "read_cfg"]
+__all__ = ["DarknetModel", "darknet_model", "load_weights", "parse_cfg", "read_cfg", "with_head_of"]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, ModelNote
 from gradlens.models.darknet.cfg import read_cfg
 from gradlens.models.darknet.layers import RouteLayer, ShortcutLayer
 from gradlens.models.darknet.sections import Cfg, Connected, Convolutional, Dropout, Plain, Pool
 from gradlens.models.darknet.wiring import wires
 from gradlens.models.shape import InputShape
+
+
+class FreshHead(ModelNote):
+    """The classifier does not have the weights of the file."""
 
 
 class DarknetModel(nn.Module):
@@ -69,7 +74,7 @@ class DarknetModel(nn.Module):
         return x.flatten(1) if x.shape[2:] == (1, 1) else x
 
 
-def darknet_model(file: Path, shape: InputShape) -> nn.Module:
+def darknet_model(file: Path, shape: InputShape) -> DarknetModel:
     """The network in ``file``, made for these classes and images.
 
     ``shape.num_classes`` replaces the width of the classifier: the last layer with weights, where
@@ -89,6 +94,26 @@ def darknet_model(file: Path, shape: InputShape) -> nn.Module:
     )
     cfg = replace(cfg, net=net)
     return DarknetModel(cfg if shape.num_classes is None else _classifying(cfg, shape.num_classes))
+
+
+def with_head_of(weighted: DarknetModel, fresh: DarknetModel) -> DarknetModel:
+    """``fresh`` with the layers of ``weighted``, but for a classifier of another width, which stays fresh.
+
+    Warns:
+        FreshHead: the classifier is another.
+    """
+    for index, (old, new) in enumerate(zip(weighted.layers, fresh.layers, strict=True)):
+        shapes = [[value.shape for value in layer.state_dict().values()] for layer in (old, new)]
+        if shapes[0] == shapes[1]:
+            fresh.layers[index] = old
+        else:
+            warnings.warn(
+                f"the classifier layers.{index} is fresh: the weights have {shapes[0][0][0]} classes, the data "
+                f"{shapes[1][0][0]}",
+                FreshHead,
+                stacklevel=3,
+            )
+    return fresh
 
 
 def _classifying(cfg: Cfg, num_classes: int) -> Cfg:
