@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .diagnosis import print_diagnosis
 from .options import COMMAND_LINE
 from .output import destination, publish
 from .progress import Progress, progress_on_stderr
@@ -28,6 +29,7 @@ class Delivery:
         out: folder that was asked for.
         force: replace a run that is there.
         as_json: the whole result on stdout instead of the summary.
+        top: places of each kind to print, None for none.
         cells: folder of finished cells that a cut run leaves, removed when the run is whole.
     """
 
@@ -36,6 +38,7 @@ class Delivery:
     force: bool
     as_json: bool
     cells: Path | None = None
+    top: int | None = None
 
 
 def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery: Delivery) -> None:
@@ -57,7 +60,12 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
         page = publish(result, place)
         click.echo(f"report: {page}", err=True)
     finally:  # a full disk must not cost the numbers as well
-        click.echo(result.to_json()) if delivery.as_json else show(result)
+        if delivery.as_json:
+            click.echo(result.to_json())
+        else:
+            show(result)
+            if delivery.top:
+                print_diagnosis(result, delivery.top)
     if result.meta.get("partial"):
         told = "interrupted: the result is partial, it holds what was finished"
         click.echo(told + _how_to_go_on(delivery), err=True)

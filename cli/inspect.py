@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .delivery import Delivery, deliver
-from .options import FILE, delivering_options, measuring_options
+from .options import COUNT, FILE, delivering_options, measuring_options
 from .output import slug
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Weights: safetensors, torch, or darknet's .weights.",
 )
+@click.option("--top", type=COUNT, default=None, show_default="not shown", metavar="N",
+              help="Also print the N places of each kind that stand out, and what that means.")  # fmt: skip
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -33,6 +35,7 @@ def inspect_network(
     /,
     model: str,
     checkpoint: Path | None,
+    top: int | None,
     as_json: bool,
     out: Path | None,
     force: bool,
@@ -49,6 +52,7 @@ def inspect_network(
     \b
     Examples:
       gradlens inspect cspresnet50
+      gradlens inspect resnet50 --no-zero-init --top 10
       gradlens inspect nets/mine.py:build --checkpoint mine.safetensors --mode eval
     """
 
@@ -57,4 +61,4 @@ def inspect_network(
 
         return inspect(model, checkpoint=checkpoint, progress=progress, **options)
 
-    deliver(ctx, measure, Delivery(slug("inspect", model), out, force, as_json))
+    deliver(ctx, measure, Delivery(slug("inspect", model), out, force, as_json, top=top))

@@ -13,6 +13,8 @@ import click
 if TYPE_CHECKING:
     from gradlens.results import Result
 
+MOST_PAIRS = 15
+"""Pairs of strategies that are all printed."""
 MISSING = "\N{EN DASH}"
 COMPARISON, SUMMARY, STRATEGIES, DIFFERENCES = "comparison", "summary", "strategies", "differences"
 PATHS, STRUCTURE = "paths", "structure"
@@ -193,7 +195,16 @@ def _strategies(result: Result) -> list[Block]:
 
 
 def _pairs(result: Result) -> list[Block]:
-    """Every two strategies, where there are two."""
+    """Every two strategies, where there are two; of many only those with the first."""
+    records = [
+        row
+        for row in result.tables[DIFFERENCES].frame.to_dict("records")
+        if row["stage"] == "whole" and row["metric"] == "duplication"
+    ]
+    title = "difference in duplication"
+    if len(records) > MOST_PAIRS:
+        title += f" ({len(records)} pairs in all: tables/differences.csv)"
+        records = [row for row in records if row["a"] == records[0]["a"]]
     rows = [
         [
             f"{row['b']} - {row['a']}",
@@ -201,10 +212,9 @@ def _pairs(result: Result) -> list[Block]:
             _interval(row),
             pvalue(row["p_holm"]),
         ]
-        for row in result.tables[DIFFERENCES].frame.to_dict("records")
-        if row["stage"] == "whole" and row["metric"] == "duplication"
+        for row in records
     ]
-    return [Block(["difference in duplication", "mean", "95 % interval", "p (Holm)"], rows)] if rows else []
+    return [Block([title, "mean", "95 % interval", "p (Holm)"], rows)] if rows else []
 
 
 def _with_interval(row: Mapping[Any, Any], metric: str, form: Format) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from gradlens.analyzers import ANALYZERS
+from gradlens.analyzers.cross import cross_network
 from gradlens.analyzers.findings import finding_alone, finding_between, finding_of_paths
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.summary import Comparison, Summary
@@ -41,6 +42,7 @@ def analyze(recording: Recording) -> Result:
 def analyze_pair(first: Recording, second: Recording) -> Result:
     """Two recordings of the same samples side by side, the comparison by stage first."""
     comparison = Comparison()(first, second)
+    cross = cross_network(first, second)
     meta = {
         "kind": "compare",
         "a": network(first),
@@ -50,7 +52,11 @@ def analyze_pair(first: Recording, second: Recording) -> Result:
         "model_b": dict(second.meta),
     }
     return Result(
-        tables={"comparison": comparison, **tables_of([first, second])},
+        tables={
+            "comparison": comparison,
+            **tables_of([first, second]),
+            **({} if cross is None else {"cross": cross}),
+        },
         meta=meta,
         finding=finding_between(first, second, comparison),
         warnings=tuple(warnings_between(first, second)),

@@ -87,10 +87,15 @@ def test_the_same_command_twice_gives_the_same_tables(compared, named):
 
 
 def test_the_comparison_stands_first_and_every_table_has_its_name_and_both_networks(compared, named):
-    assert list(compared.tables) == ["comparison", *ANYWHERE]
+    assert list(compared.tables) == ["comparison", *ANYWHERE, "cross"]
     for name, table in compared.tables.items():
         assert table.name == name
-        if name != "comparison":
+        if name == "cross":
+            assert set(table.frame["network_a"]) | set(table.frame["network_b"]) == {
+                compared.meta["a"],
+                compared.meta["b"],
+            }
+        elif name != "comparison":
             assert list(dict.fromkeys(table.frame.network)) == [named("adds"), named("joins")]
     assert compared["comparison"].frame.stage.tolist() == ["4", "8", "head", "whole"]
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from gradlens.analyzers.branches import Branches, Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.cost import Cost, Throughput
+from gradlens.analyzers.diagnosis import Diagnosis
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.exactness import Exactness
 from gradlens.analyzers.flow import Flow
@@ -27,13 +28,14 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
     "noise": NoiseScale(),
     "readers": Readers(),
     "reuse": Reuse(),
+    "diagnosis": Diagnosis(),
     "cost": Cost(),
     "throughput": Throughput(),
     "exactness": Exactness(),
 }
 """By table name; None where the recording holds nothing for it."""
 
-STUDY_TABLES = ("summary", "comparison", "strategies", "differences", "trajectory", "learning")
+STUDY_TABLES = ("summary", "comparison", "strategies", "differences", "trajectory", "learning", "cross")
 """Tables that a study makes of several recordings or of the analyzers' tables."""
 
 __all__ = ["ANALYZERS", "STUDY_TABLES"]

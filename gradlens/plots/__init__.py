@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import canvas, order
 from gradlens.plots.branches import branch_correlation
-from gradlens.plots.correlation import signal_correlation
+from gradlens.plots.correlation import network_by_network, signal_correlation
 from gradlens.plots.cost import cost_by_stage, throughput
 from gradlens.plots.duplication import duplication_by_stage
 from gradlens.plots.flow import flow_over_depth
@@ -59,7 +59,7 @@ class Plot:
         if self.rows is not None and not frame.empty:
             return canvas.new_axes(self.width, self.height + ROW * self.rows(frame))
         count = len(order.networks(frame))
-        if count == 0:
+        if frame.empty or (count == 0 and "network_a" not in frame):
             return canvas.new_axes(self.width, EMPTY)
         if self.beside and count == 1:
             return canvas.new_axes(self.width * 0.58, self.height)
@@ -74,6 +74,7 @@ PLOTS: dict[str, Plot] = {
     "trajectory": Plot(along_training, height=3.0),
     "duplication": Plot(duplication_by_stage, height=3.4),
     "correlation": Plot(signal_correlation, height=3.4, beside=True),
+    "cross": Plot(network_by_network, width=4.6, height=4.0),
     "branches": Plot(branch_correlation, height=3.1, stacked=True),
     "shares": Plot(branch_shares, height=3.6, stacked=True),
     "flow": Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame)))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import NamedTuple, cast
 
 import matplotlib
 import numpy as np
@@ -63,6 +63,35 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     return ax
 
 
+def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = "energy") -> Axes:
+    """Layers of one network (down) against layers of the other (across), stages marked.
+
+    Args:
+        frame: the cross table, a row a pair of signals.
+        ax: where to draw.
+        version: a similarity column of the frame.
+    """
+    if frame.empty:
+        return canvas.nothing(ax, "a network has no signal")
+    panel = canvas.panels(ax, 1, 1, right=0.75)[0]
+    a, b = (frame[f"order_{side}"].to_numpy(dtype=int) for side in "ab")
+    matrix = np.full((a.max() + 1, b.max() + 1), np.nan)
+    matrix[a, b] = frame[version].to_numpy(dtype=float)
+    sides = [
+        frame.drop_duplicates(f"order_{side}")
+        .sort_values(f"order_{side}")[f"stage_{side}"]
+        .astype(str)
+        .tolist()
+        for side in "ab"
+    ]
+    image = _draw_matrix(panel, matrix, sides[1], 1, sides[0])
+    names = [canvas.plain(canvas.shorten(frame[f"network_{side}"].iloc[0], 34)) for side in "ab"]
+    panel.set_ylabel(f"{names[0]}, by {order.stage_axis(sides[0])}", size=canvas.NORMAL)
+    panel.set_xlabel(f"{names[1]}, by {order.stage_axis(sides[1])}")
+    _colour_bar(panel, image, VERSIONS[version], negative=bool((frame[version] < -0.005).any()))
+    return ax
+
+
 def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, list[str]]:
     """The full symmetric matrix of one network, and the stage of each of its rows.
 
@@ -89,22 +118,37 @@ def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, lis
     return matrix, [stage for _, stage in signals]
 
 
-def _draw_matrix(panel: Axes, matrix: np.ndarray, stages: list[str], columns: int) -> AxesImage:
+def _draw_matrix(
+    panel: Axes, matrix: np.ndarray, stages: list[str], columns: int, down: list[str] | None = None
+) -> AxesImage:
+    """A matrix with its stages marked across, and down where those are others."""
     scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
     image = panel.imshow(matrix, cmap=scale, vmin=0, vmax=1, interpolation="nearest")
     canvas.tidy(panel)
-    edges = [i for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
-    for edge in edges:
-        panel.axhline(edge - 0.5, color="white", linewidth=0.7)
+    across, below = _marks(stages), _marks(down or stages)
+    for edge in across.edges:
         panel.axvline(edge - 0.5, color="white", linewidth=0.7)
-    starts = [0, *edges, len(stages)]
-    centres = [(a + b - 1) / 2 for a, b in pairwise(starts)]
-    labels = [canvas.plain(canvas.shorten(stages[start], 8)) for start in starts[:-1]]
-    panel.set_xticks(centres, _spaced(labels, centres, 0.04 * columns * len(stages)))
-    panel.set_yticks(centres, _spaced(labels, centres, 0.02 * columns * len(stages)))
+    for edge in below.edges:
+        panel.axhline(edge - 0.5, color="white", linewidth=0.7)
+    panel.set_xticks(across.centres, _spaced(across.labels, across.centres, 0.04 * columns * len(stages)))
+    panel.set_yticks(below.centres, _spaced(below.labels, below.centres, 0.02 * columns * matrix.shape[0]))
     panel.tick_params(length=0)
     panel.set_xlabel("signals by " + order.stage_axis(stages))
     return image
+
+
+class _Marks(NamedTuple):
+    edges: list[int]
+    centres: list[float]
+    labels: list[str]
+
+
+def _marks(stages: list[str]) -> _Marks:
+    """Where stages begin, and their labels at their middles."""
+    edges = [i for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
+    starts = [0, *edges, len(stages)]
+    centres = [(a + b - 1) / 2 for a, b in pairwise(starts)]
+    return _Marks(edges, centres, [canvas.plain(canvas.shorten(stages[start], 8)) for start in starts[:-1]])
 
 
 def _spaced(labels: list[str], centres: list[float], gap: float) -> list[str]:

@@ -51,7 +51,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.margins(x=0.12, y=0.12)
         panel.xaxis.set_major_locator(MaxNLocator(3))
         panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
-        panel.set_xlabel("FLOPs an image (multiply-add = 2)" if by_cost else "strategy")
+        panel.set_xlabel("FLOPs an image" if by_cost else "strategy")
     canvas.legend_above(ax, _legend(looks), lift=0.28)
     return ax
 

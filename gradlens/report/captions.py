@@ -71,6 +71,19 @@ def _correlation(frame: pd.DataFrame) -> str:
     return _join(clause(*pair) for pair in _networks(frame))
 
 
+def _cross(frame: pd.DataFrame) -> str:
+    live = frame.dropna(subset=["energy"])
+    if live.empty:
+        return "No two layers of the networks have a value."
+    best = live.loc[live.groupby("order_a")["energy"].idxmax()]
+    same = best["stage_a"].astype(str) == best["stage_b"].astype(str)
+    return (
+        f"The layer of {live['network_b'].iloc[0]} most similar to one of {live['network_a'].iloc[0]} stands in the"
+        f" same stage for {int(same.sum())} of {len(best)} layers; mean CKA {shown(live['energy'].mean())} over all"
+        " pairs."
+    )
+
+
 def _branches(frame: pd.DataFrame) -> str:
     def clause(network: str, rows: pd.DataFrame) -> str:
         live = rows.dropna(subset=["energy"])
@@ -243,6 +256,7 @@ SENTENCES: dict[str, Callable[[pd.DataFrame], str]] = {
     "learning": _learning,
     "duplication": _duplication,
     "correlation": _correlation,
+    "cross": _cross,
     "branches": _branches,
     "shares": _shares,
     "flow": _flow,

@@ -49,6 +49,27 @@ def correlation(networks, signals):
     return pd.DataFrame(rows)
 
 
+def cross(networks):
+    """Every layer of the first network against every one of the last; no row for one network."""
+    columns = ["network_a", "network_b", "stage_a", "stage_b", "signal_a", "signal_b", "order_a", "order_b"]
+    rows = [
+        (
+            networks[0],
+            networks[-1],
+            "4" if a < 3 else "8",
+            "4" if b < 2 else "8",
+            f"conv{a}",
+            f"conv{b}",
+            a,
+            b,
+        )
+        for a, b in itertools.product(range(6), range(4))
+        if len(networks) > 1
+    ]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.assign(energy=0.5, direction=0.4)
+
+
 def forks(networks, sites, branches):
     """Branch pairs and branch shares of the same forks."""
     pairs, shares = [], []
@@ -196,6 +217,7 @@ def frames():
             "trajectory": trajectory(networks, seeds),
             "duplication": duplication(networks, seeds),
             "correlation": correlation(networks, signals),
+            "cross": cross(networks),
             "branches": pairs,
             "shares": shares,
             "flow": flow(networks),

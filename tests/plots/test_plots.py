@@ -32,7 +32,8 @@ def test_draws_any_number_of_networks_and_names_each(name, networks, frames):
     frame = frames(networks)[name]
     ax = plot_frame(name, frame)
     assert rendered(ax).std() > 0
-    for network in networks if len(frame) else ():
+    shown = (networks[0], networks[-1]) if name == "cross" else networks
+    for network in shown if len(frame) else ():
         assert any(network in text for text in texts(ax))
 
 

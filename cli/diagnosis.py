@@ -1,0 +1,61 @@
+"""The places that stand out, as text: what was found, what it means, the strongest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from gradlens.results import Result
+
+TABLE = "diagnosis"
+
+
+def print_diagnosis(result: Result, top: int) -> None:
+    """Print up to ``top`` places of each kind."""
+    for line in diagnosis_lines(result, top):
+        click.echo(line)
+
+
+def diagnosis_lines(result: Result, top: int) -> Iterator[str]:
+    """Lines of text, a paragraph a kind; kinds of which there is none are named at the end."""
+    from gradlens.analyzers.diagnosis import MEANINGS
+
+    if TABLE not in result.tables:
+        return
+    records = result.tables[TABLE].frame.to_dict("records")
+    absent = []
+    for kind, meaning in MEANINGS.items():
+        own = [row for row in records if row["kind"] == kind]
+        if not own:
+            absent.append(kind)
+            continue
+        found = int(own[0]["found"])
+        shown = own[:top]
+        count = f"{found}" if found <= len(shown) else f"{len(shown)} of {found}"
+        yield f"\n{kind} ({count}): {meaning}"
+        width = max(len(_place(row)) for row in shown)
+        for row in shown:
+            yield f"  {_place(row).ljust(width)}  {_value(row)}".rstrip()
+    if absent:
+        yield f"\nnone found: {', '.join(absent)}"
+
+
+def _place(row: Mapping[Any, Any]) -> str:
+    joined = f"{row['place']} | {row['other']}" if row["other"] else str(row["place"])
+    return f"[{row['stage']}] {joined}"
+
+
+def _value(row: Mapping[Any, Any]) -> str:
+    kind, value = row["kind"], float(row["value"])
+    if kind in ("dead signal", "one gradient"):
+        return ""
+    if kind == "duplicated pair":
+        given = row["given_loss"]
+        known = given is not None and given == given
+        return f"{value:.3f}" + (f", given the loss {float(given):.3f}" if known else "")
+    if kind == "idle branch":
+        return f"{value:.2%} of the energy"
+    return f"coherence {value:.2f}" if kind == "cancelling fork" else f"{value:.3g} times the median"

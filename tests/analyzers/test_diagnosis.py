@@ -1,0 +1,96 @@
+"""What stands out is found, ranked, counted and explained."""
+
+import numpy as np
+import pytest
+
+from gradlens.analyzers.diagnosis import MEANINGS, Diagnosis
+from gradlens.results import Result
+from gradlens_cli.diagnosis import diagnosis_lines
+
+
+@pytest.fixture
+def sick(hand, draw):
+    """Two layers that are added, one like them, one dead, one huge; an idle branch and a fork that cancels."""
+    build = hand()
+    a, b = draw(0), draw(1)
+    build.gradient(a, "added.one", depth=1)
+    build.gradient(a, "added.two", depth=2)
+    build.gradient(a + 0.1 * draw(2), "alike", depth=3)
+    build.gradient(0 * a, "dead", depth=4)
+    build.gradient(1000 * b, "huge", depth=5)
+    parts = [build.gradient(value, signal=False) for value in (a, 0.001 * b)]
+    build.group(
+        parts,
+        total=build.gradient(a + 0.001 * b, signal=False),
+        site="idle:relu",
+        labels=("skip", "residual"),
+    )
+    parts = [build.gradient(value, signal=False) for value in (a, -0.9 * a)]
+    build.group(
+        parts, total=build.gradient(0.1 * a, signal=False), site="cancel:relu", labels=("skip", "residual")
+    )
+    return build.recording()
+
+
+def test_each_kind_is_found(sick):
+    frame = Diagnosis()(sick).frame
+    by_kind = dict(list(frame.groupby("kind")))
+    assert set(by_kind) == set(MEANINGS) - {"vanishing signal"}
+    assert by_kind["one gradient"][["place", "other"]].to_numpy().tolist() == [["added.one", "added.two"]]
+    pair = by_kind["duplicated pair"].iloc[0]
+    assert {pair["place"], pair["other"]} <= {"added.one", "added.two", "alike"}
+    assert pair["rank"] == 1
+    assert by_kind["duplicated pair"]["value"].is_monotonic_decreasing
+    assert by_kind["dead signal"]["place"].tolist() == ["dead"]
+    assert by_kind["exploding signal"]["place"].tolist() == ["huge"]
+    assert by_kind["exploding signal"]["value"].iloc[0] > 100
+    assert by_kind["idle branch"][["place", "other"]].to_numpy().tolist() == [["idle:relu", "residual"]]
+    assert by_kind["cancelling fork"]["place"].tolist() == ["cancel:relu"]
+    assert by_kind["cancelling fork"]["value"].iloc[0] == pytest.approx(0.01 / 1.81, rel=1e-9)
+
+
+def test_a_vanishing_signal_is_found(hand, draw):
+    build = hand()
+    for number in range(3):
+        build.gradient(draw(number), f"layer{number}")
+    build.gradient(1e-4 * draw(4), "tiny")
+    frame = Diagnosis()(build.recording()).frame
+    assert frame.loc[frame["kind"] == "vanishing signal", "place"].tolist() == ["tiny"]
+
+
+def test_only_the_most_are_kept_and_all_are_counted(hand, draw):
+    build = hand()
+    for number in range(6):
+        build.gradient(draw(number), f"layer{number}")
+    frame = Diagnosis(most=4)(build.recording()).frame
+    assert len(frame) == 4
+    assert set(frame["found"]) == {15}
+    assert frame["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_it_reads_like_a_diagnosis(sick):
+    table = Diagnosis()(sick)
+    lines = list(diagnosis_lines(Result({"diagnosis": table}, {}, ""), top=1))
+    assert f"\ndead signal (1): {MEANINGS['dead signal']}" in lines
+    assert "  [4] dead" in lines
+    assert any(line.startswith("  [4] cancel:relu  coherence 0.01") for line in lines)
+    assert any(line.startswith("  [4] idle:relu | residual  0.00% of the energy") for line in lines)
+    assert any("duplicated pair (1 of " in line for line in lines)
+    assert lines[-1] == "\nnone found: vanishing signal"
+    shown = [line for line in lines if line.startswith("  ")]
+    assert len(shown) == 6
+
+
+def test_a_healthy_recording_has_pairs_only(hand, draw):
+    build = hand()
+    for number in range(3):
+        build.gradient(draw(number), f"layer{number}")
+    frame = Diagnosis()(build.recording()).frame
+    assert set(frame["kind"]) == {"duplicated pair"}
+    assert np.isfinite(frame["value"]).all()
+
+
+def test_nothing_watched_is_no_table(hand, draw):
+    build = hand()
+    build.gradient(draw(0), signal=False)
+    assert Diagnosis()(build.recording()) is None
