@@ -32,7 +32,9 @@ ALLOCATORS = {"steady": {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}, "default": {}}
 MODELS = ("resnet50", "cspresnet50", "densenet121")
 
 
-def pair(name: str, sites: str, batch: int, size: int) -> tuple[Callable[[], None], Callable[[], None]]:
+def pair(
+    name: str, sites: str, batch: int, size: int, space: str = "activations"
+) -> tuple[Callable[[], None], Callable[[], None]]:
     """A plain and a captured step of one model on one batch."""
     model = gl.load_model(name, num_classes=10, seed=0, zero_init=False)
     images, targets = gl.load_data("random", batch_size=batch, batches=1, image_size=size)[0]
@@ -42,7 +44,7 @@ def pair(name: str, sites: str, batch: int, size: int) -> tuple[Callable[[], Non
         loss = functional.cross_entropy(model(images), targets)
         torch.autograd.grad(loss, parameters, allow_unused=True)
 
-    watcher = Watcher(model, sites=sites)
+    watcher = Watcher(model, sites=sites, space=space)
 
     def captured() -> None:
         watcher.batch(0, (images, targets))
@@ -50,13 +52,13 @@ def pair(name: str, sites: str, batch: int, size: int) -> tuple[Callable[[], Non
     return plain, captured
 
 
-def ratio(name: str, sites: str, batch: int, size: int, pairs: int) -> dict[str, float]:
+def ratio(name: str, sites: str, options: argparse.Namespace) -> dict[str, float]:
     """Median ratio of alternating pairs and its range."""
-    plain, captured = pair(name, sites, batch, size)
+    plain, captured = pair(name, sites, options.batch, options.size, options.space)
     plain()
     captured()  # plans the sites and runs the dry pass
     ratios, seconds = [], []
-    for place in range(pairs):
+    for place in range(options.pairs):
         first, second = (plain, captured) if place % 2 == 0 else (captured, plain)
         times = {first: clock(first), second: clock(second)}
         ratios.append(times[captured] / times[plain])
@@ -76,13 +78,15 @@ def clock(run: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def peak(name: str, sites: str, batch: int, size: int) -> int:
+def peak(name: str, sites: str, options: argparse.Namespace) -> int:
     """Peak resident bytes of this process after a few steps; ``sites`` may be ``plain``.
 
     Read from the kernel's account of this process image: ``getrusage`` also counts what the parent
     had resident when it forked, and then every process seems to need the same.
     """
-    plain, captured = pair(name, "signals" if sites == "plain" else sites, batch, size)
+    plain, captured = pair(
+        name, "signals" if sites == "plain" else sites, options.batch, options.size, options.space
+    )
     for _ in range(4):
         (plain if sites == "plain" else captured)()
     status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -96,7 +100,7 @@ def peaks(name: str, kinds: list[str], options: argparse.Namespace) -> dict[str,
     for _ in range(options.pairs):
         for kind in kinds:
             command = [sys.executable, "-m", "benchmarks.overhead", "--peak", kind, "--models", name]
-            command += ["--batch", str(options.batch), "--size", str(options.size)]
+            command += ["--batch", str(options.batch), "--size", str(options.size), "--space", options.space]
             answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
             found[kind].append(json.loads(answer.stdout))
     return found
@@ -109,12 +113,13 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--space", choices=("activations", "weights"), default="activations")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--allocator", choices=ALLOCATORS, default="steady", help="for --memory")
     parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
-        print(json.dumps(peak(options.models, options.peak, options.batch, options.size)))
+        print(json.dumps(peak(options.models, options.peak, options)))
         return
     rows: list[dict[str, object]] = []
     kinds = options.sites.split(",")
@@ -124,7 +129,7 @@ def main() -> None:
             middle = {kind: statistics.median(values) for kind, values in found.items()}
             measured = [{"memory": middle[kind] / middle["plain"], "bytes": found} for kind in kinds]
         else:
-            measured = [ratio(name, kind, options.batch, options.size, options.pairs) for kind in kinds]
+            measured = [ratio(name, kind, options) for kind in kinds]
         rows += [{"model": name, "sites": kind, **row} for kind, row in zip(kinds, measured, strict=True)]
         print(*rows[-len(kinds) :], sep="\n", file=sys.stderr, flush=True)
     environment = {
@@ -134,6 +139,7 @@ def main() -> None:
         "batch": options.batch,
         "size": options.size,
         "pairs": options.pairs,
+        "space": options.space,
         **({"allocator": options.allocator} if options.memory else {}),
     }
     print(json.dumps({"environment": environment, "rows": rows}, indent=2))

@@ -46,6 +46,9 @@ WATCHING = (
     click.option("--space", type=click.Choice(["activations", "weights"]), default="activations",
                  help="What a signal is: the gradient at a layer's output, or that of its weights, sample by"
                  " sample."),
+    click.option("--null", is_flag=True, help="Also what duplication is where nothing is shared, by permutation, and"
+                 " how alike two halves of one signal are."),
+    click.option("--cca", is_flag=True, help="Also SVCCA and PWCCA of every two signals."),
     _flag("--no-throughput", "throughput", "Do not time the network."),
 )  # fmt: skip
 

@@ -40,6 +40,8 @@ class Study:
         pretrained: weights of the zoo the model comes from.
         skip_bad: leave out images that cannot be read.
         throughput: measure images a second, on the first seed.
+        null: also the permutation null of duplication and the split-half ceiling of similarity.
+        cca: also SVCCA and PWCCA of every two signals.
     """
 
     data: str = "digits"
@@ -56,6 +58,13 @@ class Study:
     pretrained: bool = False
     skip_bad: bool = False
     throughput: bool = True
+    null: bool = False
+    cca: bool = False
+
+    @property
+    def extra(self) -> list[str]:
+        """Tables on request."""
+        return [name for name, wanted in (("null", self.null), ("canonical", self.cca)) if wanted]
 
     def __post_init__(self) -> None:
         for name, least in (("seeds", 1), ("batches", 1), ("warmup_steps", 0)):
@@ -233,6 +242,7 @@ def measured(
         pairs=study.pairs,
         mode=study.mode,
         space=study.space,
+        halves=study.null and study.space == "activations",
         seed=seed,
         costs=seed == 0,
         throughput=REPEATS if study.throughput and seed == 0 else 0,

@@ -8,14 +8,14 @@ from typing import Any
 
 import pandas as pd
 
-from gradlens.analyzers import ANALYZERS
+from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
 from gradlens.analyzers.cross import cross_network
 from gradlens.analyzers.findings import finding_alone, finding_between, finding_of_paths
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.summary import Comparison, Summary
 from gradlens.analyzers.trust import warnings_alone, warnings_between
 from gradlens.cells import Cells, Study, subjects
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, close_matches
 from gradlens.grams import Progress, Recording
 from gradlens.results import Result, Table
 
@@ -23,23 +23,44 @@ PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
 """Tables of a result about paths."""
 
 
-def analyze(recording: Recording) -> Result:
+def analyze(recording: Recording, tables: Sequence[str] | None = None, extra: Sequence[str] = ()) -> Result:
     """Everything that one recording says, the summary by stage first.
 
     Args:
-        recording: of ``capture``, or several merged.
+        recording: of ``capture``, or several merged, or loaded.
+        tables: names of the tables that are wanted; None takes all that the recording can give.
+        extra: from ``ON_REQUEST``: ``null``, ``canonical``.
+
+    Raises:
+        GradlensError: a table is not known, or the recording does not hold what it needs.
     """
     summary = Summary()(recording)
+    found = tables_of([recording], extra) if tables is None else _asked(recording, tables)
     meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
     return Result(
-        tables={"summary": summary, **tables_of([recording])},
+        tables={"summary": summary, **found},
         meta=meta,
         finding=finding_alone(recording, summary),
         warnings=tuple(warnings_alone(recording)),
     )
 
 
-def analyze_pair(first: Recording, second: Recording) -> Result:
+def _asked(recording: Recording, names: Sequence[str]) -> dict[str, Table]:
+    known = {**ANALYZERS, **ON_REQUEST}
+    found = {}
+    for name in names:
+        if name not in known:
+            raise GradlensError(f"no table {name!r}; use {', '.join(known)}{close_matches(name, known)}")
+        table = known[name](recording)
+        if table is None:
+            raise GradlensError(
+                f"no table {name!r}: this recording {WANTING.get(name, 'holds nothing for it')}"
+            )
+        found[name] = table
+    return found
+
+
+def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ()) -> Result:
     """Two recordings of the same samples side by side, the comparison by stage first."""
     comparison = Comparison()(first, second)
     cross = cross_network(first, second)
@@ -54,7 +75,7 @@ def analyze_pair(first: Recording, second: Recording) -> Result:
     return Result(
         tables={
             "comparison": comparison,
-            **tables_of([first, second]),
+            **tables_of([first, second], extra),
             **({} if cross is None else {"cross": cross}),
         },
         meta=meta,
@@ -81,7 +102,11 @@ def inspect(
     study = study_of(options)
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
-    return analyze(recording).with_meta(**cells.meta, study=asdict(study)).warned(cells.warnings)
+    return (
+        analyze(recording, extra=study.extra)
+        .with_meta(**cells.meta, study=asdict(study))
+        .warned(cells.warnings)
+    )
 
 
 def paths(model: str, *, checkpoint: Any = None, progress: Progress | None = None, **options: Any) -> Result:
@@ -129,7 +154,11 @@ def compare(
     study = study_of(options)
     cells = Cells(study, subjects([a, b], list(checkpoint)), progress)
     first, second = cells.run()
-    return analyze_pair(first, second).with_meta(**cells.meta, study=asdict(study)).warned(cells.warnings)
+    return (
+        analyze_pair(first, second, study.extra)
+        .with_meta(**cells.meta, study=asdict(study))
+        .warned(cells.warnings)
+    )
 
 
 def study_of(options: dict[str, Any]) -> Study:
@@ -145,10 +174,10 @@ def study_of(options: dict[str, Any]) -> Study:
     return Study(**options)
 
 
-def tables_of(recordings: Sequence[Recording]) -> dict[str, Table]:
-    """Every analyzer's table, the networks one below the other."""
+def tables_of(recordings: Sequence[Recording], extra: Sequence[str] = ()) -> dict[str, Table]:
+    """Every analyzer's table, the networks one below the other; those on request where asked for."""
     tables = {}
-    for name, analyzer in ANALYZERS.items():
+    for name, analyzer in {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}.items():
         found = [table for table in map(analyzer, recordings) if table is not None]
         if found:
             frames = [table.frame for table in found]

@@ -74,7 +74,7 @@ def strategies(
         "training": asdict(plan),
         "data_identity": grid.identities,
     }
-    return _analyzed(rows, named, meta | ({"partial": True} if grid.partial else {}))
+    return _analyzed(rows, named, meta | ({"partial": True} if grid.partial else {}), study.extra)
 
 
 def variants(
@@ -110,7 +110,9 @@ def _listed(value: Any) -> list[Any]:
     return [value] if isinstance(value, (str, int, float)) else list(value)
 
 
-def _analyzed(rows: Sequence[Row], named: Sequence[Subject], meta: dict[str, Any]) -> Result:
+def _analyzed(
+    rows: Sequence[Row], named: Sequence[Subject], meta: dict[str, Any], extra: Sequence[str]
+) -> Result:
     steps = [snapshot.step for snapshot in rows[0].cells[0]]
     states = {step: _at(rows, len(named), place) for place, step in enumerate(steps)}
     frames = {step: state.frames() for step, state in states.items()}
@@ -123,7 +125,7 @@ def _analyzed(rows: Sequence[Row], named: Sequence[Subject], meta: dict[str, Any
     told = learning(measured)
     if told is not None:
         found["learning"] = told
-    found |= tables_of(last.recordings)
+    found |= tables_of(last.recordings, extra)
     first = last.recordings[0]
     warnings = dict.fromkeys(text for recording in last.recordings for text in warnings_alone(recording))
     return Result(

@@ -10,6 +10,7 @@ from gradlens.analyzers.cost import Cost, Throughput
 from gradlens.analyzers.diagnosis import Diagnosis
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.exactness import Exactness
+from gradlens.analyzers.extra import Canonicals, Nulls
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.paths import PathLengths, Paths, Structure
 from gradlens.analyzers.weights import NoiseScale, Readers, Reuse
@@ -35,7 +36,23 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
 }
 """By table name; None where the recording holds nothing for it."""
 
+ON_REQUEST: dict[str, Callable[[Recording], Table | None]] = {"null": Nulls(), "canonical": Canonicals()}
+"""Analyzers that take longer, by table name."""
+
+_WEIGHTS = "was recorded without weight space; capture again with space='weights'"
+_SIGNALS = "holds fewer than two signals; capture again with sites='signals'"
+_FORKS = "holds no fork and no partial split: the network has none, or they were not watched"
+WANTING: dict[str, str] = {
+    **dict.fromkeys(("noise", "reuse", "readers"), f"{_WEIGHTS} (or no layer reads several sources)"),
+    **dict.fromkeys(("duplication", "correlation", "null", "canonical"), _SIGNALS),
+    **dict.fromkeys(("branches", "shares"), _FORKS),
+    "exactness": "holds no sum that could be checked",
+    "cost": "holds no costs; capture again with costs=True",
+    "throughput": "holds no speeds; capture again with throughput=5",
+}
+"""By table name, what a recording lacks for which an analyzer has no table."""
+
 STUDY_TABLES = ("summary", "comparison", "strategies", "differences", "trajectory", "learning", "cross")
 """Tables that a study makes of several recordings or of the analyzers' tables."""
 
-__all__ = ["ANALYZERS", "STUDY_TABLES"]
+__all__ = ["ANALYZERS", "ON_REQUEST", "STUDY_TABLES", "WANTING"]

@@ -14,7 +14,7 @@ from gradlens.analyzers.signals import network
 from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
 from gradlens.grams import Recording
 from gradlens.hooks import Group
-from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
+from gradlens.metrics import coherence, energy_shares, half_widths, mean_cosine, pair_inner_products
 from gradlens.results import Table
 
 Array = NDArray[np.float64]
@@ -38,10 +38,11 @@ class Branches:
             pd.DataFrame(rows),
             "Similarity of the gradients that reach a tensor, or its parts, along two ways.",
             how=(
-                "CKA as for signals. The cosine is taken between contributions to one tensor, which share a "
-                "space: exact for two branches (from the Gram of their sum), from a seeded sketch of 256 "
-                "buckets for more (standard error at most 0.09 a sample before averaging) unless recorded "
-                "with pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
+                "CKA as for signals; reach: half the 95 % t interval over seeds. The cosine is taken between "
+                "contributions to one tensor, which share a space: exact for two branches (from the Gram of "
+                "their sum), from a seeded sketch of 256 buckets for more (standard error at most 0.09 a sample "
+                "before averaging) unless recorded with pairs=exact. Parts of a partial split have no cosine: "
+                "their channels do not correspond."
             ),
             units={"cosine": "mean over samples, -1 to 1", "energy": "CKA", "direction": "CKA"},
         )
@@ -53,7 +54,9 @@ class Branches:
         for seed in recording.seeds:
             own = recording.of_seed(seed)
             found.append(similarity(own.member_grams(group), loss_gram(own)))
-        matrices = {v: mean_known(np.stack([one.versions[v] for one in found])) for v in VERSIONS}
+        stacked = {v: np.stack([one.versions[v] for one in found]) for v in VERSIONS}
+        matrices = {v: mean_known(values) for v, values in stacked.items()}
+        reach = {v: half_widths(values) for v, values in stacked.items()}
         dead = np.all([one.dead for one in found], axis=0)
         unusable = np.all([one.unusable for one in found], axis=0)
         inner = inner_products(recording, index, group)
@@ -64,6 +67,7 @@ class Branches:
                 "branch_a": group.labels[a],
                 "branch_b": group.labels[b],
                 **{version.replace(" ", "_"): matrices[version][a, b] for version in VERSIONS},
+                **{f"{version.replace(' ', '_')}_reach": reach[version][a, b] for version in VERSIONS},
                 "cosine": mean_cosine(inner, a, b) if inner is not None else np.nan,
                 "cosine_exact": exact and inner is not None,
                 "reason": _reason(group, dead, unusable, a, b),

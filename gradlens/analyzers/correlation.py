@@ -11,6 +11,7 @@ import pandas as pd
 from gradlens.analyzers.signals import network, signal_names, signal_stages
 from gradlens.analyzers.similarity import VERSIONS, signal_similarity
 from gradlens.grams import Recording
+from gradlens.metrics import half_widths
 from gradlens.results import Table
 
 
@@ -25,13 +26,12 @@ class Correlation:
         names, stages = signal_names(recording), signal_stages(recording)
         first, second = np.triu_indices(len(names), k=1)
         found = [signal_similarity(recording, seed).versions for seed in recording.seeds]
-        columns = {
-            version.replace(" ", "_"): mean_known(
-                np.stack([versions[version][first, second] for versions in found])
-            )
+        stacked = {
+            version.replace(" ", "_"): np.stack([versions[version][first, second] for versions in found])
             for version in VERSIONS
         }
-        spread = np.stack([versions["energy"][first, second] for versions in found])
+        columns = {version: mean_known(values) for version, values in stacked.items()}
+        reach = {f"{version}_reach": half_widths(values) for version, values in stacked.items()}
         frame = pd.DataFrame(
             {
                 "network": network(recording),
@@ -42,7 +42,7 @@ class Correlation:
                 "order_a": first,
                 "order_b": second,
                 **columns,
-                "energy_spread": spread.std(axis=0, ddof=1) if len(found) > 1 else np.nan,
+                **reach,
             }
         )
         return Table(
@@ -51,7 +51,8 @@ class Correlation:
             "Similarity of the gradients that every two weighted layers receive.",
             how=(
                 "Unbiased linear CKA of per-sample Grams, averaged over a seed's batches before dividing, then "
-                "over seeds; upper triangle. Dead signals have no similarity and are empty."
+                "over seeds; upper triangle. reach: half the 95 % t interval over seeds. Dead signals have no "
+                "similarity and are empty."
             ),
             units=dict.fromkeys(columns, "CKA, about 0 unrelated to 1 equal"),
         )

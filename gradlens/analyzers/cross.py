@@ -9,6 +9,7 @@ from gradlens.analyzers.correlation import mean_known
 from gradlens.analyzers.signals import network, signal_names, signal_stages
 from gradlens.analyzers.similarity import similarity
 from gradlens.grams import Recording
+from gradlens.metrics import half_widths
 from gradlens.results import Table
 
 CROSS_VERSIONS = ("energy", "direction")
@@ -37,6 +38,7 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
             found[version].append(whole[version][:rows, rows:])
     i, j = (axis.ravel() for axis in np.indices((rows, columns)))
     values = {version: mean_known(np.stack(seeds))[i, j] for version, seeds in found.items()}
+    values |= {f"{version}_reach": half_widths(np.stack(seeds))[i, j] for version, seeds in found.items()}
     frame = pd.DataFrame(
         {
             "network_a": network(first),
@@ -56,8 +58,8 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         "Similarity of the gradients of every layer of one network with every layer of the other.",
         how=(
             "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before "
-            "dividing, then over seeds. Both networks learn the same labels, so some similarity is forced. Dead "
-            "signals have no similarity and are empty."
+            "dividing, then over seeds; reach: half the 95 % t interval over seeds. Both networks learn the same "
+            "labels, so some similarity is forced. Dead signals have no similarity and are empty."
         ),
         units=dict.fromkeys(CROSS_VERSIONS, "CKA, about 0 unrelated to 1 equal"),
     )

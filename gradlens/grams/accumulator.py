@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradlens.errors import GradlensError
-from gradlens.grams.gram import gram
+from gradlens.grams.gram import gram, rows
 from gradlens.grams.projection import CHUNK, Projection, wide
 from gradlens.grams.weights import weight_grams
 from gradlens.hooks import Group, Plan
@@ -39,12 +39,14 @@ class BatchGrams:
     Attributes:
         grams: ``[p, n, n]`` float64 by probe; NaN where no axis holds the samples.
         inner: by fork of three or more branches, per-sample inner products ``[b, b, n]``.
+        halves: ``[l, n, n]`` of half of each signal's features, or None.
         errors: by group with a total, the relative error of its projected sum.
         tolerances: by group with a total, the error that rounding in its precision can make.
     """
 
     grams: NDArray[np.float64]
     inner: dict[int, NDArray[np.float64]]
+    halves: NDArray[np.float64] | None
     errors: dict[int, float]
     tolerances: dict[int, float]
 
@@ -57,11 +59,18 @@ class Accumulator:
         n: samples in the batch.
         projection: shared by all batches.
         pairs: ``sketch``, or ``exact`` to hold a fork's contributions until it is complete.
+        halves: also keep a Gram of every second feature of each signal.
         scale: factor on every gradient, ``n`` for a mean-reduced loss.
     """
 
     def __init__(
-        self, plan: Plan, n: int, projection: Projection, pairs: str = "sketch", scale: float = 1.0
+        self,
+        plan: Plan,
+        n: int,
+        projection: Projection,
+        pairs: str = "sketch",
+        scale: float = 1.0,
+        halves: bool = False,
     ) -> None:
         self._plan, self._n, self._projection = plan, n, projection
         self._pairs, self._scale = pairs, scale
@@ -70,6 +79,8 @@ class Accumulator:
         for number, probe in enumerate(plan.probes):
             if probe.outer is None:
                 self._grams[number] = torch.nan
+        self._place = {number: place for place, number in enumerate(plan.signals)} if halves else {}
+        self._halves = torch.full((len(self._place), n, n), torch.nan, dtype=torch.float64)
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._inner: dict[int, NDArray[np.float64]] = {}
         self._errors: dict[int, float] = {}
@@ -82,6 +93,9 @@ class Accumulator:
             self._grams[number] = gram(gradient, probe.outer, self._n)
             if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
+            if number in self._place:
+                half = rows(gradient, probe.outer, self._n)[..., ::2]
+                self._halves[self._place[number]] = gram(half, 1 if half.dim() == 2 else probe.outer, self._n)
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
 
@@ -110,6 +124,7 @@ class Accumulator:
         square = self._scale**2
         return BatchGrams(
             grams=self._grams.numpy() * square,
+            halves=self._halves.numpy() * square if self._place else None,
             inner={group: inner * square for group, inner in self._inner.items()},
             errors=dict(self._errors),
             tolerances=dict(self._tolerances),
@@ -163,14 +178,16 @@ class Accumulator:
         return inner
 
 
-def per_sample_products(rows: Sequence[Tensor]) -> Tensor:
+def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
     """Inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
 
     Args:
-        rows: each ``[n, d]``; stacked a chunk of features at a time, so that nothing of their size is held.
+        gradients: each ``[n, d]``; stacked a chunk of features at a time, so that nothing of their size is held.
     """
-    total = torch.zeros(rows[0].shape[0], len(rows), len(rows), dtype=torch.float64, device=rows[0].device)
-    for chunk in zip(*(torch.split(one, CHUNK, dim=1) for one in rows), strict=True):
+    total = torch.zeros(
+        gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device
+    )
+    for chunk in zip(*(torch.split(one, CHUNK, dim=1) for one in gradients), strict=True):
         stacked = torch.stack(chunk, dim=1)
         total += torch.bmm(stacked, stacked.transpose(1, 2))
     return total

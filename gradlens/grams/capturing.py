@@ -37,6 +37,7 @@ def capture(
     seed: int = 0,
     samples: int | None = None,
     space: str = "activations",
+    halves: bool = False,
     costs: bool = True,
     throughput: int = 0,
     keep_partial: bool = False,
@@ -64,6 +65,8 @@ def capture(
         space: ``activations``: a signal is the gradient at the output of a weighted layer. ``weights``: that
             of the layer's weight, sample by sample, and of its parts by what they read; also of
             normalisations and embeddings.
+        halves: also keep a Gram of every second feature of each signal, for the ceiling of similarity
+            (half of a Gram's work more); not in weight space.
         costs: count FLOPs, traffic and memory of one step.
         throughput: timed repeats of a step, 0 for none.
         keep_partial: on Ctrl-C return what was finished, marked in ``meta``.
@@ -76,7 +79,9 @@ def capture(
             changes from batch to batch.
     """
     _check_options(pairs, reduction, space)
-    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples, space)
+    if halves and space == "weights":
+        raise GradlensError("halves are of signals at layers' outputs; capture them with space='activations'")
+    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples, space, halves)
     finished: list[BatchGrams] = []
     first: Any = None
     partial = False

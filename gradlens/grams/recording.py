@@ -37,6 +37,7 @@ class Recording:
         replicates: (seed, batch) of each replicate.
         costs: of one step, or None.
         throughput: images a second by pass, one value a repeat; empty where not measured.
+        halves: ``[l, s, n, n]`` of every second feature of each signal, or None.
         meta: versions, seeds, identity of model and data, mode, samples.
     """
 
@@ -50,6 +51,7 @@ class Recording:
     costs: Costs | None
     throughput: Mapping[str, Sequence[float]]
     meta: Mapping[str, Any]
+    halves: Array | None = None
 
     @property
     def n(self) -> int:
@@ -87,6 +89,7 @@ class Recording:
             inner={group: inner[index] for group, inner in self.inner.items()},
             projected_errors={group: errors[index] for group, errors in self.projected_errors.items()},
             labels=None if self.labels is None else self.labels[index],
+            halves=None if self.halves is None else self.halves[:, index],
             replicates=tuple(self.replicates[place] for place in index),
         )
 
@@ -100,6 +103,7 @@ class Recording:
             self._check_same(other)
         every = (self, *others)
         replicates = _renumbered(every)
+        halves = [recording.halves for recording in every if recording.halves is not None]
         labels = [recording.labels for recording in every if recording.labels is not None]
         return replace(
             self,
@@ -111,6 +115,7 @@ class Recording:
                 for group in self.dry_errors
             },
             labels=np.concatenate(labels) if len(labels) == len(every) else None,
+            halves=np.concatenate(halves, axis=1) if len(halves) == len(every) else None,
             replicates=replicates,
             throughput={
                 name: [speed for recording in every for speed in recording.throughput.get(name, ())]
@@ -137,6 +142,8 @@ class Recording:
         arrays: dict[str, NDArray[Any]] = {"grams": np.ascontiguousarray(self.grams)}
         for name, table in (("inner", self.inner), ("projected", self.projected_errors)):
             arrays |= {f"{name}.{group}": np.ascontiguousarray(value) for group, value in table.items()}
+        if self.halves is not None:
+            arrays["halves"] = np.ascontiguousarray(self.halves)
         if self.labels is not None:
             arrays["labels"] = np.ascontiguousarray(self.labels)
         document = {
@@ -184,6 +191,7 @@ class Recording:
             projected_errors=_grouped(arrays, "projected"),
             dry_errors={int(group): error for group, error in document["dry_errors"].items()},
             labels=arrays.get("labels"),
+            halves=arrays.get("halves"),
             replicates=tuple((seed, batch) for seed, batch in document["replicates"]),
             costs=codec.read_costs(document["costs"]),
             throughput=document["throughput"],

@@ -42,6 +42,7 @@ class Watcher:
         seed: see ``capture``.
         samples: see ``capture``.
         space: see ``capture``.
+        halves: see ``capture``.
     """
 
     model: nn.Module
@@ -52,6 +53,7 @@ class Watcher:
     seed: int = 0
     samples: int | None = None
     space: str = "activations"
+    halves: bool = False
 
     def __post_init__(self) -> None:
         self._step = step_of(None, self.step)
@@ -98,7 +100,7 @@ class Watcher:
         assert self.plan is not None
         assert self.projection is not None
         scale = float(self.n) if self.reduction == "mean" else 1.0
-        kept = Accumulator(self.plan, self.n, self.projection, self.pairs, scale)
+        kept = Accumulator(self.plan, self.n, self.projection, self.pairs, scale, self.halves)
         layers = {node: partial(kept.weigh, numbers) for node, numbers in self.plan.weights.items()}
         try:
             with watch(nodes, self.plan.probes, kept.update, layers):
@@ -210,6 +212,7 @@ class Watcher:
         return Recording(
             plan=self.plan,
             grams=np.stack([batch.grams for batch in finished], axis=1),
+            halves=_stacked([batch.halves for batch in finished]),
             inner={g: np.stack([batch.inner[g] for batch in finished]) for g in finished[0].inner},
             projected_errors={
                 g: np.array([batch.errors.get(g, 0.0) for batch in finished]) for g in finished[0].errors
@@ -245,6 +248,11 @@ def _unseen(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
         and isinstance(module, LAYERS)
         and any(parameter.requires_grad for parameter in module.parameters())
     ]
+
+
+def _stacked(halves: list[Any]) -> Any:
+    """``[l, s, n, n]``, or None where they were not kept."""
+    return None if any(half is None for half in halves) else np.stack(halves, axis=1)
 
 
 def _output_key(nodes: list[Any], output: tuple[Any, int] | None) -> TensorKey | None:

@@ -5,22 +5,27 @@ Shapes use the letters of docs/notation.md: ``n`` samples, ``l`` signals, ``s`` 
 """
 
 from gradlens.metrics.agreement import confusion, gradient_diversity, stiffness
+from gradlens.metrics.cca import Canonical, canonical
 from gradlens.metrics.duplication import duplication, effective_number, mean_similarity
 from gradlens.metrics.forks import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.metrics.hsic import cka, direction, given, hsic_matrix, is_constant, u_center
 from gradlens.metrics.inference import Association, Paired, association, holm, paired
-from gradlens.metrics.intervals import Interval, mean_interval, slope
+from gradlens.metrics.intervals import Interval, half_widths, mean_interval, slope
 from gradlens.metrics.noise import Noise, noise, noise_scale, signal_to_noise
+from gradlens.metrics.null import Null, permutation_null, split_half
 from gradlens.metrics.paths import Step, mean_jaccard, mean_length, path_counts, path_shares, reuse
 from gradlens.metrics.spectrum import effective_rank, participation_ratio, stable_rank
 
 __all__ = [
     "Association",
+    "Canonical",
     "Interval",
     "Noise",
+    "Null",
     "Paired",
     "Step",
     "association",
+    "canonical",
     "cka",
     "coherence",
     "confusion",
@@ -31,6 +36,7 @@ __all__ = [
     "energy_shares",
     "given",
     "gradient_diversity",
+    "half_widths",
     "holm",
     "hsic_matrix",
     "is_constant",
@@ -46,9 +52,11 @@ __all__ = [
     "participation_ratio",
     "path_counts",
     "path_shares",
+    "permutation_null",
     "reuse",
     "signal_to_noise",
     "slope",
+    "split_half",
     "stable_rank",
     "stiffness",
     "u_center",

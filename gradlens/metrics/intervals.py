@@ -40,6 +40,28 @@ def mean_interval(values: Array, level: float = 0.95) -> Interval:
     return Interval(mean, mean - reach, mean + reach)
 
 
+def half_widths(values: Array, level: float = 0.95) -> Array:
+    """Half the width of Student's t interval of many means at once.
+
+    Args:
+        values: ``[s, ...]``; NaN values are left out.
+        level: coverage.
+
+    Returns:
+        ``[...]``; NaN below two replicates.
+
+    >>> half_widths(np.array([[1.0, 0.0], [1.0, 2.0]])).round(3)
+    array([ 0.   , 12.706])
+    """
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+    squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
+    free = np.maximum(count - 1, 1)
+    reach = stats.t.ppf(0.5 + level / 2, free) * np.sqrt(squares / free / np.maximum(count, 1))
+    return np.where(count > 1, reach, np.nan)
+
+
 def slope(x: Array, y: Array) -> float:
     """Least-squares slope of ``y`` over ``x``; NaN below two distinct finite points."""
     known = np.isfinite(x) & np.isfinite(y)

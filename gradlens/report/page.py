@@ -35,6 +35,8 @@ TITLES = {
     "structure": "Duplication by structure",
     "paths": "Gradient paths over depth",
     "path_lengths": "Lengths of the gradient's paths",
+    "null": "Duplication against its null",
+    "canonical": "Canonical correlations of the signals",
     "diagnosis": "Where to look",
     "noise": "Signal and noise of the weight gradients",
     "readers": "Duplication between the readers of a source",

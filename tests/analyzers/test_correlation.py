@@ -5,6 +5,7 @@ import pytest
 from oracles.cka import minibatch_cka
 
 from gradlens.analyzers.correlation import Correlation
+from gradlens.metrics import mean_interval
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def test_a_seed_s_batches_are_pooled_and_seeds_are_averaged(recorded):
     grams = recorded.grams
     expected = [minibatch_cka(grams[0, own], grams[1, own]) for own in (slice(0, 3), slice(3, 6))]
     assert found.energy == pytest.approx(np.mean(expected))
-    assert found.energy_spread == pytest.approx(np.std(expected, ddof=1))
+    interval = mean_interval(np.array(expected))
+    assert found.energy_reach == pytest.approx((interval.high - interval.low) / 2)
 
 
 def test_dead_signals_have_no_similarity(recorded):
@@ -46,4 +48,4 @@ def test_one_seed_has_no_spread_and_one_signal_no_table(hand, draw):
     build.gradient(draw(0))
     assert Correlation()(build.recording()) is None
     build.gradient(draw(1))
-    assert Correlation()(build.recording()).frame.energy_spread.isna().all()
+    assert Correlation()(build.recording()).frame.energy_reach.isna().all()

@@ -31,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "pretrained": False,
     "skip_bad": False,
     "throughput": True,
+    "null": False,
+    "cca": False,
 }
 
 
@@ -58,14 +60,15 @@ def test_defaults_of_inspect(run: Run, study: Any, inspected: Result) -> None:
 def test_every_option_arrives(run: Run, study: Any) -> None:
     typed = (
         "--data random --image-size 32 --batch-size 8 --batches 2 --seeds 1 --sites layer* --pairs exact --mode eval"
-        " --space weights --warmup-steps 3 --no-zero-init --pretrained --skip-bad --no-throughput --checkpoint-a w.pt"
+        " --space weights --warmup-steps 3 --no-zero-init --pretrained --skip-bad --no-throughput --null"
+        " --cca --checkpoint-a w.pt"
     )
     words = shlex.split(typed)
     assert run("compare", "a", "b", *words).exit_code == 0
     expected = {
         "data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 1, "sites": "layer*",
         "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "zero_init": False, "pretrained": True,
-        "skip_bad": True, "throughput": False, "checkpoint": (Path("w.pt"), None),
+        "skip_bad": True, "throughput": False, "null": True, "cca": True, "checkpoint": (Path("w.pt"), None),
     }  # fmt: skip
     assert asked(study)[1] == expected
 

@@ -1,0 +1,163 @@
+"""What is worked out on request only: nulls and ceilings of duplication, canonical correlations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
+from gradlens.analyzers.similarity import signal_similarity
+from gradlens.grams import Recording
+from gradlens.metrics import canonical, direction, duplication, permutation_null, split_half
+from gradlens.metrics.cca import VARIANCE
+from gradlens.results import Table
+
+FORMS = {"energy": lambda grams: grams, "direction": direction}
+
+
+@dataclass(frozen=True)
+class Nulls:
+    """What duplication is where nothing is shared, and how alike two halves of one signal are (METRICS 4).
+
+    Attributes:
+        permutations: of the samples of each signal.
+    """
+
+    permutations: int = 99
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, a row a stage and version; None for fewer than two signals."""
+        if len(recording.plan.signals) < 2:
+            return None
+        ceilings = self._ceilings(recording)
+        rows = [
+            self._row(recording, stage, version, ceilings)
+            for stage in [*stages_of(recording), WHOLE]
+            for version in FORMS
+        ]
+        return Table(
+            "null",
+            pd.DataFrame(rows),
+            "Duplication beside what it would be if no two signals shared anything.",
+            how=(
+                f"Null: D after the samples of each signal are shuffled by themselves, {self.permutations} times, "
+                "means over seeds; p: that of the worst seed. Ceiling: mean CKA of the two halves (every second "
+                "feature) of one signal, the most alike that two signals can look at this number of samples; it "
+                "needs halves=True at the capture."
+            ),
+            units={"duplication": "0 to 1", "null_high": "95 % quantile of the null", "ceiling": "CKA"},
+        )
+
+    def _ceilings(self, recording: Recording) -> dict[str, np.ndarray]:
+        if recording.halves is None:
+            return {}
+        numbers = list(recording.plan.signals)
+        return {
+            version: np.nanmean(
+                [
+                    split_half(recording.of_seed(seed).halves, recording.of_seed(seed).grams[numbers])  # type: ignore[arg-type]
+                    for seed in recording.seeds
+                ],
+                axis=0,
+            )
+            for version in ("energy",)
+        }
+
+    def _row(
+        self, recording: Recording, stage: str, version: str, ceilings: dict[str, np.ndarray]
+    ) -> dict[str, Any]:
+        own = members(recording, stage)
+        values, nulls, used = [], [], own
+        for seed in recording.seeds:
+            found = signal_similarity(recording, seed)
+            used = found.usable(version, own)
+            matrix = found.versions[version][used][:, used]
+            values.append(duplication(matrix))
+            numbers = [recording.plan.signals[place] for place in used]
+            grams = FORMS[version](recording.of_seed(seed).grams[numbers])
+            nulls.append(permutation_null(grams, self.permutations, seed))
+        known = ceilings.get(version)
+        return {
+            "network": network(recording),
+            "stage": stage,
+            "version": version,
+            "used": len(used),
+            "duplication": float(np.mean(values)),
+            "null_mean": float(np.mean([null.mean for null in nulls])),
+            "null_high": float(np.mean([null.high for null in nulls])),
+            "p": float(np.max([null.p for null in nulls])),
+            "ceiling": float(np.nanmean(known[used])) if known is not None and len(used) else np.nan,
+        }
+
+
+@dataclass(frozen=True)
+class Canonicals:
+    """SVCCA and PWCCA of every two signals (METRICS 3), a row a pair, mean over replicates.
+
+    Attributes:
+        variance: share of the variance that is kept of each signal.
+    """
+
+    variance: float = VARIANCE
+
+    def __call__(self, recording: Recording) -> Table | None:
+        """The table, or None for fewer than two signals."""
+        numbers = list(recording.plan.signals)
+        if len(numbers) < 2:
+            return None
+        names, stages = signal_names(recording), signal_stages(recording)
+        rows = [
+            {
+                "network": network(recording),
+                "stage_a": stages[a],
+                "stage_b": stages[b],
+                "signal_a": names[a],
+                "signal_b": names[b],
+                **self._pair(recording.grams[numbers[a]], recording.grams[numbers[b]]),
+            }
+            for a, b in combinations(range(len(numbers)), 2)
+        ]
+        return Table(
+            "canonical",
+            pd.DataFrame(rows),
+            "Canonical correlations of the gradients that every two weighted layers receive.",
+            how=(
+                f"SVCCA (Raghu et al. 2017) and PWCCA (Morcos et al. 2018, with squared projections) over the "
+                f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over batches. Empty "
+                "where both signals need more directions than a batch has samples: then canonical correlations "
+                "are large whatever the gradients; raise --batch-size. By chance alone k and l directions among "
+                "n samples correlate by about sqrt(max(k, l) / n)."
+            ),
+            units={
+                "svcca": "0 to 1",
+                "pwcca": "0 to 1",
+                "directions_a": "of n samples",
+                "directions_b": "of n samples",
+            },
+        )
+
+    def _pair(self, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
+        found = [
+            canonical(x, y, self.variance)
+            for x, y in zip(a, b, strict=True)
+            if np.isfinite(x).all() and np.isfinite(y).all()
+        ]
+        known = [one for one in found if np.isfinite(one.svcca)]
+        directions = [max((one.directions[side] for one in found), default=0) for side in (0, 1)]
+        return {
+            "svcca": float(np.mean([one.svcca for one in known])) if known else np.nan,
+            "pwcca": float(np.mean([one.pwcca for one in known])) if known else np.nan,
+            "directions_a": directions[0],
+            "directions_b": directions[1],
+            "reason": "" if known else _reason(directions, a.shape[-1]),
+        }
+
+
+def _reason(directions: list[int], n: int) -> str:
+    if 0 in directions:
+        return "a signal does not vary over samples"
+    return f"{directions[0]} and {directions[1]} directions need more than the {n} samples of a batch"

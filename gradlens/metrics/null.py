@@ -1,0 +1,78 @@
+"""What a duplication is worth: its value where nothing is shared, and the most that noise allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from gradlens.metrics.duplication import duplication
+from gradlens.metrics.hsic import Array, cka, hsic_matrix
+
+
+class Null(NamedTuple):
+    """Values of a statistic under independence.
+
+    Attributes:
+        mean: over permutations.
+        high: 95 % quantile.
+        p: ``(1 + values at least as large as the observed) / (1 + permutations)``.
+    """
+
+    mean: float
+    high: float
+    p: float
+
+
+def permutation_null(
+    grams: Array,
+    permutations: int = 99,
+    seed: int = 0,
+    statistic: Callable[[Array], float] | None = None,
+) -> Null:
+    """The samples of each signal shuffled independently, so that no two have anything in common.
+
+    Each signal keeps its Gram, its rank and its noise; only the correspondence of samples is lost.
+
+    Args:
+        grams: ``[l, s, n, n]``, live signals.
+        permutations: how many.
+        seed: of the shuffling.
+        statistic: of the CKA matrix ``[l, l]``; duplication by default.
+
+    Returns:
+        NaN for fewer than two signals.
+    """
+    if len(grams) < 2:
+        return Null(math.nan, math.nan, math.nan)
+    measure = statistic or duplication
+    observed = measure(cka(hsic_matrix(grams)))
+    random = np.random.default_rng(seed)
+    values = np.array([measure(cka(hsic_matrix(_shuffled(grams, random)))) for _ in range(permutations)])
+    beyond = int((values >= observed).sum())
+    return Null(float(values.mean()), float(np.quantile(values, 0.95)), (1 + beyond) / (1 + permutations))
+
+
+def split_half(half: Array, whole: Array) -> Array:
+    """CKA of one half of a signal's features with the other half, ``[l]``: a ceiling of similarity.
+
+    Two halves of one gradient are as alike as two measurements of one thing can be at this number of
+    samples; a similarity between two layers near it means that they cannot be told apart.
+
+    Args:
+        half: Grams of half of the features, ``[l, s, n, n]``.
+        whole: Grams of all of them.
+    """
+    rest = whole - half
+    return np.array(
+        [cka(hsic_matrix(np.stack([one, other])))[0, 1] for one, other in zip(half, rest, strict=True)]
+    )
+
+
+def _shuffled(grams: Array, random: np.random.Generator) -> Array:
+    signals, replicates, n, _ = grams.shape
+    order = random.permuted(np.tile(np.arange(n), (signals, replicates, 1)), axis=2)
+    rows = np.take_along_axis(grams, order[..., :, None], axis=2)
+    return np.asarray(np.take_along_axis(rows, order[..., None, :], axis=3))

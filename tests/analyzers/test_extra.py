@@ -1,0 +1,100 @@
+"""Tables on request, and what a recording does not hold."""
+
+import numpy as np
+import pytest
+import torch
+
+import gradlens as gl
+from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
+from gradlens.analyzers.extra import Canonicals, Nulls
+from gradlens.errors import GradlensError
+from gradlens.metrics import canonical, split_half
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 6, 3), torch.nn.ReLU(), torch.nn.Conv2d(6, 6, 3), torch.nn.ReLU(),
+            torch.nn.Flatten(), torch.nn.Linear(6 * 144, 10),
+        )  # fmt: skip
+        data = gl.load_data("digits", batch_size=12, batches=2, image_size=16, seed=0)
+        return gl.capture(model, data, halves=True, costs=False)
+
+
+def test_the_halves_are_of_every_second_feature(recorded):
+    """Against the gradients themselves, taken again."""
+    assert recorded.halves.shape == (3, 2, 12, 12)
+    energies = np.trace(recorded.halves, axis1=-2, axis2=-1)
+    whole = recorded.energies[list(recorded.plan.signals)]
+    assert (energies > 0).all()
+    assert (energies < whole).all()
+    assert energies[0] == pytest.approx(whole[0] / 2, rel=0.1)
+
+
+def test_the_null_table_has_the_ceiling_and_the_p_value(recorded):
+    frame = Nulls(permutations=19)(recorded).frame.set_index(["stage", "version"])
+    row = frame.loc[("whole", "energy")]
+    assert row["null_mean"] < row["null_high"]
+    assert 0.05 <= row["p"] <= 1
+    numbers = list(recorded.plan.signals)
+    assert row["ceiling"] == pytest.approx(split_half(recorded.halves, recorded.grams[numbers]).mean())
+    assert np.isnan(frame.loc[("whole", "direction"), "ceiling"])
+
+
+def test_canonical_correlations_are_means_over_batches(recorded):
+    frame = Canonicals(variance=0.5)(recorded).frame
+    a, b = (recorded.grams[recorded.plan.signals[place]] for place in (0, 1))
+    expected = np.mean([canonical(x, y, 0.5).svcca for x, y in zip(a, b, strict=True)])
+    assert frame["svcca"].iloc[0] == pytest.approx(expected)
+    assert len(frame) == 3
+    tight = Canonicals(variance=1.0)(recorded).frame
+    assert tight["svcca"].isna().all()
+    assert tight["reason"].str.contains("need more than the 12 samples of a batch").all()
+
+
+def test_halves_survive_saving_merging_and_taking(recorded, tmp_path):
+    loaded = gl.Recording.load(recorded.save(tmp_path / "r.safetensors"))
+    assert np.array_equal(loaded.halves, recorded.halves)
+    first, second = recorded.take([0]), recorded.take([1])
+    assert np.array_equal(first.merge(second).halves, recorded.halves)
+    assert first.halves.shape[1] == 1
+
+
+def test_every_analyzer_works_on_a_loaded_recording(recorded, tmp_path):
+    loaded = gl.Recording.load(recorded.save(tmp_path / "r.safetensors"))
+    for name, analyzer in {**ANALYZERS, **ON_REQUEST}.items():
+        ours, theirs = analyzer(recorded), analyzer(loaded)
+        assert (ours is None) == (theirs is None), name
+        if ours is not None:
+            assert ours.frame.equals(theirs.frame), name
+
+
+@pytest.mark.parametrize("name", ["noise", "reuse", "readers"])
+def test_what_a_recording_does_not_hold_is_one_clear_line(recorded, name):
+    with pytest.raises(
+        GradlensError, match="recorded without weight space; capture again with space='weights'"
+    ):
+        gl.analyze(recorded, tables=[name])
+
+
+def test_costs_that_were_not_counted_are_told(recorded):
+    with pytest.raises(GradlensError, match="holds no costs; capture again with costs=True"):
+        gl.analyze(recorded, tables=["cost"])
+
+
+def test_tables_are_chosen_by_name(recorded):
+    assert list(gl.analyze(recorded, tables=["flow", "canonical"]).tables) == ["summary", "flow", "canonical"]
+    assert list(gl.analyze(recorded, extra=["null"]).tables)[-1] == "null"
+    with pytest.raises(GradlensError, match=r"no table 'flwo'.*did you mean flow"):
+        gl.analyze(recorded, tables=["flwo"])
+
+
+def test_every_lack_has_a_reason():
+    assert set(WANTING) <= {*ANALYZERS, *ON_REQUEST}
+
+
+def test_halves_are_refused_in_weight_space():
+    with pytest.raises(GradlensError, match="halves are of signals"):
+        gl.capture(torch.nn.Linear(2, 2), [], space="weights", halves=True)
