@@ -153,10 +153,12 @@ class Cells:
         study = self._study
         what = f"seed {seed}: {network.label}"
 
-        def advance(*_: object) -> None:
-            self._done += 1
+        def advance(*step: Any) -> None:
+            """A warm-up step (its number), or a batch (what, done, total); nothing done yet is a remark."""
+            remark = step[0] if len(step) == 3 and step[1] == 0 else ""
+            self._done += not remark
             if self._progress is not None:
-                self._progress(what, self._done, self._total)
+                self._progress(f"{what}: {remark}" if remark else what, self._done, self._total)
 
         model, notes = fresh(study, network, data, seed)
         with fits(network.name, data):

@@ -164,9 +164,9 @@ class Grid:
     def _counted(self, what: str) -> Progress:
         before = self._done
 
-        def progress(_: str, done: int, total: int) -> None:
+        def progress(said: str, done: int, total: int) -> None:
             self._done = before + done
-            self._tell(what)
+            self._tell(what if done else f"{what}: {said}")
 
         return progress
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from operator import length_hint
 from typing import Any
 
@@ -70,7 +71,7 @@ def capture(
         costs: count FLOPs, traffic and memory of one step.
         throughput: timed repeats of a step, 0 for none.
         keep_partial: on Ctrl-C return what was finished, marked in ``meta``.
-        progress: called with (what, done, total).
+        progress: called with (what, done, total); in weight space first with what it will cost.
         meta: entries to add.
 
     Raises:
@@ -82,9 +83,11 @@ def capture(
     if halves and space == "weights":
         raise GradlensError("halves are of signals at layers' outputs; capture them with space='activations'")
     run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples, space, halves)
+    if progress is not None:
+        run.tell = partial(_told, progress, length_hint(batches))
     finished: list[BatchGrams] = []
     first: Any = None
-    partial = False
+    cut = False
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
     with preserved(model, mode), torch.enable_grad():
@@ -101,9 +104,13 @@ def capture(
         except KeyboardInterrupt:
             if not (keep_partial and finished):
                 raise
-            partial = True
+            cut = True
         described = _meta(model, run, mode, reduction) | dict(meta or {})
-    return run.recording(finished, counted, speeds, described | ({"partial": True} if partial else {}))
+    return run.recording(finished, counted, speeds, described | ({"partial": True} if cut else {}))
+
+
+def _told(progress: Progress, total: int, text: str) -> None:
+    progress(text, 0, max(total, 1))
 
 
 def _check_options(pairs: str, reduction: str, space: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from torch.utils.checkpoint import CheckpointError
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams.accumulator import TOLERANCE, Accumulator, BatchGrams, projected_features
 from gradlens.grams.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples
+from gradlens.grams.forecast import forecast
 from gradlens.grams.projection import Projection
 from gradlens.grams.recording import Recording
 from gradlens.grams.steps import Step, labels_of, seed_draws, step_of
@@ -43,6 +44,7 @@ class Watcher:
         samples: see ``capture``.
         space: see ``capture``.
         halves: see ``capture``.
+        tell: called with what weight space will cost, before the first gradient is computed.
     """
 
     model: nn.Module
@@ -54,6 +56,7 @@ class Watcher:
     samples: int | None = None
     space: str = "activations"
     halves: bool = False
+    tell: Callable[[str], object] | None = None
 
     def __post_init__(self) -> None:
         self._step = step_of(None, self.step)
@@ -93,6 +96,8 @@ class Watcher:
         self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites, self.space)
         self._check_sites(self.plan)
         self.unseen = _unseen(self.model, calls, self.plan)
+        if self.plan.weights and self.tell is not None:
+            self.tell(str(forecast(self.plan, self.n)))
         self.projection = Projection(projected_features(self.plan, self.n), self.seed)
 
     def _backward(self, place: int, loss: Tensor, nodes: list[Any]) -> BatchGrams:

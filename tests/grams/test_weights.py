@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.grams import weights
+from gradlens.grams.forecast import forecast
 from gradlens.grams.gram import gram
 
 N = 6
@@ -298,6 +299,29 @@ def test_an_embedding_scaled_by_frequency_is_refused() -> None:
 def test_an_unknown_space_is_refused() -> None:
     with pytest.raises(GradlensError, match="space='layers' is not known; use one of activations, weights"):
         gl.capture(nn.Linear(2, 2), [], space="layers")
+
+
+def test_the_cost_is_told_before_any_gradient() -> None:
+    """By hand: two linear layers of one position and a convolution of 36."""
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.Flatten(1), nn.Linear(288, 200), nn.ReLU(), nn.Linear(200, 5)
+    )
+    told: list[tuple[str, int]] = []
+    data = [(torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))]
+    recording = gl.capture(
+        model,
+        data,
+        space="weights",
+        costs=False,
+        progress=lambda what, done, total: told.append((what, done)),
+    )
+    found = forecast(recording.plan, N)
+    conv, first, second = 216 * N * (36 + N), 36 * (288 + 200), 36 * (200 + 5)
+    assert found.weights == conv + first + second
+    assert found.step == 3 * N * (36 * 216 + 288 * 200 + 200 * 5)
+    assert told[0][0].startswith("weight space takes about ")
+    assert [done for _, done in told] == [0, 1]
 
 
 def test_no_graph_is_kept_alive() -> None:
