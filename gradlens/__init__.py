@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from gradlens.grams import Recording, capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
     from gradlens.results import Result, Table, load
-    from gradlens.study import analyze, compare, inspect
+    from gradlens.shatter import shattering
+    from gradlens.study import analyze, compare, inspect, paths
     from gradlens.training import Training
     from gradlens.transition_study import strategies
 
@@ -37,6 +38,8 @@ _HOMES = {
     "load_data": "gradlens.data",
     "load_model": "gradlens.models",
     "model_names": "gradlens.models",
+    "paths": "gradlens.study",
+    "shattering": "gradlens.shatter",
     "strategies": "gradlens.transition_study",
     "warm_up": "gradlens.models",
 }
@@ -58,6 +61,8 @@ __all__ = [
     "load_data",
     "load_model",
     "model_names",
+    "paths",
+    "shattering",
     "strategies",
     "warm_up",
 ]

@@ -1,0 +1,41 @@
+"""The validation page: what it says is what is measured, and what does not agree says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import validation
+
+ROOT = Path(__file__).parent.parent
+QUICK = ("independence", "dense", "agreement", "weights", "costs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_published_results_are_reproduced(name: str) -> None:
+    _, measure = validation.SECTIONS[name]
+    rows = measure()
+    assert rows
+    assert [row["what"] for row in rows if not row["agrees"]] == []
+
+
+@pytest.mark.slow
+def test_paths_and_shattering_are_as_on_the_page() -> None:
+    written = json.loads((ROOT / "docs" / "validation.json").read_text(encoding="utf-8"))["sections"]
+    for name in ("veit", "balduzzi"):
+        rows = validation.SECTIONS[name][1]()
+        assert [(row["what"], row["agrees"]) for row in rows] == [
+            (row["what"], row["agrees"]) for row in written[name]["rows"]
+        ]
+
+
+def test_the_page_is_that_of_the_numbers_and_every_disagreement_has_a_reason() -> None:
+    document = json.loads((ROOT / "docs" / "validation.json").read_text(encoding="utf-8"))
+    assert list(document["sections"]) == list(validation.SECTIONS)
+    assert validation.page(document) == (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+    for section in document["sections"].values():
+        for row in section["rows"]:
+            assert row["agrees"] or row["remark"].startswith("no: ")
