@@ -15,7 +15,8 @@ from torch.nn import functional
 
 import gradlens as gl
 from gradlens.analyzers.cost import Cost
-from gradlens.analyzers.paths import energy_steps, weighted_layers
+from gradlens.analyzers.energies import energy_steps
+from gradlens.analyzers.paths import weighted_layers
 from gradlens.hooks.graph import Graph
 from gradlens.hooks.sources import combinations, sources
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gradlens.hooks.branches import Branches, Fork, PartialSplit, Way
 from gradlens.hooks.channels import channel_axes
-from gradlens.hooks.graph import Edge, Graph, TensorKey
+from gradlens.hooks.graph import Edge, TensorKey
 from gradlens.hooks.layout import Sizes, layout
 from gradlens.hooks.names import Owner
 from gradlens.hooks.plan import Group, Plan, Probe, Slice
 from gradlens.hooks.reading import input_axis, learning_layers, reads
+from gradlens.hooks.sites import numbered, site_names
 from gradlens.hooks.stages import stages
 
 SITES = ("signals", "forks", "all")
@@ -196,7 +196,7 @@ class _Planner:
     def fork(self, fork: Fork) -> Group:
         readers = [self.names[self.branches.visible_consumer(edge)] for edge in fork.edges]
         named = fork.labels[0].startswith("branch")
-        labels = _numbered([f"to {reader}" for reader in readers], "{} ({})") if named else fork.labels
+        labels = numbered([f"to {reader}" for reader in readers], "{} ({})") if named else fork.labels
         return Group(
             where="fork",
             kind=fork.kind,
@@ -251,7 +251,7 @@ class _Planner:
     def _split_sites(self) -> dict[PartialSplit, str]:
         """The module that cuts, and which of its splits in forward order."""
         splits = self.branches.splits
-        names = _numbered([f"{self._common_module(split)}:partial split" for split in splits], "{}#{}")
+        names = numbered([f"{self._common_module(split)}:partial split" for split in splits], "{}#{}")
         return dict(zip(splits, names, strict=True))
 
     def _common_module(self, split: PartialSplit) -> str:
@@ -265,37 +265,6 @@ class _Planner:
                 break
             shared.append(names[0])
         return ".".join(shared) or "(model)"
-
-
-def site_names(graph: Graph, owners: Sequence[Owner]) -> list[str]:
-    """A readable, unique name of each node: module path, operation, which of several, which call."""
-    counted: Counter[tuple[Owner, str]] = Counter()
-    names = [""] * len(graph.nodes)
-    for index in graph.forward_order:
-        node, owner = graph.nodes[index], owners[index]
-        counted[owner, node.operation] += 1
-        ordinal = counted[owner, node.operation]
-        module = owner.module or "(model)"
-        repeat = f"#{ordinal}" if ordinal > 1 else ""
-        call = f"@{owner.call + 1}" if owner.call else ""
-        names[index] = f"{module}:{_spelling(node.operation)}{repeat}{call}"
-    return names
-
-
-def _spelling(operation: str) -> str:
-    return {"Convolution": "conv", "Addmm": "linear", "Mm": "linear", "NativeBatchNorm": "batch_norm"}.get(
-        operation, operation.lower()
-    )
-
-
-def _numbered(names: list[str], form: str) -> list[str]:
-    """Distinct names: the second and later of a kind get their number."""
-    counted: Counter[str] = Counter()
-    found = []
-    for name in names:
-        counted[name] += 1
-        found.append(name if counted[name] == 1 else form.format(name, counted[name]))
-    return found
 
 
 def _lengths(ways: Sequence[Way]) -> tuple[int, ...]:

@@ -11,7 +11,8 @@ from torch import nn
 
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
-from gradlens.analyzers.paths import PathLengths, Paths, Structure, energy_steps, weighted_layers
+from gradlens.analyzers.energies import energy_steps
+from gradlens.analyzers.paths import PathLengths, Paths, Structure, weighted_layers
 from gradlens.metrics import coherence
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gradlens.hooks.branches import Branches
 from gradlens.hooks.names import OUTSIDE, Owner, module_calls, tensors_of
-from gradlens.hooks.planning import site_names
+from gradlens.hooks.sites import site_names
 
 
 class Block(nn.Module):

@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from gradlens.metrics import (
     cka,
+    coherence,
     duplication,
     effective_number,
     effective_rank,
+    energy_shares,
     hsic_matrix,
+    pair_inner_products,
     participation_ratio,
     stable_rank,
 )
@@ -105,3 +108,56 @@ def test_ranks_lie_between_one_and_the_number_of_samples_and_features(signals):
     for rank in (effective_rank, stable_rank, participation_ratio):
         assert 1 - 1e-9 <= rank(g @ g.T) <= most * (1 + 1e-4)
     assert stable_rank(g @ g.T) <= participation_ratio(g @ g.T) + 1e-9 <= effective_rank(g @ g.T) + 1e-4
+
+
+@often
+@drawn(features(), st.randoms(use_true_random=False))
+def test_the_order_of_features_does_not_matter(signals, random):
+    order = list(range(signals.shape[-1]))
+    random.shuffle(order)
+    assert np.allclose(similarity(signals[..., order]), similarity(signals), atol=1e-9)
+
+
+@often
+@drawn(features())
+def test_batches_may_be_recorded_apart(signals):
+    """HSICs are averaged over batches before any ratio, so batches measured apart add up."""
+    grams = np.einsum("lsif,lsjf->lsij", signals, signals)
+    apart = np.mean([hsic_matrix(grams[:, place : place + 1]) for place in range(grams.shape[1])], axis=0)
+    assert np.allclose(apart, hsic_matrix(grams), rtol=1e-9, atol=1e-9 * np.abs(apart).max())
+
+
+@often
+@drawn(st.integers(2, 8))
+def test_an_unrelated_signal_adds_one_to_the_effective_number_of_unrelated_ones(count):
+    assert effective_number(np.eye(count + 1)) == pytest.approx(effective_number(np.eye(count)) + 1)
+    assert duplication(np.eye(count)) == pytest.approx(0, abs=1e-12)
+
+
+@often
+@drawn(features())
+def test_an_unrelated_signal_lowers_the_duplication_of_copies(signals):
+    """``l`` copies have D = 1; with one more that has nothing in common D falls, and N_eff grows."""
+    copies = np.ones((len(signals), len(signals)))
+    joined = np.pad(copies, (0, 1))
+    joined[-1, -1] = 1.0
+    assert duplication(joined) < duplication(copies)
+    assert effective_number(joined) > effective_number(copies)
+
+
+@often
+@drawn(features())
+def test_the_gram_of_a_sum_is_the_grams_and_the_cross_terms(signals):
+    """A fork of any number of branches: coherence and inner products from Grams alone."""
+    branches = signals[:, 0]
+    total = branches.sum(axis=0)
+    energies = np.square(branches).sum(axis=(1, 2))
+    expected = np.square(total).sum() / energies.sum()
+    assert coherence(float(np.square(total).sum()), energies) == pytest.approx(expected)
+    assert coherence(float(np.square(total).sum()), energies) <= len(branches) * (1 + 1e-9)
+    two = branches[:2]
+    norms = np.square(two).sum(axis=2)
+    found = pair_inner_products(np.square(two.sum(axis=0)).sum(axis=1), norms)
+    scale = norms.sum()
+    assert np.allclose(found[0, 1], (two[0] * two[1]).sum(axis=1), atol=1e-9 * scale)
+    assert energy_shares(energies).sum() == pytest.approx(1.0)

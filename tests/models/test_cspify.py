@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.errors import GradlensError
 from gradlens.models import StageNotCut, cspify, load_model
-from gradlens.models.cspify import CspStage
 from gradlens.models.cutting import stage_paths
+from gradlens.models.stage import CspStage
 
 SMALL = ("resnet18", "darknet17", "peleenet_small")
 LARGE = ("resnet50", "resnext50_32x4d", "densenet121")

@@ -10,8 +10,8 @@ from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.models import load_model
-from gradlens.models.cspify import CspStage
 from gradlens.models.spec import CspSpec, split_name
+from gradlens.models.stage import CspStage
 from gradlens.models.stems import cifar_stem
 
 

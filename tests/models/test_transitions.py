@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
 from gradlens.models import TRANSITIONS
-from gradlens.models.cspify import CspStage, Project, Split, Style
+from gradlens.models.stage import CspStage, Project, Split, Style
 from gradlens.models.transitions import Transition, Widths
 
 WIDTHS = Widths(bypass=3, dense=4, out=7)
