@@ -20,6 +20,7 @@ from gradlens.plots.cost import cost_by_stage, throughput
 from gradlens.plots.duplication import duplication_by_stage
 from gradlens.plots.flow import flow_over_depth
 from gradlens.plots.paths import length_distribution, lengths_over_depth, structure_by_stage
+from gradlens.plots.reuse import reuse_map
 from gradlens.plots.shares import branch_shares
 from gradlens.plots.strategies import along_training, forest, pairs, trade_off
 
@@ -81,6 +82,7 @@ PLOTS: dict[str, Plot] = {
     "structure": Plot(structure_by_stage, height=2.6),
     "paths": Plot(lengths_over_depth, height=2.9, beside=True),
     "path_lengths": Plot(length_distribution, height=2.8),
+    "reuse": Plot(reuse_map, height=3.4, beside=True),
     "cost": Plot(cost_by_stage, height=4.2),
     "throughput": Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame)))),
 }

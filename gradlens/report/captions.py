@@ -170,6 +170,20 @@ def _path_lengths(frame: pd.DataFrame) -> str:
     return _join(clause(*pair) for pair in _networks(frame))
 
 
+def _reuse(frame: pd.DataFrame) -> str:
+    def clause(network: str, rows: pd.DataFrame) -> str:
+        readers = rows.groupby("layer")["source"].nunique()
+        several = rows[rows["layer"].isin(readers[readers > 1].index)]
+        nearest = several.loc[several.groupby("layer")["order_source"].idxmax()]
+        share = nearest["share"].mean()
+        return (
+            f"{network}: {int((readers > 1).sum())} layers read several sources; the nearest source has"
+            f" {share:.0%} of the energy of their weights' gradient on average"
+        )
+
+    return _join(clause(*pair) for pair in _networks(frame))
+
+
 def _cost(frame: pd.DataFrame) -> str:
     def clause(network: str, rows: pd.DataFrame) -> str:
         rows = rows.set_index(rows["stage"].astype(str))
@@ -260,6 +274,7 @@ SENTENCES: dict[str, Callable[[pd.DataFrame], str]] = {
     "branches": _branches,
     "shares": _shares,
     "flow": _flow,
+    "reuse": _reuse,
     "structure": _structure,
     "paths": _paths,
     "path_lengths": _path_lengths,

@@ -172,6 +172,25 @@ def paths(networks):
     return pd.DataFrame(rows), pd.DataFrame(lengths)
 
 
+def reuse(networks):
+    """A dense block of five layers: each reads all before it."""
+    rows = [
+        {
+            "network": network,
+            "layer": f"layer{layer}",
+            "source": f"layer{source}",
+            "order_layer": 2 * layer,
+            "order_source": 2 * source + 1,
+            "rms": 10.0 ** -(layer - source),
+            "share": 1 / layer,
+        }
+        for network in networks
+        for layer in range(1, 6)
+        for source in range(layer)
+    ]
+    return pd.DataFrame(rows)
+
+
 MEASURES = ("duplication", "duplication_given_loss", "accuracy")
 
 
@@ -224,6 +243,7 @@ def frames():
             "structure": structure(networks),
             "paths": ways,
             "path_lengths": lengths,
+            "reuse": reuse(networks),
             "cost": cost(networks),
             "throughput": throughput(networks),
         }

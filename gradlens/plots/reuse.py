@@ -1,0 +1,66 @@
+"""The gradient version of DenseNet's reuse map."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gradlens.plots import canvas, order
+from gradlens.plots.colours import INK, PALE
+
+
+def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Size of the gradient of each layer's weights (down) by the source that they read (across).
+
+    Layers that read one source alone are left out; the colour is log10 of the RMS, one scale for all.
+
+    Args:
+        frame: the reuse table.
+        ax: where to draw; a panel a network.
+    """
+    readers = frame.groupby(["network", "layer"])["source"].transform("nunique") if len(frame) else None
+    several = frame[(readers > 1) & (frame["rms"] > 0)] if readers is not None else frame
+    names = order.networks(several)
+    if not names:
+        return canvas.nothing(ax, "no layer reads several sources")
+    logs = np.log10(several["rms"].to_numpy(dtype=float))
+    columns = min(len(names), 3)
+    cut = canvas.panels(ax, -(-len(names) // columns), columns, across=0.55, down=0.75, right=0.75)
+    for spare in cut[len(names) :]:
+        spare.set_axis_off()
+    scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
+    for panel, network in zip(cut, names, strict=False):
+        rows = order.of_network(several, network)
+        down, across = (rank(rows[f"order_{side}"]) for side in ("layer", "source"))
+        matrix = np.full((down.max() + 1, across.max() + 1), np.nan)
+        matrix[down, across] = np.log10(rows["rms"].to_numpy(dtype=float))
+        image = panel.imshow(
+            matrix, cmap=scale, vmin=logs.min(), vmax=logs.max(), interpolation="nearest", aspect="auto"
+        )
+        canvas.tidy(panel)
+        panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panel.set_xlabel("source, from the input")
+        canvas.headline(panel, canvas.shorten(network, 66 // columns))
+    cut[0].set_ylabel("layer that reads it")
+    figure = cast(Figure, ax.get_figure(root=True))
+    bar = figure.colorbar(image, cax=cut[columns - 1].inset_axes((1.05, 0.0, 0.045, 1.0)))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=canvas.SMALL, length=2, width=0.6)
+    bar.set_label("log10 RMS of the weights' gradient", size=canvas.NORMAL, color=INK)
+    return ax
+
+
+def rank(orders: pd.Series) -> np.ndarray:
+    """Place of each value among the distinct ones.
+
+    >>> rank(pd.Series([7, 3, 7, 9])).tolist()
+    [1, 0, 1, 2]
+    """
+    return np.asarray(orders.rank(method="dense").astype(int) - 1)
