@@ -162,7 +162,7 @@ def _single(records: Sequence[Mapping[Any, Any]]) -> Block:
     metrics.insert(-4, ("signals", "signals", count))
     shown = [metric for metric in metrics if not records or metric[0] in records[0]]
     rows = [
-        [str(row["stage"]), *(_text(_number(row[key]), form) for key, _, form in shown)] for row in records
+        [str(row["stage"]), *(_with_interval(row, key, form) for key, _, form in shown)] for row in records
     ]
     return Block(["stage", *(title for _, title, _ in shown)], rows)
 

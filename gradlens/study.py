@@ -53,9 +53,10 @@ def _asked(recording: Recording, names: Sequence[str]) -> dict[str, Table]:
             raise GradlensError(f"no table {name!r}; use {', '.join(known)}{close_matches(name, known)}")
         table = known[name](recording)
         if table is None:
-            raise GradlensError(
-                f"no table {name!r}: this recording {WANTING.get(name, 'holds nothing for it')}"
-            )
+            lack = WANTING.get(name, "holds nothing for it")
+            if name in ("reuse", "readers") and recording.meta.get("space") == "weights":
+                lack = "is of a network without such a source: no layer reads several, or no source has two readers"
+            raise GradlensError(f"no table {name!r}: this recording {lack}")
         found[name] = table
     return found
 

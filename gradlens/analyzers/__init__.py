@@ -43,7 +43,7 @@ _WEIGHTS = "was recorded without weight space; capture again with space='weights
 _SIGNALS = "holds fewer than two signals; capture again with sites='signals'"
 _FORKS = "holds no fork and no partial split: the network has none, or they were not watched"
 WANTING: dict[str, str] = {
-    **dict.fromkeys(("noise", "reuse", "readers"), f"{_WEIGHTS} (or no layer reads several sources)"),
+    **dict.fromkeys(("noise", "reuse", "readers"), _WEIGHTS),
     **dict.fromkeys(("duplication", "correlation", "null", "canonical"), _SIGNALS),
     **dict.fromkeys(("branches", "shares"), _FORKS),
     "exactness": "holds no sum that could be checked",

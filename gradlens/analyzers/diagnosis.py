@@ -13,28 +13,31 @@ from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.signals import network
 from gradlens.grams import Recording
+from gradlens.hooks.stages import HEAD
 from gradlens.results import Table
 
 COPY = 1 - 1e-9
 """CKA above which two signals are one gradient: an addition hands one buffer to all it adds."""
 IDLE = 0.01
 CANCEL = 0.5
+ALIKE = 0.5
+"""CKA from which on a pair is called duplicated."""
 OUTLYING = 100.0
 
 MEANINGS = {
     "duplicated pair": (
-        "these two layers learn from nearly the same gradient (CKA, energy); given the loss tells what is left "
-        "when what the loss forces on both is taken out"
+        f"the gradients of these two layers are alike (CKA, energy, of {ALIKE:g} or more; 1 are copies); given the "
+        "loss tells what is left when what the loss forces on both is taken out"
     ),
-    "one gradient": "by construction: these layers' outputs are added, so both receive the very same gradient",
+    "one gradient": "the very same gradient up to a factor, as layers receive whose outputs are added",
     "idle branch": f"brings less than {IDLE:.0%} of the energy that arrives at its fork or split",
     "cancelling fork": (
         f"the contributions cancel: what is left is less than {CANCEL:g} of their energy (1 where they are "
         "unrelated)"
     ),
     "dead signal": "exactly zero in every sample: the layer learns nothing at this state of the weights",
-    "exploding signal": f"RMS more than {OUTLYING:g} times the median of the live signals",
-    "vanishing signal": f"RMS less than 1/{OUTLYING:g} of the median of the live signals",
+    "exploding signal": f"RMS an element above {OUTLYING:g} times the median of the live signals before the pooling",
+    "vanishing signal": f"RMS an element below 1/{OUTLYING:g} of the median of the live signals before the pooling",
 }
 """What each kind of line means, in the order in which they are shown."""
 
@@ -88,7 +91,7 @@ def _pairs(recording: Recording) -> list[dict[str, Any]]:
     table = Correlation()(recording)
     if table is None:
         return []
-    live = table.frame.dropna(subset=["energy"])
+    live = table.frame[table.frame["energy"] >= ALIKE]
     return [
         _row(
             "one gradient" if row["energy"] >= COPY else "duplicated pair",
@@ -134,7 +137,7 @@ def _signals(recording: Recording) -> list[dict[str, Any]]:
         _row("dead signal", row["stage"], row["signal"], "", 0.0)
         for row in own[own["dead"]].to_dict("records")
     ]
-    live = own[~own["dead"].astype(bool) & (own["rms"] > 0)]
+    live = own[~own["dead"].astype(bool) & (own["rms"] > 0) & (own["stage"] != HEAD)]
     middle = float(live["rms"].median()) if len(live) else float("nan")
     for row in live.to_dict("records"):
         ratio = row["rms"] / middle

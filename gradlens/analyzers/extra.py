@@ -12,7 +12,7 @@ import pandas as pd
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
 from gradlens.analyzers.similarity import signal_similarity
 from gradlens.grams import Recording
-from gradlens.metrics import canonical, direction, duplication, permutation_null, split_half
+from gradlens.metrics import canonical, direction, duplication, half_widths, permutation_null, split_half
 from gradlens.metrics.cca import VARIANCE
 from gradlens.results import Table
 
@@ -87,10 +87,12 @@ class Nulls:
             "version": version,
             "used": len(used),
             "duplication": float(np.mean(values)),
+            "duplication_reach": float(half_widths(np.array(values))),
             "null_mean": float(np.mean([null.mean for null in nulls])),
             "null_high": float(np.mean([null.high for null in nulls])),
             "p": float(np.max([null.p for null in nulls])),
             "ceiling": float(np.nanmean(known[used])) if known is not None and len(used) else np.nan,
+            "reason": "" if len(used) > 1 else "fewer than two live signals",
         }
 
 
@@ -127,7 +129,8 @@ class Canonicals:
             "Canonical correlations of the gradients that every two weighted layers receive.",
             how=(
                 f"SVCCA (Raghu et al. 2017) and PWCCA (Morcos et al. 2018, with squared projections) over the "
-                f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over batches. Empty "
+                f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over batches; reach: "
+                "half the 95 % t interval over them. Empty "
                 "where both signals need more directions than a batch has samples: then canonical correlations "
                 "are large whatever the gradients; raise --batch-size. By chance alone k and l directions among "
                 "n samples correlate by about sqrt(max(k, l) / n)."
@@ -151,6 +154,8 @@ class Canonicals:
         return {
             "svcca": float(np.mean([one.svcca for one in known])) if known else np.nan,
             "pwcca": float(np.mean([one.pwcca for one in known])) if known else np.nan,
+            "svcca_reach": float(half_widths(np.array([one.svcca for one in known]))) if known else np.nan,
+            "pwcca_reach": float(half_widths(np.array([one.pwcca for one in known]))) if known else np.nan,
             "directions_a": directions[0],
             "directions_b": directions[1],
             "reason": "" if known else _reason(directions, a.shape[-1]),

@@ -25,13 +25,16 @@ def finding_alone(recording: Recording, summary: Table) -> str:
         return f"{name}: duplication is not defined here, {_too_few(recording)}."
     stages = summary.frame[summary.frame["stage"] != WHOLE].dropna(subset=["duplication"])
     most = ""
-    if len(stages):
+    if len(stages) > 1:
         top = stages.sort_values("duplication", ascending=False).iloc[0]
         most = f", most in stage {top['stage']} ({top['duplication']:.2f})"
     given = whole["duplication_given_loss"]
     rest = "" if math.isnan(given) else f"; given the loss {given:.2f}"
     live = int(whole["signals"] - whole["dead_signals"])
-    return f"{name}: duplication {whole['duplication']:.2f} over {live} live signals{most}{rest}."
+    within = ""
+    if math.isfinite(whole.get("duplication_low", math.nan)):
+        within = f" (95 % interval {whole['duplication_low']:.2f} to {whole['duplication_high']:.2f})"
+    return f"{name}: duplication {whole['duplication']:.2f}{within} over {live} live signals{most}{rest}."
 
 
 def finding_between(first: Recording, second: Recording, comparison: Table) -> str:

@@ -46,7 +46,7 @@ class Paths:
         if not layers:
             return None
         counts = _counts(recording)
-        shares = [path_shares(*_arguments(recording, seed)) for seed in recording.seeds]
+        shares = _shares(recording)
         dead = _dead(recording)
         found = combinations(recording.plan.graph)
         fed = reuse({layer: sources(found.get(layer, [])) for layer in layers})
@@ -82,7 +82,8 @@ class Paths:
             how=(
                 "Counts are exact, by dynamic programming over the autograd graph; a length counts weighted "
                 "layers. Effective length: each fork's energy shares taken for probabilities, its cross terms "
-                "dropped (their size: cross_terms in the table structure); empty for dead layers. Sources: the "
+                "dropped (their size: cross_terms in the table structure); empty for dead layers, and where not "
+                "every fork was watched (sites of some modules only). Sources: the "
                 "layers, or the loss, that hand on their gradient through operations without weights; reuse: "
                 "layers that a layer hands it to. Timestamps and combinations after Wang, Liao & Yeh 2022 "
                 "(arXiv 2211.04800), channel by channel."
@@ -110,7 +111,7 @@ class PathLengths:
         if not layers:
             return None
         counts = _counts(recording)
-        shares = [path_shares(*_arguments(recording, seed)) for seed in recording.seeds]
+        shares = _shares(recording)
         rows = [
             {
                 "network": network(recording),
@@ -120,7 +121,9 @@ class PathLengths:
                 "length": length + 1,
                 "paths": str(count),
                 "share": count / sum(counts[layer]),
-                "energy_share": float(np.mean([_entry(seed[layer], length) for seed in shares])),
+                "energy_share": float(np.mean([_entry(seed[layer], length) for seed in shares]))
+                if shares
+                else np.nan,
             }
             for order, layer in enumerate(layers)
             for length, count in enumerate(counts[layer])
@@ -175,7 +178,8 @@ class Structure:
             "What the graph alone says about where the layers of a stage get their gradient.",
             how=(
                 "Structural duplication: mean Jaccard overlap of the source sets of every two layers; 0 in a "
-                "chain, 1/2 in a dense block. Combinations: distinct sets of timestamps, and of (timestamp, "
+                "chain, 1/2 among dense layers of one convolution (a bottleneck's inner layers have one source "
+                "each, which lowers it). Combinations: distinct sets of timestamps, and of (timestamp, "
                 "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
                 "forks, what the energy-weighted path lengths leave out. No gradient is needed for the rest."
             ),
@@ -219,6 +223,20 @@ def steps_of(graph: Graph) -> Iterator[Step]:
     for index in reversed(graph.forward_order):
         for edge in graph.inputs.get(index, ()):
             yield Step(edge.consumer, edge.producer)
+
+
+def forks_watched(recording: Recording) -> bool:
+    """Every tensor that several operations read was watched, so that its energy shares are known."""
+    known = {tuple(group.source) for group in recording.plan.groups}
+    consumers = recording.plan.graph.consumers
+    return all((key.node, key.output) in known for key, edges in consumers.items() if len(edges) > 1)
+
+
+def _shares(recording: Recording) -> list[list[np.ndarray]]:
+    """By seed and node; empty where the energy at some fork is not known."""
+    if not forks_watched(recording):
+        return []
+    return [path_shares(*_arguments(recording, seed)) for seed in recording.seeds]
 
 
 def _arguments(recording: Recording, seed: int) -> tuple[int, list[Step], list[bool]]:

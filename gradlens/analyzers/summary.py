@@ -30,6 +30,14 @@ METRICS = (
     "flops",
     "parameters",
 )
+WITH_INTERVAL = (
+    "duplication",
+    "duplication_direction",
+    "duplication_given_loss",
+    "n_eff_share",
+    "branch_correlation",
+)
+"""Metrics whose interval stands in the summary of one network."""
 FIXED = ("structural_duplication", "flops", "parameters")
 """Metrics of the network alone, the same for every seed."""
 _VERSIONS = {
@@ -100,14 +108,25 @@ class Summary:
 
     def __call__(self, recording: Recording) -> Table:
         """The table."""
-        means = seed_metrics(recording).groupby(level="stage", sort=False).mean()
+        found = seed_metrics(recording)
+        means = found.groupby(level="stage", sort=False).mean()
         frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
+        for metric in WITH_INTERVAL:
+            intervals = [
+                mean_interval(found[metric].xs(stage, level="stage").to_numpy(float))
+                for stage in frame["stage"]
+            ]
+            frame[f"{metric}_low"] = [interval.low for interval in intervals]
+            frame[f"{metric}_high"] = [interval.high for interval in intervals]
         frame.insert(0, "network", network(recording))
         return Table(
             "summary",
             frame,
             "The network by stage (output stride), means over seeds.",
-            how="From the tables below; branch correlation is the mean CKA (energy) between branches.",
+            how=(
+                "From the tables below; low and high: 95 % t interval over seeds; branch correlation is the mean "
+                "CKA (energy) between branches."
+            ),
             units=UNITS,
         )
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 
-from gradlens.analyzers.signals import network
+from gradlens.analyzers.signals import network, signal_names
 from gradlens.analyzers.similarity import loss_gram
 from gradlens.grams import Recording
 
@@ -37,6 +38,12 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
         yield (
             f"{name}: dead at this state: {dead} of {signals} signals are exactly zero and left out of "
             f"similarities; {_advice(recording)}"
+        )
+    again = [signal for signal in signal_names(recording) if re.search(r"@\d+$", signal)]
+    if again and recording.meta.get("space") == "weights":
+        yield (
+            f"{name}: {len(again)} weights are used more than once ({', '.join(again[:4])}); each use is a signal of "
+            "its own, and what the uses have in common is in none of them, nor in the noise scale"
         )
     unseen = list(recording.meta.get("unseen_layers", ()))
     if unseen:
@@ -106,7 +113,8 @@ def _replication(recording: Recording) -> Iterator[str]:
     if recording.n * batches < ENOUGH:
         yield (
             f"{recording.n} samples x {batches} batches a seed: duplication is biased upwards below about "
-            f"{ENOUGH} samples; raise --batches or --batch-size"
+            f"{ENOUGH} samples; {math.ceil(ENOUGH / recording.n)} batches of {recording.n} would do (--batches), or "
+            "a larger --batch-size"
         )
     if len(seeds) < 2:
         yield "one seed: no interval over seeds; use --seeds 3 or more to tell a finding from noise"

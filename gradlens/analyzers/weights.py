@@ -15,6 +15,7 @@ from gradlens.grams import Recording
 from gradlens.hooks import Slice
 from gradlens.metrics import (
     duplication,
+    half_widths,
     mean_interval,
     mean_similarity,
     noise,
@@ -143,9 +144,9 @@ class Readers:
             pd.DataFrame(rows),
             "Duplication between the weight gradients of the layers that read one source.",
             how=(
-                "CKA, N_eff and D as for signals, of the parts of the readers' weights that read the source; "
-                "mean over seeds. The gradients that the paper's eq. 2 calls reused, as blocks of weight "
-                "gradients."
+                "CKA, N_eff and D as for signals, of the parts of the readers' weights that read the source; mean "
+                "over seeds, reach: half the 95 % t interval. The gradients that the paper's eq. 2 calls reused, "
+                "as blocks of weight gradients."
             ),
             units={"duplication": "0 to 1", "mean_cka": "dimensionless", "readers": "layers"},
         )
@@ -191,6 +192,8 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
             "used": used,
             "duplication": _mean([pair[0] for pair in pairs]),
             "mean_cka": _mean([pair[1] for pair in pairs]),
+            "duplication_reach": float(half_widths(np.array([pair[0] for pair in pairs]))),
+            "mean_cka_reach": float(half_widths(np.array([pair[1] for pair in pairs]))),
         }
         for version, pairs in found.items()
     ]

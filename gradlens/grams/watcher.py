@@ -165,7 +165,13 @@ class Watcher:
         if few is None:
             return None
         seed_draws(self.seed, 0)
-        return dry_pass(self.model, self._loss(0, few), samples)
+        try:
+            return dry_pass(self.model, self._loss(0, few), samples)
+        except (
+            ValueError,
+            RuntimeError,
+        ):  # cut along an axis that is not the samples'; the whole batch decides
+            return None
 
     def _sizes(self, graph: Graph) -> Sizes:
         dry = self.dry
@@ -242,9 +248,21 @@ LAYERS = (
 
 
 def _unseen(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
-    """Layers that ran and learn, and whose operation is not among the weighted ones of the graph."""
-    seen = {owner.module for owner, node in zip(plan.owners, plan.graph.nodes, strict=True) if node.weighted}
+    """Layers that ran and learn, and whose operation is not among the weighted ones of the graph.
+
+    In weight space: modules with a weight of their own that learns, and that no signal is of.
+    """
     ran = {path for path, *_ in calls.spans}
+    if plan.weights:
+        signals = {plan.probes[number].module for number in plan.signals}
+        return [
+            path
+            for path, module in model.named_modules()
+            if path in ran
+            and path not in signals
+            and getattr(module._parameters.get("weight"), "requires_grad", False)
+        ]
+    seen = {owner.module for owner, node in zip(plan.owners, plan.graph.nodes, strict=True) if node.weighted}
     return [
         path
         for path, module in model.named_modules()

@@ -160,6 +160,8 @@ def _count(value: int) -> str:
 def _path_lengths(frame: pd.DataFrame) -> str:
     def clause(network: str, rows: pd.DataFrame) -> str:
         first = rows[rows["order"] == rows["order"].min()]
+        if first["energy_share"].isna().all():
+            return f"{network}: the energy along the paths is not known"
         top = first.loc[first["energy_share"].idxmax()]
         common = first.loc[first["share"].idxmax()]
         return (

@@ -1,5 +1,7 @@
 """Tables on request, and what a recording does not hold."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
 from gradlens.analyzers.extra import Canonicals, Nulls
+from gradlens.analyzers.summary import Summary
 from gradlens.errors import GradlensError
 from gradlens.metrics import canonical, split_half
 
@@ -98,3 +101,18 @@ def test_every_lack_has_a_reason():
 def test_halves_are_refused_in_weight_space():
     with pytest.raises(GradlensError, match="halves are of signals"):
         gl.capture(torch.nn.Linear(2, 2), [], space="weights", halves=True)
+
+
+def test_a_network_without_readers_says_so_and_not_that_the_space_is_wrong():
+    data = [(torch.randn(6, 4), torch.randint(0, 3, (6,)))]
+    recording = gl.capture(torch.nn.Linear(4, 3), data, space="weights", costs=False)
+    with pytest.raises(GradlensError, match="is of a network without such a source"):
+        gl.analyze(recording, tables=["reuse"])
+
+
+def test_the_summary_of_one_network_has_the_intervals_of_its_seeds(recorded):
+    seeds = [recorded.take([place]) for place in (0, 1)]
+    merged = replace(seeds[0], replicates=((0, 0),)).merge(replace(seeds[1], replicates=((1, 0),)))
+    row = Summary()(merged).frame.set_index("stage").loc["whole"]
+    assert row["duplication_low"] < row["duplication"] < row["duplication_high"]
+    assert np.isnan(Summary()(recorded).frame["duplication_low"]).all()

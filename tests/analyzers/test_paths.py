@@ -115,9 +115,12 @@ def test_the_parts_of_a_split_share_by_their_energy(spelling, seeded):
     assert frame.loc["stem", "timestamps"] == "2 | 3"
 
 
-def test_where_no_contribution_was_watched_the_ways_count_alike(seeded):
-    frame = Paths()(record(Residual(), sites="blocks.1")).frame.set_index("layer")
-    assert frame.loc["stem", "effective_length"] == pytest.approx(3.0, rel=1e-12)
+def test_where_a_fork_was_not_watched_no_energy_is_claimed(seeded):
+    recording = record(Residual(), sites="blocks.1")
+    frame = Paths()(recording).frame.set_index("layer")
+    assert frame["effective_length"].isna().all()
+    assert frame.loc["stem", "mean_length"] == 3.0
+    assert PathLengths()(recording).frame["energy_share"].isna().all()
 
 
 def test_shares_into_every_tensor_sum_to_one(seeded):

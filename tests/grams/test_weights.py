@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import gradlens as gl
+from gradlens.analyzers.trust import warnings_alone
 from gradlens.errors import GradlensError
 from gradlens.grams import weights
 from gradlens.grams.forecast import forecast
@@ -249,6 +250,21 @@ def test_a_layer_called_twice_has_a_gradient_for_each_call() -> None:
     recording = recorded(model, x, y)
     names = [recording.plan.probes[number].name for number in recording.plan.signals]
     assert names == ["layer:linear weight", "layer:linear@2 weight", "head:linear weight"]
+    told = list(warnings_alone(recording))
+    assert any("1 weights are used more than once (layer@2)" in text for text in told)
+
+
+def test_weights_of_unknown_layers_are_named() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bag, self.norm, self.head = nn.EmbeddingBag(7, 4), nn.RMSNorm(4), nn.Linear(4, 5)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.head(self.norm(self.bag(ids)))
+
+    recording = recorded(Net(), torch.randint(0, 7, (N, 3)), torch.randint(0, 5, (N,)))
+    assert recording.meta["unseen_layers"] == ["bag", "norm"]
 
 
 def test_a_frozen_weight_has_no_signal() -> None:
