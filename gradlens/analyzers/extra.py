@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from gradlens.analyzers.correlation import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
-from gradlens.analyzers.similarity import signal_similarity
+from gradlens.analyzers.similarity import VERSIONS, loss_gram, signal_similarity
 from gradlens.grams import Recording
 from gradlens.metrics import canonical, direction, duplication, half_widths, permutation_null, split_half
 from gradlens.metrics.cca import VARIANCE
 from gradlens.results import Table
 
-FORMS = {"energy": lambda grams: grams, "direction": direction}
+Array = NDArray[np.float64]
+FORMS: dict[str, Callable[[Array], Array]] = {"energy": lambda grams: grams, "direction": direction}
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Nulls:
         rows = [
             self._row(recording, stage, version, ceilings)
             for stage in [*stages_of(recording), WHOLE]
-            for version in FORMS
+            for version in VERSIONS
         ]
         return Table(
             "null",
@@ -47,28 +51,29 @@ class Nulls:
                 f"Null: D after the samples of each signal are shuffled by themselves, {self.permutations} times, "
                 "means over seeds; p: that of the worst seed. Ceiling: mean CKA of the two halves (every second "
                 "feature) of one signal, the most alike that two signals can look at this number of samples; it "
-                "needs halves=True at the capture."
+                "needs halves=True at the capture, and is not given the loss, which both halves share."
             ),
             units={"duplication": "0 to 1", "null_high": "95 % quantile of the null", "ceiling": "CKA"},
         )
 
-    def _ceilings(self, recording: Recording) -> dict[str, np.ndarray]:
+    def _ceilings(self, recording: Recording) -> dict[str, Array]:
+        """By version, the CKA of the halves of each signal; none is given the loss, which halves share."""
         if recording.halves is None:
             return {}
         numbers = list(recording.plan.signals)
-        return {
-            version: np.nanmean(
-                [
-                    split_half(recording.of_seed(seed).halves, recording.of_seed(seed).grams[numbers])  # type: ignore[arg-type]
-                    for seed in recording.seeds
-                ],
-                axis=0,
-            )
-            for version in ("energy",)
-        }
+        found = {}
+        for version, form in FORMS.items():
+            each = []
+            for seed in recording.seeds:
+                own = recording.of_seed(seed)
+                if own.halves is not None:
+                    half, rest = own.halves, own.grams[numbers] - own.halves
+                    each.append(split_half(form(half), form(half) + form(rest)))
+            found[version] = mean_known(np.stack(each))
+        return found
 
     def _row(
-        self, recording: Recording, stage: str, version: str, ceilings: dict[str, np.ndarray]
+        self, recording: Recording, stage: str, version: str, ceilings: dict[str, Array]
     ) -> dict[str, Any]:
         own = members(recording, stage)
         values, nulls, used = [], [], own
@@ -78,8 +83,12 @@ class Nulls:
             matrix = found.versions[version][used][:, used]
             values.append(duplication(matrix))
             numbers = [recording.plan.signals[place] for place in used]
-            grams = FORMS[version](recording.of_seed(seed).grams[numbers])
-            nulls.append(permutation_null(grams, self.permutations, seed))
+            one = recording.of_seed(seed)
+            form, loss = FORMS[version.removesuffix(" given loss")], loss_gram(one)
+            conditioned = form(loss) if version.endswith("given loss") and loss is not None else None
+            nulls.append(
+                permutation_null(form(one.grams[numbers]), self.permutations, seed, loss=conditioned)
+            )
         known = ceilings.get(version)
         return {
             "network": network(recording),

@@ -168,7 +168,9 @@ def _batch_norm(epsilon: str) -> Callable[..., list[Tensor]]:
             mean, scale = saved["running_mean"], (saved["running_var"] + saved[epsilon]).rsqrt()
         shape = (1, -1, *[1] * (gradient.dim() - 2))
         x = (wide(saved["input"]) - mean.reshape(shape)) * scale.reshape(shape)
-        return _vectors((gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x, outer, n)
+        vectors = (gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x
+        instance = vectors.shape[0] == 1 < n  # an instance norm has the samples among the channels
+        return _vectors(vectors.reshape(n, -1) if instance else vectors, outer, n)
 
     return grams
 

@@ -11,7 +11,7 @@ from gradlens.hooks.graph import Edge, TensorKey
 from gradlens.hooks.layout import Sizes, layout
 from gradlens.hooks.names import Owner
 from gradlens.hooks.plan import Group, Plan, Probe, Slice
-from gradlens.hooks.reading import input_axis, learning_layers, reads
+from gradlens.hooks.reading import folded_in_channels, input_axis, learning_layers, reads
 from gradlens.hooks.sites import numbered, site_names
 from gradlens.hooks.stages import stages
 
@@ -122,6 +122,9 @@ class _Planner:
         found = layout(self.sizes, TensorKey(node, 0))
         part = f" of inputs {inputs[0]} to {inputs[1] - 1}" if inputs else ""
         shape = self.graph.nodes[node].weight
+        outer = None if found is None else found.outer
+        if folded_in_channels(self.graph.nodes[node], self.sizes.n):
+            outer, shape = 1, (shape[0] // self.sizes.n,)
         if inputs:
             axis = input_axis(self.graph.nodes[node])
             shape = (*shape[:axis], inputs[1] - inputs[0], *shape[axis + 1 :])
@@ -136,7 +139,7 @@ class _Planner:
                 depth=self.graph.depths[node],
                 order=self.place[node],
                 shape=(self.sizes.n, *shape),
-                outer=None if found is None else found.outer,
+                outer=outer,
                 weight=True,
                 inputs=inputs,
             )

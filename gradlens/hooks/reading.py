@@ -92,6 +92,13 @@ def input_axis(node: Node) -> int:
     return 0 if transposed else 1
 
 
+def folded_in_channels(node: Node, n: int) -> bool:
+    """An instance norm: a batch norm over ``[1, n · c, …]`` whose weight is repeated for each sample."""
+    shape = node.shapes[0]
+    normalises = "BatchNorm" in node.operation and len(shape) > 1
+    return normalises and shape[0] == 1 < n and node.weight == (shape[1],) and shape[1] % n == 0
+
+
 def learning_layers(graph: Graph) -> list[int]:
     """Nodes with a weight that learns and whose gradient can be taken sample by sample, in forward order."""
     return [

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradlens.metrics.duplication import duplication
-from gradlens.metrics.hsic import Array, cka, hsic_matrix
+from gradlens.metrics.hsic import Array, cka, given, hsic_matrix
 
 
 class Null(NamedTuple):
@@ -31,6 +31,7 @@ def permutation_null(
     permutations: int = 99,
     seed: int = 0,
     statistic: Callable[[Array], float] | None = None,
+    loss: Array | None = None,
 ) -> Null:
     """The samples of each signal shuffled independently, so that no two have anything in common.
 
@@ -41,6 +42,7 @@ def permutation_null(
         permutations: how many.
         seed: of the shuffling.
         statistic: of the CKA matrix ``[l, l]``; duplication by default.
+        loss: Gram of the loss signal ``[s, n, n]``, which is not shuffled: all values are then given it.
 
     Returns:
         NaN for fewer than two signals.
@@ -48,9 +50,9 @@ def permutation_null(
     if len(grams) < 2:
         return Null(math.nan, math.nan, math.nan)
     measure = statistic or duplication
-    observed = measure(cka(hsic_matrix(grams)))
+    observed = measure(_similarity(grams, loss))
     random = np.random.default_rng(seed)
-    values = np.array([measure(cka(hsic_matrix(_shuffled(grams, random)))) for _ in range(permutations)])
+    values = np.array([measure(_similarity(_shuffled(grams, random), loss)) for _ in range(permutations)])
     beyond = int((values >= observed).sum())
     return Null(float(values.mean()), float(np.quantile(values, 0.95)), (1 + beyond) / (1 + permutations))
 
@@ -69,6 +71,16 @@ def split_half(half: Array, whole: Array) -> Array:
     return np.array(
         [cka(hsic_matrix(np.stack([one, other])))[0, 1] for one, other in zip(half, rest, strict=True)]
     )
+
+
+def _similarity(grams: Array, loss: Array | None) -> Array:
+    """CKA, given the loss where there is one; signals that it explains altogether are left out."""
+    if loss is None:
+        return cka(hsic_matrix(grams))
+    count = len(grams)
+    found = cka(given(hsic_matrix(np.concatenate([grams, loss[None]])), count))[:count, :count]
+    kept = np.flatnonzero(np.isfinite(np.diagonal(found)))
+    return found[np.ix_(kept, kept)]
 
 
 def _shuffled(grams: Array, random: np.random.Generator) -> Array:

@@ -43,7 +43,13 @@ def test_the_null_table_has_the_ceiling_and_the_p_value(recorded):
     assert 0.05 <= row["p"] <= 1
     numbers = list(recorded.plan.signals)
     assert row["ceiling"] == pytest.approx(split_half(recorded.halves, recorded.grams[numbers]).mean())
-    assert np.isnan(frame.loc[("whole", "direction"), "ceiling"])
+    assert 0 < frame.loc[("whole", "direction"), "ceiling"] <= 1
+    given = frame.loc[("whole", "energy given loss")]
+    assert np.isnan(given["ceiling"])
+    assert given["null_mean"] < given["null_high"]
+    alone = frame[frame["used"] < 2]
+    assert len(alone)
+    assert set(alone["reason"]) == {"fewer than two live signals"}
 
 
 def test_canonical_correlations_are_means_over_batches(recorded):

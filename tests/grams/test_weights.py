@@ -154,7 +154,11 @@ def test_tokens_equal_torch_func(first: bool, length: int) -> None:
     check(model, ids, torch.randint(0, 5, (N,)))
 
 
-@pytest.mark.parametrize("norm", [nn.GroupNorm(2, 6), nn.LayerNorm([6, 5, 5]), nn.GroupNorm(1, 6)], ids=str)
+@pytest.mark.parametrize(
+    "norm",
+    [nn.GroupNorm(2, 6), nn.LayerNorm([6, 5, 5]), nn.GroupNorm(1, 6), nn.InstanceNorm2d(6, affine=True)],
+    ids=str,
+)
 def test_normalisations_equal_torch_func(norm: nn.Module) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 6, 1), norm, nn.ReLU(), nn.Flatten(), nn.Linear(150, 5)).double()

@@ -35,6 +35,19 @@ def test_shuffling_keeps_every_signal_as_it_is():
     assert not np.allclose(seen[0], seen[1])
 
 
+def test_given_the_loss_what_it_forces_is_no_finding():
+    """Three signals that share nothing but the loss: far beyond the null raw, inside it given the loss."""
+    draw = np.random.default_rng(7)
+    loss = draw.normal(size=(1, 6, 24, 3))
+    signals = np.concatenate(
+        [np.concatenate([3 * loss, draw.normal(size=(1, 6, 24, 30))], axis=-1) for _ in range(3)]
+    )
+    raw = permutation_null(grams(signals), 39)
+    conditioned = permutation_null(grams(signals), 39, loss=grams(loss)[0])
+    assert raw.p == 1 / 40
+    assert conditioned.p > 0.1
+
+
 def test_one_signal_has_no_null():
     assert math.isnan(permutation_null(np.ones((1, 1, 5, 5))).p)
 
