@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,25 +55,18 @@ class Paths:
         for order, layer in enumerate(layers):
             lengths = np.array([1 + mean_length(seed[layer]) for seed in shares if layer not in dead])
             effective = mean_interval(lengths[np.isfinite(lengths)], self.level)
-            segments = found.get(layer, [])
             rows.append(
                 {
                     "network": network(recording),
                     "stage": recording.plan.stages[layer],
                     "layer": _name(recording, layer),
                     "order": order,
-                    "paths": str(sum(counts[layer])),
-                    "log10_paths": math.log10(max(sum(counts[layer]), 1)),
-                    "shortest": _shortest(counts[layer]),
-                    "longest": len(counts[layer]),
-                    "mean_length": 1 + mean_length(counts[layer]),
+                    **_counted(counts[layer]),
                     "effective_length": effective.mean,
                     "effective_low": effective.low,
                     "effective_high": effective.high,
-                    "sources": len(sources(segments)),
+                    **_origins(found.get(layer, [])),
                     "reuse": fed.get(layer, 0),
-                    "combinations": len(segments),
-                    "timestamps": _written(segments),
                 }
             )
         return Table(
@@ -190,6 +184,26 @@ class Structure:
                 "cross_terms": "relative to the branches' energy",
             },
         )
+
+
+def _counted(counts: Sequence[int]) -> dict[str, Any]:
+    """What the graph alone says of the paths to one layer."""
+    return {
+        "paths": str(sum(counts)),
+        "log10_paths": math.log10(max(sum(counts), 1)),
+        "shortest": _shortest(counts),
+        "longest": len(counts),
+        "mean_length": 1 + mean_length(counts),
+    }
+
+
+def _origins(segments: Sequence[Segment]) -> dict[str, Any]:
+    """Where the gradient of one layer comes from."""
+    return {
+        "sources": len(sources(segments)),
+        "combinations": len(segments),
+        "timestamps": _written(segments),
+    }
 
 
 def weighted_layers(recording: Recording) -> list[int]:

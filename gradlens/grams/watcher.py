@@ -20,6 +20,7 @@ from gradlens.grams.forecast import forecast
 from gradlens.grams.projection import Projection
 from gradlens.grams.recording import Recording
 from gradlens.grams.steps import Step, labels_of, seed_draws, step_of
+from gradlens.grams.unseen import unseen_layers
 from gradlens.hooks import SITES, Plan, plan_sites, watch
 from gradlens.hooks.costs import Costs, step_costs
 from gradlens.hooks.diagnosis import first_not_finite
@@ -95,7 +96,7 @@ class Watcher:
         image = _image(calls.inputs)
         self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites, self.space)
         self._check_sites(self.plan)
-        self.unseen = _unseen(self.model, calls, self.plan)
+        self.unseen = unseen_layers(self.model, calls, self.plan)
         if self.plan.weights and self.tell is not None:
             self.tell(str(forecast(self.plan, self.n)))
         self.projection = Projection(projected_features(self.plan, self.n), self.seed)
@@ -235,42 +236,6 @@ class Watcher:
             throughput=speeds,
             meta=meta,
         )
-
-
-LAYERS = (
-    nn.modules.conv._ConvNd,
-    nn.Linear,
-    nn.Bilinear,
-    nn.Embedding,
-    nn.RNNBase,
-    nn.RNNCellBase,
-)
-
-
-def _unseen(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
-    """Layers that ran and learn, and whose operation is not among the weighted ones of the graph.
-
-    In weight space: modules with a weight of their own that learns, and that no signal is of.
-    """
-    ran = {path for path, *_ in calls.spans}
-    if plan.weights:
-        signals = {plan.probes[number].module for number in plan.signals}
-        return [
-            path
-            for path, module in model.named_modules()
-            if path in ran
-            and path not in signals
-            and getattr(module._parameters.get("weight"), "requires_grad", False)
-        ]
-    seen = {owner.module for owner, node in zip(plan.owners, plan.graph.nodes, strict=True) if node.weighted}
-    return [
-        path
-        for path, module in model.named_modules()
-        if path in ran
-        and path not in seen
-        and isinstance(module, LAYERS)
-        and any(parameter.requires_grad for parameter in module.parameters())
-    ]
 
 
 def _stacked(halves: list[Any]) -> Any:
