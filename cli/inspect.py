@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .delivery import Delivery, deliver
-from .options import COUNT, FILE, delivering_options, measuring_options
+from .options import CHECKPOINT, COUNT, delivering_options, measuring_options
 from .output import slug
 
 if TYPE_CHECKING:
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("model")
-@click.option(
-    "--checkpoint",
-    type=FILE,
-    metavar="FILE",
-    help="Weights: safetensors, torch, or darknet's .weights.",
-)
+@CHECKPOINT
 @click.option("--top", type=COUNT, default=None, show_default="not shown", metavar="N",
               help="Also print the N places of each kind that stand out, and what that means.")  # fmt: skip
 @measuring_options

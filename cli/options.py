@@ -59,6 +59,12 @@ STARTING = (
     click.option("--pretrained", is_flag=True, help="Load the weights timm or torchvision offers."),
 )  # fmt: skip
 
+CHECKPOINT = click.option(
+    "--checkpoint",
+    type=FILE,
+    metavar="FILE",
+    help="Weights: safetensors, torch, or darknet's .weights.",
+)
 DELIVERING = (
     click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON instead of the table."),
     click.option("--out", type=FILE, default=None, metavar="DIR", show_default="runs/<what>-<when>",
@@ -78,7 +84,7 @@ def sampling_options(command: Command) -> Command:
 
 
 def path_options(command: Command) -> Command:
-    """Those that matter where every fork is watched and nothing else."""
+    """Those of ``paths``, which watches what it needs."""
     return _with_options(command, (*SAMPLES, *STARTING))
 
 

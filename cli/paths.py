@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .delivery import Delivery, deliver
-from .options import FILE, delivering_options, path_options
+from .options import CHECKPOINT, delivering_options, path_options
 from .output import slug
 
 if TYPE_CHECKING:
@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("paths")
 @click.argument("model")
-@click.option(
-    "--checkpoint",
-    type=FILE,
-    metavar="FILE",
-    help="Weights: safetensors, torch, or darknet's .weights.",
-)
+@CHECKPOINT
 @path_options
 @delivering_options
 @click.pass_context

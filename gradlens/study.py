@@ -126,13 +126,13 @@ def paths(model: str, *, checkpoint: Any = None, progress: Progress | None = Non
     study = study_of({"throughput": False, **options})
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
-    tables = tables_of([recording])
+    tables = {name: table for name in PATH_TABLES if (table := ANALYZERS[name](recording)) is not None}
     meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
     return Result(
-        tables={name: tables[name] for name in PATH_TABLES if name in tables},
+        tables=tables,
         meta={**meta, **cells.meta, "study": asdict(study)},
         finding=finding_of_paths(recording, tables.get("paths")),
-        warnings=tuple(cells.warnings),
+        warnings=(*cells.warnings, *recording.meta.get("notes", ())),
     )
 
 

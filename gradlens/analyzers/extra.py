@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradlens.analyzers.correlation import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
-from gradlens.analyzers.similarity import VERSIONS, loss_gram, signal_similarity
+from gradlens.analyzers.similarity import VERSIONS, Similarity, loss_gram, signal_similarity
 from gradlens.grams import Recording
 from gradlens.metrics import canonical, direction, duplication, half_widths, permutation_null, split_half
 from gradlens.metrics.cca import VARIANCE
@@ -38,8 +38,9 @@ class Nulls:
         if len(recording.plan.signals) < 2:
             return None
         ceilings = self._ceilings(recording)
+        found = {seed: signal_similarity(recording, seed) for seed in recording.seeds}
         rows = [
-            self._row(recording, stage, version, ceilings)
+            self._row(recording, stage, version, ceilings, found)
             for stage in [*stages_of(recording), WHOLE]
             for version in VERSIONS
         ]
@@ -73,14 +74,18 @@ class Nulls:
         return found
 
     def _row(
-        self, recording: Recording, stage: str, version: str, ceilings: dict[str, Array]
+        self,
+        recording: Recording,
+        stage: str,
+        version: str,
+        ceilings: dict[str, Array],
+        found: dict[int, Similarity],
     ) -> dict[str, Any]:
         own = members(recording, stage)
         values, nulls, used = [], [], own
-        for seed in recording.seeds:
-            found = signal_similarity(recording, seed)
-            used = found.usable(version, own)
-            matrix = found.versions[version][used][:, used]
+        for seed, alike in found.items():
+            used = alike.usable(version, own)
+            matrix = alike.versions[version][used][:, used]
             values.append(duplication(matrix))
             numbers = [recording.plan.signals[place] for place in used]
             one = recording.of_seed(seed)

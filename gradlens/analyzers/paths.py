@@ -43,16 +43,12 @@ class Paths:
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without weighted layers."""
-        layers = weighted_layers(recording)
-        if not layers:
+        traced = _Traced.of(recording)
+        if not traced.layers:
             return None
-        counts = _counts(recording)
-        shares = _shares(recording)
-        dead = _dead(recording)
-        found = combinations(recording.plan.graph)
-        fed = reuse({layer: sources(found.get(layer, [])) for layer in layers})
+        shares, dead = _shares(recording), _dead(recording)
         rows = []
-        for order, layer in enumerate(layers):
+        for order, layer in enumerate(traced.layers):
             lengths = np.array([1 + mean_length(seed[layer]) for seed in shares if layer not in dead])
             effective = mean_interval(lengths[np.isfinite(lengths)], self.level)
             rows.append(
@@ -61,12 +57,12 @@ class Paths:
                     "stage": recording.plan.stages[layer],
                     "layer": _name(recording, layer),
                     "order": order,
-                    **_counted(counts[layer]),
+                    **_counted(traced.counts[layer]),
                     "effective_length": effective.mean,
                     "effective_low": effective.low,
                     "effective_high": effective.high,
-                    **_origins(found.get(layer, [])),
-                    "reuse": fed.get(layer, 0),
+                    **_origins(traced.segments[layer]),
+                    "reuse": traced.fed.get(layer, 0),
                 }
             )
         return Table(
@@ -101,10 +97,9 @@ class PathLengths:
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without weighted layers."""
-        layers = weighted_layers(recording)
-        if not layers:
+        traced = _Traced.of(recording)
+        if not traced.layers:
             return None
-        counts = _counts(recording)
         shares = _shares(recording)
         rows = [
             {
@@ -114,13 +109,13 @@ class PathLengths:
                 "order": order,
                 "length": length + 1,
                 "paths": str(count),
-                "share": count / sum(counts[layer]),
+                "share": count / sum(traced.counts[layer]),
                 "energy_share": float(np.mean([_entry(seed[layer], length) for seed in shares]))
                 if shares
                 else np.nan,
             }
-            for order, layer in enumerate(layers)
-            for length, count in enumerate(counts[layer])
+            for order, layer in enumerate(traced.layers)
+            for length, count in enumerate(traced.counts[layer])
             if count
         ]
         return Table(
@@ -138,31 +133,27 @@ class Structure:
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without weighted layers."""
-        layers = weighted_layers(recording)
-        if not layers:
+        traced = _Traced.of(recording)
+        if not traced.layers:
             return None
-        stages = recording.plan.stages
-        counts = _counts(recording)
-        found = combinations(recording.plan.graph)
-        fed = reuse({layer: sources(found.get(layer, [])) for layer in layers})
         crossing = cross_terms(recording)
         rows = []
-        for stage in [*dict.fromkeys(stages[layer] for layer in layers), WHOLE]:
-            own = [layer for layer in layers if stage in (WHOLE, stages[layer])]
-            segments = [segment for layer in own for segment in found.get(layer, [])]
+        for stage, own in traced.by_stage(recording).items():
+            segments = [segment for layer in own for segment in traced.segments[layer]]
+            counts = [traced.counts[layer] for layer in own]
             across = [size for place, size in crossing if stage in (WHOLE, place)]
             rows.append(
                 {
                     "network": network(recording),
                     "stage": stage,
                     "layers": len(own),
-                    "structural_duplication": mean_jaccard([sources(found.get(layer, [])) for layer in own]),
+                    "structural_duplication": mean_jaccard([traced.sources[layer] for layer in own]),
                     "timestamp_combinations": len({timestamps(s.combination) for s in segments}),
                     "source_combinations": len({frozenset(s.combination.items()) for s in segments}),
-                    "longest_shortest": max((_shortest(counts[layer]) for layer in own), default=0),
-                    "longest": max((len(counts[layer]) for layer in own), default=0),
-                    "mean_sources": float(np.mean([len(sources(found.get(layer, []))) for layer in own])),
-                    "max_reuse": max((fed.get(layer, 0) for layer in own), default=0),
+                    "longest_shortest": max(map(_shortest, counts)),
+                    "longest": max(map(len, counts)),
+                    "mean_sources": float(np.mean([len(traced.sources[layer]) for layer in own])),
+                    "max_reuse": max(traced.fed.get(layer, 0) for layer in own),
                     "cross_terms": float(np.mean(across)) if across else float("nan"),
                 }
             )
@@ -184,6 +175,34 @@ class Structure:
                 "cross_terms": "relative to the branches' energy",
             },
         )
+
+
+@dataclass(frozen=True)
+class _Traced:
+    """What the graph alone says of every weighted layer, by node."""
+
+    layers: list[int]
+    counts: list[list[int]]
+    segments: dict[int, list[Segment]]
+    sources: dict[int, frozenset[int]]
+    fed: dict[int, int]
+
+    @classmethod
+    def of(cls, recording: Recording) -> _Traced:
+        graph, layers = recording.plan.graph, weighted_layers(recording)
+        flags = [node.weighted for node in graph.nodes]
+        found = combinations(graph)
+        segments = {layer: found.get(layer, []) for layer in layers}
+        origins = {layer: sources(own) for layer, own in segments.items()}
+        counts = path_counts(len(graph.nodes), list(steps_of(graph)), flags)
+        return cls(layers, counts, segments, origins, reuse(origins))
+
+    def by_stage(self, recording: Recording) -> dict[str, list[int]]:
+        """The layers of each stage in forward order, and of the whole network."""
+        stages = recording.plan.stages
+        named = dict.fromkeys(stages[layer] for layer in self.layers)
+        own = {stage: [layer for layer in self.layers if stages[layer] == stage] for stage in named}
+        return {**own, WHOLE: self.layers}
 
 
 def _counted(counts: Sequence[int]) -> dict[str, Any]:
@@ -214,10 +233,13 @@ def weighted_layers(recording: Recording) -> list[int]:
 
 def structural_duplication(recording: Recording) -> dict[str, float]:
     """Structural duplication by stage, the whole network last; empty without weighted layers."""
-    table = Structure()(recording)
-    if table is None:
+    traced = _Traced.of(recording)
+    if not traced.layers:
         return {}
-    return dict(zip(table.frame["stage"], table.frame["structural_duplication"], strict=True))
+    return {
+        stage: mean_jaccard([traced.sources[layer] for layer in own])
+        for stage, own in traced.by_stage(recording).items()
+    }
 
 
 def cross_terms(recording: Recording) -> list[tuple[str, float]]:
@@ -256,11 +278,6 @@ def _shares(recording: Recording) -> list[list[np.ndarray]]:
 def _arguments(recording: Recording, seed: int) -> tuple[int, list[Step], list[bool]]:
     graph = recording.plan.graph
     return len(graph.nodes), energy_steps(recording.of_seed(seed)), [node.weighted for node in graph.nodes]
-
-
-def _counts(recording: Recording) -> list[list[int]]:
-    graph = recording.plan.graph
-    return path_counts(len(graph.nodes), list(steps_of(graph)), [node.weighted for node in graph.nodes])
 
 
 def _dead(recording: Recording) -> set[int]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlens.analyzers.correlation import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, stages_of
 from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
 from gradlens.grams import Recording
@@ -81,8 +82,8 @@ class NoiseScale:
             "noise_scale": mean,
             "noise_scale_low": low,
             "noise_scale_high": high,
-            "signal_to_noise": _mean(ratios),
-            "variance": _mean(variances),
+            "signal_to_noise": float(mean_known(np.array(ratios))),
+            "variance": float(mean_known(np.array(variances))),
             "reason": "" if len(known) else "the mean gradient cannot be told from 0 with so few samples",
         }
 
@@ -190,8 +191,8 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
             "version": version,
             "readers": len(parts),
             "used": used,
-            "duplication": _mean([pair[0] for pair in pairs]),
-            "mean_cka": _mean([pair[1] for pair in pairs]),
+            "duplication": float(mean_known(np.array([pair[0] for pair in pairs]))),
+            "mean_cka": float(mean_known(np.array([pair[1] for pair in pairs]))),
             "duplication_reach": float(half_widths(np.array([pair[0] for pair in pairs]))),
             "mean_cka_reach": float(half_widths(np.array([pair[1] for pair in pairs]))),
         }
@@ -202,8 +203,3 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
 def _rank(order: Any, orders: Sequence[Any]) -> int:
     """Place among the distinct orders."""
     return sorted(set(orders)).index(order)
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if np.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")

@@ -8,6 +8,8 @@ Channels are followed one by one, for a masked residual or a cut gives some chan
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -63,15 +65,17 @@ def timestamps(combination: Combination) -> tuple[int, ...]:
     >>> timestamps({3: 0b1010, 5: 0b10})
     (1, 3)
     """
-    bits = 0
-    for mask in combination.values():
-        bits |= mask
+    bits = _bits(combination.values())
     return tuple(place for place in range(bits.bit_length()) if bits >> place & 1)
 
 
 def sources(segments: Sequence[Segment]) -> frozenset[int]:
     """Every source of a layer, whatever the channel."""
     return frozenset(source for segment in segments for source in segment.combination)
+
+
+def _bits(masks: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, masks, 0)
 
 
 def _handed_on(
@@ -84,10 +88,7 @@ def _handed_on(
         axes[edge.producer] if edge.producer in graph.inputs or graph.nodes[edge.producer].weighted else axis
     )
     if node.weighted:
-        bits = 0
-        for segment in outputs[0]:
-            for mask in segment.combination.values():
-                bits |= mask
+        bits = _bits(mask for segment in outputs[0] for mask in segment.combination.values())
         return [Segment(0, None, {edge.consumer: bits << 1})]
     if axis is None or own is None or own >= len(given):
         return _whole(outputs)

@@ -44,3 +44,9 @@ def test_a_dead_network_says_that_no_energy_arrives(run: Run, tmp_path: Path) ->
     assert (
         "1 path leads from the loss to 0, of 2 to 2 layers, 2.0 on average; no energy arrives" in ran.stdout
     )
+
+
+def test_what_was_left_whole_is_told(run: Run, tmp_path: Path) -> None:
+    ran = run("paths", "resnet10t@csp", *SMALL, "--out", str(tmp_path / "p"))
+    assert ran.exit_code == 0, ran.stderr
+    assert "warning: left whole: layer" in ran.stderr

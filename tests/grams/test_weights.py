@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 import gradlens as gl
 from gradlens.analyzers.trust import warnings_alone
 from gradlens.errors import GradlensError
-from gradlens.grams import weights
+from gradlens.grams import accumulator, weights
 from gradlens.grams.forecast import forecast
 from gradlens.grams.gram import gram
 
@@ -344,23 +344,47 @@ def test_the_cost_is_told_before_any_gradient() -> None:
     assert [done for _, done in told] == [0, 1]
 
 
-def test_no_graph_is_kept_alive() -> None:
-    """A node is held for its saved tensors while it waits, and let go when it has run."""
+class Token:
+    """Lives as long as the graph's node that carries it."""
+
+
+class Carrying(torch.autograd.Function):
+    """The identity; its node carries a token."""
+
+    tokens: ClassVar[list[weakref.ref[Token]]] = []
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.token = Token()
+        Carrying.tokens.append(weakref.ref(ctx.token))
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_graph_is_kept_alive(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node is held for its saved tensors while it waits, and let go when it has run, or never will."""
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
-    kept: list[weakref.ref[Any]] = []
+    Carrying.tokens.clear()
 
     def step(model: nn.Module, batch: Any) -> Tensor:
-        hidden = model[0](batch[0])
-        kept.append(weakref.ref(hidden))
-        return functional.cross_entropy(model[1:](hidden), batch[1])
+        return functional.cross_entropy(model[1:](Carrying.apply(model[0](batch[0]))), batch[1])
 
+    if fails:
+        monkeypatch.setattr(accumulator, "weight_grams", lambda *_: pytest.fail("at the first layer"))
+    batch = (torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
     gc.collect()
     gc.disable()
     try:
-        batch = (torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
-        gl.capture(model, [batch, batch], step=step, space="weights", costs=False)
-        assert kept
-        assert all(reference() is None for reference in kept)
+        try:
+            gl.capture(model, [batch, batch], step=step, space="weights", costs=False)
+        except pytest.fail.Exception:
+            assert fails
+        assert len(Carrying.tokens) >= 2
+        assert all(token() is None for token in Carrying.tokens)
     finally:
         gc.enable()
 
