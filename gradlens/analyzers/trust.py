@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 
-from gradlens.analyzers.signals import network, signal_names
+from gradlens.analyzers.signals import network
 from gradlens.analyzers.similarity import loss_gram
 from gradlens.grams import Recording
 
@@ -39,17 +38,17 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
             f"{name}: dead at this state: {dead} of {signals} signals are exactly zero and left out of "
             f"similarities; {_advice(recording)}"
         )
-    again = [signal for signal in signal_names(recording) if re.search(r"@\d+$", signal)]
-    if again and recording.meta.get("space") == "weights":
-        yield (
-            f"{name}: {len(again)} weights are used more than once ({', '.join(again[:4])}); each use is a signal of "
-            "its own, and what the uses have in common is in none of them, nor in the noise scale"
-        )
     unseen = list(recording.meta.get("unseen_layers", ()))
     if unseen:
         yield (
             f"{name}: {len(unseen)} layers ran whose gradient is not among the signals, for their operation is "
             f"not known as a weighted one or leads to no loss ({', '.join(unseen[:4])})"
+        )
+    partly = list(recording.meta.get("partly_seen", ()))
+    if partly:
+        yield (
+            f"{name}: {len(partly)} weights are read by other operations too ({', '.join(partly[:4])}); what comes "
+            "back along those is not in their gradients here"
         )
     tight = _one_position(recording)
     if tight:

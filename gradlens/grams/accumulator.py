@@ -16,6 +16,7 @@ from torch import Tensor
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, rows
 from gradlens.grams.projection import CHUNK, Projection, wide
+from gradlens.grams.uses import Use, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.hooks import Group, Plan
 from gradlens.hooks.reading import saved_of
@@ -82,6 +83,7 @@ class Accumulator:
         self._place = {number: place for place, number in enumerate(plan.signals)} if halves else {}
         self._halves = torch.full((len(self._place), n, n), torch.nan, dtype=torch.float64)
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
+        self._uses: dict[int, list[Use]] = defaultdict(list)
         self._inner: dict[int, NDArray[np.float64]] = {}
         self._errors: dict[int, float] = {}
         self._tolerances: dict[int, float] = {}
@@ -99,29 +101,43 @@ class Accumulator:
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
 
-    def weigh(self, numbers: Sequence[int], node: Any, gradient: Tensor) -> None:
+    def weigh(self, index: int, numbers: Sequence[int], node: Any, gradient: Tensor) -> None:
         """Reduce the per-sample gradients of one layer's weight, and of parts of it.
 
+        What a use of a weight that has several leaves is held until the last of them has come.
+
         Args:
-            numbers: probes of one node, the whole weight's first.
+            index: of the node.
+            numbers: probes of that node, the whole weight's first.
             node: live, with its saved tensors.
             gradient: at the layer's output.
         """
-        first = self._plan.probes[numbers[0]]
+        first, described = self._plan.probes[numbers[0]], self._plan.graph.nodes[index]
         if first.outer is None:
             return
-        operation = self._plan.graph.nodes[first.node].operation
-        cuts = [self._plan.probes[number].inputs for number in numbers]
+        outer = dict(first.uses).get(index, first.outer)
         with torch.no_grad():
-            found = weight_grams(operation, saved_of(node, operation), gradient, first.outer, self._n, cuts)
+            saved = saved_of(node, described.operation, described.gain)
+            use = use_of(described.operation, saved, gradient, outer or 1, self._n, described.turned)
+            held = self._uses[numbers[0]]
+            held.append(use)
+            if len(held) >= len(first.uses):
+                self._weighed(numbers)
+
+    def _weighed(self, numbers: Sequence[int]) -> None:
+        cuts = [self._plan.probes[number].inputs for number in numbers]
+        found = weight_grams(self._uses.pop(numbers[0]), self._n, cuts)
         for number, own in zip(numbers, found, strict=True):
             self._grams[number] = own
         if not all(map(math.isfinite, found[0].diagonal().tolist())):
-            raise GradlensError(f"the gradient is not finite, first at {first.name}")
+            raise GradlensError(f"the gradient is not finite, first at {self._plan.probes[numbers[0]].name}")
 
     def value(self) -> BatchGrams:
         """Everything of the batch, scaled to the gradient of the summed loss."""
         square = self._scale**2
+        with torch.no_grad():
+            for number in list(self._uses):  # some of its uses lead to no loss
+                self._weighed([number])
         return BatchGrams(
             grams=self._grams.numpy() * square,
             halves=self._halves.numpy() * square if self._place else None,

@@ -140,5 +140,6 @@ def _meta(model: nn.Module, run: Watcher, mode: str, reduction: str) -> dict[str
         "pairs": run.pairs,
         "space": run.space,
         "unseen_layers": run.unseen,
+        "partly_seen": run.partly,
         "dry_samples": run.dry.samples if run.dry is not None else 0,
     }

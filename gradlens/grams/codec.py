@@ -37,6 +37,7 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
                 "shapes": _tuples(node["shapes"]),
                 "kernel": tuple(node["kernel"]),
                 "weight": tuple(node.get("weight", ())),
+                "reads": tuple(node.get("reads", ())),
             }
         )
         for node in document["nodes"]
@@ -73,8 +74,9 @@ _COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
 
 
 def _probe(document: Mapping[str, Any]) -> Probe:
-    whole = {"weight": False, "inputs": (), **document}
-    return Probe(**{**whole, "shape": tuple(whole["shape"]), "inputs": tuple(whole["inputs"])})
+    whole = {"weight": False, "inputs": (), "uses": (), **document}
+    tuples = {name: tuple(whole[name]) for name in ("shape", "inputs")}
+    return Probe(**{**whole, **tuples, "uses": _tuples(whole["uses"])})
 
 
 def _group(document: Mapping[str, Any]) -> Group:

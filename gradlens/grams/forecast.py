@@ -30,13 +30,17 @@ class Forecast(NamedTuple):
 def forecast(plan: Plan, n: int) -> Forecast:
     """The multiply-adds that weight space adds to a batch of ``n`` samples."""
     weights = step = 0
-    for index in plan.weights:
-        node = plan.graph.nodes[index]
-        size = math.prod(node.weight)
-        positions = _positions(node) // max(n, 1)
-        if not node.weighted or node.operation == "Embedding":
-            weights += math.prod(node.shapes[0]) + n * n * math.prod(node.weight[-1:])
+    for probe in plan.probes:
+        if not probe.weight or probe.inputs:
             continue
+        node = plan.graph.nodes[probe.node]
+        uses = [plan.graph.nodes[index] for index, _ in probe.uses] or [node]
+        size = math.prod(node.weight)
+        if not node.weighted or node.operation == "Embedding":
+            read = sum(math.prod(use.shapes[0]) for use in uses)
+            weights += read + n * n * math.prod(node.weight[-1:])
+            continue
+        positions = sum(map(_positions, uses)) // max(n, 1)
         direct = n * positions * size + n * n * size
         features = _features(node)
         pairs = (n * positions) ** 2 * features

@@ -17,6 +17,13 @@ LAYERS = (
 )
 
 
+def partly_seen(plan: Plan) -> list[str]:
+    """Weights that something else reads as well: what comes back along there is not in their signals."""
+    elsewhere = {number for node in plan.graph.nodes for number in node.reads}
+    probes = [plan.probes[number] for number in plan.signals if plan.weights]
+    return [probe.module for probe in probes if plan.graph.nodes[probe.node].parameter in elsewhere]
+
+
 def unseen_layers(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
     """Layers that ran and learn, and whose operation is not among the weighted ones of the graph.
 

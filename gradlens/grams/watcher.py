@@ -20,7 +20,7 @@ from gradlens.grams.forecast import forecast
 from gradlens.grams.projection import Projection
 from gradlens.grams.recording import Recording
 from gradlens.grams.steps import Step, labels_of, seed_draws, step_of
-from gradlens.grams.unseen import unseen_layers
+from gradlens.grams.unseen import partly_seen, unseen_layers
 from gradlens.hooks import SITES, Plan, plan_sites, watch
 from gradlens.hooks.costs import Costs, step_costs
 from gradlens.hooks.diagnosis import first_not_finite
@@ -67,6 +67,7 @@ class Watcher:
         self.projection: Projection | None = None
         self.labels: list[Any] = []
         self.unseen: list[str] = []
+        self.partly: list[str] = []
         self.wanted = [p for p in self.model.parameters() if p.requires_grad]
         self.known = {id(parameter) for parameter in self.model.parameters()}
 
@@ -97,6 +98,7 @@ class Watcher:
         self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites, self.space)
         self._check_sites(self.plan)
         self.unseen = unseen_layers(self.model, calls, self.plan)
+        self.partly = partly_seen(self.plan)
         if self.plan.weights and self.tell is not None:
             self.tell(str(forecast(self.plan, self.n)))
         self.projection = Projection(projected_features(self.plan, self.n), self.seed)
@@ -107,7 +109,7 @@ class Watcher:
         assert self.projection is not None
         scale = float(self.n) if self.reduction == "mean" else 1.0
         kept = Accumulator(self.plan, self.n, self.projection, self.pairs, scale, self.halves)
-        layers = {node: partial(kept.weigh, numbers) for node, numbers in self.plan.weights.items()}
+        layers = {node: partial(kept.weigh, node, numbers) for node, numbers in self.plan.weights.items()}
         try:
             with watch(nodes, self.plan.probes, kept.update, layers):
                 nodes.clear()

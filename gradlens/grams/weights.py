@@ -1,24 +1,24 @@
-"""Grams of per-sample weight gradients, layer by layer, exact, by the cheaper of two ways.
+"""Grams of per-sample weight gradients, weight by weight, exact, by the cheaper of two ways.
 
 With inputs ``A`` and output gradients ``G`` of ``t`` positions a sample, a sample's weight gradient is
 ``Σ_t g_t a_tᵀ``. *Direct*: make it for each sample, then the Gram. *Pairs*: never make it,
-``K_ij = Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, cheaper where positions are few and weights many. In train
+``K_ij = Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, cheaper where positions are few and weights many. The gradient of
+a weight that is used several times is the sum over its uses: their positions stand side by side. In train
 mode a normalisation couples the samples; the summands are then a sample's share of the batch's gradient.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram
-from gradlens.grams.projection import wide
+from gradlens.grams.uses import Patches, Products, Use, Vectors, Words
 
 Cut = tuple[int, ...]
 """Input channels (start, stop) of a weight; empty for all."""
@@ -26,30 +26,25 @@ BLOCK = 1 << 22
 """Products of positions made at a time."""
 HELD = 1 << 26
 """Elements of per-sample weight gradients made at a time."""
+Kind = TypeVar("Kind")
 
 
-def weight_grams(
-    operation: str,
-    saved: Mapping[str, Any],
-    gradient: Tensor,
-    outer: int,
-    n: int,
-    cuts: Sequence[Cut] = ((),),
-) -> list[Tensor]:
-    """``[n, n]`` float64 of the per-sample gradients of a layer's weight, one a cut of its input channels.
+def weight_grams(uses: Sequence[Use], n: int, cuts: Sequence[Cut] = ((),)) -> list[Tensor]:
+    """``[n, n]`` float64 of the per-sample gradients of a weight, one a cut of its input channels.
 
     Args:
-        operation: of the layer's node.
-        saved: what the node saved (``hooks.reading.SAVED``).
-        gradient: at the layer's output; reads as ``[outer, n, rest]``.
-        outer: what varies slower than the samples.
+        uses: one or more of one weight.
         n: samples.
-        cuts: input channels; only convolutions without groups and linear layers have several.
-
-    Raises:
-        GradlensError: an embedding that scales gradients by frequency.
+        cuts: input channels; only convolutions without groups and linear layers of one use have several.
     """
-    return _WAYS[operation](saved, wide(gradient), outer, n, cuts)
+    vectors, patches, words = _of(Vectors, uses), _of(Patches, uses), _of(Words, uses)
+    if vectors:
+        return [gram(sum((use.rows for use in vectors[1:]), vectors[0].rows), 1, n)]
+    if patches:
+        return _convolution(patches, n, cuts)
+    if len(words) == len(uses) and len({use.turned for use in words}) == 1:
+        return _embedding(words, n)
+    return _linear([_spelt_out(use) if isinstance(use, Words) else use for use in uses], n, cuts)
 
 
 def pairs_are_cheaper(n: int, positions: int, features: int, weights: int) -> bool:
@@ -64,68 +59,59 @@ def pairs_are_cheaper(n: int, positions: int, features: int, weights: int) -> bo
     return (n * positions) ** 2 * features <= n * positions * weights + n**2 * weights
 
 
-def by_sample(tensor: Tensor, outer: int, n: int) -> Tensor:
-    """``[n, r, …]``: the rows along axis 0 sorted by the sample they belong to.
-
-    Args:
-        tensor: ``[outer · n · k, …]``, or with these as separate axes in front.
-        outer: what varies slower than the samples.
-        n: samples.
-    """
-    rest = tensor.shape[1:]
-    return tensor.reshape(outer, n, -1, *rest).transpose(0, 1).reshape(n, -1, *rest)
+def _of(kind: type[Kind], uses: Iterable[Any]) -> list[Kind]:
+    return [use for use in uses if isinstance(use, kind)]
 
 
-def _linear(name: str) -> Callable[..., list[Tensor]]:
-    def grams(
-        saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, cuts: Sequence[Cut]
-    ) -> list[Tensor]:
-        given = wide(saved[name]).to(gradient.dtype)
-        alpha = float(saved.get("alpha") or 1.0)
-        a = by_sample(given.reshape(-1, given.shape[-1]), outer, n)
-        g = by_sample(gradient.reshape(-1, gradient.shape[-1]), outer, n) * alpha
-        t, i, o = a.shape[1], a.shape[2], g.shape[2]
-        if pairs_are_cheaper(n, t, i + o, i * o):
-            return _pairs([(a, g)], cuts)
-        return _summed(
-            (
-                [torch.bmm(part.transpose(1, 2), _cut(a, cut, 2)) for cut in cuts]
-                for part in g.split(_chunk(n * i), 2)
-            ),
-        )
-
-    return grams
+def _linear(uses: Sequence[Any], n: int, cuts: Sequence[Cut]) -> list[Tensor]:
+    left, right = (torch.cat([use[k] for use in uses], 1) for k in (0, 1))
+    t, p, q = left.shape[1], left.shape[2], right.shape[2]
+    if pairs_are_cheaper(n, t, p + q, p * q):
+        return _pairs([(right, left)], cuts)
+    chunks = left.split(max(1, HELD // (n * q)), 2)
+    return _summed([torch.bmm(part.transpose(1, 2), _cut(right, cut, 2)) for cut in cuts] for part in chunks)
 
 
-def _convolution(
-    saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, cuts: Sequence[Cut]
-) -> list[Tensor]:
+def _spelt_out(use: Words) -> Products:
+    """An embedding as the linear layer of one-hot words that it is, to stand beside a linear layer."""
+    words = functional.one_hot(use.ids, use.words).to(use.gradient.dtype)
+    return Products(use.gradient, words) if use.turned else Products(words, use.gradient)
+
+
+def _convolution(uses: Sequence[Patches], n: int, cuts: Sequence[Cut]) -> list[Tensor]:
+    saved = uses[0].saved
     weight, groups = saved["weight"], int(saved["groups"])
-    given = by_sample(wide(saved["input"]).to(gradient.dtype), outer, n)
-    g = by_sample(gradient, outer, n)
-    t = g.shape[1] * math.prod(g.shape[3:])
-    size, width = weight.numel(), weight[0].numel() * groups + weight.shape[0]
-    if not saved["transposed"] and pairs_are_cheaper(n, t, width, size):
-        patches = _unfolded(given.flatten(0, 1), saved)  # [rows, positions, c, k]
-        a = patches.reshape(n, -1, groups, patches.shape[2] // groups, patches.shape[3])
-        positions = g.flatten(3).transpose(2, 3).reshape(n, t, groups, -1)
-        kernel = patches.shape[3]
+    t = sum(use.gradient.shape[1] * math.prod(use.gradient.shape[3:]) for use in uses)
+    width = weight[0].numel() * groups + weight.shape[0]
+    transposed = any(use.saved["transposed"] for use in uses)
+    if not transposed and pairs_are_cheaper(n, t, width, weight.numel()):
+        both = [_positions(use, n) for use in uses]
+        a, g = (torch.cat([one[k] for one in both], 1) for k in (0, 1))
+        kernel = math.prod(weight.shape[2:])
         wider = [tuple(kernel * edge for edge in cut) for cut in cuts]
-        return _pairs([(a[:, :, k].flatten(2), positions[:, :, k]) for k in range(groups)], wider)
-    rows = torch.stack([_one_weight_gradient(given[i], g[i], saved) for i in range(n)])
-    axis = 1 if saved["transposed"] else 2
-    return [gram(_cut(rows, cut, axis).reshape(n, -1), 1, n) for cut in cuts]
+        return _pairs([(a[:, :, k], g[:, :, k]) for k in range(groups)], wider)
+    rows = torch.stack([sum(_one_weight_gradient(use, i) for use in uses) for i in range(n)])  # type: ignore[misc]
+    return [gram(_cut(rows, cut, 1 if transposed else 2).reshape(n, -1), 1, n) for cut in cuts]
 
 
-def _one_weight_gradient(given: Tensor, gradient: Tensor, saved: Mapping[str, Any]) -> Tensor:
+def _positions(use: Patches, n: int) -> tuple[Tensor, Tensor]:
+    """What a convolution reads ``[n, t, groups, c · k]`` and is handed ``[n, t, groups, o]`` at each position."""
+    groups = int(use.saved["groups"])
+    patches = _unfolded(use.given.flatten(0, 1), use.saved)  # [rows, positions, c, k]
+    a = patches.reshape(n, -1, groups, patches.shape[2] // groups * patches.shape[3])
+    return a, use.gradient.flatten(3).transpose(2, 3).reshape(n, a.shape[1], groups, -1)
+
+
+def _one_weight_gradient(use: Patches, sample: int) -> Tensor:
+    gradient, saved = use.gradient[sample], use.saved
     _, found, _ = torch.ops.aten.convolution_backward(
-        gradient, given, saved["weight"].to(gradient.dtype), None, saved["stride"], saved["padding"],
+        gradient, use.given[sample], saved["weight"].to(gradient.dtype), None, saved["stride"], saved["padding"],
         saved["dilation"], saved["transposed"], saved["output_padding"], saved["groups"], [False, True, False],
     )  # fmt: skip
     return found  # type: ignore[no-any-return]
 
 
-def _unfolded(x: Tensor, saved: Mapping[str, Any]) -> Tensor:
+def _unfolded(x: Tensor, saved: Any) -> Tensor:
     """The patch under the kernel at each output position, ``[rows, positions, c, k]``."""
     kernel = saved["weight"].shape[2:]
     padding = [edge for size in reversed(saved["padding"]) for edge in (size, size)]
@@ -137,18 +123,8 @@ def _unfolded(x: Tensor, saved: Mapping[str, Any]) -> Tensor:
     return x.flatten(2 + rank).flatten(2, 1 + rank).transpose(1, 2)
 
 
-def _embedding(
-    saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, cuts: Sequence[Cut]
-) -> list[Tensor]:
-    if saved["scale_grad_by_freq"]:
-        raise GradlensError(
-            "an embedding with scale_grad_by_freq=True couples the samples; weight space cannot split its gradient"
-        )
-    g = by_sample(gradient.reshape(-1, gradient.shape[-1]), outer, n)
-    ids = by_sample(saved["indices"].reshape(-1, 1), outer, n).squeeze(2)
-    padding = int(saved["padding_idx"])
-    if padding >= 0:
-        g = g * (ids != padding).unsqueeze(2)
+def _embedding(uses: Sequence[Words], n: int) -> list[Tensor]:
+    ids, g = torch.cat([use.ids for use in uses], 1), torch.cat([use.gradient for use in uses], 1)
     known, place = torch.unique(ids, return_inverse=True)
     t, width, words = g.shape[1], g.shape[2], len(known)
     if pairs_are_cheaper(n, t, width, words * width):
@@ -156,44 +132,6 @@ def _embedding(
     rows = g.new_zeros(n, words, width)
     rows.scatter_add_(1, place.unsqueeze(2).expand_as(g), g)
     return [gram(rows.reshape(n, -1), 1, n)]
-
-
-def _batch_norm(epsilon: str) -> Callable[..., list[Tensor]]:
-    def grams(
-        saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, cuts: Sequence[Cut]
-    ) -> list[Tensor]:
-        if saved["training"]:
-            mean, scale = saved["result1"], saved["result2"]
-        else:
-            mean, scale = saved["running_mean"], (saved["running_var"] + saved[epsilon]).rsqrt()
-        shape = (1, -1, *[1] * (gradient.dim() - 2))
-        x = (wide(saved["input"]) - mean.reshape(shape)) * scale.reshape(shape)
-        vectors = (gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x
-        instance = vectors.shape[0] == 1 < n  # an instance norm has the samples among the channels
-        return _vectors(vectors.reshape(n, -1) if instance else vectors, outer, n)
-
-    return grams
-
-
-def _group_norm(
-    saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, cuts: Sequence[Cut]
-) -> list[Tensor]:
-    given = wide(saved["input"])
-    mean, scale = (saved[name].reshape(len(given), int(saved["group"]), 1) for name in ("result1", "result2"))
-    x = ((given.reshape(len(given), int(saved["group"]), -1) - mean) * scale).reshape(gradient.shape)
-    return _vectors((gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x, outer, n)
-
-
-def _layer_norm(
-    saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, cuts: Sequence[Cut]
-) -> list[Tensor]:
-    x = (wide(saved["input"]) - saved["result1"]) * saved["result2"]
-    return _vectors((gradient * x).reshape(-1, math.prod(saved["normalized_shape"])), outer, n)
-
-
-def _vectors(rows: Tensor, outer: int, n: int) -> list[Tensor]:
-    """Of a weight with one value a feature: rows ``[outer · n · k, c]`` are summed by sample."""
-    return [gram(by_sample(rows, outer, n).sum(1), 1, n)]
 
 
 def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[Tensor]:
@@ -213,7 +151,7 @@ def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[
     return found
 
 
-def _summed(chunks: Any) -> list[Tensor]:
+def _summed(chunks: Iterable[list[Tensor]]) -> list[Tensor]:
     """Grams of weight gradients that are made a chunk of outputs at a time."""
     found: list[Tensor] = []
     for rows in chunks:
@@ -222,22 +160,5 @@ def _summed(chunks: Any) -> list[Tensor]:
     return found
 
 
-def _chunk(each: int) -> int:
-    return max(1, HELD // each)
-
-
 def _cut(tensor: Tensor, cut: Cut, axis: int) -> Tensor:
     return tensor.narrow(axis, cut[0], cut[1] - cut[0]) if cut else tensor
-
-
-_WAYS: dict[str, Callable[..., list[Tensor]]] = {
-    "Convolution": _convolution,
-    "Addmm": _linear("mat1"),
-    "Mm": _linear("self"),
-    "Linear": _linear("input"),
-    "Embedding": _embedding,
-    "NativeBatchNorm": _batch_norm("eps"),
-    "CudnnBatchNorm": _batch_norm("epsilon"),
-    "NativeLayerNorm": _layer_norm,
-    "NativeGroupNorm": _group_norm,
-}

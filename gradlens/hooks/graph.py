@@ -44,6 +44,10 @@ class Node:
         kernel: spatial kernel of a convolution, empty otherwise.
         detail: saved attributes that say how a tensor is cut or joined.
         weight: shape of the weight that learns, also of a normalisation; empty where there is none.
+        parameter: which parameter that weight is, so that two uses of one are known; -1 where there is none.
+        reads: parameters that it reads otherwise: a bias, a gain.
+        gain: of a product, the input that is the weight.
+        turned: the operation reads ``[in, out]`` where the parameter stands so, not ``[out, in]``.
     """
 
     operation: str
@@ -53,6 +57,10 @@ class Node:
     kernel: Shape = ()
     detail: Mapping[str, Any] = field(default_factory=dict)
     weight: Shape = ()
+    parameter: int = -1
+    reads: tuple[int, ...] = ()
+    gain: int = 0
+    turned: bool = False
 
     @property
     def spatial(self) -> bool:

@@ -17,6 +17,8 @@ WEIGHTED = {
     "Baddbmm": (1, 2),
     "Embedding": (1, 0),
 }
+TRANSPOSED = {"Addmm", "Mm", "Bmm", "Baddbmm"}
+"""Operations that read their weight as ``[in, out]``."""
 CONVOLUTIONS = {"Convolution", "ConvolutionOverrideable", "MkldnnConvolution"}
 NORMS = {"NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "NativeGroupNorm", "NativeLayerNorm"}
 CHANNELS_SECOND = CONVOLUTIONS | {

@@ -28,6 +28,7 @@ class Probe:
         outer: the gradient reads as ``[outer, n, rest]``; None where no axis holds the samples.
         weight: of the weight of ``node``, sample by sample; ``shape`` is ``[n, *weight]``.
         inputs: the input channels (start, stop) of that weight; empty for all.
+        uses: (node, outer) of each use of a weight that is used several times; its gradient is their sum.
     """
 
     node: int
@@ -42,6 +43,7 @@ class Probe:
     outer: int | None
     weight: bool = False
     inputs: tuple[int, ...] = ()
+    uses: tuple[tuple[int, int | None], ...] = ()
 
     def elements(self, n: int) -> int:
         """Elements of a sample."""
@@ -123,9 +125,10 @@ class Plan:
 
     @property
     def weights(self) -> dict[int, list[int]]:
-        """By node, the probes of its weight and of parts of it."""
+        """By node, the probes of its weight and of parts of it; a weight used by several nodes stands at each."""
         found: dict[int, list[int]] = {}
         for number, probe in enumerate(self.probes):
             if probe.weight:
-                found.setdefault(probe.node, []).append(number)
+                for node, _ in probe.uses or ((probe.node, probe.outer),):
+                    found.setdefault(node, []).append(number)
         return found

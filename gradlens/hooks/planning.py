@@ -11,7 +11,7 @@ from gradlens.hooks.graph import Edge, TensorKey
 from gradlens.hooks.layout import Sizes, layout
 from gradlens.hooks.names import Owner
 from gradlens.hooks.plan import Group, Plan, Probe, Slice
-from gradlens.hooks.reading import folded_in_channels, input_axis, learning_layers, reads
+from gradlens.hooks.reading import folded_in_channels, input_axis, learning_weights, reads
 from gradlens.hooks.sites import numbered, site_names
 from gradlens.hooks.stages import stages
 
@@ -97,16 +97,21 @@ class _Planner:
         return [self.tensor(TensorKey(index, 0)) for index in found]
 
     def weights(self, glob: str | None) -> list[int]:
-        """Probes of the weights that learn, and of their parts by what they read."""
+        """Probes of the weights that learn, and of their parts by what they read.
+
+        A weight that is used several times reads different things at the same place: it has no parts.
+        """
         axes = channel_axes(self.graph)
         signals = []
-        for index in learning_layers(self.graph):
+        for uses in learning_weights(self.graph):
+            index = uses[0]
             if not _selected(self.owners[index].module, glob):
                 continue
-            signals.append(self.weight(index, ()))
-            found = reads(self.graph, index, axes) if self.graph.nodes[index].weighted else []
+            signals.append(self.weight(uses, ()))
+            alone = len(uses) == 1 and self.graph.nodes[index].weighted
+            found = reads(self.graph, index, axes) if alone else []
             for start, stop, key in found:
-                probe = self.weight(index, (start, stop)) if len(found) > 1 else signals[-1]
+                probe = self.weight(uses, (start, stop)) if len(found) > 1 else signals[-1]
                 order = self.place[self.cut_from.get(key, key).node]
                 self.slices.append(Slice(probe, index, self.source(key), order, start, stop))
         return signals
@@ -117,14 +122,15 @@ class _Planner:
         own = self.owners[key.node].module if node.weighted else self.names[key.node]
         return self.part_sites.get(key, own)
 
-    def weight(self, node: int, inputs: tuple[int, ...]) -> int:
-        """Probe of the weight of a layer, or of the part that reads some input channels."""
-        found = layout(self.sizes, TensorKey(node, 0))
+    def weight(self, uses: Sequence[int], inputs: tuple[int, ...]) -> int:
+        """Probe of a weight, or of the part that reads some input channels; named after its first use."""
+        node = uses[0]
         part = f" of inputs {inputs[0]} to {inputs[1] - 1}" if inputs else ""
+        part = f", {len(uses)} uses" if len(uses) > 1 else part
+        outers = [self.outer(use) for use in uses]
         shape = self.graph.nodes[node].weight
-        outer = None if found is None else found.outer
         if folded_in_channels(self.graph.nodes[node], self.sizes.n):
-            outer, shape = 1, (shape[0] // self.sizes.n,)
+            shape = (shape[0] // self.sizes.n,)
         if inputs:
             axis = input_axis(self.graph.nodes[node])
             shape = (*shape[:axis], inputs[1] - inputs[0], *shape[axis + 1 :])
@@ -139,12 +145,20 @@ class _Planner:
                 depth=self.graph.depths[node],
                 order=self.place[node],
                 shape=(self.sizes.n, *shape),
-                outer=outer,
+                outer=None if None in outers else outers[0],
                 weight=True,
                 inputs=inputs,
+                uses=tuple(zip(uses, outers, strict=True)) if len(uses) > 1 else (),
             )
         )
         return len(self.built) - 1
+
+    def outer(self, node: int) -> int | None:
+        """How the gradient at a layer's output reads as one row a sample; None where it does not."""
+        if folded_in_channels(self.graph.nodes[node], self.sizes.n):
+            return 1
+        found = layout(self.sizes, TensorKey(node, 0))
+        return None if found is None else found.outer
 
     def loss(self, output: TensorKey | None) -> int | None:
         if output is not None:

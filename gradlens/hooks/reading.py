@@ -17,18 +17,29 @@ SAVED = {
     "Addmm": ("mat1", "alpha"),
     "Mm": ("self",),
     "Linear": ("input",),
-    "Embedding": ("indices", "padding_idx", "scale_grad_by_freq"),
+    "Embedding": ("indices", "padding_idx", "scale_grad_by_freq", "weight_sym_argsize_0"),
     "NativeBatchNorm": ("input", "running_mean", "running_var", "result1", "result2", "training", "eps"),
     "CudnnBatchNorm": ("input", "running_mean", "running_var", "result1", "result2", "training", "epsilon"),
     "NativeLayerNorm": ("input", "normalized_shape", "result1", "result2"),
     "NativeGroupNorm": ("input", "group", "result1", "result2"),
+    "Mul": ("self", "other"),
 }  # fmt: skip
 """By operation, what the gradient of its weight is made of; others have no weight space."""
 
 
-def saved_of(node: AutogradNode, operation: str) -> dict[str, Any]:
-    """The saved tensors and settings of a layer's node; they are gone once the node has run."""
-    return {name: getattr(node, f"_saved_{name}", None) for name in SAVED[operation]}
+def saved_of(node: AutogradNode, operation: str, gain: int = 0) -> dict[str, Any]:
+    """The saved tensors and settings of a layer's node; they are gone once the node has run.
+
+    Args:
+        node: live.
+        operation: its family.
+        gain: of a product, the input that is the weight.
+    """
+    found = {name: getattr(node, f"_saved_{name}", None) for name in SAVED[operation]}
+    if operation in ops.PRODUCTS:
+        first, second = (found[name] for name in SAVED[operation])
+        return {"weight": second, "data": first} if gain else {"weight": first, "data": second}
+    return found
 
 
 class Read(NamedTuple):
@@ -88,8 +99,7 @@ def _keeps(graph: Graph, edge: Edge, axes: Sequence[int | None], channels: int) 
 
 def input_axis(node: Node) -> int:
     """The axis of a layer's weight along which its inputs stand, as the operation reads it."""
-    transposed = node.operation in ("Addmm", "Mm")  # the operation reads the weight as [in, out]
-    return 0 if transposed else 1
+    return 0 if node.operation in ops.TRANSPOSED else 1
 
 
 def folded_in_channels(node: Node, n: int) -> bool:
@@ -99,10 +109,21 @@ def folded_in_channels(node: Node, n: int) -> bool:
     return normalises and shape[0] == 1 < n and node.weight == (shape[1],) and shape[1] % n == 0
 
 
-def learning_layers(graph: Graph) -> list[int]:
-    """Nodes with a weight that learns and whose gradient can be taken sample by sample, in forward order."""
-    return [
-        index
-        for index in graph.forward_order
-        if graph.nodes[index].weight and graph.nodes[index].operation in SAVED
-    ]
+def learning_weights(graph: Graph) -> list[list[int]]:
+    """Weights that learn and whose gradient can be taken sample by sample: the nodes that use each.
+
+    In forward order. Uses of one parameter stand together, also where an embedding and the last layer share it.
+    """
+    found: dict[tuple[int, Shape], list[int]] = {}
+    for index in graph.forward_order:
+        node = graph.nodes[index]
+        if node.weight and node.operation in SAVED:
+            own = -1 - index if node.parameter < 0 else node.parameter
+            found.setdefault((own, _standing(node)), []).append(index)
+    return list(found.values())
+
+
+def _standing(node: Node) -> Shape:
+    """Shape of the parameter itself, of a linear layer or embedding."""
+    plain = node.turned == (node.operation in ops.TRANSPOSED)
+    return node.weight if plain or len(node.weight) != 2 else node.weight[::-1]

@@ -12,6 +12,7 @@ from torch.autograd.graph import Node as AutogradNode
 from gradlens.errors import GradlensError
 from gradlens.hooks import ops
 from gradlens.hooks.graph import Edge, Graph, Node, Shape
+from gradlens.hooks.learning import Origin, learning_weight, shapes
 
 
 def walk(roots: Sequence[AutogradNode], parameters: set[int]) -> tuple[list[AutogradNode], Graph]:
@@ -43,7 +44,8 @@ def walk(roots: Sequence[AutogradNode], parameters: set[int]) -> tuple[list[Auto
         for slot, (producer, output) in enumerate(consumer.next_functions)
         if producer in index
     ]
-    described = tuple(_describe(node, constant, found) for node in kept)
+    numbers: dict[Origin, int] = {}
+    described = tuple(_describe(node, constant, found, numbers) for node in kept)
     return kept, Graph(described, tuple(edges))
 
 
@@ -92,17 +94,17 @@ def _parameter_only(order: list[AutogradNode], parameters: set[int]) -> set[Auto
 def _shapes_read(node: AutogradNode) -> list[Shape]:
     """Shape of each tensor that a node reads through an edge."""
     functions = node.next_functions
-    return [_shapes(producer)[output] for producer, output in functions if producer is not None]
+    return [shapes(producer)[output] for producer, output in functions if producer is not None]
 
 
-def _shaped_alike(node: AutogradNode, shapes: list[Shape]) -> bool:
+def _shaped_alike(node: AutogradNode, read: list[Shape]) -> bool:
     """True where what a node reads through its edges explains its shape.
 
     An input without an edge is a number, or data that needs no gradient, such as the images: those
     bring the samples' axis in (``x * gain``, a PReLU or an LSTM on the images).
     """
     try:
-        return tuple(torch.broadcast_shapes(*shapes)) == _shapes(node)[0]
+        return tuple(torch.broadcast_shapes(*read)) == shapes(node)[0]
     except RuntimeError:
         return False
 
@@ -124,27 +126,29 @@ def _topological(order: list[AutogradNode]) -> list[AutogradNode]:
     return ready
 
 
-def _describe(node: AutogradNode, constant: set[AutogradNode], families: Mapping[AutogradNode, str]) -> Node:
+def _describe(
+    node: AutogradNode,
+    constant: set[AutogradNode],
+    families: Mapping[AutogradNode, str],
+    numbers: dict[Origin, int],
+) -> Node:
     operation = families[node]
     leaf = hasattr(node, "variable")
     weight = _weight(node, operation, constant)
+    learns = learning_weight(node, operation, constant, families, numbers)
     return Node(
         operation="Input" if leaf else operation,
         sequence=-1 if leaf else node._sequence_nr(),
-        shapes=_shapes(node),
+        shapes=shapes(node),
         weighted=weight is not None,
         kernel=tuple(weight[2:]) if weight and operation in ops.CONVOLUTIONS else (),
         detail=_detail(node, operation),
-        weight=_learning(node, operation, constant),
+        weight=learns.shape,
+        parameter=learns.parameter,
+        reads=learns.others,
+        gain=learns.slot,
+        turned=learns.turned,
     )
-
-
-def _learning(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> Shape:
-    """Shape of the weight that this operation hands a gradient to; empty where there is none."""
-    slot = 1 if operation in ops.NORMS else ops.WEIGHTED.get(operation, (0, -1))[1]
-    functions = node.next_functions
-    producer = functions[slot][0] if 0 <= slot < len(functions) else None
-    return _shapes(producer)[0] if producer is not None and producer in constant else ()
 
 
 def _weight(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> Shape | None:
@@ -156,7 +160,7 @@ def _weight(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> 
     producer = functions[slot][0] if slot < len(functions) else None
     if producer is None:
         return _frozen_weight(node, operation)
-    return _shapes(producer)[0] if producer in constant else None
+    return shapes(producer)[0] if producer in constant else None
 
 
 def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
@@ -165,11 +169,6 @@ def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
         return None
     saved = getattr(node, "_saved_weight", None)
     return tuple(saved.shape) if isinstance(saved, torch.Tensor) else ()
-
-
-def _shapes(node: AutogradNode) -> tuple[Shape, ...]:
-    metadata = node._input_metadata
-    return tuple(tuple(int(size) for size in entry.shape) for entry in metadata)
 
 
 _DETAILS = {
