@@ -50,12 +50,14 @@ def _place(row: Mapping[Any, Any]) -> str:
 
 def _value(row: Mapping[Any, Any]) -> str:
     kind, value = row["kind"], float(row["value"])
+    reach = float("nan") if row.get("reach") is None else float(row["reach"])
+    within = f" ± {reach:.{'2%' if kind == 'idle branch' else '3f'}}" if reach == reach else ""
     if kind in ("dead signal", "one gradient"):
         return ""
     if kind == "duplicated pair":
         given = row["given_loss"]
-        known = given is not None and given == given
-        return f"{value:.3f}" + (f", given the loss {float(given):.3f}" if known else "")
+        held = given is not None and given == given
+        return f"{value:.3f}{within}" + (f", given the loss {float(given):.3f}" if held else "")
     if kind == "idle branch":
-        return f"{value:.2%} of the energy"
-    return f"coherence {value:.2f}" if kind == "cancelling fork" else f"{value:.3g} times the median"
+        return f"{value:.2%}{within} of the energy"
+    return f"coherence {value:.3f}{within}" if kind == "cancelling fork" else f"{value:.3g} times the median"

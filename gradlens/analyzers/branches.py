@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlens.analyzers.correlation import mean_known
+from gradlens.analyzers.replicates import REACH, over_replicates
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
 from gradlens.grams import Recording
 from gradlens.hooks import Group
-from gradlens.metrics import coherence, energy_shares, half_widths, mean_cosine, pair_inner_products
+from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.results import Table
 
 Array = NDArray[np.float64]
@@ -38,7 +39,7 @@ class Branches:
             pd.DataFrame(rows),
             "Similarity of the gradients that reach a tensor, or its parts, along two ways.",
             how=(
-                "CKA as for signals; reach: half the 95 % t interval over seeds. The cosine is taken between "
+                f"CKA as for signals. {REACH} The cosine is taken between "
                 "contributions to one tensor, which share a space: exact for two branches (from the Gram of "
                 "their sum), from a seeded sketch of 256 buckets for more (standard error at most 0.09 a sample "
                 "before averaging) unless recorded with pairs=exact. Parts of a partial split have no cosine: "
@@ -49,14 +50,13 @@ class Branches:
 
     def _pairs(self, recording: Recording, index: int, group: Group) -> list[dict[str, Any]]:
         count = len(group.members)
-        matrices = {version: np.full((1, count, count), np.nan) for version in VERSIONS}
         found = []
-        for seed in recording.seeds:
-            own = recording.of_seed(seed)
+
+        def measure(own: Recording) -> dict[str, Array]:
             found.append(similarity(own.member_grams(group), loss_gram(own)))
-        stacked = {v: np.stack([one.versions[v] for one in found]) for v in VERSIONS}
-        matrices = {v: mean_known(values) for v, values in stacked.items()}
-        reach = {v: half_widths(values) for v, values in stacked.items()}
+            return found[-1].versions
+
+        matrices, reach = over_replicates(measure, recording)
         dead = np.all([one.dead for one in found], axis=0)
         unusable = np.all([one.unusable for one in found], axis=0)
         inner = inner_products(recording, index, group)
@@ -87,17 +87,17 @@ class Shares:
             return None
         rows = []
         for group in recording.plan.groups:
-            energies = np.array([recording.energies[list(m)].sum() for m in group.members])
-            shares = energy_shares(energies)
-            total = np.nan if group.total is None else float(recording.energies[group.total].sum())
-            coherent = coherence(total, energies) if group.where == "fork" else np.nan
-            for label, share, weighted in zip(group.labels, shares, group.weighted, strict=True):
+            found = _shares(recording, group)
+            _, reach = over_replicates(partial(_shares, group=group), recording)
+            for branch, (label, weighted) in enumerate(zip(group.labels, group.weighted, strict=True)):
                 rows.append(
                     {
                         **_place(recording, group),
                         "branch": label,
-                        "share": share,
-                        "coherence": coherent,
+                        "share": found["share"][branch],
+                        "share_reach": reach["share"][branch],
+                        "coherence": float(found["coherence"]),
+                        "coherence_reach": float(reach["coherence"]),
                         "weighted_layers": weighted,
                     }
                 )
@@ -108,10 +108,18 @@ class Shares:
             how=(
                 "tr K_a / Σ_b tr K_b, summed over samples and replicates; coherence ‖Σ g_b‖² / Σ ‖g_b‖² of a "
                 "fork from the Gram of the accumulated gradient: the number of branches when all are equal, "
-                "1 when orthogonal, near 0 when they cancel."
+                f"1 when orthogonal, near 0 when they cancel. {REACH}"
             ),
             units={"share": "0 to 1", "coherence": "0 to the number of branches"},
         )
+
+
+def _shares(recording: Recording, group: Group) -> dict[str, Array]:
+    """Shares of the branches ``[b]`` and coherence of the fork ``[]``, over all replicates."""
+    energies = np.array([recording.energies[list(member)].sum() for member in group.members])
+    total = np.nan if group.total is None else float(recording.energies[group.total].sum())
+    coherent = coherence(total, energies) if group.where == "fork" else np.nan
+    return {"share": np.asarray(energy_shares(energies)), "coherence": np.asarray(coherent)}
 
 
 def inner_products(recording: Recording, index: int, group: Group) -> Array | None:

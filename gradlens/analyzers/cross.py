@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.correlation import mean_known
+from gradlens.analyzers.replicates import REACH, over_replicates
 from gradlens.analyzers.signals import network, signal_names, signal_stages
 from gradlens.analyzers.similarity import similarity
 from gradlens.grams import Recording
-from gradlens.metrics import half_widths
 from gradlens.results import Table
 
 CROSS_VERSIONS = ("energy", "direction")
@@ -29,16 +28,15 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
     rows, columns = len(first.plan.signals), len(second.plan.signals)
     if not rows or not columns:
         return None
-    found: dict[str, list[np.ndarray]] = {version: [] for version in CROSS_VERSIONS}
-    for seed in first.seeds:
-        a, b = first.of_seed(seed), second.of_seed(seed)
+    i, j = (axis.ravel() for axis in np.indices((rows, columns)))
+
+    def measure(a: Recording, b: Recording) -> dict[str, np.ndarray]:
         grams = np.concatenate([a.grams[list(a.plan.signals)], b.grams[list(b.plan.signals)]])
         whole = similarity(grams, None).versions
-        for version in CROSS_VERSIONS:
-            found[version].append(whole[version][:rows, rows:])
-    i, j = (axis.ravel() for axis in np.indices((rows, columns)))
-    values = {version: mean_known(np.stack(seeds))[i, j] for version, seeds in found.items()}
-    values |= {f"{version}_reach": half_widths(np.stack(seeds))[i, j] for version, seeds in found.items()}
+        return {version: whole[version][:rows, rows:][i, j] for version in CROSS_VERSIONS}
+
+    values, reach = over_replicates(measure, first, second)
+    values |= {f"{version}_reach": reached for version, reached in reach.items()}
     frame = pd.DataFrame(
         {
             "network_a": network(first),
@@ -58,7 +56,7 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         "Similarity of the gradients of every layer of one network with every layer of the other.",
         how=(
             "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before "
-            "dividing, then over seeds; reach: half the 95 % t interval over seeds. Both networks learn the same "
+            f"dividing, then over seeds. {REACH} Both networks learn the same "
             "labels, so some similarity is forced. Dead signals have no similarity and are empty."
         ),
         units=dict.fromkeys(CROSS_VERSIONS, "CKA, about 0 unrelated to 1 equal"),

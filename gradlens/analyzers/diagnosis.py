@@ -11,6 +11,7 @@ import pandas as pd
 from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
+from gradlens.analyzers.replicates import REACH
 from gradlens.analyzers.signals import network
 from gradlens.grams import Recording
 from gradlens.hooks.stages import HEAD
@@ -57,7 +58,9 @@ class Diagnosis:
         if not recording.plan.signals and not recording.plan.groups:
             return None
         rows = [row for find in (_pairs, _branches, _forks, _signals) for row in find(recording)]
-        frame = pd.DataFrame(rows, columns=["kind", "stage", "place", "other", "value", "given_loss"])
+        frame = pd.DataFrame(
+            rows, columns=["kind", "stage", "place", "other", "value", "reach", "given_loss"]
+        )
         kept = [self._ranked(frame, kind) for kind in MEANINGS]
         ranked = pd.concat(kept, ignore_index=True)
         ranked.insert(0, "network", network(recording))
@@ -65,7 +68,7 @@ class Diagnosis:
             "diagnosis",
             ranked,
             "Places that stand out, the strongest of each kind first.",
-            how=". ".join(f"{kind.capitalize()}: {text}" for kind, text in MEANINGS.items()) + ".",
+            how=". ".join(f"{kind.capitalize()}: {text}" for kind, text in MEANINGS.items()) + f". {REACH}",
             units={"value": "CKA, share, coherence, or RMS over the median, by kind"},
         )
 
@@ -79,11 +82,17 @@ class Diagnosis:
 
 
 def _row(
-    kind: str, stage: object, place: str, other: str, value: float, given: float = np.nan
+    kind: str,
+    stage: object,
+    place: str,
+    other: str,
+    value: float,
+    reach: float = np.nan,
+    given: float = np.nan,
 ) -> dict[str, Any]:
     return {
         "kind": kind, "stage": str(stage), "place": place, "other": other, "value": float(value),
-        "given_loss": float(given),
+        "reach": float(reach), "given_loss": float(given),
     }  # fmt: skip
 
 
@@ -99,6 +108,7 @@ def _pairs(recording: Recording) -> list[dict[str, Any]]:
             row["signal_a"],
             row["signal_b"],
             row["energy"],
+            row["energy_reach"],
             row["energy_given_loss"],
         )
         for row in live.to_dict("records")
@@ -111,7 +121,7 @@ def _branches(recording: Recording) -> list[dict[str, Any]]:
         return []
     idle = table.frame[(table.frame["share"] < IDLE) & (table.frame["where"] != "merge")]
     return [
-        _row("idle branch", row["stage"], row["site"], row["branch"], row["share"])
+        _row("idle branch", row["stage"], row["site"], row["branch"], row["share"], row["share_reach"])
         for row in idle.to_dict("records")
     ]
 
@@ -123,7 +133,7 @@ def _forks(recording: Recording) -> list[dict[str, Any]]:
     forks = table.frame[table.frame["where"] == "fork"].drop_duplicates("site")
     found = forks[forks["coherence"] < CANCEL]
     return [
-        _row("cancelling fork", row["stage"], row["site"], "", row["coherence"])
+        _row("cancelling fork", row["stage"], row["site"], "", row["coherence"], row["coherence_reach"])
         for row in found.to_dict("records")
     ]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlens.analyzers.correlation import mean_known
+from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
 from gradlens.analyzers.similarity import VERSIONS, Similarity, loss_gram, signal_similarity
 from gradlens.grams import Recording

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from gradlens.analyzers.replicates import noise
 from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.trust import ENOUGH
 from gradlens.grams import Recording
 from gradlens.results import Table
 
@@ -33,8 +35,10 @@ def finding_alone(recording: Recording, summary: Table) -> str:
     live = int(whole["signals"] - whole["dead_signals"])
     within = ""
     if math.isfinite(whole.get("duplication_low", math.nan)):
-        within = f" (95 % interval {whole['duplication_low']:.2f} to {whole['duplication_high']:.2f})"
-    return f"{name}: duplication {whole['duplication']:.2f}{within} over {live} live signals{most}{rest}."
+        over = _over(recording)
+        within = f" (95 % interval{over} {whole['duplication_low']:.2f} to {whole['duplication_high']:.2f})"
+    text = f"{name}: duplication {whole['duplication']:.2f}{within} over {live} live signals{most}{rest}."
+    return text + _small(recording)
 
 
 def finding_between(first: Recording, second: Recording, comparison: Table) -> str:
@@ -44,10 +48,25 @@ def finding_between(first: Recording, second: Recording, comparison: Table) -> s
     for recording, side in ((first, "a"), (second, "b")):
         if math.isnan(whole[f"duplication_{side}"]):
             return f"No comparison of duplication: {network(recording)}, {_too_few(recording)}."
+    between, over = noise(first) or "seeds", _over(first)
     return (
-        f"{_said(whole, 'duplication', a, b)} {_numbers(whole, 'duplication')}; given the loss, "
-        f"{_amount(whole, 'duplication_given_loss')} {_numbers(whole, 'duplication_given_loss')}."
+        f"{_said(whole, 'duplication', a, b, between)} {_numbers(whole, 'duplication', over)}; given the loss, "
+        f"{_amount(whole, 'duplication_given_loss', between)} {_numbers(whole, 'duplication_given_loss', over)}."
+        f"{_small(first)}"
     )
+
+
+def _small(recording: Recording) -> str:
+    """Said where the samples cannot carry the number."""
+    samples = recording.n * len(recording.replicates) // max(len(recording.seeds), 1)
+    if samples >= ENOUGH:
+        return ""
+    return f" From {samples} samples a seed, which is too few: duplication reads high below about {ENOUGH}."
+
+
+def _over(recording: Recording) -> str:
+    """Said of an interval that is not over seeds."""
+    return f" over {len(recording.replicates)} batches" if noise(recording) == "batches" else ""
 
 
 def finding_of_paths(recording: Recording, paths: Table | None) -> str:
@@ -84,8 +103,8 @@ def _row(frame: pd.DataFrame, stage: str) -> Mapping[str, float]:
     return {str(name): float(value) for name, value in own.items() if not isinstance(value, str)}
 
 
-def _said(row: Mapping[str, float], metric: str, a: str, b: str) -> str:
-    amount = _amount(row, metric)
+def _said(row: Mapping[str, float], metric: str, a: str, b: str, between: str) -> str:
+    amount = _amount(row, metric, between)
     if amount.endswith("not defined"):
         return f"Between {a} and {b} {amount} for gradient duplication"
     if amount.startswith("no difference"):
@@ -93,24 +112,24 @@ def _said(row: Mapping[str, float], metric: str, a: str, b: str) -> str:
     return f"{b} has {amount} gradient duplication than {a}"
 
 
-def _amount(row: Mapping[str, float], metric: str) -> str:
+def _amount(row: Mapping[str, float], metric: str, between: str) -> str:
     difference, low, high = (row[f"{metric}_{part}"] for part in ("difference", "low", "high"))
     if math.isnan(difference):
         return "the difference is not defined"
     if low <= 0 <= high:
-        return "no difference beyond the noise between seeds"
+        return f"no difference beyond the noise between {between}"
     if round(abs(difference), 2) == 0:
         return "no difference, to two digits,"
     return f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
 
 
-def _numbers(row: Mapping[str, float], metric: str) -> str:
+def _numbers(row: Mapping[str, float], metric: str, over: str) -> str:
     left, right, low, high = (row[f"{metric}_{part}"] for part in ("a", "b", "low", "high"))
     if math.isnan(left) or math.isnan(right):
         return "(too few signals that vary beyond it)"
     interval = "one seed, no interval"
     if not math.isnan(low):
-        interval = f"95 % interval of the difference {low:+.2f} to {high:+.2f}"
+        interval = f"95 % interval of the difference{over} {low:+.2f} to {high:+.2f}"
     return f"({right:.2f} against {left:.2f}; {interval})"
 
 

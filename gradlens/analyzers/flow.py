@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.correlation import mean_known
+from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names
 from gradlens.grams import Recording
 from gradlens.metrics import (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +15,11 @@ from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
 from gradlens.analyzers.paths import structural_duplication
+from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
 from gradlens.analyzers.signals import WHOLE, network, stages_of
 from gradlens.grams import Recording
 from gradlens.metrics import mean_interval
+from gradlens.metrics.hsic import Array
 from gradlens.results import Table
 
 METRICS = (
@@ -40,6 +44,7 @@ WITH_INTERVAL = (
 """Metrics whose interval stands in the summary of one network."""
 FIXED = ("structural_duplication", "flops", "parameters")
 """Metrics of the network alone, the same for every seed."""
+VARYING = tuple(metric for metric in METRICS if metric not in FIXED)
 _VERSIONS = {
     "duplication": "energy",
     "duplication_direction": "direction",
@@ -60,6 +65,18 @@ UNITS = {
 def seed_metrics(recording: Recording) -> pd.DataFrame:
     """``METRICS`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
     stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
+    frame = _measured(recording, stages)
+    structural = structural_duplication(recording)
+    frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
+    cost = Cost()(recording)
+    for name in ("flops", "parameters"):
+        column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
+        frame[name] = [column.get(stage, np.nan) for stage, _ in frame.index]
+    return frame
+
+
+def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
+    """What varies over seeds, ``VARYING`` and ``signals``; indexed by (stage, seed)."""
     frame = pd.DataFrame(index=pd.MultiIndex.from_product([stages, recording.seeds], names=["stage", "seed"]))
     _add_duplication(frame, recording)
     for seed in recording.seeds:
@@ -68,12 +85,6 @@ def seed_metrics(recording: Recording) -> pd.DataFrame:
         for stage in stages:
             frame.loc[(stage, seed), "branch_correlation"] = correlation.get(stage, np.nan)
             frame.loc[(stage, seed), "flow_slope"] = flow_slope(own, stage)
-    structural = structural_duplication(recording)
-    frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
-    cost = Cost()(recording)
-    for name in ("flops", "parameters"):
-        column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
-        frame[name] = [column.get(stage, np.nan) for stage, _ in frame.index]
     return frame
 
 
@@ -111,21 +122,18 @@ class Summary:
         found = seed_metrics(recording)
         means = found.groupby(level="stage", sort=False).mean()
         frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
+        values, reach = over_replicates(partial(_by_stage, stages=list(frame["stage"])), recording)
         for metric in WITH_INTERVAL:
-            intervals = [
-                mean_interval(found[metric].xs(stage, level="stage").to_numpy(float))
-                for stage in frame["stage"]
-            ]
-            frame[f"{metric}_low"] = [interval.low for interval in intervals]
-            frame[f"{metric}_high"] = [interval.high for interval in intervals]
+            frame[f"{metric}_low"] = values[metric] - reach[metric]
+            frame[f"{metric}_high"] = values[metric] + reach[metric]
         frame.insert(0, "network", network(recording))
         return Table(
             "summary",
             frame,
             "The network by stage (output stride), means over seeds.",
             how=(
-                "From the tables below; low and high: 95 % t interval over seeds; branch correlation is the mean "
-                "CKA (energy) between branches."
+                f"From the tables below; low and high: 95 % t interval over {noise(recording) or 'seeds'}; branch "
+                "correlation is the mean CKA (energy) between branches."
             ),
             units=UNITS,
         )
@@ -144,26 +152,32 @@ class Comparison:
     def __call__(self, first: Recording, second: Recording) -> Table:
         """The table; columns ``<metric>_a``, ``_b``, ``_difference`` (b − a), ``_low``, ``_high``."""
         a, b = seed_metrics(first), seed_metrics(second)
-        rows = [self._row(a, b, stage) for stage in _merged(_stage_list(a), _stage_list(b))]
+        stages = _merged(_stage_list(a), _stage_list(b))
+        rows = [self._row(a, b, stage) for stage in stages]
+        reach = batch_reach(partial(_differences, stages=stages), first, second)
+        for place, row in enumerate(rows):
+            for metric, values in reach.items():
+                row[f"{metric}_low"] = row[f"{metric}_difference"] - values[place]
+                row[f"{metric}_high"] = row[f"{metric}_difference"] + values[place]
         return Table(
             "comparison",
             pd.DataFrame(rows),
             f"{network(first)} (a) and {network(second)} (b) by stage; difference b − a, paired by seed.",
             how=(
-                f"Means over seeds; {self.level:.0%} t interval of the paired differences over seeds (both "
-                "networks see the same samples in the same order), without seeds in which either is "
-                "undefined. Costs and counts that do not vary over seeds have no interval."
+                f"Means over seeds; {self.level:.0%} t interval of the paired differences over "
+                f"{noise(first) or 'seeds'} (both networks see the same samples in the same order), without seeds in "
+                "which either is undefined. Costs and counts that do not vary over seeds have no interval."
             ),
             units=UNITS,
         )
 
-    def _row(self, a: pd.DataFrame, b: pd.DataFrame, stage: str) -> dict[str, object]:
-        row: dict[str, object] = {"stage": stage}
+    def _row(self, a: pd.DataFrame, b: pd.DataFrame, stage: str) -> dict[str, Any]:
+        row: dict[str, Any] = {"stage": stage}
         for metric in METRICS:
             left, right = _values(a, stage, metric), _values(b, stage, metric)
             paired = (right - left).dropna().tolist() if len(left) and len(right) else []
             difference = mean_interval(np.array(paired, dtype=np.float64), self.level)
-            varies = metric not in ("structural_duplication", "flops", "parameters")
+            varies = metric not in FIXED
             row |= {
                 f"{metric}_a": left.mean(),
                 f"{metric}_b": right.mean(),
@@ -172,6 +186,17 @@ class Comparison:
                 f"{metric}_high": difference.high if varies else np.nan,
             }
         return row
+
+
+def _by_stage(recording: Recording, stages: list[str]) -> dict[str, Array]:
+    """Metrics that vary, ``[stages]``, of one seed."""
+    found = _measured(recording, stages).groupby(level="stage", sort=False).mean()
+    return {metric: found[metric].reindex(stages).to_numpy(float) for metric in VARYING}
+
+
+def _differences(first: Recording, second: Recording, stages: list[str]) -> dict[str, Array]:
+    a, b = _by_stage(first, stages), _by_stage(second, stages)
+    return {metric: b[metric] - a[metric] for metric in VARYING}
 
 
 def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:

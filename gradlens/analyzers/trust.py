@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gradlens.analyzers.replicates import noise
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.similarity import loss_gram
 from gradlens.grams import Recording
@@ -115,7 +116,12 @@ def _replication(recording: Recording) -> Iterator[str]:
             f"{ENOUGH} samples; {math.ceil(ENOUGH / recording.n)} batches of {recording.n} would do (--batches), or "
             "a larger --batch-size"
         )
-    if len(seeds) < 2:
+    if noise(recording) == "batches":
+        yield (
+            "one seed: intervals are over its batches and tell what other samples would change, not what other "
+            "initial weights would; --seeds 3 or more tells that"
+        )
+    elif len(seeds) < 2:
         yield "one seed: no interval over seeds; use --seeds 3 or more to tell a finding from noise"
 
 

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.correlation import mean_known
+from gradlens.analyzers.replicates import REACH, mean_known, over_replicates
 from gradlens.analyzers.signals import WHOLE, members, network, stages_of
 from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
 from gradlens.grams import Recording
 from gradlens.hooks import Slice
 from gradlens.metrics import (
     duplication,
-    half_widths,
     mean_interval,
     mean_similarity,
     noise,
     noise_scale,
     signal_to_noise,
 )
+from gradlens.metrics.hsic import Array
 from gradlens.results import Table
 
 
@@ -146,7 +146,7 @@ class Readers:
             "Duplication between the weight gradients of the layers that read one source.",
             how=(
                 "CKA, N_eff and D as for signals, of the parts of the readers' weights that read the source; mean "
-                "over seeds, reach: half the 95 % t interval. The gradients that the paper's eq. 2 calls reused, "
+                f"over seeds. {REACH} The gradients that the paper's eq. 2 calls reused, "
                 "as blocks of weight gradients."
             ),
             units={"duplication": "0 to 1", "mean_cka": "dimensionless", "readers": "layers"},
@@ -173,16 +173,21 @@ def _reuse_row(recording: Recording, part: Slice, totals: dict[int, float]) -> d
 
 
 def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> list[dict[str, Any]]:
-    found: dict[str, list[tuple[float, float]]] = {version: [] for version in VERSIONS}
+    probes = [part.probe for part in parts]
     used = 0
-    for seed in recording.seeds:
-        own = recording.of_seed(seed)
-        alike = similarity(own.grams[[part.probe for part in parts]], loss_gram(own))
+
+    def measure(own: Recording) -> dict[str, Array]:
+        nonlocal used
+        alike = similarity(own.grams[probes], loss_gram(own))
+        values = []
         for version in VERSIONS:
             usable = alike.usable(version, np.arange(len(parts)))
             matrix = alike.versions[version][usable][:, usable]
-            found[version].append((duplication(matrix), mean_similarity(matrix)))
+            values.append((duplication(matrix), mean_similarity(matrix)))
             used = len(usable) if version == "energy" else used
+        return dict(zip(("duplication", "mean_cka"), np.array(values).T, strict=True))
+
+    values, reach = over_replicates(measure, recording)
     return [
         {
             "network": network(recording),
@@ -191,12 +196,10 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
             "version": version,
             "readers": len(parts),
             "used": used,
-            "duplication": float(mean_known(np.array([pair[0] for pair in pairs]))),
-            "mean_cka": float(mean_known(np.array([pair[1] for pair in pairs]))),
-            "duplication_reach": float(half_widths(np.array([pair[0] for pair in pairs]))),
-            "mean_cka_reach": float(half_widths(np.array([pair[1] for pair in pairs]))),
+            **{name: float(column[place]) for name, column in values.items()},
+            **{f"{name}_reach": float(column[place]) for name, column in reach.items()},
         }
-        for version, pairs in found.items()
+        for place, version in enumerate(VERSIONS)
     ]
 
 

@@ -1,5 +1,7 @@
 """What stands out is found, ranked, counted and explained."""
 
+import re
+
 import pytest
 
 from gradlens.analyzers.diagnosis import MEANINGS, Diagnosis
@@ -72,12 +74,25 @@ def test_it_reads_like_a_diagnosis(sick):
     lines = list(diagnosis_lines(Result({"diagnosis": table}, {}, ""), top=1))
     assert f"\ndead signal (1): {MEANINGS['dead signal']}" in lines
     assert "  [4] dead" in lines
-    assert any(line.startswith("  [4] cancel:relu  coherence 0.01") for line in lines)
+    assert any(line.startswith("  [4] cancel:relu  coherence 0.006") for line in lines)
     assert any(line.startswith("  [4] idle:relu | residual  0.00% of the energy") for line in lines)
     assert any("duplicated pair (1 of " in line for line in lines)
     assert lines[-1] == "\nnone found: vanishing signal"
     shown = [line for line in lines if line.startswith("  ")]
     assert len(shown) == 6
+
+
+def test_a_line_has_its_interval(hand, draw):
+    build = hand([(0, 0), (1, 0), (2, 0)])
+    a = draw(0, 3)
+    build.gradient(a, "one")
+    build.gradient(a + 0.1 * draw(1, 3), "two")
+    parts = [build.gradient(value, signal=False) for value in (a, 0.01 * draw(2, 3))]
+    build.group(parts, site="idle:relu", labels=("skip", "residual"))
+    table = Diagnosis()(build.recording())
+    lines = "\n".join(diagnosis_lines(Result({"diagnosis": table}, {}, ""), top=1))
+    assert re.search(r"one \| two  0\.9\d\d ± 0\.0\d\d", lines)
+    assert re.search(r"idle:relu \| residual  0\.01% ± 0\.00% of the energy", lines)
 
 
 def test_unrelated_signals_are_no_pair_and_a_head_is_not_compared(hand, draw):

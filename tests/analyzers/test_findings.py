@@ -17,8 +17,8 @@ def pair(hand, draw):
     found = []
     for name in ("ours", "theirs"):
         build = hand(network=name)
-        build.gradient(draw(0))
-        build.gradient(draw(1))
+        build.gradient(draw(0, n=128))
+        build.gradient(draw(1, n=128))
         found.append(build.recording())
     return found
 
@@ -46,6 +46,14 @@ def test_less(pair):
         "-0.15 to -0.07); given the loss, 0.20 less (0.30 against 0.50; 95 % interval of the difference "
         "-0.25 to -0.15)."
     )
+
+
+def test_too_few_samples_are_told(hand, draw):
+    build = hand()
+    build.gradient(draw(0))
+    build.gradient(draw(1))
+    found = said([build.recording()] * 2, (0.79, 0.68, -0.15, -0.07))
+    assert found.endswith("From 16 samples a seed, which is too few: duplication reads high below about 128.")
 
 
 def test_more(pair):

@@ -50,7 +50,8 @@ def test_a_sound_recording_gives_no_warning(sound):
         ({"forked": False}, "a: no forks and no partial splits"),
         ({"loss": False}, "a: the network's output was not found"),
         ({"batches": 7}, "16 samples x 7 batches a seed: .*below about 128 samples"),
-        ({"count": 1}, "one seed: no interval"),
+        ({"count": 1}, "one seed: intervals are over its batches .*--seeds 3 or more"),
+        ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
     ],
 )
 def test_each_limit_is_told_alone(sound, options, said):

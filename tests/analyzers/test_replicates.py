@@ -1,0 +1,78 @@
+"""Intervals over replicates: seeds, or the batches of one seed by the jackknife."""
+
+import numpy as np
+import pytest
+
+from gradlens.analyzers.correlation import Correlation
+from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
+from gradlens.analyzers.summary import Comparison, Summary
+from gradlens.metrics import mean_interval
+
+
+@pytest.fixture
+def pair(hand):
+    """Two signals of one seed, the second the first and noise: ``batches`` batches of ``n`` samples."""
+
+    def make(random, batches=8, n=16, d=20, **meta):
+        build = hand([(0, batch) for batch in range(batches)], **meta)
+        x = random.normal(size=(batches, n, d))
+        build.gradient(x, "one")
+        build.gradient(x + random.normal(size=x.shape), "two")
+        return build.recording()
+
+    return make
+
+
+def test_what_intervals_are_over(hand, draw):
+    assert noise(pair_of(hand, draw, [(0, 0), (1, 0)])) == "seeds"
+    assert noise(pair_of(hand, draw, [(0, 0), (0, 1), (0, 2)])) == "batches"
+    assert noise(pair_of(hand, draw, [(0, 0), (0, 1)])) == ""
+
+
+def pair_of(hand, draw, replicates):
+    build = hand(replicates)
+    build.gradient(draw(0, len(replicates)), "one")
+    build.gradient(draw(1, len(replicates)), "two")
+    return build.recording()
+
+
+def test_of_a_mean_the_jackknife_is_the_t_interval(pair):
+    """Known (Tukey 1958): the pseudo-values of a mean are the values themselves."""
+    recording = pair(np.random.default_rng(0))
+    energies = recording.energies[0]
+    reach = batch_reach(lambda own: {"mean": own.energies[0].mean()}, recording)["mean"]
+    interval = mean_interval(energies)
+    assert reach == pytest.approx((interval.high - interval.low) / 2, rel=1e-9)
+
+
+def test_the_interval_of_a_similarity_covers_it(pair):
+    """The CKA of 400 batches lies in the interval of 8 about as often as it says: 95 % of 120 draws."""
+    random = np.random.default_rng(1)
+    truth = Correlation()(pair(random, batches=400)).frame["energy"].item()
+    hits = 0
+    for _ in range(120):
+        row = Correlation()(pair(random)).frame.iloc[0]
+        hits += abs(row["energy"] - truth) <= row["energy_reach"]
+    assert 0.88 <= hits / 120 <= 0.995
+
+
+def test_over_seeds_nothing_changes(hand, draw):
+    recording = pair_of(hand, draw, [(0, 0), (1, 0), (2, 0)])
+    means, reach = over_replicates(lambda own: {"energy": own.energies[0].mean()}, recording)
+    interval = mean_interval(recording.energies[0])
+    assert means["energy"] == pytest.approx(interval.mean)
+    assert reach["energy"] == pytest.approx(interval.high - interval.mean)
+
+
+def test_one_seed_of_several_batches_has_intervals_in_summary_and_comparison(pair):
+    random = np.random.default_rng(2)
+    a, b = pair(random, network="a"), pair(random, network="b")
+    row = Summary()(a).frame.set_index("stage").loc["whole"]
+    assert row["duplication_low"] < row["duplication"] < row["duplication_high"]
+    table = Comparison()(a, b)
+    row = table.frame.set_index("stage").loc["whole"]
+    assert row["duplication_low"] < row["duplication_difference"] < row["duplication_high"]
+    assert "paired differences over batches" in table.how
+    same = Comparison()(a, a).frame.set_index("stage").loc["whole"]
+    assert same["duplication_high"] == pytest.approx(0)
+    assert np.isnan(same["flops_low"])
