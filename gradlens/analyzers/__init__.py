@@ -12,6 +12,7 @@ from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.exactness import Exactness
 from gradlens.analyzers.extra import Canonicals, Nulls
 from gradlens.analyzers.flow import Flow
+from gradlens.analyzers.map import MapEdges, MapNodes
 from gradlens.analyzers.paths import PathLengths, Paths, Structure
 from gradlens.analyzers.weights import NoiseScale, Readers, Reuse
 from gradlens.grams import Recording
@@ -33,6 +34,8 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
     "cost": Cost(),
     "throughput": Throughput(),
     "exactness": Exactness(),
+    "map_nodes": MapNodes(),
+    "map_edges": MapEdges(),
 }
 """By table name; None where the recording holds nothing for it."""
 

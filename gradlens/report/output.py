@@ -33,7 +33,7 @@ def write(result: Result, folder: str | Path) -> Path:
     images = save_figures(figures(result), folder / "figures")
     path = folder / PAGE
     try:
-        path.write_text(page(result, images), encoding="utf-8")
+        path.write_text(page(result, images, folder.name), encoding="utf-8")
     except OSError as error:
         raise GradlensError(f"cannot write {path}: {error.strerror}") from error
     return path

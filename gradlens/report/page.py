@@ -14,11 +14,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from gradlens.plots import PLOTS
 from gradlens.report.captions import seen
+from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
+from gradlens.report.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 from gradlens.report.numbers import shown
 from gradlens.results import Result, Table
 
-ROWS = 200  # rows of a table that the page shows
+ROWS = 60  # rows of a table that the page shows without its scripts
 TITLES = {
     "comparison": "All numbers of the comparison",
     "summary": "All numbers of the summary",
@@ -44,8 +46,10 @@ TITLES = {
     "cost": "Cost by stage",
     "throughput": "Speed",
     "exactness": "Exactness of the capture",
+    "map_nodes": "Operations on the map",
+    "map_edges": "What runs between them",
 }
-LATE = ("exactness", "comparison", "summary")
+LATE = ("exactness", "map_nodes", "map_edges", "comparison", "summary")
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,13 @@ class Entry:
     entries: tuple[Entry, ...] = ()
 
 
-def page(result: Result, images: Mapping[str, bytes]) -> str:
+def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
     """The whole page as text.
 
     Args:
         result: what to show.
         images: SVG files by table name; shown with their tables.
+        run: name of the folder it is for, as the commands under its figures say it.
     """
     environment = Environment(
         loader=PackageLoader("gradlens.report", "."),
@@ -71,14 +76,29 @@ def page(result: Result, images: Mapping[str, bytes]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    interactive = charts(result)
     return environment.get_template("page.html").render(
         title=_title(result),
         result=result,
         partial=_partial(result.meta.get("partial", False)),
         overview=overview(result),
-        sections=[_section(result[name], images.get(name)) for name in _ordered(result.tables)],
+        sections=[
+            _section(result[name], images.get(name), interactive.get(name))
+            for name in _ordered(result.tables)
+        ],
+        has_map="map_nodes" in result.tables and "map_edges" in result.tables,
+        basis=_basis(result.meta),
+        run=shlex.quote(run),
         provenance=entries(result.meta),
+        data={name: as_json(table_data(table)) for name, table in result.tables.items()},
+        scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS)],
     )
+
+
+def _basis(meta: Mapping[str, Any]) -> str:
+    """What every figure rests on."""
+    seeds = [str(seed) for seed in meta.get("seeds", ())]
+    return f"Seed{'s' * (len(seeds) != 1)} {', '.join(seeds)}." if seeds else ""
 
 
 def entries(meta: Mapping[str, Any]) -> tuple[Entry, ...]:
@@ -128,7 +148,7 @@ def _ordered(names: Iterable[str]) -> list[str]:
     return first + other + [name for name in LATE if name in present]
 
 
-def _section(table: Table, image: bytes | None) -> dict[str, Any]:
+def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) -> dict[str, Any]:
     frame = table.frame
     title = TITLES.get(table.name, table.name.replace("_", " ").capitalize())
     sentence = seen(table.name, frame)
@@ -140,8 +160,9 @@ def _section(table: Table, image: bytes | None) -> dict[str, Any]:
         "alt": f"{title}. {sentence or table.caption}",
         "image": f"data:image/svg+xml;base64,{picture}" if picture else "",
         "inches": _inches(image) if image else 0.0,
+        "chart": as_json(chart) if chart else "",
         "table": table,
-        "columns": [_column(table, str(name)) for name in frame.columns],
+        "columns": columns(table),
         "rows": _cells(frame.head(ROWS)),
         "total": len(frame),
     }
@@ -151,16 +172,6 @@ def _inches(svg: bytes) -> float:
     """The width of a figure: a narrow one is not blown up to the width of the page."""
     found = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', svg)
     return float(found[1]) / 72 if found else 7.2
-
-
-def _column(table: Table, name: str) -> dict[str, Any]:
-    numeric = pd.api.types.is_numeric_dtype(table.frame[name].dtype)
-    boolean = pd.api.types.is_bool_dtype(table.frame[name].dtype)
-    return {
-        "name": name.replace("_", " "),
-        "unit": table.units.get(name, ""),
-        "number": bool(numeric and not boolean),
-    }
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:

@@ -25,11 +25,12 @@ def test_everything_is_written(make_result, tmp_path):
 
 
 def test_the_same_result_gives_the_same_bytes_also_from_a_saved_run(make_result, tmp_path):
-    write(make_result(), tmp_path / "a")
-    write(gradlens.results.load(tmp_path / "a"), tmp_path / "b")
+    """In a folder of the same name, which the page's commands say."""
+    write(make_result(), tmp_path / "a" / "run")
+    write(gradlens.results.load(tmp_path / "a" / "run"), tmp_path / "b" / "run")
     for name in ("report.html", "figures/flow.png", "figures/flow.svg", "figures/duplication.svg"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert b"<dc:date>" not in (tmp_path / "a" / "figures" / "flow.svg").read_bytes()
+        assert (tmp_path / "a/run" / name).read_bytes() == (tmp_path / "b/run" / name).read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a" / "run" / "figures" / "flow.svg").read_bytes()
 
 
 def test_the_users_matplotlib_style_changes_nothing_and_stays(make_result, tmp_path):

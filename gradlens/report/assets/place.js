@@ -1,0 +1,78 @@
+// The numbers of one place of the map, from the tables of the page.
+"use strict";
+(() => {
+  const { rows, shown, make } = window.gradlens;
+  const NUMBERS = [
+    ["alike", "alike to its stage, CKA (energy)", "number"],
+    ["alike_direction", "the same, direction", "number"],
+    ["alike_given_loss", "the same, given the loss", "number"],
+    ["rms", "RMS of the gradient", "number"],
+    ["effective_rank", "effective rank", "number"],
+    ["diversity", "gradient diversity", "number"],
+    ["flops", "FLOPs an image", "count"],
+    ["parameters", "parameters", "count"],
+  ];
+  const SUMMED = ["flops", "parameters"];
+
+  const values = (nodes, column) => nodes.map((node) => node[column]).filter((value) => typeof value === "number");
+
+  function facts(item) {
+    const list = make("dl", { class: "facts" });
+    const [first] = item.nodes, layers = item.nodes.filter((node) => node.signal);
+    const add = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
+    add("stage", first.stage);
+    if (item.nodes.length > 1) add("holds", `${item.nodes.length} operations, ${layers.length} weighted layers`);
+    else add("operation", first.operation);
+    const dead = layers.filter((node) => node.dead === true || node.dead === "yes").length;
+    if (dead) add("dead", `${dead} of ${layers.length} signals are exactly zero`);
+    for (const [column, name, kind] of NUMBERS) {
+      const own = values(item.nodes, column);
+      if (!own.length) continue;
+      const sum = own.reduce((a, b) => a + b, 0), summed = SUMMED.includes(column);
+      const mean = !summed && own.length > 1 ? `mean of ${own.length}: ` : "";
+      add(name, mean + shown(summed ? sum : sum / own.length, kind));
+    }
+    return list;
+  }
+
+  function grid(caption, heads, lines) {
+    if (!lines.length) return null;
+    return make("div", { class: "scroll" }, make("table", {}, make("caption", {}, caption),
+      make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
+      make("tbody", {}, ...lines.map((line) => make("tr", {}, ...line.map((cell) => make("td", {}, cell)))))));
+  }
+
+  // What arrives at the forks and splits whose tensor is made here.
+  function forks(item) {
+    const sites = new Set(item.nodes.flatMap((node) => (node.fork ? node.fork.split("; ") : [])));
+    const own = rows("shares").filter((row) => row.network === item.network.name && sites.has(row.site) && row.where !== "merge");
+    return grid("Forks and splits", ["place", "branch", "share of energy", "coherence"], own.map((row) =>
+      [row.site, row.branch, within(row.share, row.share_reach), within(row.coherence, row.coherence_reach)]));
+  }
+
+  function within(value, reach) {
+    return shown(value, "number") + (typeof reach === "number" ? ` \u00b1 ${shown(reach, "number")}` : "");
+  }
+
+  // The layers whose gradients are most like those of this place.
+  function likest(item) {
+    const signals = new Set(item.nodes.map((node) => node.signal).filter(Boolean));
+    const pairs = rows("correlation").filter((row) => row.network === item.network.name && row.energy !== null &&
+      (signals.has(row.signal_a) !== signals.has(row.signal_b) || (signals.size > 1 && signals.has(row.signal_a) && signals.has(row.signal_b))));
+    pairs.sort((a, b) => b.energy - a.energy);
+    return grid("Most alike gradients", ["layer", "layer", "CKA, energy", "given the loss"], pairs.slice(0, 5).map((row) =>
+      [row.signal_a, row.signal_b, within(row.energy, row.energy_reach), shown(row.energy_given_loss, "number")]));
+  }
+
+  window.gradlens.place = (item, map) => {
+    const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
+    const stage = `stage:${item.group}`, block = `block:${item.nodes[0].block}`, opened = item.network.open;
+    return [
+      make("h3", {}, `${item.network.name}: ${map.title(item)}`),
+      item.key.startsWith("node:") ? null : button("Open", item.key, true),
+      opened.has(block) ? button(`Close ${item.nodes[0].block}`, block, false) : null,
+      opened.has(stage) ? button(`Close stage ${item.group}`, stage, false) : null,
+      facts(item), forks(item), likest(item),
+    ].filter(Boolean);
+  };
+})();

@@ -1,0 +1,336 @@
+"""Interactive figures of the page, as Vega-Lite specifications; the data is the page's own tables.
+
+``usermeta`` says to the page's script which tables a figure reads, and whether pairs stand on both sides
+of the diagonal. Choices (network, version, stage, space) are the specification's parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from gradlens.plots import order
+from gradlens.plots.colours import styles
+from gradlens.plots.duplication import t_interval
+from gradlens.report.spaces import SPACES, space_tables
+from gradlens.results import Result
+
+Spec = dict[str, Any]
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+ALL = "all stages"
+CHOSEN = f"stage === '{ALL}' || (datum.stage_a === stage && datum.stage_b === stage)"
+REACHED = "datum[version + '_reach']"
+VERSIONS = {
+    "energy": "energy",
+    "direction": "direction",
+    "energy_given_loss": "energy, given the loss",
+    "direction_given_loss": "direction, given the loss",
+}
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "stroke")
+FLOW = {
+    "rms": "log10 RMS of the gradient (a sample and element)",
+    "norm": "log10 norm (a sample)",
+    "effective_rank": "effective rank",
+    "stable_rank": "stable rank",
+    "participation_ratio": "participation ratio",
+    "diversity": "gradient diversity",
+    "stiffness_within": "stiffness within classes",
+    "stiffness_across": "stiffness across classes",
+    "confusion": "gradient confusion",
+}
+LOGARITHMIC = ("rms", "norm")
+
+
+def charts(result: Result) -> dict[str, Spec]:
+    """The specification of each interactive figure, by the table it belongs to."""
+    found = {}
+    for name, draw in CHARTS.items():
+        tables = {
+            space: own
+            for space, own in space_tables(result, name).items()
+            if not result.tables[own].frame.empty
+        }
+        frames = [result.tables[own].frame for own in tables.values()]
+        if frames and all(NEEDS[name] <= set(frame) for frame in frames):
+            found[name] = draw({space: result.tables[own].frame for space, own in tables.items()}, tables)
+    return found
+
+
+def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
+    """Signal against signal: a heat map of the chosen network, version and stage."""
+    frame = pd.concat(frames.values())
+    stages = order.stages([*frame["stage_a"], *frame["stage_b"]])
+    params = [
+        *_spaces(tables),
+        _choice("network", order.networks(frame)),
+        _version(frame),
+        _choice("stage", [ALL, *stages]),
+    ]
+    return _matrix(tables, params, [*_own(tables), "datum.network === network", CHOSEN], mirrored=True)
+
+
+def cross(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
+    """Layers of one network against layers of another."""
+    frame = pd.concat(frames.values())
+    stages = order.stages([*frame["stage_a"], *frame["stage_b"]])
+    pairs = list(
+        dict.fromkeys(zip(frame["network_a"].astype(str), frame["network_b"].astype(str), strict=True))
+    )
+    params = [*_spaces(tables), _version(frame), _choice("stage", [ALL, *stages])]
+    kept = [*_own(tables), CHOSEN]
+    if len(pairs) > 1:
+        params.insert(0, _choice("other", [second for _, second in pairs], "against"))
+        kept.append("datum.network_b === other")
+    down = pairs[0][0]
+    across = pairs[0][1] if len(pairs) == 1 else "the other network"
+    return _matrix(tables, params, kept, mirrored=False, down=f"layer of {down}", across=f"layer of {across}")
+
+
+def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
+    """Duplication by stage: mean over seeds with its interval, and the seeds."""
+    rows = [row for space, frame in frames.items() for row in _means(frame, space)]
+    frame = pd.concat(frames.values())
+    versions = list(dict.fromkeys(frame["version"]))
+    params = [*_spaces(tables), _choice("version", versions)]
+    networks = order.networks(frame)
+    base = {
+        "x": {"field": "stage", "type": "nominal", "sort": order.stages(frame["stage"]), "axis": {"labelAngle": 0},
+              "title": order.stage_axis(frame["stage"])},
+        "xOffset": {"field": "network", "sort": networks},
+        "color": _network_colour(networks),
+    }  # fmt: skip
+    y: Spec = {"type": "quantitative", "title": "duplication D (0 unrelated, 1 copies)"}
+    tooltip = [
+        _told("network"), _told("stage"), _told("mean", "duplication D", ".3f"), _told("within", "95 % interval"),
+        _told("used", "live signals"), _told("seeds"),
+    ]  # fmt: skip
+    return _spec(
+        {},
+        params,
+        [*_own(tables), "datum.version === version"],
+        data={"values": rows},
+        height=300,
+        layer=[
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.5},
+                "encoding": {**base, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
+                "encoding": {
+                    **base,
+                    "y": {**y, "field": "mean"},
+                    "shape": _network_shape(networks),
+                    "tooltip": tooltip,
+                },
+            },
+        ],
+    )
+
+
+def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
+    """One quantity of the signals over depth."""
+    frame = pd.concat(frames.values())
+    networks = order.networks(frame)
+    known = {name: title for name, title in FLOW.items() if name in frame and frame[name].notna().any()}
+    params = [*_spaces(tables), _choice("quantity", list(known), labels=list(known.values()))]
+    logarithmic = " || ".join(f"quantity === '{name}'" for name in LOGARITHMIC)
+    encoding = {
+        "x": {"field": "depth", "type": "quantitative", "title": "depth (weighted layers from the input)"},
+        "y": {"field": "value", "type": "quantitative", "title": "value", "scale": {"zero": False}},
+        "color": _network_colour(networks),
+        "detail": {"field": "network"},
+    }
+    tooltip = [
+        _told("network"), _told("signal", "layer"), _told("stage"), _told("depth"), _told("raw", "value", ".4g"),
+    ]  # fmt: skip
+    return _spec(
+        tables,
+        params,
+        [
+            *_own(tables),
+            f"datum.role === 'signal' && isValid(datum[quantity]) && (datum[quantity] > 0 || !({logarithmic}))",
+        ],
+        transform=[
+            {"calculate": "datum[quantity]", "as": "raw"},
+            {
+                "calculate": f"({logarithmic}) ? log(datum.raw) / LN10 : datum.raw",
+                "as": "value",
+            },
+        ],
+        height=280,
+        layer=[
+            {
+                "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5},
+                "encoding": encoding,
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 45, "opacity": 1},
+                "encoding": {**encoding, "shape": _network_shape(networks), "tooltip": tooltip},
+            },
+        ],
+    )
+
+
+CHARTS: dict[str, Callable[[Mapping[str, pd.DataFrame], Mapping[str, str]], Spec]] = {
+    "duplication": duplication,
+    "correlation": correlation,
+    "cross": cross,
+    "flow": flow,
+}
+"""By table; a table without one has its static figure."""
+_PAIR = {"stage_a", "stage_b", "signal_a", "signal_b", "order_a", "order_b", "energy"}
+NEEDS = {
+    "duplication": {"network", "seed", "stage", "version", "duplication"},
+    "correlation": {"network", *_PAIR},
+    "cross": {"network_a", "network_b", *_PAIR},
+    "flow": {"network", "signal", "stage", "role", "depth", "rms"},
+}
+"""Columns without which a figure cannot be drawn, as in runs of other versions."""
+
+
+def _matrix(
+    tables: Mapping[str, str],
+    params: list[Spec],
+    kept: list[str],
+    *,
+    mirrored: bool,
+    down: str = "layer (input to loss)",
+    across: str = "layer (input to loss)",
+) -> Spec:
+    """A heat map of the column that ``version`` names, read by the pointer."""
+
+    def axis(side: str, title: str) -> Spec:
+        return {
+            "field": f"signal_{side}", "type": "nominal", "sort": {"field": f"order_{side}", "op": "min"},
+            "title": title, "axis": {"labelLimit": 110, "labelFontSize": 8, "labelOverlap": True, "ticks": False},
+        }  # fmt: skip
+
+    return _spec(
+        tables,
+        params,
+        kept,
+        mirrored=mirrored,
+        renderer="canvas",
+        transform=[
+            {"calculate": "datum[version]", "as": "value"},
+            {
+                "calculate": f"isValid({REACHED}) ? '± ' + format({REACHED}, '.3f') : 'none'",
+                "as": "within",
+            },
+            {"calculate": "isValid(datum.value) ? format(datum.value, '.3f') : 'no value (dead signal)'", "as": "read"},
+        ],
+        height=520,
+        mark={"type": "rect"},
+        encoding={
+            "x": {**axis("b", across), "axis": {**axis("b", across)["axis"], "labelAngle": -60}},
+            "y": axis("a", down),
+            "color": {
+                "field": "value", "type": "quantitative", "title": "CKA",
+                "scale": {"scheme": "cividis", "domain": [0, 1], "clamp": True},
+                "legend": {"orient": "top", "gradientLength": 160},
+            },
+            "tooltip": [
+                _told("signal_a", "layer"), _told("stage_a", "stage"), _told("signal_b", "with"),
+                _told("stage_b", "stage of that"), _told("read", "CKA"), _told("within", "95 % interval"),
+            ],
+        },
+    )  # fmt: skip
+
+
+def _spec(
+    tables: Mapping[str, str],
+    params: list[Spec],
+    kept: Sequence[str],
+    *,
+    mirrored: bool = False,
+    renderer: str = "svg",
+    transform: Sequence[Spec] = (),
+    **rest: Any,
+) -> Spec:
+    return {
+        "$schema": SCHEMA,
+        "usermeta": {"tables": list(tables.items()), "mirrored": mirrored, "renderer": renderer},
+        "width": "container",
+        "autosize": {"type": "fit", "contains": "padding", "resize": True},
+        "params": [
+            param for param in params if len(param["bind"]["options"]) > 1 or param["name"] != "network"
+        ],
+        "transform": [{"filter": condition} for condition in _needed(kept, params)] + list(transform),
+        **rest,
+    }
+
+
+def _needed(kept: Sequence[str], params: Sequence[Spec]) -> list[str]:
+    """Conditions without the one on a network where there is but one."""
+    single = any(param["name"] == "network" and len(param["bind"]["options"]) < 2 for param in params)
+    return [condition for condition in kept if not (single and condition == "datum.network === network")]
+
+
+def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
+    rows = []
+    for (network, stage, version), own in frame.groupby(
+        ["network", "stage", "version"], sort=False, observed=True
+    ):
+        mean, reach = t_interval(own["duplication"].to_numpy(float))
+        if math.isnan(mean):
+            continue
+        several = math.isfinite(reach)
+        low, high = (mean - reach, mean + reach) if several else (None, None)
+        rows.append(
+            {
+                "space": space, "network": str(network), "stage": str(stage), "version": str(version),
+                "mean": mean, "low": low, "high": high,
+                "within": f"{low:.3f} to {high:.3f}" if several else "one seed, none",
+                "used": int(own["used"].max()) if "used" in own else None, "seeds": len(own),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def _choice(name: str, options: Sequence[str], title: str = "", labels: Sequence[str] = ()) -> Spec:
+    bind: Spec = {"input": "select", "options": list(options), "name": f"{title or name} "}
+    if labels:
+        bind["labels"] = list(labels)
+    return {"name": name, "value": options[0], "bind": bind}
+
+
+def _version(frame: pd.DataFrame) -> Spec:
+    known = [name for name in VERSIONS if name in frame]
+    return _choice("version", known, labels=[VERSIONS[name] for name in known])
+
+
+def _spaces(tables: Mapping[str, str]) -> list[Spec]:
+    own = list(tables)
+    return [_choice("space", own, labels=[SPACES[space] for space in own])] if len(own) > 1 else []
+
+
+def _own(tables: Mapping[str, str]) -> list[str]:
+    return ["datum.space === space"] if len(tables) > 1 else []
+
+
+def _told(field: str, title: str = "", form: str = "") -> Spec:
+    return {"field": field, "title": title or field} | (
+        {"format": form, "type": "quantitative"} if form else {}
+    )
+
+
+def _network_colour(networks: Sequence[str]) -> Spec:
+    looks = styles(networks)
+    colours = [looks[network].colour for network in networks]
+    colours = ["#888888" if colour == "#000000" else colour for colour in colours]  # seen on light and dark
+    return {
+        "field": "network", "type": "nominal", "sort": list(networks), "title": None,
+        "scale": {"domain": list(networks), "range": colours}, "legend": {"orient": "top"},
+    }  # fmt: skip
+
+
+def _network_shape(networks: Sequence[str]) -> Spec:
+    shapes = [SHAPES[place % len(SHAPES)] for place in range(len(networks))]
+    return {
+        "field": "network", "type": "nominal", "title": None,
+        "scale": {"domain": list(networks), "range": shapes}, "legend": {"orient": "top"},
+    }  # fmt: skip

@@ -1,0 +1,94 @@
+"""What the page carries inside it: its tables as data, its scripts, the libraries they use."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+
+from gradlens.report.numbers import COUNTS, shown
+from gradlens.results import Table
+
+ROWS = 20_000
+"""Rows of a table that the page carries."""
+DIGITS = 6
+"""Digits of a number that the page carries; three are shown."""
+LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
+SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "place.js", "map.js")
+_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def script(name: str) -> Markup:
+    """A script of the package, to stand between script tags."""
+    text = (files("gradlens.report") / "assets" / name).read_text(encoding="utf-8")
+    text = re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.M)  # a page has no second file to map to
+    return Markup(re.sub(r"</(?=script)", r"<\\/", text, flags=re.I))
+
+
+def as_json(value: Any) -> Markup:
+    """JSON to stand between script tags: no name in it can end the script or open a comment."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    return Markup(re.sub("[<>&\u2028\u2029]", lambda found: _UNSAFE[found[0]], text))
+
+
+def columns(table: Table) -> list[dict[str, Any]]:
+    """Name, heading, unit and kind of each column; the scripts write values as ``numbers.shown`` does."""
+    found = []
+    for name, column in table.frame.items():
+        kind = _kind(str(name), column)
+        number = kind not in ("text", "flag")
+        heading = str(name).replace("_", " ")
+        found.append(
+            {"name": str(name), "heading": heading, "unit": table.units.get(str(name), ""), "kind": kind}
+            | {"number": number}
+        )
+    return found
+
+
+def table_data(table: Table) -> dict[str, Any]:
+    """The table column by column: numbers to ``DIGITS`` digits, text as levels and codes."""
+    frame = table.frame.head(ROWS)
+    return {
+        "rows": len(frame),
+        "total": len(table.frame),
+        "columns": [
+            {**column, **_values(frame[column["name"]], column["kind"])} for column in columns(table)
+        ],
+    }
+
+
+def _kind(name: str, column: pd.Series) -> str:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "flag"
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return "text"
+    if name.startswith(COUNTS):
+        return "count"
+    if name.endswith("bytes"):
+        return "bytes"
+    return "integer" if pd.api.types.is_integer_dtype(column.dtype) else "number"
+
+
+def _values(column: pd.Series, kind: str) -> dict[str, Any]:
+    if kind == "flag":
+        return {"values": [bool(value) for value in column]}
+    if kind == "text":
+        texts = column.map(lambda value: None if _missing(value) else shown(value))
+        codes, levels = pd.factorize(texts, use_na_sentinel=True)
+        return {"codes": codes.tolist(), "levels": [str(level) for level in levels]}
+    return {"values": [_rounded(value) for value in column.tolist()]}
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _rounded(value: float) -> float | None:
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None

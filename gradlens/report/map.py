@@ -1,0 +1,71 @@
+"""The network map alone: for a notebook, or a page of its own."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gradlens.errors import GradlensError
+from gradlens.report.embedding import as_json, script, table_data
+from gradlens.results import Result
+
+TABLES = ("map_nodes", "map_edges", "shares", "correlation")
+"""What the map draws, and what it tells of a place."""
+SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", "place.js", "map.js")
+HEIGHT = 620  # of the frame in a notebook, in pixels
+
+
+@dataclass(frozen=True)
+class NetworkMap:
+    """The networks of a result as a picture that answers to the pointer.
+
+    Attributes:
+        result: with the tables ``map_nodes`` and ``map_edges``.
+    """
+
+    result: Result
+
+    def __post_init__(self) -> None:
+        missing = [name for name in TABLES[:2] if name not in self.result.tables]
+        if missing:
+            raise GradlensError(
+                f"this result has no network map ({', '.join(missing)} missing): it was made by an older version or "
+                "with tables=[...]; measure again, or analyze the recording again"
+            )
+
+    def page(self) -> str:
+        """A page of its own that needs nothing outside itself."""
+        environment = Environment(
+            loader=PackageLoader("gradlens.report", "."), autoescape=True, undefined=StrictUndefined
+        )
+        tables = {name: self.result.tables[name] for name in TABLES if name in self.result.tables}
+        return environment.get_template("map.html").render(
+            data={name: as_json(table_data(table)) for name, table in tables.items()},
+            scripts=[script(name) for name in SCRIPTS],
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the page.
+
+        Raises:
+            GradlensError: the file cannot be written.
+        """
+        try:
+            Path(path).write_text(self.page(), encoding="utf-8")
+        except OSError as error:
+            raise GradlensError(f"cannot write {path}: {error.strerror}") from error
+        return Path(path)
+
+    def __repr__(self) -> str:
+        frame = self.result.tables["map_nodes"].frame
+        names = ", ".join(dict.fromkeys(frame["network"].astype(str)))
+        return f"NetworkMap({names}: {len(frame)} operations; save(path) writes a page)"
+
+    def _repr_html_(self) -> str:
+        frame: dict[str, Any] = {"title": "Network map", "width": "100%", "height": HEIGHT}
+        attributes = " ".join(f'{name}="{value}"' for name, value in frame.items())
+        return f'<iframe {attributes} style="border: 0" srcdoc="{html.escape(self.page(), quote=True)}"></iframe>'
