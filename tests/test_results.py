@@ -216,6 +216,15 @@ def test_a_table_plots_itself(result):
     assert fresh.figure is not ax.figure
 
 
+def test_a_notebook_shows_the_figure_although_pyplot_was_not_asked(result):
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    figure = result["cost"].plot().figure
+    shown, _ = formatter.format(figure)
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert "image/svg+xml" not in shown
+    assert figure._repr_png_() == shown["image/png"], "the same figure, the same bytes"
+
+
 def test_a_table_without_a_plot_says_which_have_one(result):
     with pytest.raises(
         GradlensError,
