@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from gradlens.showing.columns import Column, Shown, columns, main_columns
+from gradlens.showing.plain import more
 
 ROWS = 60
 """Rows of a table that shows itself."""
@@ -91,8 +92,8 @@ def _grid(shown: Sequence[Column], total: int) -> str:
     marks = ["<td class=n>" if column.number else "<td>" for column in shown]
     body = "".join(f"<tr>{_cells(line, marks)}</tr>" for line in lines)
     left = total - (len(shown[0].texts) if shown else 0)
-    more = f"<p><small>{left} more rows</small></p>" if left else ""
-    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}"
+    note = f"<p><small>{more(left, 'row')}</small></p>" if left else ""
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
 
 
 def _header(column: Column) -> str:

@@ -21,13 +21,25 @@ def table_text(table: Shown) -> str:
         return f"{head}\n(no rows)"
     every = columns(frame.head(ROWS), table.units)
     fitting = _fitting(every)
-    lines = [head, *_lines(fitting)]
+    lines = [head, *_rows(fitting)]
     if len(frame) > ROWS:
-        lines.append(f"{len(frame) - ROWS} more rows")
-    if len(fitting) < len(every):
-        left = [column.name for column in every if column not in fitting]
-        lines.append(_wrapped(f"{len(left)} more columns: {', '.join(left)}"))
+        lines.append(more(len(frame) - ROWS, "row"))
+    units = [f"{column.name}: {column.unit}" for column in fitting if column.unit]
+    if units:
+        lines.append(_wrapped(f"units: {'; '.join(units)}"))
+    left = [column.name for column in every[len(fitting) :]]
+    if left:
+        lines.append(_wrapped(f"{more(len(left), 'column')}: {', '.join(left)}"))
     return "\n".join(lines)
+
+
+def more(count: int, what: str) -> str:
+    """How many are not shown.
+
+    >>> more(1, "row"), more(12, "column")
+    ('1 more row', '12 more columns')
+    """
+    return f"{count} more {what}{'s' * (count != 1)}"
 
 
 def result_text(finding: str, warnings: Sequence[str], tables: Mapping[str, Shown]) -> str:
@@ -60,7 +72,7 @@ def _width(column: Column) -> int:
     return max(map(len, (column.name, *column.texts)))
 
 
-def _lines(fitting: Sequence[Column]) -> list[str]:
+def _rows(fitting: Sequence[Column]) -> list[str]:
     cells = [
         [
             cell.rjust(_width(column)) if column.number else cell.ljust(_width(column))
@@ -68,9 +80,7 @@ def _lines(fitting: Sequence[Column]) -> list[str]:
         ]
         for column in fitting
     ]
-    units = [f"{column.name}: {column.unit}" for column in fitting if column.unit]
-    rows = ["  ".join(row).rstrip() for row in zip(*cells, strict=True)]
-    return [*rows, *([_wrapped("units: " + "; ".join(units))] if units else [])]
+    return ["  ".join(row).rstrip() for row in zip(*cells, strict=True)]
 
 
 def _wrapped(line: str) -> str:
