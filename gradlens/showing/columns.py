@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from gradlens.showing.numbers import DASH, shown
+from gradlens.showing.numbers import DASH, MINUS, shown
 
 MAIN = (
     "duplication",
@@ -23,6 +24,9 @@ MAIN = (
     "accuracy",
 )
 """What a reader looks at first, where a table has it."""
+
+LEAST, SMALL, MOST = 1e-3, 0.1, 100.0
+"""Numbers read together are written to the same digit between these; a digit more below ``SMALL``."""
 
 
 class Shown(Protocol):
@@ -115,37 +119,46 @@ def _column(frame: pd.DataFrame, place: int, units: Mapping[str, str]) -> Column
 
 def _valued(frame: pd.DataFrame, place: int, names: Sequence[str], units: Mapping[str, str]) -> Column:
     own = _column(frame, place, units)
-    parts = [_column(frame, names.index(part), {}).texts for part in _parts(own.name, names)]
+    parts = [frame.iloc[:, names.index(part)] for part in _parts(own.name, names)]
+    if not parts:
+        return own
+    rows = [_alike(cells, own.name) for cells in zip(frame.iloc[:, place], *parts, strict=True)]
     if len(parts) == 2:
-        texts = tuple(_between(*cells) for cells in zip(own.texts, *parts, strict=True))
+        texts = tuple(_between(*cells) for cells in rows)
         return Column(own.name, _joined(own.unit, "[95 % interval]"), True, texts)
-    if parts:
-        texts = tuple(
-            value if reach == DASH else f"{value} ± {reach}"
-            for value, reach in zip(own.texts, parts[0], strict=True)
-        )
-        return Column(own.name, own.unit, True, texts)
-    return own
+    texts = tuple(value if reach == DASH else f"{value} ± {reach}" for value, reach in rows)
+    return Column(own.name, own.unit, True, texts)
 
 
 def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
     """Two networks and their difference: ``0.49 | 0.52, +0.03 [+0.01, +0.05]``."""
-    left, right, change, low, high = (
-        [text(value, base, sign=part in _SIGNED) for value in _values(frame, f"{base}{part}")]
-        for part in ("_a", "_b", *_SIGNED)
-    )
-    cells = [
-        f"{a} | {b}" + ("" if d == DASH else f", {_between(d, lo, hi)}")
-        for a, b, d, lo, hi in zip(left, right, change, low, high, strict=True)
-    ]
-    return Column(base, _joined(str(units.get(base, "")), "a | b, b − a"), True, tuple(cells))
-
-
-_SIGNED = ("_difference", "_low", "_high")
+    parts = [_values(frame, base + end) for end in ("_a", "_b", "_difference", "_low", "_high")]
+    texts = []
+    for cells in zip(*parts, strict=True):
+        left, right, change, low, high = _alike(cells, base, signed=2)
+        told = "" if change == DASH else f", {_between(change, low, high)}"
+        texts.append(f"{left} | {right}{told}")
+    return Column(base, _joined(str(units.get(base, "")), "a | b, b − a"), True, tuple(texts))
 
 
 def _values(frame: pd.DataFrame, name: str) -> Sequence[Any]:
     return list(frame[name]) if name in frame else [None] * len(frame)
+
+
+def _alike(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
+    """Cells of one row that are read together, to the same digit; those from ``signed`` on with their sign."""
+    known = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
+    if not known or not LEAST <= max(known) < MOST:
+        return [text(cell, column, sign=place >= signed) for place, cell in enumerate(cells)]
+    digits = 3 if max(known) >= SMALL else 4
+    return [_rounded(cell, digits, place >= signed) for place, cell in enumerate(cells)]
+
+
+def _rounded(value: Any, digits: int, sign: bool) -> str:
+    if not isinstance(value, float) or not math.isfinite(value):
+        return text(value, sign=sign)
+    value = round(value, digits) + 0.0  # no minus before a zero
+    return f"{value:{'+' if sign and value else ''}.{digits}f}".replace("-", MINUS)
 
 
 def _between(value: str, low: str, high: str) -> str:

@@ -88,6 +88,22 @@ def test_two_networks_stand_beside_each_other_with_their_difference() -> None:
     )
 
 
+def test_a_value_and_its_interval_end_at_the_same_digit() -> None:
+    frame = pd.DataFrame(
+        {
+            "duplication_a": [0.487, 1e6],
+            "duplication_b": [0.5168, 1e6],
+            "duplication_difference": [0.0298, -0.0001],
+            "duplication_low": [-0.0393, np.nan],
+            "duplication_high": [0.0998, np.nan],
+        }
+    )
+    (duplication,) = main_columns(frame, {})
+    assert duplication.texts == ("0.487 | 0.517, +0.030 [−0.039, +0.100]", "1.00e6 | 1.00e6, −1.00e-4")
+    slope = pd.DataFrame({"slope": [-0.0221], "slope_low": [-0.03], "slope_high": [-0.00001]})
+    assert main_columns(slope, {})[0].texts == ("−0.0221 [−0.0300, 0.0000]",)
+
+
 def test_a_table_without_main_numbers_keeps_all_with_their_reach() -> None:
     frame = pd.DataFrame({"site": ["a"], "energy": [0.5], "energy_reach": [0.1], "share_a": [0.3]})
     assert [(column.name, column.texts) for column in main_columns(frame, {})] == [

@@ -85,6 +85,13 @@ def test_without_ipywidgets_the_static_form_is_shown(result: Result, monkeypatch
     assert repr(shown).startswith("cost: A row a thing.")
 
 
+def test_a_table_that_cannot_be_drawn_still_shows_its_numbers(table: Any) -> None:
+    shown = table(name="cost", strange=["<b>", "kept"]).explore(static=True)._repr_html_()
+    assert "no figure: KeyError" in shown
+    assert "&lt;b&gt;" in shown
+    assert "kept" in shown
+
+
 def test_one_may_ask_for_some_tables_and_for_the_static_form(result: Result) -> None:
     album = result.explore(["plain"], static=True)
     assert list(album.tables) == ["plain"]
