@@ -42,6 +42,13 @@ def notebooks(session: nox.Session) -> None:
 
 
 @nox.session
+def refresh(session: nox.Session) -> None:
+    """Run the notebooks again and save them; takes the beginnings of their names."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "notebooks.run", *session.posargs, env={"HF_HUB_OFFLINE": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Cost of capturing against a plain step; prints JSON."""
     session.install("-e", ".[test]")

@@ -14,6 +14,7 @@ from gradlens.errors import GradlensError, ModelNote
 from gradlens.grams import Progress, Recording, capture
 from gradlens.models import load_model, warm_up
 from gradlens.models.seeding import seeded
+from gradlens.progress import told
 
 SHOWN = 3
 """Skipped files that a warning names."""
@@ -98,11 +99,13 @@ class Cells:
     Args:
         study: the options.
         networks: what to measure.
-        progress: called with (what, done, total) after every warm-up step and every batch.
+        progress: called with (what, done, total) after every warm-up step and every batch; by default a
+            line in a notebook.
     """
 
-    def __init__(self, study: Study, networks: Sequence[Subject], progress: Progress | None) -> None:
-        self._study, self._networks, self._progress = study, networks, progress
+    def __init__(self, study: Study, networks: Sequence[Subject], progress: Progress | bool | None) -> None:
+        self._study, self._networks, self._wanted = study, networks, progress
+        self._progress: Progress | None = None
         self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
         self._data: list[dict[str, Any]] = []
@@ -126,11 +129,8 @@ class Cells:
         """
         finished: list[list[Recording]] = []
         try:
-            for seed in range(self._study.seeds):
-                finished.append([])
-                self._seed(seed, finished[-1])
-                if self.partial:
-                    break
+            with told(self._wanted) as self._progress:
+                self._seeds(finished)
         except KeyboardInterrupt:
             self.partial = True
         whole = [_aligned(row) for row in finished if len(row) == len(self._networks)]
@@ -138,6 +138,13 @@ class Cells:
             raise KeyboardInterrupt
         del self._data[len(whole) :]
         return [first.merge(*others) for first, *others in zip(*whole, strict=True)]
+
+    def _seeds(self, finished: list[list[Recording]]) -> None:
+        for seed in range(self._study.seeds):
+            finished.append([])
+            self._seed(seed, finished[-1])
+            if self.partial:
+                return
 
     def _seed(self, seed: int, row: list[Recording]) -> None:
         data = samples_of(self._study, seed)

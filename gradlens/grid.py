@@ -14,6 +14,7 @@ from gradlens.errors import GradlensError
 from gradlens.grams import Progress
 from gradlens.models.naming import source
 from gradlens.models.spec import split_name
+from gradlens.progress import told
 from gradlens.store import Snapshot, Store
 from gradlens.training import Score, Training, score, train
 from gradlens.version import VERSION
@@ -41,7 +42,8 @@ class Grid:
         training: between measurements.
         variants: of the network.
         folder: for finished cells; None keeps them in memory only.
-        progress: called with (what, done, total); a unit is a batch measured or a step trained.
+        progress: called with (what, done, total); a unit is a batch measured or a step trained;
+            by default a line in a notebook.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Grid:
         training: Training,
         variants: Sequence[Subject],
         folder: Path | None = None,
-        progress: Progress | None = None,
+        progress: Progress | bool | None = None,
     ) -> None:
         self.study, self.training, self.variants = study, training, variants
         options = {k: v for k, v in asdict(study).items() if k not in ("seeds", "throughput")}
@@ -63,7 +65,8 @@ class Grid:
         self.store = Store(None, {})
         self.identities: list[dict[str, Any]] = []
         self.partial = False
-        self._progress = progress
+        self._wanted = progress
+        self._progress: Progress | None = None
         self._done = 0
         self._total = 0
 
@@ -76,11 +79,12 @@ class Grid:
         rows: list[Row] = []
         self._open(samples_of(self.study, 0))
         try:
-            for seed in range(self.study.seeds):
-                data = samples_of(self.study, seed)
-                cells = tuple(self._cell(seed, variant, data) for variant in self.variants)
-                rows.append(Row(seed, cells))
-                self.identities.append(dict(data.identity))
+            with told(self._wanted) as self._progress:
+                for seed in range(self.study.seeds):
+                    data = samples_of(self.study, seed)
+                    cells = tuple(self._cell(seed, variant, data) for variant in self.variants)
+                    rows.append(Row(seed, cells))
+                    self.identities.append(dict(data.identity))
         except KeyboardInterrupt:
             self.partial = True
             if not rows:

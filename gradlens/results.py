@@ -5,7 +5,6 @@ Nothing here imports torch: a report is drawn again from a saved Result alone.
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gradlens.errors import GradlensError, close_matches
+from gradlens.showing import explore, result_html, result_text, table_html, table_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,9 +54,19 @@ class Table:
 
         return plot_frame(self.name, self.frame, ax)
 
+    def explore(self, *, static: bool = False) -> Any:
+        """Choose rows and see the figure and the numbers change, in a notebook.
+
+        Args:
+            static: figure and table to open, without ipywidgets, as it is without that package.
+        """
+        return explore({self.name: self}, static=static)
+
+    def __repr__(self) -> str:
+        return table_text(self)
+
     def _repr_html_(self) -> str:
-        shown = self.frame.to_html(index=False, max_rows=60, border=0, float_format="{:.4g}".format)
-        return f"<p><b>{html.escape(self.name)}</b>. {html.escape(self.caption)}</p>{shown}"
+        return table_html(self)
 
 
 @dataclass(frozen=True)
@@ -118,17 +128,24 @@ class Result:
             raise GradlensError(f"cannot write {folder}: {error.strerror}") from error
         return folder
 
+    def explore(self, tables: Sequence[str] | None = None, *, static: bool = False) -> Any:
+        """Choose a table, network, stage and version, and see figure and numbers change, in a notebook.
+
+        Args:
+            tables: names of those wanted; None takes all.
+            static: every table and figure to open, without ipywidgets, as it is without that package;
+                a saved notebook holds it whole.
+
+        Raises:
+            GradlensError: a table is not in this result.
+        """
+        return explore(self.tables, tables, static)
+
     def __repr__(self) -> str:
-        return f"Result({self.finding!r}, tables: {', '.join(self.tables)})"
+        return result_text(self.finding, self.warnings, self.tables)
 
     def _repr_html_(self) -> str:
-        first = next(iter(self.tables.values()), None)
-        warned = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
-        return (
-            f"<p><b>{html.escape(self.finding)}</b></p><ul>{warned}</ul>"
-            + (first._repr_html_() if first is not None else "")
-            + f"<p>Tables: {', '.join(html.escape(name) for name in self.tables)}</p>"
-        )
+        return result_html(self.finding, self.warnings, self.tables)
 
 
 def load(folder: str | Path) -> Result:

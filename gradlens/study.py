@@ -17,25 +17,33 @@ from gradlens.analyzers.trust import warnings_alone, warnings_between
 from gradlens.cells import Cells, Study, subjects
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams import Progress, Recording
+from gradlens.progress import told
 from gradlens.results import Result, Table
 
 PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
 """Tables of a result about paths."""
 
 
-def analyze(recording: Recording, tables: Sequence[str] | None = None, extra: Sequence[str] = ()) -> Result:
+def analyze(
+    recording: Recording,
+    tables: Sequence[str] | None = None,
+    extra: Sequence[str] = (),
+    progress: Progress | bool | None = None,
+) -> Result:
     """Everything that one recording says, the summary by stage first.
 
     Args:
         recording: of ``capture``, or several merged, or loaded.
         tables: names of the tables that are wanted; None takes all that the recording can give.
         extra: from ``ON_REQUEST``: ``null``, ``canonical``.
+        progress: called with (table, done, total); by default a line in a notebook, ``False`` for none.
 
     Raises:
         GradlensError: a table is not known, or the recording does not hold what it needs.
     """
     summary = Summary()(recording)
-    found = tables_of([recording], extra) if tables is None else _asked(recording, tables)
+    with told(progress) as tell:
+        found = tables_of([recording], extra, tell) if tables is None else _asked(recording, tables, tell)
     meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
     return Result(
         tables={"summary": summary, **found},
@@ -45,13 +53,15 @@ def analyze(recording: Recording, tables: Sequence[str] | None = None, extra: Se
     )
 
 
-def _asked(recording: Recording, names: Sequence[str]) -> dict[str, Table]:
+def _asked(recording: Recording, names: Sequence[str], tell: Progress | None) -> dict[str, Table]:
     known = {**ANALYZERS, **ON_REQUEST}
     found = {}
-    for name in names:
+    for place, name in enumerate(names):
         if name not in known:
             raise GradlensError(f"no table {name!r}; use {', '.join(known)}{close_matches(name, known)}")
         table = known[name](recording)
+        if tell is not None:
+            tell(name, place + 1, len(names))
         if table is None:
             lack = WANTING.get(name, "holds nothing for it")
             if name in ("reuse", "readers") and recording.meta.get("space") == "weights":
@@ -86,14 +96,14 @@ def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ())
 
 
 def inspect(
-    model: str, *, checkpoint: Any = None, progress: Progress | None = None, **options: Any
+    model: str, *, checkpoint: Any = None, progress: Progress | bool | None = None, **options: Any
 ) -> Result:
     """One network by name, on real samples.
 
     Args:
         model: a name that ``load_model`` takes.
         checkpoint: weights to load.
-        progress: called with (what, done, total).
+        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study``.
 
     Raises:
@@ -104,19 +114,21 @@ def inspect(
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
     return (
-        analyze(recording, extra=study.extra)
+        analyze(recording, extra=study.extra, progress=False)
         .with_meta(**cells.meta, study=asdict(study))
         .warned(cells.warnings)
     )
 
 
-def paths(model: str, *, checkpoint: Any = None, progress: Progress | None = None, **options: Any) -> Result:
+def paths(
+    model: str, *, checkpoint: Any = None, progress: Progress | bool | None = None, **options: Any
+) -> Result:
     """The gradient's paths through one network by name, weighted by the energy on real samples.
 
     Args:
         model: a name that ``load_model`` takes.
         checkpoint: weights to load.
-        progress: called with (what, done, total).
+        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study``.
 
     Raises:
@@ -137,7 +149,7 @@ def paths(model: str, *, checkpoint: Any = None, progress: Progress | None = Non
 
 
 def compare(
-    a: str, b: str, *, checkpoint: Any = (None, None), progress: Progress | None = None, **options: Any
+    a: str, b: str, *, checkpoint: Any = (None, None), progress: Progress | bool | None = None, **options: Any
 ) -> Result:
     """Two networks by name, on the same samples in the same order.
 
@@ -145,7 +157,7 @@ def compare(
         a: a name that ``load_model`` takes.
         b: another.
         checkpoint: pair of weight files, each may be None.
-        progress: called with (what, done, total).
+        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study``.
 
     Raises:
@@ -175,11 +187,16 @@ def study_of(options: dict[str, Any]) -> Study:
     return Study(**options)
 
 
-def tables_of(recordings: Sequence[Recording], extra: Sequence[str] = ()) -> dict[str, Table]:
+def tables_of(
+    recordings: Sequence[Recording], extra: Sequence[str] = (), tell: Progress | None = None
+) -> dict[str, Table]:
     """Every analyzer's table, the networks one below the other; those on request where asked for."""
     tables = {}
-    for name, analyzer in {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}.items():
+    wanted = {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}
+    for place, (name, analyzer) in enumerate(wanted.items()):
         found = [table for table in map(analyzer, recordings) if table is not None]
+        if tell is not None:
+            tell(name, place + 1, len(wanted))
         if found:
             frames = [table.frame for table in found]
             tables[name] = replace(found[0], frame=pd.concat(frames, ignore_index=True))

@@ -31,7 +31,7 @@ def strategies(
     stem: str = "",
     training: Training | None = None,
     folder: str | Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     **options: Any,
 ) -> Result:
     """Measure a network under each transition strategy, and every two of them against each other.
@@ -46,7 +46,7 @@ def strategies(
         stem: ``cifar`` for small images.
         training: measure after and along a short training instead of the fresh network alone.
         folder: keep finished cells here, and take those that are here already.
-        progress: called with (what, done, total).
+        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study``.
 
     Raises:

@@ -181,19 +181,28 @@ def test_meta_is_added_to_a_copy(result):
     assert "partial" not in result.meta
 
 
-def test_html_shows_and_escapes():
-    evil = "<script>alert(1)</script>"
-    table = Table(evil, pd.DataFrame({evil: [evil], "x": [0.123456789]}), evil)
-    shown = Result({evil: table}, {}, evil, (evil, "second"))._repr_html_()
-    assert "<script" not in shown
-    assert shown.count("&lt;script&gt;") == 7  # finding, warning, name, caption, header, cell, list of tables
-    assert "0.1235" in shown
-    assert "<li>second</li>" in shown
-    assert "<script" not in table._repr_html_()
+def test_a_table_and_a_result_show_themselves_as_html_and_as_text(result):
+    assert ">A row a thing.<" in result["mixed"]._repr_html_().replace("</b>. ", "</b>>")
+    assert repr(result["mixed"]).startswith("mixed: A row a thing.\n")
+    html = result._repr_html_()
+    assert html.index("A finding.") < html.index("A warning.") < html.index("<details>")
+    assert repr(result) == (
+        "Result: A finding.\nwarning: A warning.\ntables (rows): mixed (3), empty (0), cost (4)"
+    )
 
 
-def test_html_of_a_result_without_tables():
-    assert "nothing &amp; all" in Result({}, {}, "nothing & all")._repr_html_()
+def test_exploring_an_unknown_table_gets_close_matches(result):
+    with pytest.raises(GradlensError, match=r"no table 'costs' to explore; .*did you mean cost\?"):
+        result.explore(["costs"])
+
+
+def test_the_static_form_holds_figures_and_numbers(result):
+    whole = result.explore(static=True)._repr_html_()
+    assert whole.count("<img ") == 1  # only cost has a plot
+    assert all(f"<code>{name}</code>" in whole for name in result.tables)
+    one = result["cost"].explore(static=True)._repr_html_()
+    assert "<img " in one
+    assert "mixed" not in one
 
 
 def test_a_table_plots_itself(result):
@@ -205,6 +214,15 @@ def test_a_table_plots_itself(result):
     fresh = result["cost"].plot()
     assert fresh is not ax
     assert fresh.figure is not ax.figure
+
+
+def test_a_notebook_shows_the_figure_although_pyplot_was_not_asked(result):
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    figure = result["cost"].plot().figure
+    shown, _ = formatter.format(figure)
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert "image/svg+xml" not in shown
+    assert figure._repr_png_() == shown["image/png"], "the same figure, the same bytes"
 
 
 def test_a_table_without_a_plot_says_which_have_one(result):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from operator import length_hint
 from typing import Any
@@ -20,9 +20,8 @@ from gradlens.grams.watcher import Watcher
 from gradlens.hooks import SPACES
 from gradlens.hooks.costs import Costs
 from gradlens.hooks.state import preserved
+from gradlens.progress import Progress, told
 from gradlens.version import VERSION
-
-Progress = Callable[[str, int, int], None]
 
 
 def capture(
@@ -42,7 +41,7 @@ def capture(
     costs: bool = True,
     throughput: int = 0,
     keep_partial: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> Recording:
     """Watch one backward pass a batch and keep a Gram of every gradient at the chosen sites.
@@ -71,7 +70,8 @@ def capture(
         costs: count FLOPs, traffic and memory of one step.
         throughput: timed repeats of a step, 0 for none.
         keep_partial: on Ctrl-C return what was finished, marked in ``meta``.
-        progress: called with (what, done, total); in weight space first with what it will cost.
+        progress: called with (what, done, total), in weight space first with what it will cost; by default
+            a line in a notebook and nothing elsewhere; ``False`` for none.
         meta: entries to add.
 
     Raises:
@@ -83,20 +83,20 @@ def capture(
     if halves and space == "weights":
         raise GradlensError("halves are of signals at layers' outputs; capture them with space='activations'")
     run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples, space, halves)
-    if progress is not None:
-        run.tell = partial(_told, progress, length_hint(batches))
     finished: list[BatchGrams] = []
     first: Any = None
     cut = False
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
-    with preserved(model, mode), torch.enable_grad():
+    with told(progress) as tell, preserved(model, mode), torch.enable_grad():
+        if tell is not None:
+            run.tell = partial(_remark, tell, length_hint(batches))
         try:
             for place, batch in enumerate(batches):
                 first = batch if place == 0 else first
                 finished.append(run.batch(place, batch))
-                if progress is not None:
-                    progress("batches", place + 1, max(length_hint(batches), place + 1))
+                if tell is not None:
+                    tell("batches", place + 1, max(length_hint(batches), place + 1))
             if not finished:
                 raise GradlensError("no batches to capture; give at least one")
             counted = run.costs(first) if costs else None
@@ -109,8 +109,8 @@ def capture(
     return run.recording(finished, counted, speeds, described | ({"partial": True} if cut else {}))
 
 
-def _told(progress: Progress, total: int, text: str) -> None:
-    progress(text, 0, max(total, 1))
+def _remark(tell: Progress, total: int, text: str) -> None:
+    tell(text, 0, max(total, 1))
 
 
 def _check_options(pairs: str, reduction: str, space: str) -> None:

@@ -16,8 +16,10 @@ from safetensors.numpy import save_file
 
 from gradlens.errors import GradlensError
 from gradlens.grams import codec
+from gradlens.grams.describing import facts_of, notes_of, title_of
 from gradlens.hooks import Group, Plan
 from gradlens.hooks.costs import Costs
+from gradlens.showing import facts_html, facts_text
 
 Array = NDArray[np.float64]
 FORMAT = 1
@@ -67,6 +69,16 @@ class Recording:
     def energies(self) -> Array:
         """Total energy ``tr K`` of each probe, ``[p, s]``."""
         return np.asarray(np.trace(self.grams, axis1=-2, axis2=-1))
+
+    def __repr__(self) -> str:
+        return facts_text(title_of(self.meta), self._facts(), notes_of(self.meta))
+
+    def _repr_html_(self) -> str:
+        return facts_html(title_of(self.meta), self._facts(), notes_of(self.meta))
+
+    def _facts(self) -> dict[str, str]:
+        kept = [self.grams, *self.inner.values(), *([] if self.halves is None else [self.halves])]
+        return facts_of(self.plan, self.replicates, kept, self.costs, self.meta)
 
     def member_grams(self, group: Group) -> Array:
         """Gram of each branch or part, ``[b, s, n, n]``; side by side gradients add their Grams."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,13 +20,23 @@ from gradlens.plots.colours import INK, MUTED, PALE
 
 SMALL = 7.0  # points: ticks, legends
 NORMAL = 8.0  # points: axis labels, panel titles
+SCREEN = 100  # dots an inch in a notebook
 
 
 def new_axes(width: float, height: float) -> Axes:
     """One Axes in a figure of its own; sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+class ShownFigure(Figure):
+    """A figure that a notebook shows, although pyplot knows nothing of it."""
+
+    def _repr_png_(self) -> bytes:
+        page = io.BytesIO()
+        self.savefig(page, format="png", dpi=SCREEN, metadata={"Software": None})
+        return page.getvalue()
 
 
 def panels(

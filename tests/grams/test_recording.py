@@ -204,3 +204,40 @@ def test_captures_that_number_their_batches_alike_are_renumbered(recording: gl.R
 def test_the_same_replicate_does_not_count_twice(recording: gl.Recording) -> None:
     with pytest.raises(GradlensError, match="batch 0 of seed 0 is in both"):
         recording.merge(recording)
+
+
+def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
+    shown = repr(recording)
+    for told in (
+        "Recording of net",
+        "6 signals of layers",
+        "2 forks, 1 partial split, 1 merge",
+        "3 batches of 6, seed 0",
+        "train mode",
+        "signals in stages 2, head",
+        f"{len(recording.grams)} Grams a replicate",
+    ):
+        assert told in shown
+    page = recording._repr_html_()
+    assert "6 signals of layers" in page
+    assert "<li>" not in page
+    cut = recording.with_meta(notes=["made so"], unseen_layers=["odd"], partial=True)
+    for told in (
+        "made so",
+        "1 layer ran whose gradient is not among the signals: odd",
+        "stopped before its end",
+    ):
+        assert f"note: {told}" in repr(cut)
+        assert f"<li>{told}" in cut._repr_html_()
+
+
+def test_names_of_modules_are_escaped_wherever_a_recording_or_result_shows_itself() -> None:
+    evil = "<script>alert(1)<"  # a module's name may hold anything but a dot
+    model = nn.Sequential()
+    for name, layer in ((evil, nn.Conv2d(3, 4, 3)), ("flat", nn.Flatten()), (f"{evil}2", nn.Linear(256, 4))):
+        model.add_module(name, layer)
+    recording = gl.capture(model, batches(2)).with_meta(network=evil)
+    result = gl.analyze(recording)
+    pages = [recording, result, result.explore(static=True), *result.tables.values()]
+    assert all("<script" not in page._repr_html_() for page in pages)
+    assert sum("&lt;script&gt;" in page._repr_html_() for page in pages) > 5

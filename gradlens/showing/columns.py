@@ -1,0 +1,182 @@
+"""From a frame to columns of text: missing numbers as dashes, values together with their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from gradlens.showing.numbers import DASH, MINUS, shown
+
+MAIN = (
+    "duplication",
+    "duplication_direction",
+    "duplication_given_loss",
+    "branch_correlation",
+    "split_correlation",
+    "merge_correlation",
+    "flops",
+    "parameters",
+    "accuracy",
+)
+"""What a reader looks at first, where a table has it."""
+
+LEAST, SMALL, MOST = 1e-3, 0.1, 100.0
+"""Numbers read together are written to the same digit between these; a digit more below ``SMALL``."""
+
+
+class Shown(Protocol):
+    """What a table must have to be shown; ``gradlens.Table`` has it."""
+
+    @property
+    def name(self) -> str:
+        """Key of the table."""
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row an observation."""
+
+    @property
+    def caption(self) -> str:
+        """What a row is."""
+
+    @property
+    def how(self) -> str:
+        """How the numbers were obtained."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Column to unit."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as text.
+
+    Attributes:
+        name: as in the frame.
+        unit: of its numbers, or empty.
+        number: stands to the right.
+        texts: a cell a row.
+    """
+
+    name: str
+    unit: str
+    number: bool
+    texts: tuple[str, ...]
+
+
+def columns(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Column]:
+    """Every column of the frame, whatever it holds."""
+    return [_column(frame, place, units) for place in range(frame.shape[1])]
+
+
+def main_columns(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Column]:
+    """The columns read first, each value with its interval beside it.
+
+    ``x`` with ``x_low`` and ``x_high`` becomes ``x [low, high]``; ``x_a``, ``x_b`` and ``x_difference``
+    become ``a | b`` and the difference with its interval; ``x_reach`` becomes ``x ± reach``. Of a table
+    that has none of ``MAIN`` all columns are kept.
+    """
+    if frame.columns.has_duplicates:
+        return columns(frame, units)
+    names = [str(name) for name in frame.columns]
+    taken = {part for name in names for part in _parts(name, names)}
+    found = []
+    for place, name in enumerate(names):
+        base = name.removesuffix("_a")
+        if name in taken:
+            continue
+        if base != name and f"{base}_difference" in names:
+            found.append(_pair(frame, base, units))
+        else:
+            found.append(_valued(frame, place, names, units))
+    main = [column for column in found if column.name in MAIN or not column.number]
+    return main if any(column.name in MAIN for column in main) else found
+
+
+def _parts(name: str, names: Sequence[str]) -> list[str]:
+    """Columns that are shown inside the column ``name``."""
+    base = name.removesuffix("_a")
+    if base != name and f"{base}_difference" in names:
+        ends = ("_b", "_difference", "_low", "_high")
+        return [base + end for end in ends if base + end in names]
+    if f"{name}_low" in names and f"{name}_high" in names:
+        return [f"{name}_low", f"{name}_high"]
+    return [f"{name}_reach"] if f"{name}_reach" in names else []
+
+
+def _column(frame: pd.DataFrame, place: int, units: Mapping[str, str]) -> Column:
+    name, values = str(frame.columns[place]), frame.iloc[:, place]
+    kind = values.dtype
+    number = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
+    return Column(name, str(units.get(name, "")), number, tuple(text(value, name) for value in values))
+
+
+def _valued(frame: pd.DataFrame, place: int, names: Sequence[str], units: Mapping[str, str]) -> Column:
+    own = _column(frame, place, units)
+    parts = [frame.iloc[:, names.index(part)] for part in _parts(own.name, names)]
+    if not parts:
+        return own
+    rows = [_alike(cells, own.name) for cells in zip(frame.iloc[:, place], *parts, strict=True)]
+    if len(parts) == 2:
+        texts = tuple(_between(*cells) for cells in rows)
+        return Column(own.name, _joined(own.unit, "[95 % interval]"), True, texts)
+    texts = tuple(value if reach == DASH else f"{value} ± {reach}" for value, reach in rows)
+    return Column(own.name, own.unit, True, texts)
+
+
+def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
+    """Two networks and their difference: ``0.49 | 0.52, +0.03 [+0.01, +0.05]``."""
+    parts = [_values(frame, base + end) for end in ("_a", "_b", "_difference", "_low", "_high")]
+    texts = []
+    for cells in zip(*parts, strict=True):
+        left, right, change, low, high = _alike(cells, base, signed=2)
+        told = "" if change == DASH else f", {_between(change, low, high)}"
+        texts.append(f"{left} | {right}{told}")
+    return Column(base, _joined(str(units.get(base, "")), "a | b, b − a"), True, tuple(texts))
+
+
+def _values(frame: pd.DataFrame, name: str) -> Sequence[Any]:
+    return list(frame[name]) if name in frame else [None] * len(frame)
+
+
+def _alike(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
+    """Cells of one row that are read together, to the same digit; those from ``signed`` on with their sign."""
+    known = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
+    if not known or not LEAST <= max(known) < MOST:
+        return [text(cell, column, sign=place >= signed) for place, cell in enumerate(cells)]
+    digits = 3 if max(known) >= SMALL else 4
+    return [_rounded(cell, digits, place >= signed) for place, cell in enumerate(cells)]
+
+
+def _rounded(value: Any, digits: int, sign: bool) -> str:
+    if not isinstance(value, float) or not math.isfinite(value):
+        return text(value, sign=sign)
+    value = round(value, digits) + 0.0  # no minus before a zero
+    return f"{value:{'+' if sign and value else ''}.{digits}f}".replace("-", MINUS)
+
+
+def _between(value: str, low: str, high: str) -> str:
+    return value if DASH in (low, high) else f"{value} [{low}, {high}]"
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
+
+
+def text(value: Any, column: str = "", *, sign: bool = False) -> str:
+    """A cell, whatever it is; a missing one is a dash.
+
+    >>> text(float("nan")), text(-0.25), text(None), text([1, 2])
+    ('–', '−0.250', '–', '[1, 2]')
+    """
+    if isinstance(value, np.ndarray):
+        return str(value.tolist())
+    if value is pd.NA or value is pd.NaT:
+        return DASH
+    return shown(value, column, sign=sign)

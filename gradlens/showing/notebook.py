@@ -1,0 +1,105 @@
+"""HTML for a notebook: readable on light and dark pages, without a script, every name escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+from gradlens.showing.columns import Column, Shown, columns, main_columns
+from gradlens.showing.plain import more
+
+ROWS = 60
+"""Rows of a table that shows itself."""
+GLANCE = 10
+"""Rows of a table inside a result."""
+
+# Colours are the page's own, thinned: so they suit a light and a dark one.
+STYLE = """<style>
+.gradlens{font-size:.92em;max-width:100%}
+.gradlens table{border-collapse:collapse;margin:.4em 0;width:auto;font-variant-numeric:tabular-nums}
+.gradlens th,.gradlens td{text-align:left!important;padding:.15em .6em;vertical-align:top;border:0;
+border-bottom:1px solid rgba(128,128,128,.3);white-space:nowrap}
+.gradlens .n{text-align:right!important}
+.gradlens small{opacity:.7;font-weight:normal;white-space:normal}
+.gradlens details{margin:.15em 0}
+.gradlens .wide{overflow-x:auto}
+.gradlens p,.gradlens ul{margin:.4em 0}
+.gradlens img{max-width:100%;border-radius:3px}
+</style>"""
+
+
+def table_html(table: Shown) -> str:
+    """The table as a notebook shows it."""
+    return framed(_captioned(table), rows_html(table, ROWS))
+
+
+def result_html(finding: str, warnings: Sequence[str], tables: Mapping[str, Shown]) -> str:
+    """A result: the finding, what limits it, the numbers read first, every table to open."""
+    parts = [f"<p><b>{escape(finding)}</b></p>"]
+    if warnings:
+        parts.append(f"<ul>{''.join(f'<li>{escape(warning)}</li>' for warning in warnings)}</ul>")
+    first = next(iter(tables.values()), None)
+    if first is not None and not first.frame.empty:
+        parts.append(f"<p>{escape(first.caption)}</p>")
+        parts.append(_grid(main_columns(first.frame.head(ROWS), first.units), len(first.frame)))
+    parts += [_opened(name, table) for name, table in tables.items()]
+    parts.append(
+        "<p><small>One table: <code>result[name]</code>, its numbers <code>.frame</code>, its figure "
+        "<code>.plot()</code>. All of it as a page: <code>gradlens.report.write(result, folder)</code>."
+        "</small></p>"
+    )
+    return framed(*parts)
+
+
+def facts_html(title: str, facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
+    """Facts as a small table under a title."""
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td style='white-space:normal'>{escape(fact)}</td></tr>"
+        for name, fact in facts.items()
+    )
+    told = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return framed(f"<p><b>{escape(title)}</b></p><table>{rows}</table>", f"<ul>{told}</ul>" if told else "")
+
+
+def framed(*parts: str) -> str:
+    """Parts of a page with the one style they share."""
+    return f'<div class="gradlens">{STYLE}{"".join(parts)}</div>'
+
+
+def rows_html(table: Shown, most: int) -> str:
+    """The first rows of a table, and how many there are more."""
+    if table.frame.empty:
+        return "<p><small>no rows</small></p>"
+    return _grid(columns(table.frame.head(most), table.units), len(table.frame))
+
+
+def _captioned(table: Shown) -> str:
+    how = f"<details><summary><small>how</small></summary><small>{escape(table.how)}</small></details>"
+    return f"<p><b>{escape(table.name)}</b>. {escape(table.caption)}</p>{how if table.how else ''}"
+
+
+def _opened(name: str, table: Shown) -> str:
+    count = len(table.frame)
+    said = (
+        f"<code>{escape(name)}</code> <small>{count} row{'s' * (count != 1)}. {escape(table.caption)}</small>"
+    )
+    return f"<details><summary>{said}</summary>{rows_html(table, GLANCE)}</details>"
+
+
+def _grid(shown: Sequence[Column], total: int) -> str:
+    head = "".join(_header(column) for column in shown)
+    lines = zip(*(column.texts for column in shown), strict=True)
+    marks = ["<td class=n>" if column.number else "<td>" for column in shown]
+    body = "".join(f"<tr>{_cells(line, marks)}</tr>" for line in lines)
+    left = total - (len(shown[0].texts) if shown else 0)
+    note = f"<p><small>{more(left, 'row')}</small></p>" if left else ""
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
+
+
+def _header(column: Column) -> str:
+    unit = f"<br><small>{escape(column.unit)}</small>" if column.unit else ""
+    return f"<th{' class=n' if column.number else ''}>{escape(column.name)}{unit}</th>"
+
+
+def _cells(line: Iterable[str], marks: Iterable[str]) -> str:
+    return "".join(f"{mark}{escape(cell)}</td>" for mark, cell in zip(marks, line, strict=True))

@@ -1,0 +1,1 @@
+"""Notebooks that teach gradlens, and the command that runs them again."""
