@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 from pages import PAGES, ROOT, anchor, blocks, code_spans, headings, links, prose
 
 import gradlens as gl
@@ -120,6 +121,14 @@ def test_every_block_says_its_language() -> None:
 def test_the_readme_has_the_two_commands_of_ci() -> None:
     marked = [block.told for block in blocks(ROOT / "README.md") if block.mark == "ci"]
     assert marked == ["run", "test"]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what the format requires
+    assert (str(cited["version"]), cited["license"]) == (gl.__version__, "MIT")
+    for work in (cited, *cited["references"]):
+        assert all({"name"} <= set(author) or {"family-names"} <= set(author) for author in work["authors"])
 
 
 @pytest.mark.parametrize("name", PLOTS)
