@@ -24,10 +24,11 @@ CHEAPER: dict[str, list[str]] = {
     "strategies": QUICK,
     "hardest": QUICK,
     "paths": SMALL,
-    "models": [],
-    "report": [],
 }
-"""What is put behind a command of the pages, so that it runs in seconds; the last of two options holds."""
+"""What is put behind a command of the pages, so that it runs in seconds; the last of two options holds.
+
+Other commands run as they stand.
+"""
 SHORTER = {
     "--train-steps": ["--train-steps", "2", "--snapshots", "1"],
     "--warmup-steps": ["--warmup-steps", "1"],

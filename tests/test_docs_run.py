@@ -84,7 +84,7 @@ def cheaper(words: list[str]) -> list[str]:
     if words[0].startswith("-") or "--help" in words:
         return words
     added = [word for option, short in SHORTER.items() if option in words for word in short]
-    return [*words, *CHEAPER[words[0]], *added]
+    return [*words, *CHEAPER.get(words[0], []), *added]
 
 
 def run_gradlens(words: list[str], told: str) -> None:
