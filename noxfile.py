@@ -49,6 +49,13 @@ def refresh(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the pages into build/docs; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "docs", "build/docs")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Cost of capturing against a plain step; prints JSON."""
     session.install("-e", ".[test]")

@@ -1,14 +1,178 @@
-"""What stands in the docs runs."""
+"""What the pages say is there: links, pictures, options, names, and a section for everything there is."""
 
 from __future__ import annotations
 
 import doctest
+import importlib
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-DOCS = Path(__file__).parent.parent / "docs"
+import click
+import pytest
+import yaml
+from pages import PAGES, ROOT, anchor, blocks, code_spans, headings, links, prose
+
+import gradlens as gl
+from benchmarks import gallery
+from gradlens.plots import PLOTS
+from gradlens_cli import summary
+from gradlens_cli.app import gradlens
+
+DOCS = ROOT / "docs"
+NOT_RUN = {"install.md": 1}
+"""Blocks that no test runs, by page; each says why."""
+OF_OTHERS = {
+    "--memory": "benchmarks/overhead.py",
+    "--allocator": "benchmarks/overhead.py",
+    "--rounds": "benchmarks/strategies.py",
+}
+"""Options in the pages that are not of the command line, and whose they are."""
+LARGEST = 60_000  # bytes of a picture
+
+
+def each_page() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def commands(group: click.Command = gradlens) -> Iterator[click.Command]:
+    yield group
+    for command in getattr(group, "commands", {}).values():
+        yield from commands(command)
+
+
+def options() -> set[str]:
+    names = {name for command in commands() for option in command.params for name in option.opts}
+    return names | {"--help", "-h"}
 
 
 def test_the_worked_examples_of_the_metrics_run() -> None:
     found = doctest.testfile(str(DOCS / "metrics.md"), module_relative=False)
     assert found.attempted > 30
     assert found.failed == 0
+
+
+@each_page()
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in links(page):
+        if re.match(r"https?://", target):
+            continue
+        file, _, place = target.partition("#")
+        there = page.parent / file if file else page
+        assert there.exists(), f"{page.name} links to {target}, which is not there"
+        assert not place or place in map(anchor, headings(there)), f"{page.name}: no heading {target}"
+
+
+def test_every_picture_is_shown_and_small() -> None:
+    shown = {(page.parent / target).resolve() for page in PAGES for target in links(page)}
+    pictures = sorted((DOCS / "images").rglob("*.*"))
+    assert pictures
+    for picture in pictures:
+        assert picture.resolve() in shown, f"no page shows {picture.relative_to(DOCS)}"
+        assert picture.stat().st_size < LARGEST, f"{picture.name} has {picture.stat().st_size} bytes"
+
+
+@each_page()
+def test_every_option_in_the_text_exists(page: Path) -> None:
+    words = (word for span in code_spans(page) for word in span.split())
+    unknown = {word.split("=")[0].rstrip(",.;") for word in words if word.startswith("--")} - options()
+    for name in unknown & set(OF_OTHERS):
+        assert f'"{name}"' in (ROOT / OF_OTHERS[name]).read_text("utf-8")
+    assert unknown <= set(OF_OTHERS), f"{page.name} mentions options that do not exist"
+
+
+@each_page()
+def test_every_command_in_the_text_parses(page: Path) -> None:
+    """Commands in running text are not run, but click must take them as they stand."""
+    for span in code_spans(page):
+        words = [word for word in shlex.split(span) if word not in ("…", "...")]
+        if words[0] != "gradlens" or len(words) < 2 or words[1].startswith("-"):
+            continue
+        assert words[1] in gradlens.commands, f"{page.name}: no command {span!r}"
+        if len(words) > 2:
+            gradlens.commands[words[1]].make_context(words[1], words[2:])
+
+
+@each_page()
+def test_every_dotted_name_of_the_package_exists(page: Path) -> None:
+    for span in code_spans(page):
+        name = re.fullmatch(r"(?:gl|gradlens)((?:\.\w+)+)(?:\(.*\))?", span)
+        if name is None or span.endswith(".yml"):
+            continue
+        value, path = gl, "gradlens"
+        for part in name[1].strip(".").split("."):
+            path += f".{part}"
+            value = getattr(value, part, None) or importlib.import_module(path)
+
+
+def test_few_blocks_are_not_run_and_each_says_why() -> None:
+    marked = [block for page in PAGES for block in blocks(page) if block.mark == "not run"]
+    assert all(len(block.told) > 20 for block in marked)
+    assert Counter(block.page.name for block in marked) == NOT_RUN
+
+
+def test_every_block_says_its_language() -> None:
+    known = {"bash", "python", "text", "{toctree}", "{eval-rst}"}
+    assert {block.language for page in PAGES for block in blocks(page)} <= known
+
+
+def test_the_readme_has_the_two_commands_of_ci() -> None:
+    marked = [block.told for block in blocks(ROOT / "README.md") if block.mark == "ci"]
+    assert marked == ["run", "test"]
+
+
+def test_the_citation_is_of_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what the format requires
+    assert (str(cited["version"]), cited["license"]) == (gl.__version__, "MIT")
+    for work in (cited, *cited["references"]):
+        assert all({"name"} <= set(author) or {"family-names"} <= set(author) for author in work["authors"])
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_every_plot_is_in_the_gallery(name: str) -> None:
+    """Its section has its picture, what is seen, what not to conclude, and the command that made it."""
+    sections = re.split(r"^## ", (DOCS / "gallery.md").read_text("utf-8"), flags=re.M)
+    (section,) = [text for text in sections if text.splitlines()[0].endswith(f": `{name}`")]
+    assert f"(images/gallery/{name}.png)" in section
+    assert "**Seen:**" in section or name == "throughput"
+    assert "**Do not conclude**" in " ".join(section.split())
+    assert f"\nFrom: `{gallery.RUNS[gallery.PICTURES[name]]}`" in section
+
+
+def test_the_gallery_shows_its_commands_as_they_are_run() -> None:
+    (block,) = [block for block in blocks(DOCS / "gallery.md") if block.language == "bash"]
+    assert block.text.splitlines() == list(gallery.RUNS.values())
+    assert set(gallery.PICTURES) == set(PLOTS)
+
+
+def test_every_number_on_the_screen_is_explained() -> None:
+    explained = set(code_spans(DOCS / "numbers.md"))
+    columns = [column for block in summary.METRICS for column in block]
+    columns += [*summary.STRATEGY_COLUMNS, *summary.STRUCTURE_COLUMNS]
+    missing = {title for _, title, _ in columns} - explained
+    assert not missing, f"docs/numbers.md does not explain {sorted(missing)}"
+
+
+def test_every_explanation_has_its_three_parts() -> None:
+    sections = re.split(r"^## ", prose(DOCS / "numbers.md"), flags=re.M)[1:]
+    assert len(sections) > 20
+    for section in sections:
+        marks = re.findall(r"^- \*\*(.+?)\*\*", section, flags=re.M)
+        assert marks == ["What it is.", "Low, high.", "Not."], section.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", [name for name in gl.__all__ if name != "__version__"])
+def test_every_public_name_is_in_the_reference(name: str) -> None:
+    text = (DOCS / "api.md").read_text("utf-8")
+    assert re.search(rf"^\.\. (?:auto\w+|py:data):: gradlens\.{name}$", text, flags=re.M)
+
+
+def test_every_analyzer_is_in_the_reference() -> None:
+    from gradlens.analyzers import ANALYZERS, ON_REQUEST
+
+    text = (DOCS / "api.md").read_text("utf-8")
+    for analyzer in (*ANALYZERS.values(), *ON_REQUEST.values()):
+        assert f".. autoclass:: {type(analyzer).__name__}\n" in text

@@ -13,6 +13,7 @@ from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
 from gradlens.plots.duplication import t_interval
 
 CLEAR = 0.05  # corrected p below which a difference is drawn filled
+WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 QUANTITIES = {
     "duplication": "duplication D",
     "duplication_given_loss": "D given the loss",
@@ -125,7 +126,10 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
             values = [rows.loc[rows["step"] == step, quantity].to_numpy(dtype=float) for step in steps]
             means, halves = np.array([t_interval(value) for value in values]).T
             panel.plot(steps, means, look.line, marker=look.marker, color=look.colour, lw=1.1, ms=3.6)
-            panel.fill_between(steps, means - halves, means + halves, color=look.colour, alpha=0.15, lw=0)
+            low, high = _limited(means - halves, means + halves, quantity)
+            panel.fill_between(steps, low, high, color=look.colour, alpha=0.15, lw=0)
+        if quantity == "loss":
+            _log_where_wide(panel, frame["loss"])
         canvas.tidy(panel)
         canvas.headline(panel, QUANTITIES[quantity])
         panel.grid(True, color=PALE, linewidth=0.4)
@@ -153,9 +157,23 @@ def _against_accuracy(panel: Axes, whole: pd.DataFrame, looks: dict[str, Style])
 
 
 def _bounded(row: pd.Series, quantity: str) -> tuple[float, float, float]:
-    """Value and interval; of a share the interval ends at 0 and 1."""
+    """Value and interval, as far as the quantity can go."""
     value, low, high = (float(row.get(f"{quantity}{part}", np.nan)) for part in ("", "_low", "_high"))
-    return (value, low, high) if quantity == "loss" else (value, max(low, 0.0), min(high, 1.0))
+    (low,), (high,) = _limited(np.array([low]), np.array([high]), quantity)
+    return value, float(low), float(high)
+
+
+def _limited(low: np.ndarray, high: np.ndarray, quantity: str) -> tuple[np.ndarray, np.ndarray]:
+    """An interval ends where its quantity does: at 0, and that of a share at 1."""
+    return np.maximum(low, 0.0), high if quantity == "loss" else np.minimum(high, 1.0)
+
+
+def _log_where_wide(panel: Axes, values: pd.Series) -> None:
+    """A fresh network's held-out loss may be a thousand times a trained one's."""
+    known = values[values > 0]
+    if not known.empty and known.max() > WIDE * known.min():
+        panel.set_yscale("log")
+        panel.set_ylim(known.min() / 1.5, known.max() * 1.5)
 
 
 def _mark(panel: Axes, x: float, row: pd.Series, quantity: str, look: Style) -> None:

@@ -144,3 +144,26 @@ def test_throughput_writes_each_speed_and_its_range(frames):
     assert [bar.get_width() for bar in ax.containers[0]] == [40.0, 12.0]
     assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([39, 41])
     assert {"40", "12"} <= {text.get_text() for text in ax.texts}
+
+
+def test_an_interval_along_a_training_ends_where_its_quantity_does(frames):
+    """Three seeds far apart: the t interval would leave [0, 1], and below 0 the loss."""
+    frame = frames(("none",))["trajectory"]
+    for quantity in ("duplication", "accuracy", "loss"):
+        frame[quantity] = frame["seed"].map({0: 0.05, 1: 0.5, 2: 0.95})
+    titles = ("duplication D", "held-out accuracy", "held-out loss")
+    panels = {panel.get_title(loc="left"): panel for panel in plot_frame("trajectory", frame).child_axes}
+    for title in titles:
+        (band,) = panels[title].collections
+        edges = band.get_paths()[0].vertices[:, 1]
+        assert edges.min() == 0
+        assert edges.max() == (pytest.approx(1.618, abs=1e-3) if title == "held-out loss" else 1)
+
+
+@pytest.mark.parametrize(("first", "scale"), [(0.4, "linear"), (800.0, "log")])
+def test_a_loss_that_falls_a_thousandfold_has_a_logarithmic_axis(first, scale, frames):
+    frame = frames(("none",))["trajectory"]
+    frame["loss"] = np.where(frame["step"] == 0, first, 0.2)
+    panels = {panel.get_title(loc="left"): panel for panel in plot_frame("trajectory", frame).child_axes}
+    assert panels["held-out loss"].get_yscale() == scale
+    assert panels["held-out accuracy"].get_yscale() == "linear"
