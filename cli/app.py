@@ -15,6 +15,7 @@ from gradlens.errors import GradlensError
 from gradlens.version import VERSION
 
 from .compare import compare_networks
+from .figure import draw_figure
 from .inspect import inspect_network
 from .models import list_models
 from .options import COMMAND_LINE
@@ -76,6 +77,7 @@ for command in (
     inspect_network,
     trace_paths,
     redraw_report,
+    draw_figure,
     list_models,
 ):
     gradlens.add_command(command)

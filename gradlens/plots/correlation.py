@@ -43,13 +43,10 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "fewer than two signals in every network")
-    columns = min(len(names), 3)
-    rows = -(-len(names) // columns)
-    cut = canvas.panels(ax, rows, columns, across=0.5, down=0.75, right=0.75)
-    for spare in cut[len(names) :]:
-        spare.set_axis_off()
+    least = 1.4 if len(names) > 2 else 2.0
+    cut, columns = canvas.grid(ax, len(names), 3, least, across=0.5, down=0.75, right=0.75)
     missing = False
-    for panel, network in zip(cut, names, strict=False):
+    for panel, network in zip(cut, names, strict=True):
         matrix, stages = similarity_matrix(order.of_network(frame, network), version)
         image = _draw_matrix(panel, matrix, stages, columns)
         title = canvas.shorten(network, 66 // columns)

@@ -12,6 +12,7 @@ from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
 from gradlens.plots.duplication import t_interval
 
+SLIM = 1.4  # inches that a panel takes at least
 CLEAR = 0.05  # corrected p below which a difference is drawn filled
 QUANTITIES = {
     "duplication": "duplication D",
@@ -36,7 +37,8 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     learnt = "accuracy" in shown
-    cut = canvas.panels(ax, 1, len(shown) + learnt, across=0.62)
+    count = len(shown) + learnt
+    cut, _ = canvas.grid(ax, count, count, SLIM, across=0.62)
     if learnt:
         _against_accuracy(cut[-1], whole, looks)
     for panel, quantity in zip(cut, shown, strict=False):
@@ -85,7 +87,7 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
     if not shown:
         return canvas.nothing(ax, "there is one strategy only")
     names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
-    drawn = canvas.panels(ax, 1, len(shown), across=0.25)
+    drawn, columns = canvas.grid(ax, len(shown), len(shown), 2.0, across=0.25)
     for panel, quantity in zip(drawn, shown, strict=True):
         rows = whole[whole["metric"] == quantity]
         at = [names.index(f"{b} − {a}") for a, b in zip(rows["a"], rows["b"], strict=True)]
@@ -101,8 +103,8 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.set_xlabel("difference")
         panel.margins(x=0.1)
-    for panel in drawn[1:]:
-        panel.tick_params(labelleft=False)
+    for place, panel in enumerate(drawn):
+        panel.tick_params(labelleft=place % columns == 0)
     canvas.legend_above(ax, _forest_legend(), lift=0.28)
     return ax
 
@@ -118,7 +120,8 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "nothing was trained")
     looks = styles(order.networks(frame))
     shown = [q for q in ("duplication", "duplication_given_loss", "loss", "accuracy") if q in frame]
-    for panel, quantity in zip(canvas.panels(ax, 1, len(shown), across=0.5), shown, strict=True):
+    cut, _ = canvas.grid(ax, len(shown), len(shown), SLIM, across=0.5)
+    for panel, quantity in zip(cut, shown, strict=True):
         for network, look in looks.items():
             rows = order.of_network(frame, network)
             steps = np.unique(rows["step"])
@@ -144,7 +147,7 @@ def _against_accuracy(panel: Axes, whole: pd.DataFrame, looks: dict[str, Style])
         panel.hlines(float(row["accuracy"]), low, high, color=look.colour, linewidth=1.2)
         _mark(panel, x, row, "accuracy", look)
     canvas.tidy(panel)
-    canvas.headline(panel, "accuracy over duplication")
+    canvas.headline(panel, "accuracy over D")
     panel.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)
     panel.margins(x=0.12, y=0.12)
