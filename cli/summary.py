@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 MOST_PAIRS = 15
 """Pairs of strategies that are all printed."""
 MISSING = "\N{EN DASH}"
-COMPARISON, SUMMARY, STRATEGIES, DIFFERENCES = "comparison", "summary", "strategies", "differences"
+COMPARISON, SUMMARY = "comparison", "summary"
+SIDE_BY_SIDE = {"strategies": ("strategy", "differences"), "networks": ("network", "contrasts")}
+"""Tables of a row a network and stage: what a row is called, and the table of their differences."""
 PATHS, STRUCTURE = "paths", "structure"
 
 
@@ -61,6 +63,15 @@ def count(value: float) -> str:
     while abs(value) >= 999.95:
         value, letter = value / 1000, next(letters)
     return f"{value:.1f} {letter}"
+
+
+def speed(value: float) -> str:
+    """Images a second, to what can be told from a few steps.
+
+    >>> speed(176.4), speed(42.48), speed(3.14)
+    ('176', '42', '3.1')
+    """
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 Format = Callable[[float], str]
@@ -108,7 +119,7 @@ STRATEGY_COLUMNS: tuple[tuple[str, str, Format], ...] = (
     ("parameters", "parameters", count),
     ("traffic_elements", "traffic", count),
     ("bottleneck", "bottleneck", ratio),
-    ("images_per_second", "images/s", ratio),
+    ("images_per_second", "images/s", speed),
 )
 
 
@@ -125,8 +136,9 @@ def blocks(result: Result) -> list[Block]:
     if COMPARISON in result.tables:
         records = result.tables[COMPARISON].frame.to_dict("records")
         return [_compared(records, metrics) for metrics in METRICS]
-    if STRATEGIES in result.tables:
-        return _strategies(result)
+    for name in SIDE_BY_SIDE:
+        if name in result.tables:
+            return _side_by_side(result, name)
     if PATHS in result.tables and SUMMARY not in result.tables:
         return [_structure(result.tables[STRUCTURE].frame.to_dict("records"))]
     if SUMMARY in result.tables:
@@ -175,35 +187,36 @@ def _structure(records: Sequence[Mapping[Any, Any]]) -> Block:
     return Block(["stage", *(title for _, title, _ in STRUCTURE_COLUMNS)], rows)
 
 
-def _strategies(result: Result) -> list[Block]:
-    """A row a strategy, its duplication by stage, and every two of them."""
-    records = result.tables[STRATEGIES].frame.to_dict("records")
+def _side_by_side(result: Result, name: str) -> list[Block]:
+    """A row a network, its duplication by stage, and the differences between them."""
+    called, differences = SIDE_BY_SIDE[name]
+    records = result.tables[name].frame.to_dict("records")
     whole = [row for row in records if row["stage"] == "whole"]
     shown = [column for column in STRATEGY_COLUMNS if column[0] in records[0]]
     rows = [
         [str(row["network"]), *(_with_interval(row, key, form) for key, _, form in shown)] for row in whole
     ]
-    first = Block(["strategy", *(title for _, title, _ in shown)], rows)
+    first = Block([called, *(title for _, title, _ in shown)], rows)
     stages = list(dict.fromkeys(str(row["stage"]) for row in records))
     cells = {(row["network"], str(row["stage"])): row for row in records}
 
-    def at(name: Any, stage: str) -> str:
-        return _text(_number(cells.get((name, stage), {}).get("duplication")), ratio)
+    def at(network: Any, stage: str) -> str:
+        return _text(_number(cells.get((network, stage), {}).get("duplication")), ratio)
 
     by_stage = [[str(row["network"]), *(at(row["network"], stage) for stage in stages)] for row in whole]
-    return [first, Block(["duplication", *stages], by_stage), *_pairs(result)]
+    return [first, Block(["duplication", *stages], by_stage), *_pairs(result, differences)]
 
 
-def _pairs(result: Result) -> list[Block]:
-    """Every two strategies, where there are two; of many only those with the first."""
+def _pairs(result: Result, differences: str) -> list[Block]:
+    """The pairs that were compared, where there is one; of many only those with the first."""
     records = [
         row
-        for row in result.tables[DIFFERENCES].frame.to_dict("records")
+        for row in result.tables[differences].frame.to_dict("records")
         if row["stage"] == "whole" and row["metric"] == "duplication"
     ]
     title = "difference in duplication"
     if len(records) > MOST_PAIRS:
-        title += f" ({len(records)} pairs in all: tables/differences.csv)"
+        title += f" ({len(records)} pairs in all: tables/{differences}.csv)"
         records = [row for row in records if row["a"] == records[0]["a"]]
     rows = [
         [

@@ -38,10 +38,11 @@ class Plot:
 
     Attributes:
         draw: ``(frame, ax) -> ax``.
-        width: of a figure made for it, in inches; half of it for one network where ``beside``.
+        width: of a figure made for it, in inches.
         height: the same; of each network where ``stacked``.
         stacked: networks are drawn one under the other.
         beside: networks are drawn side by side, at most three in a row.
+        alone: the share of the width that one network takes where ``beside``.
         rows: lines of text that the figure must hold, each ``ROW`` inches on top of ``height``.
         narrow: times the height where the figure is no wider than ``NARROW``.
     """
@@ -51,6 +52,7 @@ class Plot:
     height: float = 3.6
     stacked: bool = False
     beside: bool = False
+    alone: float = 0.58
     rows: Callable[[pd.DataFrame], int] | None = None
     narrow: float = 1.0
 
@@ -69,29 +71,31 @@ class Plot:
         """Width and height of a figure of ``frame`` at ease, in inches."""
         if self.rows is not None and not frame.empty:
             return self.width, self.height + ROW * self.rows(frame)
-        count = len(order.networks(frame))
-        if frame.empty or (count == 0 and "network_a" not in frame):
+        count = order.panels(frame)
+        if frame.empty or count == 0:
             return self.width, EMPTY
         if self.beside and count == 1:
-            return self.width * 0.58, self.height
+            return self.width * self.alone, self.height
         if self.beside and count > 2:
             return self.width, self.height * 0.68 * -(-count // 3)
         return self.width, self.height * (count if self.stacked else 1)
 
     def _narrow_height(self, frame: pd.DataFrame, high: float) -> float:
-        count = len(order.networks(frame))
+        count = order.panels(frame)
         if not self.beside or count == 0:
             return high * (1.0 if high == EMPTY else self.narrow)
         return self.height * (0.85 * count if count < 3 else 0.6 * -(-count // 2))
 
 
 PLOTS: dict[str, Plot] = {
+    "networks": Plot(trade_off, height=3.2, narrow=1.5),
+    "contrasts": Plot(forest, height=1.2, rows=pairs, narrow=2.2),
     "strategies": Plot(trade_off, height=3.2, narrow=1.5),
     "differences": Plot(forest, height=1.2, rows=pairs, narrow=2.2),
     "trajectory": Plot(along_training, height=3.0, narrow=1.5),
     "duplication": Plot(duplication_by_stage, height=3.4, narrow=1.6),
     "correlation": Plot(signal_correlation, height=3.4, beside=True),
-    "cross": Plot(network_by_network, width=4.6, height=4.0, narrow=0.82),
+    "cross": Plot(network_by_network, height=4.0, beside=True, alone=0.64),
     "branches": Plot(branch_correlation, height=3.1, stacked=True),
     "shares": Plot(branch_shares, height=3.6, stacked=True),
     "flow": Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame)))),

@@ -1,4 +1,4 @@
-"""Transition strategies side by side: against their cost, against each other, along a training."""
+"""Networks and transition strategies side by side: against their cost, against each other, along a training."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Duplication, and accuracy where there is one, against FLOPs; the whole network, a mark a strategy.
 
     Args:
-        frame: the strategies table.
+        frame: the strategies or the networks table.
         ax: where to draw; divided into panels.
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     if whole.empty:
-        return canvas.nothing(ax, "no strategy was measured")
+        return canvas.nothing(ax, "nothing was measured")
     looks = styles(order.networks(whole))
     shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
@@ -53,7 +53,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.margins(x=0.12, y=0.12)
         panel.xaxis.set_major_locator(MaxNLocator(3))
         panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
-        panel.set_xlabel("FLOPs an image" if by_cost else "strategy")
+        panel.set_xlabel("FLOPs an image" if by_cost else "in the order given")
     canvas.legend_above(ax, _legend(looks), lift=0.28)
     return ax
 
@@ -78,14 +78,14 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
     Of more than ``MOST`` pairs only those with the first strategy are drawn; the table has all.
 
     Args:
-        frame: the differences table.
+        frame: the differences or the contrasts table.
         ax: where to draw; divided into panels.
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     whole = _drawn(whole)
     shown = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
     if not shown:
-        return canvas.nothing(ax, "there is one strategy only")
+        return canvas.nothing(ax, "there is nothing to compare with")
     names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
     drawn, columns = canvas.grid(ax, len(shown), len(shown), 2.0, across=0.25)
     for panel, quantity in zip(drawn, shown, strict=True):

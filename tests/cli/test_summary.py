@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from gradlens.results import Result
+from gradlens.results import Result, Table
 from gradlens_cli import summary
 
 NAN = math.nan
@@ -54,3 +55,26 @@ def test_a_terminal_gets_a_drawn_table_with_brackets(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     summary.show(compared)
     assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in capsys.readouterr().out
+
+
+def test_several_networks_stand_in_rows_with_their_corrected_differences() -> None:
+    rows = [
+        {
+            "network": name,
+            "stage": stage,
+            "duplication": 0.6 - 0.1 * i,
+            "duplication_low": 0.5,
+            "duplication_high": 0.7,
+        }
+        for i, name in enumerate(("a", "b", "c"))
+        for stage in ("4", "whole")
+    ]
+    pair = {"stage": "whole", "metric": "duplication", "a": "a", "difference": -0.1, "low": -0.2, "high": 0.0}
+    pairs = [{**pair, "b": name, "p_holm": p} for name, p in (("b", 0.04), ("c", NAN))]
+    tables = {"networks": pd.DataFrame(rows), "contrasts": pd.DataFrame(pairs)}
+    result = Result({name: Table(name, frame, "") for name, frame in tables.items()}, {}, "")
+    first, by_stage, differences = map(summary.plain, summary.blocks(result))
+    assert first.splitlines()[:2] == ["network  duplication", "a        0.60 ± 0.10"]
+    assert by_stage.splitlines()[-1].split() == ["c", "0.40", "0.40"]
+    assert differences.splitlines()[1].split() == ["b", "-", "a", "-0.10", "-0.20", "to", "0.00", "0.040"]
+    assert differences.splitlines()[2].endswith("\N{EN DASH}")

@@ -1,6 +1,7 @@
 """What each plot draws, counted on hand-written frames."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 from scipy import stats
@@ -144,3 +145,11 @@ def test_throughput_writes_each_speed_and_its_range(frames):
     assert [bar.get_width() for bar in ax.containers[0]] == [40.0, 12.0]
     assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([39, 41])
     assert {"40", "12"} <= {text.get_text() for text in ax.texts}
+
+
+def test_several_pairs_of_networks_have_a_panel_each(frames):
+    frame = pd.concat([frames(("net_a", other))["cross"] for other in ("net_b", "net_c")], ignore_index=True)
+    ax = plot_frame("cross", frame)
+    assert [panel.get_xlabel() for panel in ax.child_axes] == ["net_b", "net_c"]
+    assert [panel.get_ylabel() for panel in ax.child_axes] == ["net_a", "net_a"]
+    assert all(len(panel.images) == 1 for panel in ax.child_axes)
