@@ -22,6 +22,7 @@ from .options import COMMAND_LINE
 from .paths import trace_paths
 from .report import redraw_report
 from .strategies import measure_strategies
+from .terminal import tell
 
 
 class Commands(click.Group):
@@ -41,7 +42,7 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params["debug"] or getattr(error, "errno", None) == errno.EPIPE:
                 raise  # click leaves quietly when nobody reads stdout any more
-            click.echo(f"error: {_one_line(error)}", err=True)
+            tell("error", _one_line(error), err=True)
             ctx.exit(1)
 
 

@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 
+ROOMY = 80  # columns of a terminal that takes the bar and the times beside the names
 QUIET_SECONDS = 10.0  # a step that lasts longer says so again
 
 
@@ -76,14 +78,12 @@ def _bar() -> Iterator[Progress]:
     )
     from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    columns: list[Any] = [TextColumn("{task.description}", markup=False), MofNCompleteColumn()]
+    if console.width >= ROOMY:
+        columns[1:1] = [BarColumn()]
+        columns += [TimeElapsedColumn(), TimeRemainingColumn()]
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def progress(what: str, done: int, total: int) -> None:

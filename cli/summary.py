@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
+from .layout import Block, print_blocks
+from .terminal import say
 
 if TYPE_CHECKING:
     from gradlens.results import Result
@@ -20,14 +19,6 @@ COMPARISON, SUMMARY = "comparison", "summary"
 SIDE_BY_SIDE = {"strategies": ("strategy", "differences"), "networks": ("network", "contrasts")}
 """Tables of a row a network and stage: what a row is called, and the table of their differences."""
 PATHS, STRUCTURE = "paths", "structure"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A small table of texts; the first column names the row."""
-
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def ratio(value: float) -> str:
@@ -126,9 +117,9 @@ STRATEGY_COLUMNS: tuple[tuple[str, str, Format], ...] = (
 def show(result: Result) -> None:
     """Print the summary table of a result and its finding."""
     if COMPARISON in result.tables:
-        click.echo(f"{result.meta['a']} | {result.meta['b']}  difference [95 % interval]\n")
+        say(f"{result.meta['a']} | {result.meta['b']}  difference [95 % interval]\n")
     print_blocks(blocks(result))
-    click.echo(result.finding)
+    say(result.finding)
 
 
 def blocks(result: Result) -> list[Block]:
@@ -262,42 +253,3 @@ def _text(value: float, form: Format) -> str:
 def _signed(value: float, form: Format) -> str:
     text = form(value)
     return text if text.startswith("-") or not text.strip("0.") else f"+{text}"
-
-
-def print_blocks(shown: Iterable[Block]) -> None:
-    """Print tables: drawn on a terminal, plain aligned columns in a pipe."""
-    for block in shown:
-        if sys.stdout.isatty():
-            _print_drawn(block)
-        else:
-            click.echo(plain(block) + "\n")
-
-
-def plain(block: Block) -> str:
-    """Aligned columns without lines, as wide as they need.
-
-    >>> print(plain(Block(["stage", "n"], [["1", "2.5 k"], ["whole", "7"]])))
-    stage  n
-    1      2.5 k
-    whole  7
-    """
-    lines = [block.headers, *block.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def _print_drawn(block: Block) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for header in block.headers:
-        table.add_column(Text(header))
-    for row in block.rows:
-        table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] == "whole" else None)
-    Console().print(table)

@@ -75,6 +75,8 @@ def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     cut, columns = canvas.grid(ax, len(pairs), 3, least, across=0.62, down=0.75, right=0.75)
     for panel, rows in zip(cut, pairs, strict=True):
         image = _draw_pair(panel, rows, version, columns)
+        if len(pairs) > 1:
+            panel.set_aspect("auto")  # networks of unlike depth get the same room
     _colour_bar(cut[columns - 1], image, VERSIONS[version], negative=bool((frame[version] < -0.005).any()))
     return ax
 
