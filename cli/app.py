@@ -18,9 +18,11 @@ from .compare import compare_networks
 from .figure import draw_figure
 from .inspect import inspect_network
 from .models import list_models
+from .open import open_page
 from .options import COMMAND_LINE
 from .paths import trace_paths
 from .report import redraw_report
+from .runs import list_runs
 from .strategies import measure_strategies
 from .terminal import tell
 
@@ -79,6 +81,8 @@ for command in (
     trace_paths,
     redraw_report,
     draw_figure,
+    list_runs,
+    open_page,
     list_models,
 ):
     gradlens.add_command(command)
