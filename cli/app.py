@@ -15,6 +15,7 @@ from gradlens.errors import GradlensError
 from gradlens.version import VERSION
 
 from .compare import compare_networks
+from .doctor import examine
 from .figure import draw_figure
 from .inspect import inspect_network
 from .models import list_models
@@ -84,5 +85,6 @@ for command in (
     list_runs,
     open_page,
     list_models,
+    examine,
 ):
     gradlens.add_command(command)

@@ -43,7 +43,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
     for run in whole:
         cut = " (partial: it was cut)" if run.partial else ""
         say(f"{run.folder}: {', '.join(run.networks)}{cut}")
-        say(f"  {run.finding}")
+        say(f"  {run.finding}", indent="  ")
     for run in found:
         if run.problem:
             tell("warning", f"{run.folder}: {run.problem}", err=True)

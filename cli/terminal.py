@@ -37,9 +37,9 @@ def tell(sign: str, text: str, *, err: bool = False) -> None:
     click.echo("\n".join(lines), err=err, color=coloured(stream))
 
 
-def say(text: str = "") -> None:
-    """Print prose on stdout, wrapped where that is a terminal."""
-    click.echo(wrapped(text, width(sys.stdout)))
+def say(text: str, indent: str = "") -> None:
+    """Print prose on stdout, wrapped where that is a terminal, later lines indented."""
+    click.echo(wrapped(text, width(sys.stdout), indent))
 
 
 def wrapped(text: str, columns: int | None, indent: str = "") -> str:

@@ -24,9 +24,7 @@ def require_readable(document: Mapping[str, Any]) -> int:
     if not isinstance(version, int) or isinstance(version, bool):
         raise GradlensError("it says no format version, so gradlens did not write it; run the command again")
     if version > FORMAT:
-        raise GradlensError(
-            f"it has format {version}, this gradlens reads up to {FORMAT}; update gradlens (pip install -U gradlens)"
-        )
+        raise GradlensError(f"it has format {version}, this gradlens reads up to {FORMAT}; update gradlens")
     oldest = FORMAT
     while oldest - 1 in UPGRADES:
         oldest -= 1
