@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import Model
 from .delivery import Delivery, deliver
 from .options import FILE, delivering_options, measuring_options
 from .output import slug
@@ -33,9 +34,9 @@ def _lettered(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
 
 
 @click.command("compare")
-@click.argument("a")
-@click.argument("b")
-@click.argument("others", nargs=-1, metavar="[C]...")
+@click.argument("a", type=Model())
+@click.argument("b", type=Model())
+@click.argument("others", nargs=-1, metavar="[C]...", type=Model())
 @click.option(
     "--checkpoint-a",
     type=FILE,

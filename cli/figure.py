@@ -8,14 +8,15 @@ import click
 
 from gradlens.errors import GradlensError
 
+from .completion import FigureName, NetworkName, RunFolder
 from .options import FILE
 
 FORMATS = ("pdf", "svg", "png")
 
 
 @click.command("figure")
-@click.argument("run", type=FILE)
-@click.argument("name")
+@click.argument("run", type=RunFolder())
+@click.argument("name", type=FigureName())
 @click.option("--format", "kind", type=click.Choice(FORMATS), default=None, show_default="that of FILE, else pdf",
               help="Vector (pdf, svg) or pixels (png).")  # fmt: skip
 @click.option("--style", type=click.Choice(["paper", "screen"]), default="paper",
@@ -23,7 +24,12 @@ FORMATS = ("pdf", "svg", "png")
 @click.option("--columns", type=click.IntRange(1, 2), default=None, show_default="2 on paper",
               help="Width: one column (3.5 in) or two (7.16 in).")  # fmt: skip
 @click.option(
-    "--network", "networks", multiple=True, metavar="NAME", help="Draw this network only; repeatable."
+    "--network",
+    "networks",
+    multiple=True,
+    type=NetworkName(),
+    metavar="NAME",
+    help="Draw this network only; repeatable.",
 )
 @click.option("--out", type=FILE, default=None, metavar="FILE", show_default="NAME.FORMAT here",
               help="Where the figure goes.")  # fmt: skip

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from .options import FILE
+from .completion import RunFolder
 from .output import PAGE, redraw
 from .terminal import tell
 
 
 @click.command("open")
-@click.argument("run", type=FILE)
+@click.argument("run", type=RunFolder())
 def open_page(run: Path) -> None:
     """Open the page of a run in the browser; draw it first where it is missing.
 

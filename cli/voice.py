@@ -37,7 +37,7 @@ def voice_of(ctx: click.Context) -> Voice:
 
 def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     """Callback of the two options: both together are wrong usage."""
-    if not value:
+    if not value or ctx.resilient_parsing:
         return
     if VOICE in ctx.meta:
         raise click.UsageError("--quiet and --verbose exclude each other; give one of them")
