@@ -53,6 +53,8 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, GradlensError):
         return text
+    if isinstance(error, ImportError):
+        return f"{text}; `gradlens doctor` says what is missing and what to install"
     return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows where"
 
 
