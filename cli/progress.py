@@ -77,9 +77,14 @@ def _bar() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
     console = Console(stderr=True)
-    columns: list[Any] = [TextColumn("{task.description}", markup=False), MofNCompleteColumn()]
+    # a Column of one's own wraps long names between words, the default one cuts them
+    columns: list[Any] = [
+        TextColumn("{task.description}", markup=False, table_column=Column()),
+        MofNCompleteColumn(),
+    ]
     if console.width >= ROOMY:
         columns[1:1] = [BarColumn()]
         columns += [TimeElapsedColumn(), TimeRemainingColumn()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+import gradlens_cli
 from gradlens_cli.app import gradlens
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf-8")
@@ -18,6 +21,11 @@ LINES = [
     for line in block.splitlines()
     if line.startswith("gradlens ")
 ]
+
+
+def parent() -> click.Context:
+    """The context of the group, with its own settings: click keeps a command's help option."""
+    return click.Context(gradlens, info_name="gradlens", **gradlens.context_settings)
 
 
 def test_every_command_is_described_and_shown() -> None:
@@ -30,8 +38,7 @@ def test_every_command_is_described_and_shown() -> None:
 def test_every_line_is_understood(line: str) -> None:
     _, name, *words = shlex.split(line)
     command = gradlens.commands[name]
-    context = click.Context(gradlens, info_name="gradlens")
-    assert command.make_context(name, words, parent=context).params
+    assert command.make_context(name, words, parent=parent()).params
 
 
 @pytest.mark.parametrize("name", sorted(gradlens.commands))
@@ -41,4 +48,11 @@ def test_examples_in_the_help_are_understood(name: str) -> None:
     assert examples
     for line in examples:
         _, _, *words = shlex.split(line.split(" > ")[0])
-        command.make_context(name, words, parent=click.Context(gradlens, info_name="gradlens"))
+        command.make_context(name, words, parent=parent())
+
+
+def test_examples_in_the_code_run() -> None:
+    modules = [path.stem for path in Path(gradlens_cli.__path__[0]).glob("[a-z]*.py")]
+    found = [doctest.testmod(importlib.import_module(f"gradlens_cli.{name}")) for name in modules]
+    assert sum(one.failed for one in found) == 0
+    assert sum(one.attempted for one in found) > 10

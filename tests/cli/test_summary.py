@@ -73,3 +73,24 @@ def test_several_networks_stand_in_rows_with_their_corrected_differences() -> No
     assert by_stage.splitlines()[-1].split() == ["c", "0.40", "0.40"]
     assert differences.splitlines()[1].split() == ["b", "-", "a", "-0.10", "-0.20", "to", "0.00", "0.040"]
     assert differences.splitlines()[2].endswith("\N{EN DASH}")
+
+
+def test_a_terminal_also_gets_the_units_of_what_it_shows(
+    compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary.show(compared)
+    assert "units:" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    summary.show(compared)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "units: duplication, direction, given loss: 0 unrelated to 1 copies; structural: 0 to 1" in shown
+    assert "traffic:" not in shown
+
+
+def test_every_unit_is_of_a_column() -> None:
+    columns = [title for block in summary.METRICS for _, title, _ in block]
+    columns += [title for _, title, _ in (*summary.STRATEGY_COLUMNS, *summary.STRUCTURE_COLUMNS)] + [
+        "signals"
+    ]
+    assert {head for heads in summary.UNITS for head in heads.split(", ")} <= set(columns)
