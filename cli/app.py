@@ -15,12 +15,17 @@ from gradlens.errors import GradlensError
 from gradlens.version import VERSION
 
 from .compare import compare_networks
+from .doctor import examine
+from .figure import draw_figure
 from .inspect import inspect_network
 from .models import list_models
+from .open import open_page
 from .options import COMMAND_LINE
 from .paths import trace_paths
 from .report import redraw_report
+from .runs import list_runs
 from .strategies import measure_strategies
+from .terminal import tell
 
 
 class Commands(click.Group):
@@ -40,7 +45,7 @@ class Commands(click.Group):
         except Exception as error:
             if ctx.params["debug"] or getattr(error, "errno", None) == errno.EPIPE:
                 raise  # click leaves quietly when nobody reads stdout any more
-            click.echo(f"error: {_one_line(error)}", err=True)
+            tell("error", _one_line(error), err=True)
             ctx.exit(1)
 
 
@@ -48,6 +53,8 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, GradlensError):
         return text
+    if isinstance(error, ImportError):
+        return f"{text}; `gradlens doctor` says what is missing and what to install"
     return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows where"
 
 
@@ -76,6 +83,10 @@ for command in (
     inspect_network,
     trace_paths,
     redraw_report,
+    draw_figure,
+    list_runs,
+    open_page,
     list_models,
+    examine,
 ):
     gradlens.add_command(command)

@@ -1,12 +1,14 @@
-"""``gradlens compare A B``."""
+"""``gradlens compare A B [C]...``."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import Model
 from .delivery import Delivery, deliver
 from .options import FILE, delivering_options, measuring_options
 from .output import slug
@@ -17,9 +19,24 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 
+def _lettered(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[int, Path]:
+    """``C=FILE`` as the network's place and the file."""
+    found: dict[int, Path] = {}
+    for value in values:
+        letter, equals, file = value.partition("=")
+        place = ascii_uppercase.find(letter.upper()) if len(letter) == 1 else -1
+        if not equals or not file or place < 0:
+            raise click.BadParameter(f"{value!r} is not a network's letter and a file, such as C=weights.pt")
+        if place in found:
+            raise click.BadParameter(f"network {letter.upper()} has two files")
+        found[place] = Path(file)
+    return found
+
+
 @click.command("compare")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", type=Model())
+@click.argument("b", type=Model())
+@click.argument("others", nargs=-1, metavar="[C]...", type=Model())
 @click.option(
     "--checkpoint-a",
     type=FILE,
@@ -27,6 +44,14 @@ if TYPE_CHECKING:
     help="Weights of A: safetensors, torch state dict, or darknet's .weights.",
 )
 @click.option("--checkpoint-b", type=FILE, metavar="FILE", help="Weights of B.")
+@click.option(
+    "--checkpoint",
+    "lettered",
+    multiple=True,
+    callback=_lettered,
+    metavar="C=FILE",
+    help="Weights of any network by its letter; repeatable.",
+)
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -35,31 +60,50 @@ def compare_networks(
     /,
     a: str,
     b: str,
+    others: tuple[str, ...],
     checkpoint_a: Path | None,
     checkpoint_b: Path | None,
+    lettered: dict[int, Path],
     as_json: bool,
     out: Path | None,
     force: bool,
     **options: Any,
 ) -> None:
-    """Compare the gradients of two networks on the same images, stage by stage.
+    """Compare the gradients of networks on the same images, stage by stage.
 
-    A and B are models: a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
+    A, B, ... are models: a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
     torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
-    that function of it.
+    that function of it. Of three and more, each is compared with A, and p-values are corrected for
+    their number (Holm).
 
     The summary goes to stdout, everything else to stderr; the report is written to a folder.
 
     \b
     Examples:
       gradlens compare resnet50 cspresnet50
+      gradlens compare resnet50 cspresnet50 densenet121 --seeds 5 --no-zero-init
       gradlens compare resnet50 nets/mine.py:build --data photos/ --out runs/mine
       gradlens compare resnet50 cspresnet50 --json > result.json
     """
+    names = [a, b, *others]
+    checkpoints = _checkpoints(names, {0: checkpoint_a, 1: checkpoint_b}, lettered)
 
     def measure(progress: Progress) -> Result:
         from gradlens.study import compare
 
-        return compare(a, b, checkpoint=(checkpoint_a, checkpoint_b), progress=progress, **options)
+        return compare(*names, checkpoint=checkpoints, progress=progress, **options)
 
-    deliver(ctx, measure, Delivery(slug("compare", a, b), out, force, as_json))
+    deliver(ctx, measure, Delivery(slug("compare", *names), out, force, as_json))
+
+
+def _checkpoints(
+    names: list[str], first: dict[int, Path | None], lettered: dict[int, Path]
+) -> tuple[Path | None, ...]:
+    """A file a network, None where it has none."""
+    for place in lettered:
+        letter = ascii_uppercase[place]
+        if place >= len(names):
+            raise click.UsageError(f"--checkpoint {letter}=FILE: there are {len(names)} networks only")
+        if first.get(place) is not None:
+            raise click.UsageError(f"network {letter} has two files, one by --checkpoint-{letter.lower()}")
+    return tuple(lettered.get(place, first.get(place)) for place in range(len(names)))

@@ -13,8 +13,10 @@ import click
 from .diagnosis import print_diagnosis
 from .options import COMMAND_LINE
 from .output import destination, publish
-from .progress import Progress, progress_on_stderr
+from .progress import Progress
 from .summary import show
+from .terminal import tell
+from .voice import Diary, Voice, progress_on_stderr, settings, surroundings, voice_of, warnings_told
 
 if TYPE_CHECKING:
     from gradlens.results import Result
@@ -46,29 +48,44 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
 
     Ctrl-C leaves what was finished, marked as partial, and exit code 1; nothing where nothing was.
     """
+    voice = voice_of(ctx)
+    diary = Diary(voice)
     place = destination(delivery.out, delivery.what, delivery.force)
+    ordered = {str(p.name): ctx.params[p.name] for p in ctx.command.params if p.name in ctx.params}
+    diary.note(f"{ctx.command.name}: {settings(ordered)}")
     try:
-        with progress_on_stderr() as progress:
-            result = measure(progress)
+        with warnings_told(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
+            result = measure(diary.watching(progress))
     except KeyboardInterrupt:
-        click.echo(f"interrupted: nothing was finished{_how_to_go_on(delivery)}", err=True)
+        tell("interrupted", f"nothing was finished{_how_to_go_on(delivery)}", err=True)
         ctx.exit(1)
     result = result.with_meta(command=ctx.meta[COMMAND_LINE])
-    for text in result.warnings:
-        click.echo(f"warning: {text}", err=True)
+    diary.note(surroundings())
+    for text in result.warnings if voice is not Voice.QUIET else ():
+        tell("warning", text, err=True)
+    page = None
     try:
-        page = publish(result, place)
-        click.echo(f"report: {page}", err=True)
+        with diary.timed(f"{len(result.tables)} tables written and drawn"):
+            page = publish(result, place)
+        if voice is not Voice.QUIET:
+            click.echo(f"report: {page}", err=True)
+        elif not delivery.as_json:
+            click.echo(page)
     finally:  # a full disk must not cost the numbers as well
         if delivery.as_json:
             click.echo(result.to_json())
-        else:
+        elif voice is not Voice.QUIET or page is None:
             show(result)
             if delivery.top:
                 print_diagnosis(result, delivery.top)
+    _end(ctx, result, delivery)
+
+
+def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:
+    """Exit code 1 where the run was cut; the cells of a whole one are no longer needed."""
     if result.meta.get("partial"):
-        told = "interrupted: the result is partial, it holds what was finished"
-        click.echo(told + _how_to_go_on(delivery), err=True)
+        told = "the result is partial, it holds what was finished"
+        tell("interrupted", told + _how_to_go_on(delivery), err=True)
         ctx.exit(1)
     if delivery.cells is not None:
         shutil.rmtree(delivery.cells, ignore_errors=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from .terminal import width, wrapped
 
 if TYPE_CHECKING:
     from gradlens.results import Result
@@ -15,8 +18,9 @@ TABLE = "diagnosis"
 
 def print_diagnosis(result: Result, top: int) -> None:
     """Print up to ``top`` places of each kind."""
+    columns = width(sys.stdout)
     for line in diagnosis_lines(result, top):
-        click.echo(line)
+        click.echo(wrapped(line, columns, indent="    "))
 
 
 def diagnosis_lines(result: Result, top: int) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import Model
 from .delivery import Delivery, deliver
 from .options import CHECKPOINT, COUNT, delivering_options, measuring_options
 from .output import slug
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@click.argument("model")
+@click.argument("model", type=Model())
 @CHECKPOINT
 @click.option("--top", type=COUNT, default=None, show_default="not shown", metavar="N",
               help="Also print the N places of each kind that stand out, and what that means.")  # fmt: skip

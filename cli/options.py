@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from .voice import remember
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 COMMAND_LINE = "gradlens.command_line"  # where the context keeps what was typed
@@ -70,6 +72,10 @@ DELIVERING = (
     click.option("--out", type=FILE, default=None, metavar="DIR", show_default="runs/<what>-<when>",
                  help="Folder for the report, the tables and the result."),
     click.option("--force", is_flag=True, help="Replace the run that is in DIR."),
+    click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=remember,
+                 help="Print errors, and on stdout the path of the report (or the JSON) alone."),
+    click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=remember,
+                 help="Tell what is done, how long it takes, and warnings of libraries in full."),
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 RESULT = "result.json"  # what makes a folder a run
+PAGE = "report.html"  # what a reader opens
 LONGEST = 80
 
 

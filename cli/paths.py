@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .completion import Model
 from .delivery import Delivery, deliver
 from .options import CHECKPOINT, delivering_options, path_options
 from .output import slug
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("paths")
-@click.argument("model")
+@click.argument("model", type=Model())
 @CHECKPOINT
 @path_options
 @delivering_options

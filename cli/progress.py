@@ -6,11 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
 Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
 
+ROOMY = 80  # columns of a terminal that takes the bar and the times beside the names
 QUIET_SECONDS = 10.0  # a step that lasts longer says so again
 
 
@@ -75,15 +77,18 @@ def _bar() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
+    console = Console(stderr=True)
+    # a Column of one's own wraps long names between words, the default one cuts them
+    columns: list[Any] = [
+        TextColumn("{task.description}", markup=False, table_column=Column()),
         MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    ]
+    if console.width >= ROOMY:
+        columns[1:1] = [BarColumn()]
+        columns += [TimeElapsedColumn(), TimeRemainingColumn()]
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def progress(what: str, done: int, total: int) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from .completion import RunFolder
 from .options import FILE
 from .output import destination, publish, redraw
 
 
 @click.command("report")
-@click.argument("run", type=FILE)
+@click.argument("run", type=RunFolder())
 @click.option(
     "--out", type=FILE, default=None, metavar="DIR", show_default="RUN itself", help="Another folder for it."
 )

@@ -9,6 +9,7 @@ import click
 
 from gradlens.errors import GradlensError
 
+from .completion import Model
 from .delivery import Delivery, deliver
 from .options import COUNT, delivering_options, sampling_options
 from .output import cells_folder, default_folder, slug
@@ -52,7 +53,7 @@ def _training_options(command: Any) -> Any:
 
 
 @click.command("strategies")
-@click.argument("model")
+@click.argument("model", type=Model())
 @click.option("--strategies", "chosen", default=DEFAULT, callback=_names, metavar="LIST",
               help="Of none, fusion_first, fusion_last, csp, no_fusion.")  # fmt: skip
 @click.option("--gamma", default="0.5", callback=_numbers, metavar="LIST",

@@ -4,66 +4,24 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
+from .amounts import MISSING, Format, count, number, pvalue, ratio, slope, speed
+from .layout import Block, print_blocks
+from .terminal import say, width
 
 if TYPE_CHECKING:
     from gradlens.results import Result
 
 MOST_PAIRS = 15
 """Pairs of strategies that are all printed."""
-MISSING = "\N{EN DASH}"
-COMPARISON, SUMMARY, STRATEGIES, DIFFERENCES = "comparison", "summary", "strategies", "differences"
+COMPARISON, SUMMARY = "comparison", "summary"
+SIDE_BY_SIDE = {"strategies": ("strategy", "differences"), "networks": ("network", "contrasts")}
+"""Tables of a row a network and stage: what a row is called, and the table of their differences."""
 PATHS, STRUCTURE = "paths", "structure"
 
 
-@dataclass(frozen=True)
-class Block:
-    """A small table of texts; the first column names the row."""
-
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-def ratio(value: float) -> str:
-    """A number without unit.
-
-    >>> ratio(0.6812), ratio(-0.001), ratio(1234.5)
-    ('0.68', '0.00', '1234')
-    """
-    text = f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
-    return text.lstrip("-") if float(text) == 0 else text
-
-
-def slope(value: float) -> str:
-    """A small number with its sign.
-
-    >>> slope(-0.01234), slope(0.00001)
-    ('-0.012', '0.000')
-    """
-    text = f"{value:.3f}"
-    return text.lstrip("-") if float(text) == 0 else text
-
-
-def count(value: float) -> str:
-    """A count with its thousands as a letter.
-
-    >>> count(4.1e9), count(-23508032), count(999_999), count(7), count(1.33)
-    ('4.1 G', '-23.5 M', '1.0 M', '7', '1.3')
-    """
-    if abs(value) < 1000:
-        return f"{value:.1f}".removesuffix(".0")
-    letters = iter("kMGTP")
-    letter = ""
-    while abs(value) >= 999.95:
-        value, letter = value / 1000, next(letters)
-    return f"{value:.1f} {letter}"
-
-
-Format = Callable[[float], str]
 # Three blocks: what fits 120 columns.
 METRICS: tuple[tuple[tuple[str, str, Format], ...], ...] = (
     (
@@ -108,16 +66,51 @@ STRATEGY_COLUMNS: tuple[tuple[str, str, Format], ...] = (
     ("parameters", "parameters", count),
     ("traffic_elements", "traffic", count),
     ("bottleneck", "bottleneck", ratio),
-    ("images_per_second", "images/s", ratio),
+    ("images_per_second", "images/s", speed),
 )
 
 
+UNITS = {
+    "duplication, direction, given loss": "0 unrelated to 1 copies",
+    "structural, structural duplication": "0 to 1, from the graph alone",
+    "N_eff / L": "share of distinct signals",
+    "branch corr., at split, at merge": "CKA, about 0 to 1",
+    "flow slope": "decades a layer",
+    "dead, signals, layers": "a network",
+    "FLOPs": "an image, multiply-add = 2",
+    "parameters": "elements",
+    "traffic": "elements an image",
+    "bottleneck": "largest layer / mean",
+    "accuracy": "share of held-out samples",
+    "loss": "cross entropy, held-out",
+}
+"""Units by the heads of the columns that have them."""
+
+
 def show(result: Result) -> None:
-    """Print the summary table of a result and its finding."""
+    """Print the summary table of a result and its finding; on a terminal also the units."""
     if COMPARISON in result.tables:
-        click.echo(f"{result.meta['a']} | {result.meta['b']}  difference [95 % interval]\n")
-    print_blocks(blocks(result))
-    click.echo(result.finding)
+        say(f"{result.meta['a']} | {result.meta['b']}  difference [95 % interval]\n")
+    shown = blocks(result)
+    print_blocks(shown)
+    if width(sys.stdout) is not None and shown:
+        say(f"units: {units(shown)}\n", indent="  ")
+    say(result.finding)
+
+
+def units(shown: Iterable[Block]) -> str:
+    """The units of the columns that are shown, those alike together.
+
+    >>> units([Block(["stage", "duplication", "FLOPs"], [])])
+    'duplication: 0 unrelated to 1 copies; FLOPs: an image, multiply-add = 2'
+    """
+    present = {head for block in shown for head in block.headers}
+    told = []
+    for heads, unit in UNITS.items():
+        named = [head for head in heads.split(", ") if head in present]
+        if named:
+            told.append(f"{', '.join(named)}: {unit}")
+    return "; ".join(told)
 
 
 def blocks(result: Result) -> list[Block]:
@@ -125,8 +118,9 @@ def blocks(result: Result) -> list[Block]:
     if COMPARISON in result.tables:
         records = result.tables[COMPARISON].frame.to_dict("records")
         return [_compared(records, metrics) for metrics in METRICS]
-    if STRATEGIES in result.tables:
-        return _strategies(result)
+    for name in SIDE_BY_SIDE:
+        if name in result.tables:
+            return _side_by_side(result, name)
     if PATHS in result.tables and SUMMARY not in result.tables:
         return [_structure(result.tables[STRUCTURE].frame.to_dict("records"))]
     if SUMMARY in result.tables:
@@ -144,7 +138,7 @@ def _compared(records: Sequence[Mapping[Any, Any]], metrics: Sequence[tuple[str,
 def compared_cell(row: Mapping[Any, Any], metric: str, form: Format) -> str:
     """Both networks, the difference and its interval: ``0.79 | 0.68  -0.11 [-0.15, -0.07]``."""
     a, b, difference, low, high = (
-        _number(row.get(f"{metric}_{part}")) for part in ("a", "b", "difference", "low", "high")
+        number(row.get(f"{metric}_{part}")) for part in ("a", "b", "difference", "low", "high")
     )
     if math.isnan(a) and math.isnan(b):
         return MISSING
@@ -169,46 +163,47 @@ def _single(records: Sequence[Mapping[Any, Any]]) -> Block:
 
 def _structure(records: Sequence[Mapping[Any, Any]]) -> Block:
     rows = [
-        [str(row["stage"]), *(_text(_number(row[key]), form) for key, _, form in STRUCTURE_COLUMNS)]
+        [str(row["stage"]), *(_text(number(row[key]), form) for key, _, form in STRUCTURE_COLUMNS)]
         for row in records
     ]
     return Block(["stage", *(title for _, title, _ in STRUCTURE_COLUMNS)], rows)
 
 
-def _strategies(result: Result) -> list[Block]:
-    """A row a strategy, its duplication by stage, and every two of them."""
-    records = result.tables[STRATEGIES].frame.to_dict("records")
+def _side_by_side(result: Result, name: str) -> list[Block]:
+    """A row a network, its duplication by stage, and the differences between them."""
+    called, differences = SIDE_BY_SIDE[name]
+    records = result.tables[name].frame.to_dict("records")
     whole = [row for row in records if row["stage"] == "whole"]
     shown = [column for column in STRATEGY_COLUMNS if column[0] in records[0]]
     rows = [
         [str(row["network"]), *(_with_interval(row, key, form) for key, _, form in shown)] for row in whole
     ]
-    first = Block(["strategy", *(title for _, title, _ in shown)], rows)
+    first = Block([called, *(title for _, title, _ in shown)], rows)
     stages = list(dict.fromkeys(str(row["stage"]) for row in records))
     cells = {(row["network"], str(row["stage"])): row for row in records}
 
-    def at(name: Any, stage: str) -> str:
-        return _text(_number(cells.get((name, stage), {}).get("duplication")), ratio)
+    def at(network: Any, stage: str) -> str:
+        return _text(number(cells.get((network, stage), {}).get("duplication")), ratio)
 
     by_stage = [[str(row["network"]), *(at(row["network"], stage) for stage in stages)] for row in whole]
-    return [first, Block(["duplication", *stages], by_stage), *_pairs(result)]
+    return [first, Block(["duplication", *stages], by_stage), *_pairs(result, differences)]
 
 
-def _pairs(result: Result) -> list[Block]:
-    """Every two strategies, where there are two; of many only those with the first."""
+def _pairs(result: Result, differences: str) -> list[Block]:
+    """The pairs that were compared, where there is one; of many only those with the first."""
     records = [
         row
-        for row in result.tables[DIFFERENCES].frame.to_dict("records")
+        for row in result.tables[differences].frame.to_dict("records")
         if row["stage"] == "whole" and row["metric"] == "duplication"
     ]
     title = "difference in duplication"
     if len(records) > MOST_PAIRS:
-        title += f" ({len(records)} pairs in all: tables/differences.csv)"
+        title += f" ({len(records)} pairs in all: tables/{differences}.csv)"
         records = [row for row in records if row["a"] == records[0]["a"]]
     rows = [
         [
             f"{row['b']} - {row['a']}",
-            _signed(_number(row["difference"]), ratio),
+            _signed(number(row["difference"]), ratio),
             _interval(row),
             pvalue(row["p_holm"]),
         ]
@@ -218,28 +213,14 @@ def _pairs(result: Result) -> list[Block]:
 
 
 def _with_interval(row: Mapping[Any, Any], metric: str, form: Format) -> str:
-    value, low, high = (_number(row.get(f"{metric}{part}")) for part in ("", "_low", "_high"))
+    value, low, high = (number(row.get(f"{metric}{part}")) for part in ("", "_low", "_high"))
     text = _text(value, form)
     return text if math.isnan(low) or low == high else f"{text} ± {form((high - low) / 2)}"
 
 
 def _interval(row: Mapping[Any, Any]) -> str:
-    low, high = _number(row["low"]), _number(row["high"])
+    low, high = number(row["low"]), number(row["high"])
     return MISSING if math.isnan(low) else f"{_signed(low, ratio)} to {_signed(high, ratio)}"
-
-
-def pvalue(value: Any) -> str:
-    """A p-value.
-
-    >>> pvalue(0.0312), pvalue(0.00001), pvalue(None)
-    ('0.031', '< 0.001', '–')
-    """
-    number = _number(value)
-    return MISSING if math.isnan(number) else "< 0.001" if number < 0.001 else f"{number:.3f}"
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _text(value: float, form: Format) -> str:
@@ -249,42 +230,3 @@ def _text(value: float, form: Format) -> str:
 def _signed(value: float, form: Format) -> str:
     text = form(value)
     return text if text.startswith("-") or not text.strip("0.") else f"+{text}"
-
-
-def print_blocks(shown: Iterable[Block]) -> None:
-    """Print tables: drawn on a terminal, plain aligned columns in a pipe."""
-    for block in shown:
-        if sys.stdout.isatty():
-            _print_drawn(block)
-        else:
-            click.echo(plain(block) + "\n")
-
-
-def plain(block: Block) -> str:
-    """Aligned columns without lines, as wide as they need.
-
-    >>> print(plain(Block(["stage", "n"], [["1", "2.5 k"], ["whole", "7"]])))
-    stage  n
-    1      2.5 k
-    whole  7
-    """
-    lines = [block.headers, *block.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def _print_drawn(block: Block) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for header in block.headers:
-        table.add_column(Text(header))
-    for row in block.rows:
-        table.add_row(*(Text(cell) for cell in row), style="bold" if row[0] == "whole" else None)
-    Console().print(table)

@@ -83,13 +83,15 @@ class Subject:
 
 
 def subjects(names: Sequence[str], checkpoints: Sequence[Any]) -> list[Subject]:
-    """Networks with distinct labels: two of one name are told apart by their weights' files."""
+    """Networks with distinct labels: those of one name are told apart by their weights' files, or by place."""
     labels = list(names)
-    if len(set(labels)) < len(labels):
-        tags = [str(checkpoint or place) for place, checkpoint in enumerate(checkpoints, 1)]
+    for name in {name for name in names if names.count(name) > 1}:
+        places = [place for place, other in enumerate(names) if other == name]
+        tags = [str(checkpoints[place] or place + 1) for place in places]
         if len(set(tags)) < len(tags):
-            tags = [f"{tag}, {place}" for place, tag in enumerate(tags, 1)]
-        labels = [f"{name} [{tag}]" for name, tag in zip(names, tags, strict=True)]
+            tags = [f"{tag}, {place + 1}" for tag, place in zip(tags, places, strict=True)]
+        for place, tag in zip(places, tags, strict=True):
+            labels[place] = f"{name} [{tag}]"
     return [Subject(*parts) for parts in zip(names, labels, checkpoints, strict=True)]
 
 

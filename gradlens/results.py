@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gradlens.documents import FORMAT, upgraded
 from gradlens.errors import GradlensError, close_matches
-from gradlens.showing import explore, result_html, result_text, table_html, table_text
+from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FORMAT = 1
 FILE = "result.json"
 
 
@@ -141,6 +141,14 @@ class Result:
         """
         return explore(self.tables, tables, static)
 
+    def map(self) -> NetworkMap:
+        """The networks drawn from input to loss, with the gradient that comes back; shows itself in a notebook.
+
+        Raises:
+            GradlensError: the result has no tables for it.
+        """
+        return NetworkMap(self.tables)
+
     def __repr__(self) -> str:
         return result_text(self.finding, self.warnings, self.tables)
 
@@ -152,21 +160,24 @@ def load(folder: str | Path) -> Result:
     """Read a result that ``Result.save`` wrote; needs no torch.
 
     Raises:
-        GradlensError: there is no result in ``folder``, or it is damaged or of a newer format.
+        GradlensError: there is no result in ``folder``, or it is damaged or of a format that is not read.
     """
     path = Path(folder) / FILE
     if not path.is_file():
         raise GradlensError(f"{folder} holds no saved result ({FILE} is missing)")
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["format"] > FORMAT:
-            raise GradlensError(
-                f"{path} has format {document['format']}, this gradlens reads up to {FORMAT}; update gradlens"
-            )
+        document = _upgraded(json.loads(path.read_text(encoding="utf-8")), path)
         tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise GradlensError(f"{path} is damaged: {error}; run the command again") from error
+
+
+def _upgraded(document: Any, path: Path) -> dict[str, Any]:
+    try:
+        return upgraded(document)
+    except GradlensError as error:
+        raise GradlensError(f"{path} cannot be opened: {error}") from error
 
 
 def _table_document(table: Table) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
+from gradlens.analyzers.contrasts import Contrasts, cross_networks
 from gradlens.analyzers.cross import cross_network
-from gradlens.analyzers.findings import finding_alone, finding_between, finding_of_paths
+from gradlens.analyzers.findings import finding_alone, finding_among, finding_between, finding_of_paths
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.summary import Comparison, Summary
 from gradlens.analyzers.trust import warnings_alone, warnings_between
@@ -95,6 +96,30 @@ def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ())
     )
 
 
+def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) -> Result:
+    """Three recordings and more of the same samples, each compared with the first."""
+    contrasts = Contrasts()(recordings)
+    cross = cross_networks(recordings)
+    names = [network(recording) for recording in recordings]
+    warnings = [text for other in recordings[1:] for text in warnings_between(recordings[0], other)]
+    return Result(
+        tables={
+            **contrasts,
+            **tables_of(recordings, extra),
+            **({} if cross is None else {"cross": cross}),
+        },
+        meta={
+            "kind": "compare",
+            "a": names[0],
+            "networks": names,
+            "seeds": list(recordings[0].seeds),
+            "models": {name: dict(recording.meta) for name, recording in zip(names, recordings, strict=True)},
+        },
+        finding=finding_among(recordings, contrasts["contrasts"]),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
 def inspect(
     model: str, *, checkpoint: Any = None, progress: Progress | bool | None = None, **options: Any
 ) -> Result:
@@ -149,29 +174,42 @@ def paths(
 
 
 def compare(
-    a: str, b: str, *, checkpoint: Any = (None, None), progress: Progress | bool | None = None, **options: Any
+    a: str,
+    b: str,
+    *others: str,
+    checkpoint: Sequence[Any] = (),
+    progress: Progress | bool | None = None,
+    **options: Any,
 ) -> Result:
-    """Two networks by name, on the same samples in the same order.
+    """Networks by name, on the same samples in the same order; the first is compared with each other one.
 
     Args:
-        a: a name that ``load_model`` takes.
+        a: a name that ``load_model`` takes; the reference.
         b: another.
-        checkpoint: pair of weight files, each may be None.
+        *others: more of them.
+        checkpoint: a weight file a network in the same order, each may be None; empty for none at all.
         progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study``.
 
+    Returns:
+        Of two networks the table ``comparison`` comes first; of more, ``networks`` and ``contrasts``.
+
     Raises:
         GradlensError: bad input, in one sentence.
-        KeyboardInterrupt: interrupted before both networks had finished a batch.
+        KeyboardInterrupt: interrupted before every network had finished a batch.
     """
     study = study_of(options)
-    cells = Cells(study, subjects([a, b], list(checkpoint)), progress)
-    first, second = cells.run()
-    return (
-        analyze_pair(first, second, study.extra)
-        .with_meta(**cells.meta, study=asdict(study))
-        .warned(cells.warnings)
-    )
+    names = [a, b, *others]
+    checkpoints = list(checkpoint) or [None] * len(names)
+    if len(checkpoints) != len(names):
+        raise GradlensError(
+            f"{len(checkpoints)} checkpoints for {len(names)} networks; give one for each, None where there is none"
+        )
+    cells = Cells(study, subjects(names, checkpoints), progress)
+    recordings = cells.run()
+    first, second, *more = recordings
+    result = analyze_several(recordings, study.extra) if more else analyze_pair(first, second, study.extra)
+    return result.with_meta(**cells.meta, study=asdict(study)).warned(cells.warnings)
 
 
 def study_of(options: dict[str, Any]) -> Study:

@@ -322,3 +322,8 @@ def test_networks_of_one_name_have_distinct_labels(checkpoints):
     assert all(label.startswith("a ") for label in found)
     for label, checkpoint in zip(found, checkpoints, strict=True):
         assert checkpoint is None or checkpoint in label
+
+
+def test_a_network_of_a_name_of_its_own_keeps_it():
+    assert labels(["a", "b", "a"], [None, None, None]) == ["a [1]", "b", "a [3]"]
+    assert labels(["a", "a", "b", "b"], ["x", None, None, None]) == ["a [x]", "a [2]", "b [3]", "b [4]"]

@@ -155,6 +155,36 @@ def test_the_comparison_is_that_of_the_tables_below(compared, named):
     assert row.flops_b == costs.flops[named("joins"), "4"]
 
 
+def test_three_networks_are_each_compared_with_the_first(named, compared, tmp_path):
+    names = [named("adds"), named("joins"), named("adds")]
+    result = gl.compare(*names, **TINY, throughput=False)
+    labels = [f"{names[0]} [1]", names[1], f"{names[0]} [3]"]
+    assert list(result.tables)[:2] == ["networks", "contrasts"]
+    assert "comparison" not in result.tables
+    assert (result.meta["kind"], result.meta["a"], result.meta["networks"]) == ("compare", labels[0], labels)
+    assert {label: meta["name"] for label, meta in result.meta["models"].items()} == dict(
+        zip(labels, names, strict=True)
+    )
+    frame = result["contrasts"].frame
+    own = frame[(frame.stage == "whole") & (frame.metric == "duplication")].set_index("b")
+    pair = compared["comparison"].frame.set_index("stage").loc["whole"]
+    assert own.difference[labels[1]] == pytest.approx(pair.duplication_difference)
+    assert (own.low[labels[1]], own.high[labels[1]]) == pytest.approx(
+        (pair.duplication_low, pair.duplication_high)
+    )
+    assert own.difference[labels[2]] == 0
+    assert list(dict.fromkeys(result["duplication"].frame.network)) == labels
+    again = gl.load(result.save(tmp_path / "run"))
+    assert dict(again.meta) == dict(result.meta)
+    for name, table in result.tables.items():
+        pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+
+
+def test_checkpoints_that_do_not_match_the_networks():
+    with pytest.raises(GradlensError, match="2 checkpoints for 3 networks; give one for each"):
+        gl.compare("a", "b", "c", checkpoint=(None, None))
+
+
 def test_a_network_against_itself_has_two_labels_and_no_difference(named):
     result = gl.compare(named("adds"), named("adds"), **TINY, throughput=False)
     assert result.meta["a"] != result.meta["b"]

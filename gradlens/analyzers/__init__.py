@@ -55,7 +55,17 @@ WANTING: dict[str, str] = {
 }
 """By table name, what a recording lacks for which an analyzer has no table."""
 
-STUDY_TABLES = ("summary", "comparison", "strategies", "differences", "trajectory", "learning", "cross")
+STUDY_TABLES = (
+    "summary",
+    "comparison",
+    "strategies",
+    "differences",
+    "trajectory",
+    "learning",
+    "cross",
+    "networks",
+    "contrasts",
+)
 """Tables that a study makes of several recordings or of the analyzers' tables."""
 
 __all__ = ["ANALYZERS", "ON_REQUEST", "STUDY_TABLES", "WANTING"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from gradlens.results import Table
 
 CLEAR = 0.05
 """Corrected p below which a difference is called one."""
+NOISE = "no difference beyond the noise between"
 MANY = 10**6
 """A count that is also written as a power of ten."""
 
@@ -117,7 +119,7 @@ def _amount(row: Mapping[str, float], metric: str, between: str) -> str:
     if math.isnan(difference):
         return "the difference is not defined"
     if low <= 0 <= high:
-        return f"no difference beyond the noise between {between}"
+        return f"{NOISE} {between}"
     if round(abs(difference), 2) == 0:
         return "no difference, to two digits,"
     return f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
@@ -131,6 +133,55 @@ def _numbers(row: Mapping[str, float], metric: str, over: str) -> str:
     if not math.isnan(low):
         interval = f"95 % interval of the difference{over} {low:+.2f} to {high:+.2f}"
     return f"({right:.2f} against {left:.2f}; {interval})"
+
+
+def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
+    """How much more or less duplication each network has than the first, and what remains given the loss."""
+    reference, *others = (network(recording) for recording in recordings)
+    measured = _clauses(contrasts, "duplication", others)
+    if not measured:
+        return f"No comparison of duplication: {reference} or all others have fewer than two live signals."
+    missing = [name for name in others if name not in measured]
+    given = _clauses(contrasts, "duplication_given_loss", others)
+    mean = float(_rows(contrasts, "duplication")[0]["mean_a"])
+    parts = [f"Gradient duplication against {reference} ({mean:.2f}): {_listed(measured)}"]
+    if given:
+        parts.append(f"Given the loss: {_listed(given)}")
+    if missing:
+        parts.append(f"Not defined, for want of two live signals: {', '.join(missing)}")
+    return ". ".join(parts) + "." + _small(recordings[0])
+
+
+def _rows(contrasts: Table, metric: str) -> list[dict[Any, Any]]:
+    frame = contrasts.frame
+    return frame[(frame["stage"] == WHOLE) & (frame["metric"] == metric)].to_dict("records")
+
+
+def _clauses(contrasts: Table, metric: str, names: Sequence[str]) -> dict[str, str]:
+    found = {str(row["b"]): _clause(row) for row in _rows(contrasts, metric)}
+    return {name: found[name] for name in names if name in found}
+
+
+def _clause(row: dict[Any, Any]) -> str:
+    difference, low, high, p = (float(row[name]) for name in ("difference", "low", "high", "p_holm"))
+    value = f"{float(row['mean_b']):.2f}"
+    if math.isnan(difference):
+        return f"{value}, in no seed where the first has a value"
+    amount = f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
+    if round(abs(difference), 2) == 0:
+        amount = "no difference to two digits"
+    if math.isnan(low):
+        return f"{amount} ({value}; one seed, no interval)"
+    corrected = "" if math.isnan(p) else f", Holm p = {p:.2g}"
+    numbers = f"({value}; 95 % interval of the difference {low:+.2f} to {high:+.2f}{corrected})"
+    if low <= 0 <= high:
+        return f"{NOISE} seeds {numbers}"
+    doubt = "" if math.isnan(p) or p < CLEAR else ", which does not hold among so many comparisons"
+    return f"{amount} {numbers}{doubt}"
+
+
+def _listed(clauses: dict[str, str]) -> str:
+    return "; ".join(f"{name} {clause}" for name, clause in clauses.items())
 
 
 def finding_of_strategies(
@@ -179,7 +230,7 @@ def _difference(frame: pd.DataFrame, metric: str, base: str, other: str) -> str:
     p = float(row["p_holm"])
     told = f"{amount}, 95 % interval {low:+.2f} to {high:+.2f}, Holm p = {p:.2g})"
     if low <= 0 <= high:
-        return f"{told}, no difference beyond the noise between seeds"
+        return f"{told}, {NOISE} seeds"
     return told if p < CLEAR else f"{told}, which does not hold among so many comparisons"
 
 

@@ -12,21 +12,13 @@ import pandas as pd
 
 from gradlens.analyzers.branches import Branches
 from gradlens.analyzers.cost import Cost, Throughput
+from gradlens.analyzers.families import TESTED, family
 from gradlens.analyzers.signals import WHOLE, network
 from gradlens.analyzers.summary import UNITS, merged_stages, seed_metrics
 from gradlens.grams import Recording
-from gradlens.metrics import association, holm, mean_interval, paired
+from gradlens.metrics import association, mean_interval
 from gradlens.results import Table
 
-TESTED = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "split_correlation",
-    "merge_correlation",
-    "flow_slope",
-)
-"""What is compared between variants: costs do not vary over seeds."""
 MEASURED = (*TESTED[:3], "n_eff_share", *TESTED[3:], "dead_signals", "accuracy", "loss")
 FROM_GRAPH = "structural_duplication"
 COSTS = ("flops", "parameters", "traffic_elements", "bottleneck")
@@ -126,7 +118,7 @@ class Variants:
         """Every two variants, a row a stage and metric: paired over seeds, corrected by Holm."""
         rows: list[dict[str, Any]] = []
         for stage in merged_stages(frames.values()):
-            rows += self._family(frames, stage)
+            rows += family(frames, stage, list(itertools.combinations(frames, 2)), self.level)
         return Table(
             "differences",
             pd.DataFrame(rows),
@@ -139,25 +131,6 @@ class Variants:
             ),
             units={"difference": "b - a", "p": "two-sided", "p_holm": "two-sided, corrected"},
         )
-
-    def _family(self, frames: Mapping[str, pd.DataFrame], stage: str) -> list[dict[str, Any]]:
-        rows = []
-        for (first, a), (second, b) in itertools.combinations(frames.items(), 2):
-            for metric in TESTED:
-                left, right = (_at(frame, stage, metric) for frame in (a, b))
-                if left.notna().any() and right.notna().any():
-                    found = paired(np.asarray(left), np.asarray(right), self.level)
-                    row: dict[str, Any] = {"stage": stage, "metric": metric, "a": first, "b": second}
-                    rows.append({**row, "mean_a": left.mean(), "mean_b": right.mean(), **found._asdict()})
-        for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-            row["p_holm"] = corrected
-        return rows
-
-
-def _at(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
-    if stage not in frame.index.get_level_values("stage"):
-        return pd.Series([np.nan] * frame.index.get_level_values("seed").nunique(), dtype=float)
-    return frame[metric].xs(stage, level="stage").astype(float)
 
 
 def _costs(recording: Recording) -> dict[str, dict[str, float]]:

@@ -28,6 +28,7 @@ __all__ = ["PLOTS", "Plot", "plot_frame"]
 
 
 ROW = 0.17  # height of a line of text in a figure, in inches
+NARROW = 5.0  # width of a figure below which panels go below each other, in inches
 EMPTY = 1.2  # height of a figure that says there is nothing, in inches
 
 
@@ -37,11 +38,13 @@ class Plot:
 
     Attributes:
         draw: ``(frame, ax) -> ax``.
-        width: of a figure made for it, in inches; half of it for one network where ``beside``.
+        width: of a figure made for it, in inches.
         height: the same; of each network where ``stacked``.
         stacked: networks are drawn one under the other.
         beside: networks are drawn side by side, at most three in a row.
+        alone: the share of the width that one network takes where ``beside``.
         rows: lines of text that the figure must hold, each ``ROW`` inches on top of ``height``.
+        narrow: times the height where the figure is no wider than ``NARROW``.
     """
 
     draw: Callable[[pd.DataFrame, Axes], Axes]
@@ -49,33 +52,50 @@ class Plot:
     height: float = 3.6
     stacked: bool = False
     beside: bool = False
+    alone: float = 0.58
     rows: Callable[[pd.DataFrame], int] | None = None
+    narrow: float = 1.0
 
     def __call__(self, frame: pd.DataFrame, ax: Axes) -> Axes:
         """Draw ``frame`` on ``ax``."""
         return self.draw(frame, ax)
 
-    def new_axes(self, frame: pd.DataFrame) -> Axes:
-        """Axes in a figure of the right size for ``frame``."""
+    def new_axes(self, frame: pd.DataFrame, width: float | None = None) -> Axes:
+        """Axes in a figure of the right size for ``frame``, of this width in inches where one is given."""
+        wide, high = self.size(frame)
+        if width is None:
+            return canvas.new_axes(wide, high)
+        return canvas.new_axes(width, high if width > NARROW else self._narrow_height(frame, high))
+
+    def size(self, frame: pd.DataFrame) -> tuple[float, float]:
+        """Width and height of a figure of ``frame`` at ease, in inches."""
         if self.rows is not None and not frame.empty:
-            return canvas.new_axes(self.width, self.height + ROW * self.rows(frame))
-        count = len(order.networks(frame))
-        if frame.empty or (count == 0 and "network_a" not in frame):
-            return canvas.new_axes(self.width, EMPTY)
+            return self.width, self.height + ROW * self.rows(frame)
+        count = order.panels(frame)
+        if frame.empty or count == 0:
+            return self.width, EMPTY
         if self.beside and count == 1:
-            return canvas.new_axes(self.width * 0.58, self.height)
+            return self.width * self.alone, self.height
         if self.beside and count > 2:
-            return canvas.new_axes(self.width, self.height * 0.68 * -(-count // 3))
-        return canvas.new_axes(self.width, self.height * (count if self.stacked else 1))
+            return self.width, self.height * 0.68 * -(-count // 3)
+        return self.width, self.height * (count if self.stacked else 1)
+
+    def _narrow_height(self, frame: pd.DataFrame, high: float) -> float:
+        count = order.panels(frame)
+        if not self.beside or count == 0:
+            return high * (1.0 if high == EMPTY else self.narrow)
+        return self.height * (0.85 * count if count < 3 else 0.6 * -(-count // 2))
 
 
 PLOTS: dict[str, Plot] = {
-    "strategies": Plot(trade_off, height=3.2),
-    "differences": Plot(forest, height=1.2, rows=pairs),
-    "trajectory": Plot(along_training, height=3.0),
-    "duplication": Plot(duplication_by_stage, height=3.4),
+    "networks": Plot(trade_off, height=3.2, narrow=1.5),
+    "contrasts": Plot(forest, height=1.2, rows=pairs, narrow=2.2),
+    "strategies": Plot(trade_off, height=3.2, narrow=1.5),
+    "differences": Plot(forest, height=1.2, rows=pairs, narrow=2.2),
+    "trajectory": Plot(along_training, height=3.0, narrow=1.5),
+    "duplication": Plot(duplication_by_stage, height=3.4, narrow=1.6),
     "correlation": Plot(signal_correlation, height=3.4, beside=True),
-    "cross": Plot(network_by_network, width=4.6, height=4.0),
+    "cross": Plot(network_by_network, height=4.0, beside=True, alone=0.64),
     "branches": Plot(branch_correlation, height=3.1, stacked=True),
     "shares": Plot(branch_shares, height=3.6, stacked=True),
     "flow": Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame)))),
@@ -83,7 +103,7 @@ PLOTS: dict[str, Plot] = {
     "paths": Plot(lengths_over_depth, height=2.9, beside=True),
     "path_lengths": Plot(length_distribution, height=2.8),
     "reuse": Plot(reuse_map, height=3.4, beside=True),
-    "cost": Plot(cost_by_stage, height=4.2),
+    "cost": Plot(cost_by_stage, height=4.2, narrow=1.9),
     "throughput": Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame)))),
 }
 

@@ -101,6 +101,38 @@ class _Cell:
         return Bbox.from_bounds(*self.bounds()).transformed(self.parent.transAxes - figure.transSubfigure)
 
 
+def grid(
+    ax: Axes,
+    count: int,
+    columns: int,
+    least: float,
+    *,
+    across: float = 0.55,
+    down: float = 0.6,
+    right: float = 0.0,
+) -> tuple[list[Axes], int]:
+    """So many panels, fewer than ``columns`` side by side where ``ax`` is too narrow for them.
+
+    Args:
+        ax: the axes to divide.
+        count: panels that are wanted.
+        columns: most of them side by side.
+        least: inches that each panel takes with its gap.
+        across: as for ``panels``.
+        down: as for ``panels``.
+        right: as for ``panels``.
+
+    Returns:
+        The panels, row by row, and how many stand side by side.
+    """
+    width = 1.1 * inches(ax)[0]  # axes grow when the layout is settled
+    columns = max(1, min(columns, count, int(width // least)))
+    cut = panels(ax, -(-count // columns), columns, across=across, down=down, right=right)
+    for spare in cut[count:]:
+        spare.set_axis_off()
+    return cut[:count], columns
+
+
 def tidy(ax: Axes) -> None:
     """Quiet spines and ticks, so that the data is the darkest thing."""
     for side, spine in ax.spines.items():

@@ -43,13 +43,10 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "fewer than two signals in every network")
-    columns = min(len(names), 3)
-    rows = -(-len(names) // columns)
-    cut = canvas.panels(ax, rows, columns, across=0.5, down=0.75, right=0.75)
-    for spare in cut[len(names) :]:
-        spare.set_axis_off()
+    least = 1.4 if len(names) > 2 else 2.0
+    cut, columns = canvas.grid(ax, len(names), 3, least, across=0.5, down=0.75, right=0.75)
     missing = False
-    for panel, network in zip(cut, names, strict=False):
+    for panel, network in zip(cut, names, strict=True):
         matrix, stages = similarity_matrix(order.of_network(frame, network), version)
         image = _draw_matrix(panel, matrix, stages, columns)
         title = canvas.shorten(network, 66 // columns)
@@ -64,32 +61,43 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
 
 
 def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = "energy") -> Axes:
-    """Layers of one network (down) against layers of the other (across), stages marked.
+    """Layers of one network (down) against layers of another (across), stages marked; a panel a pair.
 
     Args:
         frame: the cross table, a row a pair of signals.
-        ax: where to draw.
+        ax: where to draw; divided into panels.
         version: a similarity column of the frame.
     """
     if frame.empty:
         return canvas.nothing(ax, "a network has no signal")
-    panel = canvas.panels(ax, 1, 1, right=0.75)[0]
-    a, b = (frame[f"order_{side}"].to_numpy(dtype=int) for side in "ab")
+    pairs = [rows for _, rows in frame.groupby(["network_a", "network_b"], sort=False)]
+    least = 1.4 if len(pairs) > 2 else 2.0
+    cut, columns = canvas.grid(ax, len(pairs), 3, least, across=0.62, down=0.75, right=0.75)
+    for panel, rows in zip(cut, pairs, strict=True):
+        image = _draw_pair(panel, rows, version, columns)
+        if len(pairs) > 1:
+            panel.set_aspect("auto")  # networks of unlike depth get the same room
+    _colour_bar(cut[columns - 1], image, VERSIONS[version], negative=bool((frame[version] < -0.005).any()))
+    return ax
+
+
+def _draw_pair(panel: Axes, rows: pd.DataFrame, version: str, columns: int) -> AxesImage:
+    a, b = (rows[f"order_{side}"].to_numpy(dtype=int) for side in "ab")
     matrix = np.full((a.max() + 1, b.max() + 1), np.nan)
-    matrix[a, b] = frame[version].to_numpy(dtype=float)
+    matrix[a, b] = rows[version].to_numpy(dtype=float)
     sides = [
-        frame.drop_duplicates(f"order_{side}")
+        rows.drop_duplicates(f"order_{side}")
         .sort_values(f"order_{side}")[f"stage_{side}"]
         .astype(str)
         .tolist()
         for side in "ab"
     ]
-    image = _draw_matrix(panel, matrix, sides[1], 1, sides[0])
-    names = [canvas.plain(canvas.shorten(frame[f"network_{side}"].iloc[0], 34)) for side in "ab"]
-    panel.set_ylabel(f"{names[0]}, by {order.stage_axis(sides[0])}", size=canvas.NORMAL)
-    panel.set_xlabel(f"{names[1]}, by {order.stage_axis(sides[1])}")
-    _colour_bar(panel, image, VERSIONS[version], negative=bool((frame[version] < -0.005).any()))
-    return ax
+    image = _draw_matrix(panel, matrix, sides[1], columns, sides[0])
+    names = [canvas.plain(canvas.shorten(rows[f"network_{side}"].iloc[0], 34 // columns)) for side in "ab"]
+    units = [f", by {order.stage_axis(side)}" if columns == 1 else "" for side in sides]
+    panel.set_ylabel(names[0] + units[0], size=canvas.NORMAL)
+    panel.set_xlabel(names[1] + units[1])
+    return image
 
 
 def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, list[str]]:

@@ -30,11 +30,11 @@ def cost_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "no cost was counted")
     looks = styles(order.networks(frame))
-    cut = canvas.panels(ax, 2, 2, across=0.6, down=0.62)
+    cut, columns = canvas.grid(ax, len(PANELS), 2, 2.0, across=0.6, down=0.62)
     for panel, (column, title) in zip(cut, PANELS.items(), strict=True):
         _draw_bars(panel, frame, column, looks)
         canvas.headline(panel, title)
-    for panel in cut[2:]:
+    for panel in cut[-columns:]:
         panel.set_xlabel(order.stage_axis(frame["stage"]))
     canvas.legend_above(ax, _network_patches(looks), lift=0.28)
     return ax
@@ -66,7 +66,7 @@ def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yticks(range(len(passes)), passes)
     ax.invert_yaxis()
     ax.margins(x=0.1)
-    ax.set_xlabel("images per second (line: lowest to highest repeat)")
+    ax.set_xlabel("images per second\n(line: lowest to highest repeat)")
     canvas.legend_above(ax, _network_patches(looks), lift=0.08)
     return ax
 

@@ -31,15 +31,17 @@ def duplication_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "no duplication was measured")
     places = order.stages(frame["stage"])
     looks = styles(order.networks(frame))
-    drawn = canvas.panels(ax, 1, len(PANELS), across=0.25)
+    drawn, columns = canvas.grid(ax, len(PANELS), len(PANELS), 2.0, across=0.25)
     low = min(0.0, float(np.nanmin([0.0, *frame["duplication"]]))) - 0.03
     for panel, (title, versions) in zip(drawn, PANELS.items(), strict=True):
         _stage_axis(panel, places, low)
         canvas.headline(panel, title)
         _draw_series(panel, frame, versions, places, looks)
-    drawn[0].set_ylabel("duplication D  (0 unrelated, 1 copies)")
-    for panel in drawn[1:]:
-        panel.tick_params(labelleft=False)
+    for place, panel in enumerate(drawn):
+        if place % columns:
+            panel.tick_params(labelleft=False)
+        else:
+            panel.set_ylabel("duplication D  (0 unrelated, 1 copies)")
     canvas.legend_above(ax, _legend(frame, looks), lift=0.28)
     return ax
 

@@ -16,6 +16,13 @@ def networks(frame: pd.DataFrame) -> list[str]:
     return [str(name) for name in frame["network"].drop_duplicates()]
 
 
+def panels(frame: pd.DataFrame) -> int:
+    """Networks of a frame, or pairs of networks where a row is about two."""
+    if "network_a" in frame:
+        return len(frame[["network_a", "network_b"]].drop_duplicates())
+    return len(networks(frame))
+
+
 def of_network(frame: pd.DataFrame, network: str) -> pd.DataFrame:
     """The rows of one network, numbered anew."""
     return frame[frame["network"].astype(str) == network].reset_index(drop=True)

@@ -23,7 +23,7 @@ def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "the network has no weighted layer")
     looks = styles(order.networks(frame))
-    cut = canvas.panels(ax, 1, len(looks), across=0.45)
+    cut, columns = canvas.grid(ax, len(looks), 3, 1.3 if len(looks) > 2 else 2.0, across=0.45, down=0.75)
     top = float(frame["longest"].max())
     for panel, (network, look) in zip(cut, looks.items(), strict=True):
         rows = order.of_network(frame, network)
@@ -34,8 +34,8 @@ def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
         _tidy(panel)
         panel.set_ylim(0, top * 1.04)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.set_xlabel("layer, from the input to the loss")
-        canvas.headline(panel, canvas.shorten(network, 72 // (len(looks) + 1)))
+        panel.set_xlabel("layer, from the input to the loss" if len(looks) < 3 else "layer, input to loss")
+        canvas.headline(panel, canvas.shorten(network, 72 // (columns + 1)))
     cut[0].set_ylabel("length of the gradient's paths\n(weighted layers)")
     handles = [
         Patch(color=PALE, alpha=0.6, label="shortest to longest"),
@@ -65,11 +65,9 @@ def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
         for column, line, width in (("share", ":", 1.2), ("energy_share", "-", 1.6)):
             heights = np.zeros(len(every))
             heights[length - length.min()] = first[column].to_numpy(float)
-            if len(every) == 1:
-                ax.plot(every, heights, look.marker, color=look.colour, markersize=5)
-            ax.plot(every, heights, line, color=look.colour, linewidth=width)
+            ax.plot(every, heights, line, marker=look.marker, color=look.colour, linewidth=width, ms=3.2)
         name = canvas.plain(canvas.shorten(f"{network}, to {first['layer'].iloc[0]}", 48))
-        handles.append(Line2D([], [], color=look.colour, lw=1.6, label=name))
+        handles.append(Line2D([], [], color=look.colour, marker=look.marker, ms=3.2, lw=1.6, label=name))
     handles += [
         Line2D([], [], color=MUTED, ls=":", lw=1.2, label="share of paths"),
         Line2D([], [], color=MUTED, ls="-", lw=1.6, label="share of energy"),

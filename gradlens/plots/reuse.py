@@ -30,12 +30,10 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
     if not names:
         return canvas.nothing(ax, "no layer reads several sources")
     logs = np.log10(several["rms"].to_numpy(dtype=float))
-    columns = min(len(names), 3)
-    cut = canvas.panels(ax, -(-len(names) // columns), columns, across=0.55, down=0.75, right=0.75)
-    for spare in cut[len(names) :]:
-        spare.set_axis_off()
+    least = 1.4 if len(names) > 2 else 2.0
+    cut, columns = canvas.grid(ax, len(names), 3, least, across=0.55, down=0.75, right=0.75)
     scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
-    for panel, network in zip(cut, names, strict=False):
+    for panel, network in zip(cut, names, strict=True):
         rows = order.of_network(several, network)
         down, across = (rank(rows[f"order_{side}"]) for side in ("layer", "source"))
         matrix = np.full((down.max() + 1, across.max() + 1), np.nan)
@@ -53,7 +51,10 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
     bar = figure.colorbar(image, cax=cut[columns - 1].inset_axes((1.05, 0.0, 0.045, 1.0)))
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=canvas.SMALL, length=2, width=0.6)
-    bar.set_label("log10 RMS of the weights' gradient", size=canvas.NORMAL, color=INK)
+    roomy = canvas.inches(cut[0])[1] > 2.0
+    bar.set_label(
+        "log10 RMS of the weights' gradient" if roomy else "log10 RMS", size=canvas.NORMAL, color=INK
+    )
     return ax
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots import canvas, order, sites
-from gradlens.plots.colours import BRANCHES, INK, MUTED, Style, branch_colours, styles
+from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles
 
 FINEST = 2e-4  # least room over and under the coherences: rounding shall not look like a finding
 
@@ -88,6 +88,7 @@ def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.Da
             bottom=np.concatenate([[0.0], share.cumsum()[:-1]]),
             width=0.84,
             color=colours,
+            hatch=[BRANCH_HATCHES.get(name, "") for name in here["branch"].astype(str)],
             edgecolor="white",
             linewidth=min(0.3, 2.4 / share.size),
         )
@@ -100,7 +101,9 @@ def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.Da
 def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
     found = set(frame["branch"].astype(str))
     handles: list[Patch | Line2D] = [
-        Patch(facecolor=colour, label=name) for name, colour in BRANCHES.items() if name in found
+        Patch(facecolor=colour, hatch=BRANCH_HATCHES.get(name), edgecolor="white", lw=0, label=name)
+        for name, colour in BRANCHES.items()
+        if name in found
     ]
     if found - set(BRANCHES):
         first, last = branch_colours(["first", "last"])
@@ -110,6 +113,6 @@ def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
         ]
     forks = " (forks only)" if frame["coherence"].isna().any() else ""
     handles.append(Line2D([], [], ls="", marker="o", color=INK, ms=4, label=f"coherence{forks}"))
-    meaning = "1: branches orthogonal (above: add up, below: cancel)"
+    meaning = "1: orthogonal (above: add up, below: cancel)"
     handles.append(Line2D([], [], ls=(0, (4, 3)), color=MUTED, lw=0.7, label=meaning))
     return handles

@@ -12,7 +12,7 @@ from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE
 
 NAMED = 30  # sites that still can be written under an axis
-TINY = 5.5  # points: names of sites
+TINY = 6.0  # points: names of sites
 LONGEST = 30  # characters of a name
 FITS = 24  # characters of a site that is written with its operation
 HEAD = 0.46  # inches over a panel for its title and its stages

@@ -1,4 +1,4 @@
-"""Transition strategies side by side: against their cost, against each other, along a training."""
+"""Networks and transition strategies side by side: against their cost, against each other, along a training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
 from gradlens.plots.duplication import t_interval
 
+SLIM = 1.4  # inches that a panel takes at least
 CLEAR = 0.05  # corrected p below which a difference is drawn filled
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 QUANTITIES = {
@@ -27,17 +28,18 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Duplication, and accuracy where there is one, against FLOPs; the whole network, a mark a strategy.
 
     Args:
-        frame: the strategies table.
+        frame: the strategies or the networks table.
         ax: where to draw; divided into panels.
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     if whole.empty:
-        return canvas.nothing(ax, "no strategy was measured")
+        return canvas.nothing(ax, "nothing was measured")
     looks = styles(order.networks(whole))
     shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     learnt = "accuracy" in shown
-    cut = canvas.panels(ax, 1, len(shown) + learnt, across=0.62)
+    count = len(shown) + learnt
+    cut, _ = canvas.grid(ax, count, count, SLIM, across=0.62)
     if learnt:
         _against_accuracy(cut[-1], whole, looks)
     for panel, quantity in zip(cut, shown, strict=False):
@@ -52,7 +54,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.margins(x=0.12, y=0.12)
         panel.xaxis.set_major_locator(MaxNLocator(3))
         panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
-        panel.set_xlabel("FLOPs an image" if by_cost else "strategy")
+        panel.set_xlabel("FLOPs an image" if by_cost else "in the order given")
     canvas.legend_above(ax, _legend(looks), lift=0.28)
     return ax
 
@@ -77,16 +79,16 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
     Of more than ``MOST`` pairs only those with the first strategy are drawn; the table has all.
 
     Args:
-        frame: the differences table.
+        frame: the differences or the contrasts table.
         ax: where to draw; divided into panels.
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     whole = _drawn(whole)
     shown = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
     if not shown:
-        return canvas.nothing(ax, "there is one strategy only")
+        return canvas.nothing(ax, "there is nothing to compare with")
     names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
-    drawn = canvas.panels(ax, 1, len(shown), across=0.25)
+    drawn, columns = canvas.grid(ax, len(shown), len(shown), 2.0, across=0.25)
     for panel, quantity in zip(drawn, shown, strict=True):
         rows = whole[whole["metric"] == quantity]
         at = [names.index(f"{b} − {a}") for a, b in zip(rows["a"], rows["b"], strict=True)]
@@ -102,8 +104,8 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.set_xlabel("difference")
         panel.margins(x=0.1)
-    for panel in drawn[1:]:
-        panel.tick_params(labelleft=False)
+    for place, panel in enumerate(drawn):
+        panel.tick_params(labelleft=place % columns == 0)
     canvas.legend_above(ax, _forest_legend(), lift=0.28)
     return ax
 
@@ -119,7 +121,8 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "nothing was trained")
     looks = styles(order.networks(frame))
     shown = [q for q in ("duplication", "duplication_given_loss", "loss", "accuracy") if q in frame]
-    for panel, quantity in zip(canvas.panels(ax, 1, len(shown), across=0.5), shown, strict=True):
+    cut, _ = canvas.grid(ax, len(shown), len(shown), SLIM, across=0.5)
+    for panel, quantity in zip(cut, shown, strict=True):
         for network, look in looks.items():
             rows = order.of_network(frame, network)
             steps = np.unique(rows["step"])
@@ -148,7 +151,7 @@ def _against_accuracy(panel: Axes, whole: pd.DataFrame, looks: dict[str, Style])
         panel.hlines(float(row["accuracy"]), low, high, color=look.colour, linewidth=1.2)
         _mark(panel, x, row, "accuracy", look)
     canvas.tidy(panel)
-    canvas.headline(panel, "accuracy over duplication")
+    canvas.headline(panel, "accuracy over D")
     panel.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)
     panel.margins(x=0.12, y=0.12)

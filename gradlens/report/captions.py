@@ -72,16 +72,20 @@ def _correlation(frame: pd.DataFrame) -> str:
 
 
 def _cross(frame: pd.DataFrame) -> str:
-    live = frame.dropna(subset=["energy"])
-    if live.empty:
-        return "No two layers of the networks have a value."
-    best = live.loc[live.groupby("order_a")["energy"].idxmax()]
-    same = best["stage_a"].astype(str) == best["stage_b"].astype(str)
-    return (
-        f"The layer of {live['network_b'].iloc[0]} most similar to one of {live['network_a'].iloc[0]} stands in the"
-        f" same stage for {int(same.sum())} of {len(best)} layers; mean CKA {shown(live['energy'].mean())} over all"
-        " pairs."
-    )
+    def clause(a: str, b: str, rows: pd.DataFrame) -> str:
+        live = rows.dropna(subset=["energy"])
+        if live.empty:
+            return f"no two layers of {a} and {b} have a value"
+        best = live.loc[live.groupby("order_a")["energy"].idxmax()]
+        same = best["stage_a"].astype(str) == best["stage_b"].astype(str)
+        return (
+            f"the layer of {b} most similar to one of {a} stands in the same stage for {int(same.sum())} of"
+            f" {len(best)} layers; mean CKA {shown(live['energy'].mean())} over all pairs"
+        )
+
+    pairs = frame.groupby(["network_a", "network_b"], sort=False)
+    text = _join(clause(str(names[0]), str(names[1]), rows) for names, rows in pairs)
+    return text[:1].upper() + text[1:]
 
 
 def _branches(frame: pd.DataFrame) -> str:
@@ -266,6 +270,8 @@ def _learning(frame: pd.DataFrame) -> str:
 
 
 SENTENCES: dict[str, Callable[[pd.DataFrame], str]] = {
+    "networks": _strategies,
+    "contrasts": _differences,
     "strategies": _strategies,
     "differences": _differences,
     "trajectory": _trajectory,

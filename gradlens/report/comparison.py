@@ -64,10 +64,11 @@ class Overview:
 
 
 def overview(result: Result) -> Overview | None:
-    """The comparison (of two) or the summary (of one) as text, or None where there is neither."""
+    """The comparison (of two), the networks (of more) or the summary (of one) as text, or None."""
     meta = result.meta
-    if "strategies" in result.tables and not result.tables["strategies"].frame.empty:
-        return _of_strategies(result.tables["strategies"].frame)
+    for name in ("strategies", "networks"):
+        if name in result.tables and not result.tables[name].frame.empty:
+            return _side_by_side(result.tables[name].frame)
     for name, keys in (("comparison", ("a", "b")), ("summary", ("a",))):
         if name in result.tables and not result.tables[name].frame.empty:
             frame = result.tables[name].frame
@@ -82,8 +83,8 @@ def overview(result: Result) -> Overview | None:
     return None
 
 
-def _of_strategies(frame: pd.DataFrame) -> Overview:
-    """Strategies beside each other; which of them differ stands in a table of its own."""
+def _side_by_side(frame: pd.DataFrame) -> Overview:
+    """Networks or strategies beside each other; which of them differ stands in a table of its own."""
     networks = tuple(order.networks(frame))
     places = order.stages(frame["stage"])
     cells = {(str(row["stage"]), str(row["network"])): row for _, row in frame.iterrows()}

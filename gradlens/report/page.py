@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from gradlens.plots import PLOTS
 from gradlens.report.captions import seen
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
-from gradlens.report.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 from gradlens.report.numbers import shown
 from gradlens.results import Result, Table
+from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 
 ROWS = 60  # rows of a table that the page shows without its scripts
 TITLES = {
@@ -70,7 +70,7 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
         run: name of the folder it is for, as the commands under its figures say it.
     """
     environment = Environment(
-        loader=PackageLoader("gradlens.report", "."),
+        loader=ChoiceLoader([PackageLoader(f"gradlens.{name}", ".") for name in ("report", "showing")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

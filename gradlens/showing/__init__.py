@@ -4,10 +4,12 @@ Everything here takes frames, names and sentences; it knows no model and no grap
 """
 
 from gradlens.showing.exploring import explore
+from gradlens.showing.map import NetworkMap
 from gradlens.showing.notebook import facts_html, result_html, table_html
 from gradlens.showing.plain import facts_text, result_text, table_text
 
 __all__ = [
+    "NetworkMap",
     "explore",
     "facts_html",
     "facts_text",

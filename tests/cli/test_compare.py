@@ -73,6 +73,31 @@ def test_every_option_arrives(run: Run, study: Any) -> None:
     assert asked(study)[1] == expected
 
 
+def test_more_than_two_networks_and_their_weights_arrive(run: Run, study: Any) -> None:
+    words = ("--checkpoint-a", "a.pt", "--checkpoint", "c=c.pt", "--out", "r")
+    assert run("compare", "x", "y", "z", *words).exit_code == 0
+    models, options = asked(study)
+    assert models == ("x", "y", "z")
+    assert options["checkpoint"] == (Path("a.pt"), None, Path("c.pt"))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("c.pt", "such as C=weights.pt"),
+        ("cc=c.pt", "such as C=weights.pt"),
+        ("C=", "such as C=weights.pt"),
+        ("C=c.pt", "there are 2 networks only"),
+        ("A=c.pt", "network A has two files"),
+    ],
+)
+def test_weights_of_no_network_are_wrong_usage(run: Run, study: Any, value: str, told: str) -> None:
+    ran = run("compare", "x", "y", "--checkpoint-a", "a.pt", "--checkpoint", value)
+    assert ran.exit_code == 2
+    assert told in ran.stderr
+    assert study.asked == []
+
+
 def test_the_summary_is_on_stdout_and_the_rest_on_stderr(run: Run, study: Any) -> None:
     ran = run("compare", "resnet50", "cspresnet50", "--out", "r")
     assert "resnet50 | cspresnet50" in ran.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,52 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def in_window(columns: int, *words: str, **environment: str) -> str:
+    """What a terminal of this width gets from the command, as its own driver hands it over."""
+    fcntl, pty = pytest.importorskip("fcntl"), pytest.importorskip("pty")
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    clean = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gradlens", *words],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env={**clean, "TERM": "xterm-256color", **environment},
+    )
+    os.close(theirs)
+    parts = []
+    try:
+        while part := os.read(ours, 65536):
+            parts.append(part)
+    except OSError:  # Linux says so when the other side is closed
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(timeout=60) == 0
+    return b"".join(parts).decode().replace("\r\n", "\n")
+
+
+SAVED = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_a_real_terminal_of_any_width_shows_whole_words(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(SAVED)
+    shown = in_window(columns, "runs", ".", NO_COLOR="1")
+    assert "\x1b" not in shown
+    assert max(map(len, shown.splitlines())) <= columns
+    finding = json.loads(next(SAVED.glob("run-format-*/result.json")).read_text("utf-8"))["finding"]
+    assert set(finding.split()) <= set(shown.split())
+
+
+def test_a_real_terminal_gets_bold_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SAVED)
+    assert "\x1b[1mrun " in in_window(100, "runs", ".")

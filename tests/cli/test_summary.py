@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from gradlens.results import Result
+from gradlens.results import Result, Table
 from gradlens_cli import summary
+from gradlens_cli.layout import plain
 
 NAN = math.nan
 
@@ -38,13 +40,7 @@ def test_a_cell_shows_both_and_the_difference(values: tuple[Any, ...], form: Any
 def test_a_comparison_fits_120_columns(compared: Result) -> None:
     shown = summary.blocks(compared)
     assert [len(block.rows) for block in shown] == [3, 3, 3]
-    assert max(len(line) for block in shown for line in summary.plain(block).splitlines()) <= 120
-
-
-def test_columns_are_aligned_and_never_cut() -> None:
-    lines = summary.plain(summary.Block(["stage", "x"], [["4", "y" * 300], ["whole", "z"]])).splitlines()
-    assert [line[7] for line in lines] == ["x", "y", "z"]
-    assert len(lines[1]) == 307
+    assert max(len(line) for block in shown for line in plain(block).splitlines()) <= 120
 
 
 def test_a_terminal_gets_a_drawn_table_with_brackets(
@@ -54,3 +50,47 @@ def test_a_terminal_gets_a_drawn_table_with_brackets(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     summary.show(compared)
     assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in capsys.readouterr().out
+
+
+def test_several_networks_stand_in_rows_with_their_corrected_differences() -> None:
+    rows = [
+        {
+            "network": name,
+            "stage": stage,
+            "duplication": 0.6 - 0.1 * i,
+            "duplication_low": 0.5,
+            "duplication_high": 0.7,
+        }
+        for i, name in enumerate(("a", "b", "c"))
+        for stage in ("4", "whole")
+    ]
+    pair = {"stage": "whole", "metric": "duplication", "a": "a", "difference": -0.1, "low": -0.2, "high": 0.0}
+    pairs = [{**pair, "b": name, "p_holm": p} for name, p in (("b", 0.04), ("c", NAN))]
+    tables = {"networks": pd.DataFrame(rows), "contrasts": pd.DataFrame(pairs)}
+    result = Result({name: Table(name, frame, "") for name, frame in tables.items()}, {}, "")
+    first, by_stage, differences = map(plain, summary.blocks(result))
+    assert first.splitlines()[:2] == ["network  duplication", "a        0.60 ± 0.10"]
+    assert by_stage.splitlines()[-1].split() == ["c", "0.40", "0.40"]
+    assert differences.splitlines()[1].split() == ["b", "-", "a", "-0.10", "-0.20", "to", "0.00", "0.040"]
+    assert differences.splitlines()[2].endswith("\N{EN DASH}")
+
+
+def test_a_terminal_also_gets_the_units_of_what_it_shows(
+    compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary.show(compared)
+    assert "units:" not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    summary.show(compared)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "units: duplication, direction, given loss: 0 unrelated to 1 copies; structural: 0 to 1" in shown
+    assert "traffic:" not in shown
+
+
+def test_every_unit_is_of_a_column() -> None:
+    columns = [title for block in summary.METRICS for _, title, _ in block]
+    columns += [title for _, title, _ in (*summary.STRATEGY_COLUMNS, *summary.STRUCTURE_COLUMNS)] + [
+        "signals"
+    ]
+    assert {head for heads in summary.UNITS for head in heads.split(", ")} <= set(columns)

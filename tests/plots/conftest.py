@@ -215,6 +215,12 @@ def differences(networks):
     return pd.DataFrame(rows, columns=columns)
 
 
+def contrasts(networks):
+    """The first network against each other one."""
+    frame = differences(networks)
+    return frame[frame["a"] == networks[0]].reset_index(drop=True)
+
+
 def trajectory(networks, seeds):
     rows = [
         {"network": network, "seed": seed, "step": step, **dict.fromkeys(MEASURES, 0.5 + 0.01 * seed)}
@@ -231,6 +237,8 @@ def frames():
         pairs, shares = forks(networks, sites, branches)
         ways, lengths = paths(networks)
         return {
+            "networks": strategies(networks),
+            "contrasts": contrasts(networks),
             "strategies": strategies(networks),
             "differences": differences(networks),
             "trajectory": trajectory(networks, seeds),

@@ -1,6 +1,7 @@
 """What each plot draws, counted on hand-written frames."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 from scipy import stats
@@ -167,3 +168,11 @@ def test_a_loss_that_falls_a_thousandfold_has_a_logarithmic_axis(first, scale, f
     panels = {panel.get_title(loc="left"): panel for panel in plot_frame("trajectory", frame).child_axes}
     assert panels["held-out loss"].get_yscale() == scale
     assert panels["held-out accuracy"].get_yscale() == "linear"
+
+
+def test_several_pairs_of_networks_have_a_panel_each(frames):
+    frame = pd.concat([frames(("net_a", other))["cross"] for other in ("net_b", "net_c")], ignore_index=True)
+    ax = plot_frame("cross", frame)
+    assert [panel.get_xlabel() for panel in ax.child_axes] == ["net_b", "net_c"]
+    assert [panel.get_ylabel() for panel in ax.child_axes] == ["net_a", "net_a"]
+    assert all(len(panel.images) == 1 for panel in ax.child_axes)

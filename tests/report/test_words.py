@@ -9,6 +9,7 @@ import pytest
 from gradlens.report.captions import SENTENCES, seen
 from gradlens.report.comparison import overview
 from gradlens.report.numbers import NARROW, percent, shown
+from gradlens.results import Result, Table
 
 G, M = f"{NARROW}G", f"{NARROW}M"
 
@@ -83,3 +84,50 @@ def test_the_overview_marks_only_intervals_without_zero(make_result):
     assert by_stage["head"].cells == ("–", "–")
     assert by_stage["whole"].cells == ("0.700", "0.600")
     assert found.stages["Flow slope (decades a layer)"][0].difference == "−0.3000"
+
+
+def networks_of(names):
+    rows = [
+        {"network": name, "stage": stage, "duplication": 0.7 - 0.1 * i, "flops": (1 + i) * 1e9}
+        for i, name in enumerate(names)
+        for stage in ("4", "whole")
+    ]
+    return Result({"networks": Table("networks", pd.DataFrame(rows), "A row a network.")}, {}, "")
+
+
+def test_more_than_two_networks_stand_beside_each_other():
+    found = overview(networks_of(("a", "b", "c")))
+    assert found.networks == ("a", "b", "c")
+    assert not found.paired
+    assert [(row.label, row.cells) for row in found.whole] == [
+        ("Duplication D, energy", ("0.700", "0.600", "0.500")),
+        ("FLOPs per image", (f"1.00{G}", f"2.00{G}", f"3.00{G}")),
+    ]
+    assert seen("networks", networks_of(("a", "b"))["networks"].frame) == (
+        f"a: D = 0.700 at 1.00{G} FLOPs per image; b: D = 0.600 at 2.00{G} FLOPs per image."
+    )
+
+
+def test_contrasts_count_what_holds_after_correction():
+    frame = pd.DataFrame(
+        {"stage": "whole", "metric": "duplication", "a": "a", "b": ["b", "c"], "p_holm": [0.01, 0.2]}
+    )
+    assert seen("contrasts", frame) == "duplication: 1 of 2 pairs differ after Holm's correction."
+
+
+def test_each_pair_of_networks_has_its_clause():
+    frame = pd.DataFrame(
+        {
+            "network_a": "a",
+            "network_b": ["b", "b", "c"],
+            "stage_a": "4",
+            "stage_b": ["4", "8", "8"],
+            "order_a": 0,
+            "order_b": [0, 1, 0],
+            "energy": [0.4, 0.2, math.nan],
+        }
+    )
+    assert seen("cross", frame) == (
+        "The layer of b most similar to one of a stands in the same stage for 1 of 1 layers; mean CKA 0.300 over all"
+        " pairs; no two layers of a and c have a value."
+    )

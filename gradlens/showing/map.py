@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from gradlens.errors import GradlensError
-from gradlens.report.embedding import as_json, script, table_data
-from gradlens.results import Result
+from gradlens.showing.columns import Shown
+from gradlens.showing.embedding import as_json, script, table_data
 
 TABLES = ("map_nodes", "map_edges", "shares", "correlation")
 """What the map draws, and what it tells of a place."""
@@ -24,13 +23,16 @@ class NetworkMap:
     """The networks of a result as a picture that answers to the pointer.
 
     Attributes:
-        result: with the tables ``map_nodes`` and ``map_edges``.
+        tables: by name; ``map_nodes`` and ``map_edges`` among them.
+
+    Raises:
+        GradlensError: those two are missing.
     """
 
-    result: Result
+    tables: Mapping[str, Shown]
 
     def __post_init__(self) -> None:
-        missing = [name for name in TABLES[:2] if name not in self.result.tables]
+        missing = [name for name in TABLES[:2] if name not in self.tables]
         if missing:
             raise GradlensError(
                 f"this result has no network map ({', '.join(missing)} missing): it was made by an older version or "
@@ -39,10 +41,16 @@ class NetworkMap:
 
     def page(self) -> str:
         """A page of its own that needs nothing outside itself."""
-        environment = Environment(
-            loader=PackageLoader("gradlens.report", "."), autoescape=True, undefined=StrictUndefined
+        from jinja2 import (  # not every use of a result draws a map
+            Environment,
+            PackageLoader,
+            StrictUndefined,
         )
-        tables = {name: self.result.tables[name] for name in TABLES if name in self.result.tables}
+
+        environment = Environment(
+            loader=PackageLoader("gradlens.showing", "."), autoescape=True, undefined=StrictUndefined
+        )
+        tables = {name: self.tables[name] for name in TABLES if name in self.tables}
         return environment.get_template("map.html").render(
             data={name: as_json(table_data(table)) for name, table in tables.items()},
             scripts=[script(name) for name in SCRIPTS],
@@ -61,7 +69,7 @@ class NetworkMap:
         return Path(path)
 
     def __repr__(self) -> str:
-        frame = self.result.tables["map_nodes"].frame
+        frame = self.tables["map_nodes"].frame
         names = ", ".join(dict.fromkeys(frame["network"].astype(str)))
         return f"NetworkMap({names}: {len(frame)} operations; save(path) writes a page)"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from gradlens.report.numbers import COUNTS, shown
-from gradlens.results import Table
+from gradlens.showing.columns import Shown
+from gradlens.showing.numbers import COUNTS, shown
 
 ROWS = 20_000
 """Rows of a table that the page carries."""
@@ -25,7 +25,7 @@ _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", 
 
 def script(name: str) -> Markup:
     """A script of the package, to stand between script tags."""
-    text = (files("gradlens.report") / "assets" / name).read_text(encoding="utf-8")
+    text = (files("gradlens.showing") / "assets" / name).read_text(encoding="utf-8")
     text = re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.M)  # a page has no second file to map to
     return Markup(re.sub(r"</(?=script)", r"<\\/", text, flags=re.I))
 
@@ -36,7 +36,7 @@ def as_json(value: Any) -> Markup:
     return Markup(re.sub("[<>&\u2028\u2029]", lambda found: _UNSAFE[found[0]], text))
 
 
-def columns(table: Table) -> list[dict[str, Any]]:
+def columns(table: Shown) -> list[dict[str, Any]]:
     """Name, heading, unit and kind of each column; the scripts write values as ``numbers.shown`` does."""
     found = []
     for name, column in table.frame.items():
@@ -50,7 +50,7 @@ def columns(table: Table) -> list[dict[str, Any]]:
     return found
 
 
-def table_data(table: Table) -> dict[str, Any]:
+def table_data(table: Shown) -> dict[str, Any]:
     """The table column by column: numbers to ``DIGITS`` digits, text as levels and codes."""
     frame = table.frame.head(ROWS)
     return {

@@ -1,0 +1,177 @@
+"""``gradlens doctor``."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gradlens.version import VERSION
+
+from .layout import Block, print_blocks
+from .packages import NEEDS, Package, package
+from .terminal import say
+from .trials import Trial, trials
+
+YES = ("1", "ON", "YES", "TRUE")  # what huggingface_hub takes for yes
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        packages: all that gradlens may use.
+        torch_problem: why torch cannot be imported; empty where it can.
+        devices: that torch sees; the CPU first.
+        tried: experiments on torch, none where it cannot be imported.
+        places: caches and what is known of the network.
+    """
+
+    packages: list[Package]
+    torch_problem: str
+    devices: list[str]
+    tried: list[Trial]
+    places: dict[str, str]
+
+    @property
+    def broken(self) -> list[str]:
+        """What is needed and does not work, each with what to do."""
+        found = [
+            f"{p.need.name}: {p.problem}; python -m pip install '{p.need.name}{p.need.versions}'"
+            for p in self.packages
+            if p.broken
+        ]
+        if self.torch_problem and not any(p.broken and p.need.name == "torch" for p in self.packages):
+            found.append(
+                f"torch is installed but cannot be imported ({self.torch_problem}); install it again"
+            )
+        return found + [
+            f"torch lacks {trial.name}, needed for {trial.purpose}: {trial.problem}; install another torch"
+            for trial in self.tried
+            if trial.problem
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON writes it."""
+        return {
+            "gradlens": VERSION,
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {
+                p.need.name: {
+                    "version": p.version or None,
+                    "needs": p.need.versions,
+                    "for": p.need.purpose,
+                    "extra": p.need.extra or None,
+                    "problem": p.problem or None,
+                }
+                for p in self.packages
+            },
+            "torch": {"problem": self.torch_problem or None, "devices": self.devices},
+            "tried": {t.name: {"for": t.purpose, "problem": t.problem or None} for t in self.tried},
+            "places": self.places,
+            "broken": self.broken,
+        }
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print one object instead of the tables.")
+@click.pass_context
+def examine(ctx: click.Context, as_json: bool) -> None:
+    """Say what is installed, what works, and what to install for what does not.
+
+    The parts of torch that gradlens reads are tried on tiny tensors. Exit code 1 where something
+    that gradlens always needs is broken; optional packages are only named. Works without torch.
+
+    \b
+    Example:
+      gradlens doctor
+    """
+    found = findings()
+    if as_json:
+        click.echo(json.dumps(found.document(), indent=2))
+    else:
+        _print(found)
+    if found.broken:
+        ctx.exit(1)
+
+
+def findings() -> Findings:
+    """Look and try; nothing here raises because something is missing."""
+    problem, devices = _torch()
+    return Findings(
+        packages=[package(need) for need in NEEDS],
+        torch_problem=problem,
+        devices=devices,
+        tried=[] if problem else trials(),
+        places=places(),
+    )
+
+
+def _torch() -> tuple[str, list[str]]:
+    """Why torch cannot be imported, or the devices it sees."""
+    try:
+        import torch
+    except Exception as error:  # a broken library raises OSError, and others what they like
+        return f"{type(error).__name__}: {' '.join(str(error).split())}", []
+    devices = [f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"]
+    if torch.cuda.is_available():
+        devices += [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("Apple GPU (mps)")
+    return "", devices
+
+
+def places() -> dict[str, str]:
+    """Where pretrained weights are kept, and whether they may be fetched."""
+    home = Path.home() / ".cache"
+    hub = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or home / "huggingface") / "hub"
+    torch_home = os.environ.get("TORCH_HOME") or home / "torch"
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in YES
+    return {
+        "weights of timm": _place(Path(hub)),
+        "weights of torchvision": _place(Path(torch_home)),
+        "network": "not used: HF_HUB_OFFLINE is set"
+        if offline
+        else "used for --pretrained weights not in the cache",
+    }
+
+
+def _place(folder: Path) -> str:
+    if not folder.exists():
+        return f"{folder} (made when it is needed)"
+    return (
+        f"{folder}"
+        if os.access(folder, os.W_OK)
+        else f"{folder} (cannot be written; set HF_HOME or TORCH_HOME)"
+    )
+
+
+def _print(found: Findings) -> None:
+    say(f"gradlens {VERSION}, Python {platform.python_version()}, {platform.platform()}\n")
+    rows = [[p.need.name, p.version or "–", p.problem or "ok", p.need.purpose] for p in found.packages]
+    print_blocks([Block(["package", "version", "state", "for"], rows)])
+    if found.torch_problem:
+        say("torch cannot be imported, so nothing can be measured;")
+        say("`gradlens report`, `figure`, `open` and `runs` work on saved runs without it\n")
+    else:
+        rows = [
+            [trial.name, "works" if not trial.problem else "BROKEN", trial.purpose] for trial in found.tried
+        ]
+        print_blocks([Block(["tried on torch", "state", "for"], rows)])
+    facts = {**{f"device {i}": name for i, name in enumerate(found.devices)}, **found.places}
+    print_blocks([Block(["place", "found"], [[name, value] for name, value in facts.items()])])
+    for extra in dict.fromkeys(p.need.extra for p in found.packages if p.problem and p.need.extra):
+        missing = [p.need for p in found.packages if p.problem and p.need.extra == extra]
+        what = ", ".join(dict.fromkeys(need.purpose for need in missing))
+        packages = " ".join(f"'{need.name}{need.versions}'" for need in missing)
+        say(f"optional, for {what} (extra {extra}): python -m pip install {packages}", indent="  ")
+    for text in found.broken:
+        say(f"BROKEN: {text}", indent="  ")
+    say("something gradlens needs is broken" if found.broken else "all that gradlens needs works")

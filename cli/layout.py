@@ -1,0 +1,110 @@
+"""Tables of text: aligned in a pipe, fitted to the window on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import click
+
+from .terminal import coloured, width, wrapped
+
+GAP = "  "
+WHOLE = "whole"  # the row that sums up
+
+
+@dataclass(frozen=True)
+class Block:
+    """A small table of texts; the first column names the row."""
+
+    headers: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def print_blocks(shown: Iterable[Block]) -> None:
+    """Print tables, each with an empty line below it."""
+    columns, colour = width(sys.stdout), coloured(sys.stdout)
+    for block in shown:
+        if columns is None:
+            click.echo(plain(block) + "\n")
+            continue
+        for part in fitted(block, columns):
+            click.echo(_drawn(part, columns, colour) + "\n", color=colour)
+
+
+def plain(block: Block) -> str:
+    """Aligned columns without lines, as wide as they need.
+
+    >>> print(plain(Block(["stage", "n"], [["1", "2.5 k"], ["whole", "7"]])))
+    stage  n
+    1      2.5 k
+    whole  7
+    """
+    widths = _widths(block)
+    return "\n".join(_line(line, widths) for line in (block.headers, *block.rows))
+
+
+def fitted(block: Block, columns: int) -> list[Block]:
+    """The table in parts that are no wider than ``columns``, each with the first column.
+
+    A column that fits beside the first one in no window of that width is a part of its own.
+
+    >>> wide = Block(["stage", "duplication", "direction"], [["4", "0.5", "0.6"]])
+    >>> [list(part.headers) for part in fitted(wide, 20)]
+    [['stage', 'duplication'], ['stage', 'direction']]
+    """
+    widths = _widths(block)
+    parts: list[list[int]] = []
+    for place in range(1, len(block.headers)):
+        taken = [0, *(parts[-1] if parts else []), place]
+        if parts and sum(widths[i] for i in taken) + len(GAP) * (len(taken) - 1) <= columns:
+            parts[-1].append(place)
+        else:
+            parts.append([place])
+    if not parts:
+        return [block]
+    return [
+        Block([block.headers[i] for i in (0, *part)], [[row[i] for i in (0, *part)] for row in block.rows])
+        for part in parts
+    ]
+
+
+def _drawn(block: Block, columns: int, colour: bool) -> str:
+    """A part as it stands on a terminal: with a rule below its head, or row by row where it is too wide."""
+    widths = _widths(block)
+    total = sum(widths) + len(GAP) * (len(widths) - 1)
+    if total > columns:
+        return "\n".join(_stacked(block, columns))
+    head = _bold(_line(block.headers, widths), colour)
+    rows = [_bold(_line(row, widths), colour and row[0] == WHOLE) for row in block.rows]
+    return "\n".join([head, _rule(total), *rows])
+
+
+def _stacked(block: Block, columns: int) -> Iterator[str]:
+    """Each row as its name and, indented, what it holds: nothing is cut."""
+    yield wrapped(" / ".join(block.headers), columns)
+    for row in block.rows:
+        yield row[0]
+        for cell in row[1:]:
+            yield wrapped(GAP + cell, columns, indent=GAP)
+
+
+def _rule(length: int) -> str:
+    try:
+        "─".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "-" * length
+    return "─" * length
+
+
+def _bold(text: str, wanted: bool) -> str:
+    return click.style(text, bold=True) if wanted else text
+
+
+def _widths(block: Block) -> list[int]:
+    return [max(map(len, column)) for column in zip(block.headers, *block.rows, strict=True)]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return GAP.join(cell.ljust(size) for cell, size in zip(cells, widths, strict=True)).rstrip()

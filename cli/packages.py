@@ -1,0 +1,118 @@
+"""What gradlens needs of other packages, what for, and what is here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import re
+from dataclasses import dataclass
+
+MEASURING, DRAWING, TALKING = "measuring", "drawing a saved run", "the command line"
+
+
+@dataclass(frozen=True)
+class Need:
+    """A package: which versions, what for, and the extra it comes with (empty for the ones that always do).
+
+    A test holds these lines against pyproject.toml.
+    """
+
+    name: str
+    versions: str
+    purpose: str
+    extra: str = ""
+    module: str = ""
+
+    @property
+    def imported(self) -> str:
+        """The name it is imported by."""
+        return self.module or self.name.replace("-", "_")
+
+
+NEEDS = (
+    Need("torch", ">=2.4", MEASURING),
+    Need("torchvision", ">=0.19", f"{MEASURING}: its models, image folders"),
+    Need("timm", ">=1.0.9,<2", f"{MEASURING}: its models"),
+    Need("numpy", ">=1.26,<3", DRAWING),
+    Need("scipy", ">=1.15", DRAWING),
+    Need("pandas", ">=2.1", DRAWING),
+    Need("matplotlib", ">=3.8", DRAWING),
+    Need("scikit-learn", ">=1.3", f"{MEASURING}: the bundled digits", module="sklearn"),
+    Need("pillow", ">=10", f"{MEASURING}: image files", module="PIL"),
+    Need("networkx", ">=3.1", MEASURING),
+    Need("huggingface-hub", ">=0.23", f"{MEASURING}: pretrained weights"),
+    Need("safetensors", ">=0.4.3", f"{MEASURING}: recordings, checkpoints"),
+    Need("click", ">=8.1.7,<9", TALKING),
+    Need("rich", ">=13.7", TALKING),
+    Need("jinja2", ">=3.1.3", DRAWING),
+    Need("ipykernel", ">=6.29", "Jupyter notebooks", "notebook"),
+    Need("nbclient", ">=0.10", "Jupyter notebooks", "notebook"),
+    Need("nbformat", ">=5.10", "Jupyter notebooks", "notebook"),
+    Need("pytest", ">=8", "the tests", "test"),
+    Need("fvcore", ">=0.1.5", "the tests", "test"),
+    Need("hypothesis", ">=6.100", "the tests", "test"),
+    Need("ckatorch", ">=1.0,<2", "the tests", "test"),
+    Need("psutil", ">=5.9", "the benchmarks", "test"),
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package as it is here.
+
+    Attributes:
+        need: what is asked of it.
+        version: the one that is installed; empty where it is not.
+        problem: what is wrong, empty where nothing is.
+    """
+
+    need: Need
+    version: str
+    problem: str = ""
+
+    @property
+    def broken(self) -> bool:
+        """Whether something that always belongs to gradlens is missing or of a wrong version."""
+        return bool(self.problem) and not self.need.extra
+
+
+def package(need: Need) -> Package:
+    """Look for a package without importing it."""
+    try:
+        version = importlib.metadata.version(need.name)
+    except importlib.metadata.PackageNotFoundError:
+        if not _importable(need.imported):
+            return Package(need, "", "missing")
+        return Package(need, "unknown")
+    if not fits(version, need.versions):
+        return Package(need, version, f"needs {need.versions}")
+    return Package(need, version)
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # an entry of sys.modules that is no module
+        return False
+
+
+def fits(version: str, wanted: str) -> bool:
+    """Whether a version meets all of some lower and upper bounds.
+
+    >>> fits("1.0.27", ">=1.0.9,<2"), fits("2.0", ">=1.0.9,<2"), fits("2.14.0+cu130", ">=2.4")
+    (True, False, True)
+    """
+    own = _numbers(version)
+    return all(
+        own >= _numbers(bound[2:]) if bound.startswith(">=") else own < _numbers(bound[1:])
+        for bound in wanted.split(",")
+    )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The release part, without trailing zeros: 2.0 is 2."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    parts = [int(part) for part in found[0].split(".")] if found else []
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)

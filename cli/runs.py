@@ -1,0 +1,67 @@
+"""``gradlens runs [FOLDER]``."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from .folders import Run, runs_in
+from .layout import Block, print_blocks
+from .options import FILE
+from .output import RUNS
+from .terminal import say, tell
+
+
+@click.command("runs")
+@click.argument("folder", type=FILE, default=RUNS)
+@click.option("--json", "as_json", is_flag=True, help="Print a list of objects instead of the table.")
+def list_runs(folder: Path, as_json: bool) -> None:
+    """List the saved runs in a folder and the folders in it, newest first.
+
+    Each with its kind, networks, time, size and finding. A damaged run is named with what is wrong
+    and stops nothing.
+
+    \b
+    Examples:
+      gradlens runs
+      gradlens runs experiments/ --json
+    """
+    found = runs_in(folder) if folder != RUNS or folder.exists() else []
+    if as_json:
+        click.echo(json.dumps([run.document() for run in found], indent=2))
+        return
+    if not found:
+        say(f"no run in {folder}; `gradlens inspect MODEL` or `gradlens compare A B` makes one")
+        return
+    whole = [run for run in found if not run.problem]
+    if whole:
+        rows = [[str(run.folder), run.kind, time_of(run), size(run.size)] for run in whole]
+        print_blocks([Block(["run", "kind", "when", "size"], rows)])
+    for run in whole:
+        cut = " (partial: it was cut)" if run.partial else ""
+        say(f"{run.folder}: {', '.join(run.networks)}{cut}")
+        say(f"  {run.finding}", indent="  ")
+    for run in found:
+        if run.problem:
+            tell("warning", f"{run.folder}: {run.problem}", err=True)
+
+
+def time_of(run: Run) -> str:
+    """When a run was made, in local time to the minute."""
+    return datetime.fromtimestamp(run.when).strftime("%Y-%m-%d %H:%M")
+
+
+def size(count: float) -> str:
+    """Bytes for a reader.
+
+    >>> size(512), size(2048), size(5 * 2**20)
+    ('512 B', '2.0 KiB', '5.0 MiB')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,161 @@
+"""One figure of a result, as a page in print or a screen needs it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib
+import matplotlib.style
+import pandas as pd
+from matplotlib.figure import Figure
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.plots import PLOTS
+from gradlens.results import Result
+
+COLUMNS = {1: 3.5, 2: 7.16}
+"""Width of a figure over so many columns of a two-column page, in inches."""
+TALLEST = 9.0
+"""Height of a page's text, in inches: a figure in print is no taller."""
+KINDS = ("pdf", "svg", "png")
+BARE: dict[str, dict[str, Any]] = {
+    "pdf": {"CreationDate": None, "Creator": "gradlens", "Producer": None},
+    "svg": {"Date": None, "Creator": "gradlens"},
+    "png": {"Software": None},
+}
+"""Metadata of a file: no date, so that the same figure gives the same bytes."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a figure is made.
+
+    Attributes:
+        dpi: dots an inch where pixels are written.
+        columns: of the page, None leaves each figure the size it has in the report.
+        settings: of matplotlib, on top of its defaults.
+    """
+
+    dpi: int
+    columns: int | None
+    settings: dict[str, Any]
+
+
+STYLES: dict[str, Style] = {
+    # 42: TrueType fonts are embedded whole, as publishers ask; 3 would be refused by many.
+    "paper": Style(600, 2, {"pdf.fonttype": 42, "svg.fonttype": "path", "hatch.linewidth": 0.6}),
+    "screen": Style(150, None, {"pdf.fonttype": 42, "svg.fonttype": "path"}),
+}
+
+
+def figure(
+    result: Result,
+    name: str,
+    *,
+    style: str = "screen",
+    columns: int | None = None,
+    networks: Sequence[str] = (),
+) -> Figure:
+    """The figure of one table, sized for where it goes.
+
+    Args:
+        result: a run.
+        name: of a table that has a plot.
+        style: ``paper`` (exactly one or two columns wide) or ``screen`` (as in the report).
+        columns: 1 (3.5 inches) or 2 (7.16 inches); None takes two on paper, the plot's own width on screen.
+        networks: names of those to draw; none draws all.
+
+    Raises:
+        GradlensError: there is no such figure, style, width or network in the result.
+    """
+    look = _style(style)
+    wanted = look.columns if columns is None else columns
+    if wanted is not None and wanted not in COLUMNS:
+        raise GradlensError(f"columns={columns}; use {' or '.join(map(str, COLUMNS))}")
+    frame = _of_networks(_frame(result, name), networks)
+    with _settings(look):
+        plot = PLOTS[name]
+        ax = plot.new_axes(frame, None if wanted is None else COLUMNS[wanted])
+        drawn = cast(Figure, ax.get_figure(root=True))
+        drawn.set_figheight(min(drawn.get_figheight(), TALLEST))
+        plot(frame, ax)
+    return drawn
+
+
+def save_figure(drawn: Figure, path: str | Path, *, style: str = "screen", kind: str | None = None) -> Path:
+    """Write a figure as PDF, SVG or PNG; the same figure gives the same bytes.
+
+    Args:
+        drawn: of ``figure``.
+        path: of the file; folders above it are made.
+        style: the one it was drawn with.
+        kind: ``pdf``, ``svg`` or ``png``; None reads it from the path.
+
+    Raises:
+        GradlensError: the kind is not known, or the file cannot be written.
+    """
+    path, look = Path(path), _style(style)
+    kind = kind or path.suffix.lower().removeprefix(".")
+    if kind not in KINDS:
+        raise GradlensError(
+            f"{path}: no such kind of figure: {kind or 'none is given'}; use {', '.join(KINDS)}"
+        )
+    page = io.BytesIO()  # a failure while drawing leaves no half file
+    with _settings(look):
+        drawn.savefig(page, format=kind, dpi=look.dpi, metadata=BARE[kind], facecolor="white")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(page.getvalue())
+    except OSError as error:
+        raise GradlensError(f"cannot write {path}: {error.strerror or error}; give another place") from error
+    return path
+
+
+def drawable(result: Result) -> list[str]:
+    """Names of the tables of a result that have a plot, in the order of the registry."""
+    return [name for name in PLOTS if name in result.tables]
+
+
+@contextmanager
+def _settings(look: Style) -> Iterator[None]:
+    settings = cast(Any, {"svg.hashsalt": "gradlens", **look.settings})
+    with matplotlib.style.context("default"), matplotlib.rc_context(settings):
+        yield
+
+
+def _style(name: str) -> Style:
+    if name not in STYLES:
+        raise GradlensError(f"no style {name!r}; use {', '.join(STYLES)}{close_matches(name, STYLES)}")
+    return STYLES[name]
+
+
+def _frame(result: Result, name: str) -> pd.DataFrame:
+    held = drawable(result)
+    if name in held:
+        return result.tables[name].frame
+    why = "this run has no table of that name" if name in PLOTS else "there is no such figure"
+    if name in result.tables:
+        why = "that table has no figure"
+    raise GradlensError(
+        f"no figure {name!r}: {why}; it can draw {', '.join(held) or 'nothing'}{close_matches(name, held)}"
+    )
+
+
+def _of_networks(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """The rows of some networks, or of pairs of them."""
+    if not wanted:
+        return frame
+    ends = [name for name in ("network", "network_a", "network_b", "a", "b") if name in frame]
+    known = list(dict.fromkeys(str(name) for end in ends for name in frame[end]))
+    for name in wanted:
+        if name not in known:
+            raise GradlensError(
+                f"no network {name!r} in this figure; it has {', '.join(known)}{close_matches(name, known)}"
+            )
+    chosen = pd.concat([frame[end].astype(str).isin(wanted) for end in ends], axis=1).all(axis=1)
+    return frame[chosen].reset_index(drop=True)

@@ -1,0 +1,127 @@
+"""Several networks: each against the first, corrected for how many there are."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from gradlens.analyzers.contrasts import Contrasts, cross_networks
+from gradlens.analyzers.duplication import Duplication
+from gradlens.analyzers.families import TESTED
+from gradlens.analyzers.findings import finding_among
+
+
+@pytest.fixture
+def networks(hand, draw, seeds):
+    """Networks by name and by the share that their signals have in common."""
+
+    def make(shares, count=4):
+        made = []
+        for name, shared in shares.items():
+            build = hand(seeds(count, 2), network=name)
+            build.loss = build.gradient(draw(99, 2 * count), "out", "head", signal=False)
+            for depth, stage in enumerate(("4", "4", "8", "8", "8"), 1):
+                own = draw(100 * depth + len(name), 2 * count)
+                g = np.sqrt(1 - shared) * own + np.sqrt(shared) * draw(7, 2 * count)
+                build.gradient(g, f"conv{depth}", stage, depth)
+            made.append(build.recording())
+        return made
+
+    return make
+
+
+THREE = {"first": 0.3, "same": 0.3, "alike": 0.9}
+
+
+def whole_duplication(recording):
+    frame = Duplication()(recording).frame
+    own = frame[(frame.stage == "whole") & (frame.version == "energy")].sort_values("seed")
+    return own.duplication.to_numpy()
+
+
+def test_each_network_stands_against_the_first_only(networks):
+    frame = Contrasts()(networks(THREE))["contrasts"].frame
+    assert set(zip(frame.a, frame.b, strict=True)) == {("first", "same"), ("first", "alike")}
+    assert set(frame.stage) == {"4", "8", "whole"}
+
+
+def test_the_difference_is_paired_over_seeds(networks):
+    recordings = networks(THREE)
+    frame = Contrasts()(recordings)["contrasts"].frame
+    row = frame[(frame.stage == "whole") & (frame.metric == "duplication") & (frame.b == "alike")].iloc[0]
+    first, _, alike = (whole_duplication(recording) for recording in recordings)
+    found = stats.ttest_rel(alike, first)
+    assert (row.mean_a, row.mean_b) == pytest.approx((first.mean(), alike.mean()))
+    assert row.difference == pytest.approx((alike - first).mean())
+    assert row.p == pytest.approx(found.pvalue)
+    assert (row.low, row.high) == pytest.approx(tuple(found.confidence_interval(0.95)))
+
+
+def test_p_values_are_corrected_over_all_networks_and_metrics_of_a_stage(networks):
+    frame = Contrasts()(networks(THREE))["contrasts"].frame
+    for _, family in frame.groupby("stage"):
+        known = family.p[family.p.notna()].sort_values()
+        assert set(family.metric) <= set(TESTED)
+        stepped = np.maximum.accumulate(known.to_numpy() * np.arange(len(known), 0, -1))
+        assert family.p_holm[known.index].to_numpy() == pytest.approx(np.minimum(stepped, 1))
+    smallest = frame.loc[frame.p.idxmin()]
+    assert smallest.p_holm > smallest.p
+
+
+def test_a_fourth_network_leaves_the_differences_and_raises_the_correction(networks):
+    three = Contrasts()(networks(THREE))["contrasts"].frame
+    four = Contrasts()(networks({**THREE, "more": 0.6}))["contrasts"].frame
+    keys = ["stage", "metric", "b"]
+    both = three.merge(four, on=keys, suffixes=("_3", "_4"))
+    assert len(both) == len(three)
+    assert both.difference_3.to_numpy() == pytest.approx(both.difference_4.to_numpy())
+    assert (both.p_holm_4 >= both.p_holm_3 - 1e-12).all()
+    assert (both.p_holm_4 > both.p_holm_3).any()
+
+
+def test_networks_stand_side_by_side_with_their_units(networks):
+    table = Contrasts()(networks(THREE))["networks"]
+    assert table.name == "networks"
+    assert list(dict.fromkeys(table.frame.network)) == list(THREE)
+    assert set(table.units) <= set(table.frame.columns)
+    assert not {"accuracy", "loss"} & set(table.frame.columns)
+
+
+def test_the_finding_tells_more_and_none(networks):
+    recordings = networks(THREE)
+    text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
+    first, same, alike = (whole_duplication(recording).mean() for recording in recordings)
+    assert text.startswith(f"Gradient duplication against first ({first:.2f}): same ")
+    assert f"alike {alike - first:.2f} more ({alike:.2f}; 95 % interval of the difference +" in text
+    assert f"same no difference beyond the noise between seeds ({same:.2f}; " in text
+    assert "Given the loss: same" in text
+    assert "Holm p = " in text
+
+
+def test_one_seed_has_no_interval_and_no_p(networks):
+    recordings = networks(THREE, count=1)
+    contrasts = Contrasts()(recordings)["contrasts"]
+    assert contrasts.frame.p_holm.isna().all()
+    text = finding_among(recordings, contrasts)
+    assert "one seed, no interval" in text
+    assert "Holm" not in text
+
+
+def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
+    build = hand(seeds(4, 2), network="dead")
+    for depth in (1, 2):
+        build.gradient(np.zeros_like(draw(1, 8)), f"conv{depth}", "4", depth)
+    recordings = [*networks(THREE), build.recording()]
+    text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
+    assert text.endswith("Not defined, for want of two live signals: dead.")
+    alone = [recordings[-1], recordings[0]]
+    assert finding_among(alone, Contrasts()(alone)["contrasts"]).startswith(
+        "No comparison of duplication: dead"
+    )
+
+
+def test_layers_of_the_first_stand_against_those_of_each_other(networks):
+    frame = cross_networks(networks(THREE)).frame
+    assert frame.groupby(["network_a", "network_b"], sort=False).size().to_dict() == {
+        ("first", "same"): 25,
+        ("first", "alike"): 25,
+    }

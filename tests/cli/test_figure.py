@@ -1,0 +1,101 @@
+"""gradlens figure: one figure of a saved run, where it goes, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import Result as Ran
+
+from gradlens.results import Result, Table
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    frame = pd.DataFrame(
+        {
+            "network": "net",
+            "pass": ["forward", "forward + backward"],
+            "images_per_second": [40.0, 12.0],
+            "low": [39.0, 11.0],
+            "high": [41.0, 13.0],
+        }
+    )
+    return Result({"throughput": Table("throughput", frame, "Speed.")}, {"a": "net"}, "Fast.").save(
+        tmp_path / "r"
+    )
+
+
+def test_the_path_of_the_figure_is_all_of_stdout(run: Run, saved: Path) -> None:
+    ran = run("figure", saved, "throughput")
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (0, "throughput.pdf\n", "")
+    assert Path("throughput.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "begins"),
+    [
+        (("--out", "a/b.svg"), "a/b.svg", b"<?xml"),
+        (("--format", "png"), "throughput.png", b"\x89PNG"),
+        (("--format", "svg", "--out", "drawn"), "drawn", b"<?xml"),
+        (("--style", "screen", "--network", "net"), "throughput.pdf", b"%PDF-"),
+    ],
+)
+def test_the_format_is_that_of_the_file_or_as_asked(
+    run: Run, saved: Path, words: tuple[str, ...], name: str, begins: bytes
+) -> None:
+    assert run("figure", saved, "throughput", *words).exit_code == 0
+    assert Path(name).read_bytes().startswith(begins)
+
+
+def test_a_file_that_is_there_is_replaced_only_with_force(run: Run, saved: Path) -> None:
+    Path("f.pdf").write_text("mine")
+    ran = run("figure", saved, "throughput", "--out", "f.pdf")
+    assert ran.exit_code == 1
+    assert ran.stderr == "error: f.pdf exists; give another --out FILE, or --force to replace it\n"
+    assert Path("f.pdf").read_text() == "mine"
+    assert run("figure", saved, "throughput", "--out", "f.pdf", "--force").exit_code == 0
+    assert Path("f.pdf").read_bytes().startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("throughputs",), "did you mean throughput?"),
+        (("throughput", "--out", "f.gif"), "end it in .pdf, .svg, .png"),
+        (("throughput", "--out", "."), "is a folder"),
+        (("throughput", "--out", "taken/f.pdf"), "cannot write taken/f.pdf"),
+        (("throughput", "--network", "nets"), "did you mean net?"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
+    run: Run, saved: Path, words: tuple[str, ...], told: str
+) -> None:
+    Path("taken").touch()
+    ran = run("figure", saved, *words)
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert told in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["r", "taken"]
+
+
+def test_a_wrong_width_is_wrong_usage(run: Run, saved: Path) -> None:
+    assert run("figure", saved, "throughput", "--columns", "3").exit_code == 2
+
+
+def test_it_loads_no_torch(saved: Path, tmp_path: Path) -> None:
+    words = ["figure", str(saved), "throughput", "--out", str(tmp_path / "f.pdf")]
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from gradlens_cli.app import gradlens\n"
+        f"gradlens({words}, standalone_mode=False)\n"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (tmp_path / "f.pdf").is_file()

@@ -1,0 +1,163 @@
+"""gradlens runs and gradlens open: what lies in a folder, damaged or not, and its page."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result as Ran
+
+from gradlens.documents import FORMAT
+from gradlens.results import Result
+from gradlens_cli.folders import run_folders
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def several(tmp_path: Path, compared: Result, inspected: Result) -> Path:
+    """Two whole runs, one of them deeper, a cut one's staging folder, and runs that are broken."""
+    runs = tmp_path / "runs"
+    old = compared.with_meta(kind="compare").save(runs / "old")
+    new = inspected.with_meta(kind="inspect", partial=True).save(runs / "deep" / "new")
+    inspected.save(runs / ".staging")
+    for name, text in (
+        ("torn", '{"format": 1, "fin'),
+        ("list", "[1]"),
+        ("later", json.dumps({"format": FORMAT + 1})),
+    ):
+        (runs / name).mkdir()
+        (runs / name / "result.json").write_text(text)
+    for place, (folder, seconds) in enumerate(((old, 1000), (new, 2000))):
+        os.utime(folder / "result.json", (seconds, seconds))
+        (folder / "figures").mkdir()
+        (folder / "figures" / "x.png").write_bytes(b"x" * 2048 * (place + 1))
+    return runs
+
+
+def test_runs_are_listed_newest_first_with_their_findings(run: Run, several: Path) -> None:
+    ran = run("runs", several)
+    assert ran.exit_code == 0
+    lines = ran.stdout.splitlines()
+    assert lines[0].split() == ["run", "kind", "when", "size"]
+    assert lines[1].split()[:2] == [str(several / "deep" / "new"), "inspect"]
+    assert lines[2].split()[:2] == [str(several / "old"), "compare"]
+    assert f"{several / 'old'}: resnet50, cspresnet50" in lines
+    assert "  B copies less." in lines
+    assert f"{several / 'deep' / 'new'}: resnet50 (partial: it was cut)" in lines
+    assert ".staging" not in ran.stdout
+
+
+def test_damaged_runs_are_named_and_stop_nothing(run: Run, several: Path) -> None:
+    told = {line.split(": ")[1]: line for line in run("runs", several).stderr.splitlines()}
+    assert set(told) == {str(several / name) for name in ("torn", "list", "later")}
+    assert "damaged: " in told[str(several / "torn")]
+    assert "no format version" in told[str(several / "list")]
+    assert "update gradlens" in told[str(several / "later")]
+
+
+def test_json_holds_all_of_them(run: Run, several: Path) -> None:
+    ran = run("runs", several, "--json")
+    found = {Path(entry["folder"]).name: entry for entry in json.loads(ran.stdout)}
+    assert set(found) == {"old", "new", "torn", "list", "later"}
+    assert found["old"]["networks"] == ["resnet50", "cspresnet50"]
+    assert (found["old"]["finding"], found["old"]["problem"]) == ("B copies less.", "")
+    size = sum(path.stat().st_size for path in (several / "old").rglob("*") if path.is_file())
+    assert found["old"]["size"] == size
+    assert found["new"]["partial"] is True
+    assert found["old"]["when"].startswith("1970-01-01T")
+    assert found["torn"]["problem"]
+
+
+def test_an_empty_place_says_what_makes_a_run(run: Run, tmp_path: Path) -> None:
+    ran = run("runs")
+    assert ran.exit_code == 0
+    assert "no run in runs; `gradlens inspect MODEL`" in ran.stdout
+    assert json.loads(run("runs", "--json").stdout) == []
+    missing = run("runs", "nowhere")
+    assert (missing.exit_code, missing.stdout) == (1, "")
+    assert "there is no folder nowhere" in missing.stderr
+
+
+def test_a_run_in_a_run_and_what_lies_too_deep_are_left_out(tmp_path: Path, compared: Result) -> None:
+    compared.save(tmp_path / "a")
+    compared.save(tmp_path / "a" / "kept")
+    compared.save(tmp_path.joinpath(*"123456789"))
+    assert list(run_folders(tmp_path)) == [tmp_path / "a"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists() or os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_may_not_be_read_is_passed_over(tmp_path: Path, compared: Result) -> None:
+    compared.save(tmp_path / "a")
+    (tmp_path / "b").mkdir(mode=0)
+    assert list(run_folders(tmp_path)) == [tmp_path / "a"]
+
+
+def test_listing_loads_nothing_heavy(several: Path) -> None:
+    words = ["runs", str(several)]
+    code = (
+        f"import sys; from gradlens_cli.app import gradlens; gradlens({words}, standalone_mode=False);"
+        "assert not {'torch', 'pandas', 'matplotlib', 'numpy'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses that a browser was asked to open."""
+    asked: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: not asked.append(address))
+    return asked
+
+
+def test_a_page_is_opened_and_its_path_printed(run: Run, several: Path, browser: list[str]) -> None:
+    page = several / "old" / "report.html"
+    page.write_text("drawn before")
+    ran = run("open", several / "old")
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (0, f"{page}\n", "")
+    assert browser == [page.resolve().as_uri()]
+    assert page.read_text() == "drawn before"
+
+
+def test_a_page_that_is_missing_is_drawn_first(
+    run: Run, several: Path, browser: list[str], pages: None
+) -> None:
+    assert run("open", several / "old").exit_code == 0
+    assert (several / "old" / "report.html").read_text() == "B copies less."
+    assert len(browser) == 1
+
+
+def test_of_several_the_newest_is_opened(run: Run, several: Path, browser: list[str], pages: None) -> None:
+    assert run("open", several).stdout == f"{several / 'deep' / 'new' / 'report.html'}\n"
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_without_a_browser_it_says_so(
+    fails: bool, run: Run, several: Path, pages: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opened(address: str) -> bool:
+        if fails:
+            raise webbrowser.Error("could not locate runnable browser")
+        return False
+
+    monkeypatch.setattr(webbrowser, "open", opened)
+    ran = run("open", several / "old")
+    assert ran.exit_code == 0
+    assert ran.stdout.endswith("report.html\n")
+    assert "there is no browser here" in ran.stderr
+
+
+@pytest.mark.parametrize(("name", "told"), [("torn", "is damaged"), ("nowhere", "holds no saved result")])
+def test_what_cannot_be_opened_is_one_line(
+    name: str, told: str, run: Run, several: Path, browser: list[str]
+) -> None:
+    ran = run("open", several / name)
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert told in ran.stderr
+    assert browser == []

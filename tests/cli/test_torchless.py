@@ -1,0 +1,105 @@
+"""A virtual environment in which torch is truly absent: what works there works for readers of runs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradlens.version import VERSION
+
+ROOT = Path(__file__).parents[2]
+SAVED = ROOT / "tests" / "fixtures" / "run-format-1"
+ROOTS = ("numpy", "scipy", "pandas", "matplotlib", "jinja2", "click", "rich")
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def distributions(names: tuple[str, ...]) -> dict[str, importlib.metadata.Distribution]:
+    """These distributions and all that they need here, by normal name."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    wanted = list(names)
+    while wanted:
+        name = re.sub(r"[-_.]+", "-", wanted.pop()).lower()
+        if name in found:
+            continue
+        try:
+            found[name] = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # needed on other platforms only
+        needs = [need for need in found[name].requires or () if "extra ==" not in need]
+        wanted += [re.match(r"[\w.-]+", need)[0] for need in needs]  # type: ignore[index]
+    return found
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """``python -m gradlens`` of an environment with links to those distributions and to the sources."""
+    folder = tmp_path_factory.mktemp("torchless")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    (packages := folder / "packages").mkdir()
+    for distribution in distributions(ROOTS).values():
+        for file in distribution.files or ():
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and not (packages / top).exists():
+                (packages / top).symlink_to(Path(str(distribution.locate_file(top))))
+    (packages / "gradlens").symlink_to(ROOT / "gradlens")
+    (packages / "gradlens_cli").symlink_to(ROOT / "cli")
+    python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    (Path(site) / "links.pth").write_text(f"{packages}\n")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+
+    def run(*words: object, module: str = "gradlens") -> subprocess.CompletedProcess[str]:
+        command = [str(python), "-B", "-m", module, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=clean)
+
+    return run
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return shutil.copytree(SAVED, tmp_path / "runs" / "first")
+
+
+@pytest.mark.slow
+def test_saved_runs_are_read_and_drawn_where_torch_is_absent(
+    program: Program, saved: Path, tmp_path: Path
+) -> None:
+    absent = program("import torch", module="timeit")
+    assert absent.returncode != 0
+    assert "No module named 'torch'" in absent.stderr
+    assert program("--version").stdout == f"gradlens, version {VERSION}\n"
+
+    report = program("report", saved)
+    assert (report.returncode, report.stderr) == (0, f"report: {saved / 'report.html'}\n")
+    assert len(list((saved / "figures").glob("*.svg"))) >= 11
+
+    figure = program("figure", saved, "duplication", "--columns", "1", "--out", tmp_path / "d.pdf")
+    assert (figure.returncode, figure.stderr) == (0, "")
+    assert (tmp_path / "d.pdf").read_bytes().startswith(b"%PDF-")
+
+    runs = program("runs", saved.parent, "--json")
+    assert runs.returncode == 0
+    assert json.loads(runs.stdout)[0]["networks"] == ["networks.py:adds", "networks.py:joins"]
+
+
+@pytest.mark.slow
+def test_what_needs_torch_says_so_where_it_is_absent(program: Program) -> None:
+    doctor = program("doctor")
+    assert doctor.returncode == 1
+    assert "torch: missing; python -m pip install 'torch>=2.4'" in doctor.stdout
+    measured = program("inspect", "resnet18")
+    assert (measured.returncode, measured.stdout) == (1, "")
+    assert measured.stderr.startswith("error: ")
+    assert "torch" in measured.stderr
+    assert "gradlens doctor" in measured.stderr
+    assert len(measured.stderr.splitlines()) == 1

@@ -1,0 +1,112 @@
+"""Runs that earlier versions saved still open, and draw their page and all their figures."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gradlens as gl
+from gradlens.documents import FORMAT
+from gradlens.errors import GradlensError
+from gradlens.plots import PLOTS
+from gradlens.report import figure, save_figure
+from gradlens_cli.folders import read_run
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SAVED = sorted(FIXTURES.glob("run-format-*"))
+LARGEST = 200_000  # bytes of one saved run in the repository
+
+every = pytest.mark.parametrize("folder", SAVED, ids=lambda folder: folder.name)
+
+
+def test_the_run_of_this_format_is_there():
+    assert FIXTURES / f"run-format-{FORMAT}" in SAVED
+
+
+@every
+def test_it_is_small_and_of_its_format(folder):
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < LARGEST
+    assert json.loads((folder / "result.json").read_text("utf-8"))["format"] == int(
+        folder.name.rpartition("-")[2]
+    )
+
+
+@every
+def test_it_says_nothing_of_the_machine_that_made_it(folder):
+    text = (folder / "result.json").read_text("utf-8")
+    assert not re.search(r"[\"' =](/|[A-Za-z]:\\)\w", text)
+    assert Path.home().name not in text or Path.home().name == "root"
+
+
+@every
+def test_it_loads_with_all_it_holds(folder):
+    result = gl.load(folder)
+    assert (result.meta["kind"], result.meta["seeds"]) == ("compare", [0, 1])
+    assert result.finding.endswith(".")
+    for name in (
+        "comparison",
+        "duplication",
+        "correlation",
+        "branches",
+        "flow",
+        "cost",
+        "exactness",
+        "cross",
+    ):
+        assert len(result[name].frame) > 0
+    assert read_run(folder).networks == ("networks.py:adds", "networks.py:joins")
+
+
+@every
+def test_every_figure_draws(folder, tmp_path):
+    result = gl.load(folder)
+    names = [name for name in PLOTS if name in result.tables]
+    assert len(names) >= 11
+    for name in names:
+        path = save_figure(figure(result, name, style="paper"), tmp_path / f"{name}.pdf", style="paper")
+        assert path.stat().st_size > 2000
+
+
+@every
+def test_its_page_is_drawn_without_torch(folder, tmp_path):
+    run = shutil.copytree(folder, tmp_path / "run")
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        f"from gradlens_cli.app import gradlens; gradlens(['report', {str(run)!r}], standalone_mode=False)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert gl.load(run).finding in (run / "report.html").read_text("utf-8")
+    assert {path.stem for path in (run / "figures").glob("*.svg")} == set(PLOTS) & set(gl.load(run).tables)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"format": FORMAT + 1}, "update gradlens"),
+        ({"format": FORMAT - 100}, "run the command again"),
+        ({"format": None}, "says no format version"),
+    ],
+)
+def test_another_format_is_refused_saying_what_to_do(change, told, tmp_path):
+    text = (FIXTURES / f"run-format-{FORMAT}" / "result.json").read_text("utf-8")
+    (tmp_path / "result.json").write_text(json.dumps({**json.loads(text), **change}))
+    with pytest.raises(GradlensError, match=rf"result\.json cannot be opened: .*{told}"):
+        gl.load(tmp_path)
+
+
+@pytest.mark.slow
+def test_what_is_measured_today_has_all_that_was_saved_then(tmp_path):
+    """A table or column that vanishes needs a new format and an upgrade."""
+    code = "import sys; from tests.fixtures.make import make; make(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(tmp_path / "now")]
+    subprocess.run(command, check=True, capture_output=True, cwd=FIXTURES.parents[1])
+    now, then = gl.load(tmp_path / "now"), gl.load(FIXTURES / f"run-format-{FORMAT}")
+    assert set(then.tables) <= set(now.tables)
+    for name, table in then.tables.items():
+        assert set(table.frame.columns) <= set(now[name].frame.columns), name
