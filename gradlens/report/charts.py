@@ -152,7 +152,8 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
         params,
         [
             *_own(tables),
-            f"datum.role === 'signal' && isValid(datum[quantity]) && (datum[quantity] > 0 || !({logarithmic}))",
+            "datum.role === 'signal' && isValid(datum[quantity]) && isFinite(datum[quantity])",
+            f"datum[quantity] > 0 || !({logarithmic})",
         ],
         transform=[
             {"calculate": "datum[quantity]", "as": "raw"},

@@ -16,7 +16,7 @@ from gradlens.showing.numbers import COUNTS, shown
 
 ROWS = 20_000
 """Rows of a table that the page carries."""
-DIGITS = 6
+DIGITS = 9
 """Digits of a number that the page carries; three are shown."""
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
 SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "place.js", "map.js")
@@ -88,7 +88,9 @@ def _missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _rounded(value: float) -> float | None:
+def _rounded(value: float) -> float | str | None:
     if isinstance(value, int):
         return value
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if math.isinf(value):
+        return "inf" if value > 0 else "-inf"  # JSON has no infinity; the script knows the word
+    return None if math.isnan(value) else float(f"{value:.{DIGITS}g}")

@@ -10,6 +10,7 @@ window.gradlens = (() => {
       const holder = document.querySelector(`script[data-table="${CSS.escape(name)}"]`);
       const content = holder ? JSON.parse(holder.textContent) : null;
       for (const column of content ? content.columns : []) {
+        if (column.number) column.values = column.values.map((value) => (typeof value === "string" ? Number(value.replace("inf", "Infinity")) : value));
         if (column.codes) column.values = column.codes.map((code) => (code < 0 ? null : column.levels[code]));
       }
       decoded.set(name, content);
@@ -25,11 +26,18 @@ window.gradlens = (() => {
       Object.fromEntries(content.columns.map((column) => [column.name, column.values[i]])));
   }
 
+  // As Python rounds: a number half way between two goes to the even one. Digits of a double end before the 60th.
+  function fixed(value, digits) {
+    const exact = value.toFixed(60), at = exact.indexOf(".") + digits + (digits ? 1 : 0);
+    const half = /^\.?50*$/.test(exact.slice(at)), even = "02468".includes(exact[at - 1]);
+    return half && even ? exact.slice(0, at) : value.toFixed(digits);
+  }
+
   function scaled(value, base, prefixes) {
     let step = 0;
     while (step + 1 < prefixes.length && value >= base * 0.9995) { value /= base; step += 1; }
     const whole = value >= 99.95 || (step === 0 && Number.isInteger(value));
-    return (value.toFixed(whole ? 0 : value >= 9.995 ? 1 : 2) + NARROW + prefixes[step]).replace(/\u202f$/, "");
+    return (fixed(value, whole ? 0 : value >= 9.995 ? 1 : 2) + NARROW + prefixes[step]).replace(/\u202f$/, "");
   }
 
   function significant(value) {
@@ -39,8 +47,8 @@ window.gradlens = (() => {
       const [mantissa, exponent] = value.toExponential(2).split("e");
       return `${mantissa}e${Number(exponent)}`;
     }
-    if (value < 0.1) return String(Number(value.toPrecision(3)));
-    return value.toFixed(value >= 99.95 ? 0 : value >= 9.9995 ? 1 : 3);
+    if (value < 0.1) return String(Number(fixed(value, value < 0.01 ? 5 : 4)));
+    return fixed(value, value >= 99.95 ? 0 : value >= 9.9995 ? 1 : 3);
   }
 
   // A cell as text, as gradlens.report.numbers writes it. Kinds: text, flag, integer, count, bytes, number.

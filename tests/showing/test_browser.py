@@ -1,0 +1,299 @@
+"""The page and the map in a real Chromium: offline, by pointer and keyboard, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from showing.browser import browser, drawn, opened
+
+import gradlens as gl
+from gradlens.report import write
+from gradlens.results import Result
+from gradlens.showing.numbers import shown
+
+pytestmark = pytest.mark.slow
+HOSTILE = "<script>alert(1)</script>"
+SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2, "zero_init": False}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    return gl.compare("resnet18", "resnet18@csp", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def page_path(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(result, tmp_path_factory.mktemp("run"))
+
+
+def cell(page: Any, name: str, across: str, down: str) -> tuple[float, float]:
+    """Where a cell of a matrix is on the screen."""
+    return tuple(
+        page.evaluate(
+            """([name, across, down]) => {
+            const view = gradlens.views.get(name).view;
+            const box = view.container().querySelector("canvas").getBoundingClientRect();
+            const [left, top] = view.origin(), [x, y] = [view.scale("x"), view.scale("y")];
+            return [box.left + left + x(across) + x.bandwidth() / 2, box.top + top + y(down) + y.bandwidth() / 2];
+        }""",
+            [name, across, down],
+        )
+    )
+
+
+def tooltip(page: Any, name: str, across: str, down: str) -> str:
+    drawn(page, name).locator("canvas").evaluate("(canvas) => canvas.scrollIntoView({block: 'center'})")
+    x, y = cell(page, name, across, down)
+    page.mouse.move(x - 1, y - 1)
+    page.mouse.move(x, y)
+    page.wait_for_selector("#vg-tooltip-element.visible")
+    return re.sub(r"\s+", " ", page.locator("#vg-tooltip-element").inner_text())
+
+
+def rows_of(page: Any, name: str) -> list[list[str]]:
+    lines = page.locator(f"[data-rows={name}] tbody tr")
+    return lines.evaluate_all("(all) => all.map((tr) => [...tr.children].map((td) => td.textContent))")
+
+
+def open_table(page: Any, name: str) -> Any:
+    region = page.locator(f"[data-rows={name}]")
+    page.locator("details", has=region).locator("summary").click()
+    page.locator("details", has=region).locator("input").wait_for()
+    return region
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_opens_offline_in_both_themes(chromium: Any, page_path: Path, theme: str) -> None:
+    with opened(chromium, page_path, theme=theme) as page:
+        for name in ("duplication", "correlation", "cross", "flow"):
+            drawn(page, name)
+        paper, ink = page.evaluate(
+            "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        )
+        levels = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (paper, ink)]
+        assert (levels[0] > levels[1]) == (theme == "light")
+        assert abs(levels[0] - levels[1]) > 500
+        button = page.locator("#theme")
+        assert button.inner_text() == "Theme: system"
+        button.click()
+        button.click()
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        drawn(page, "correlation")
+
+
+def test_the_finding_comes_first_then_how_to_read_it(chromium: Any, page_path: Path, result: Result) -> None:
+    with opened(chromium, page_path) as page:
+        assert page.locator("h1").inner_text() == result.finding
+        assert page.locator("main h2").first.inner_text() == "How to read it"
+        assert f"gradlens figure {page_path.parent.name} duplication" in page.locator("main").inner_text()
+
+
+def test_a_cell_tells_both_paths_its_value_and_its_interval(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
+    frame = result["correlation"].frame
+    row = frame[frame["network"] == "resnet18"].dropna(subset=["energy"]).iloc[40]
+    with opened(chromium, page_path) as page:
+        told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
+        assert row["signal_a"] in told
+        assert row["signal_b"] in told
+        assert f"{row['energy']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
+        assert f"± {row['energy_reach']:.3f}" in told
+        turned = tooltip(page, "correlation", row["signal_a"], row["signal_b"])
+        assert f"{row['energy']:.3f}" in turned.replace("\N{MINUS SIGN}", "-")
+
+
+def test_network_version_and_stage_are_chosen(chromium: Any, page_path: Path, result: Result) -> None:
+    frame = result["correlation"].frame
+    own = frame[(frame["network"] == "resnet18@csp") & (frame["stage_a"] == frame["stage_b"])]
+    row = own[own["stage_a"] == "16"].dropna(subset=["direction_given_loss"]).iloc[0]
+    with opened(chromium, page_path) as page:
+        figure = drawn(page, "correlation")
+        for name, value in (
+            ("network", "resnet18@csp"),
+            ("version", "direction_given_loss"),
+            ("stage", "16"),
+        ):
+            figure.locator(f"select[name={name}]").select_option(value)
+        page.wait_for_timeout(200)
+        names = page.evaluate("gradlens.views.get('correlation').view.scale('x').domain()")
+        assert set(names) == set(own.loc[own["stage_a"] == "16", ["signal_a", "signal_b"]].to_numpy().ravel())
+        told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
+        assert f"{row['direction_given_loss']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
+
+
+def test_scripts_write_every_table_as_python_does(chromium: Any, page_path: Path) -> None:
+    plain = chromium.new_context(java_script_enabled=False).new_page()
+    plain.goto(page_path.as_uri())
+    with opened(chromium, page_path) as page:
+        names = page.locator("[data-rows]").evaluate_all("(all) => all.map((one) => one.dataset.rows)")
+        assert len(names) > 12
+        for name in names:
+            open_table(page, name)
+            fixed = rows_of(plain, name)
+            assert rows_of(page, name)[: len(fixed)] == fixed, name
+
+
+def test_sorting_sorts_and_filtering_filters(chromium: Any, page_path: Path, result: Result) -> None:
+    frame = result["flow"].frame
+    place = list(frame.columns).index("rms")
+    with opened(chromium, page_path) as page:
+        region = open_table(page, "flow")
+        heading = region.locator("th").nth(place)
+        for falling in (True, False):
+            heading.locator("button").click()
+            values = frame["rms"].sort_values(ascending=not falling)
+            assert [row[place] for row in rows_of(page, "flow")] == [shown(value) for value in values]
+            assert heading.get_attribute("aria-sort") == ("descending" if falling else "ascending")
+        field = page.locator("details", has=region).locator("input")
+        field.fill("stage=16 depth>12 resnet18@csp")
+        kept = frame[
+            (frame["stage"] == "16") & (frame["depth"] > 12) & frame["network"].str.contains("resnet18@csp")
+        ]
+        assert 0 < len(kept) < len(frame)
+        assert len(rows_of(page, "flow")) == len(kept)
+        field.fill("nothing like this")
+        assert rows_of(page, "flow") == []
+        assert "0 of 0 rows" in page.locator("details", has=region).locator("[role=status]").inner_text()
+
+
+def test_a_click_on_the_map_opens_the_right_numbers(chromium: Any, page_path: Path, result: Result) -> None:
+    nodes = result["map_nodes"].frame
+    with opened(chromium, page_path) as page:
+        page.locator("#map button[data-level=all]").click()
+        layer = nodes[(nodes["network"] == "resnet18") & (nodes["signal"] == "layer3.0.conv1")].iloc[0]
+        page.locator(f'#map .item[data-place="{layer["site"]}"]').first.click()
+        told = page.locator("#map .detail").inner_text()
+        assert "resnet18: layer3.0.conv1:conv" in told
+        assert f"(energy)\n{shown(layer['alike'])}" in told
+        assert f"effective rank\n{shown(layer['effective_rank'])}" in told
+        assert f"FLOPs an image\n{shown(layer['flops'], 'flops')}" in told
+        fork = nodes[(nodes["network"] == "resnet18") & (nodes["fork"] != "")].iloc[0]
+        page.locator(f'#map .item[data-place="{fork["site"]}"]').first.click()
+        shares = result["shares"].frame
+        own = shares[(shares["network"] == "resnet18") & (shares["site"] == fork["fork"])].iloc[0]
+        assert shown(own["share"]) in page.locator("#map .detail table").first.inner_text()
+
+
+def test_the_map_opens_and_closes_also_by_keyboard(chromium: Any, page_path: Path, result: Result) -> None:
+    with opened(chromium, page_path) as page:
+        page.locator("#map button[data-level=stages]").click()
+        closed = page.locator("#map .item").count()
+        groups = result["map_nodes"].frame.groupby("network")["group"].nunique()
+        assert closed == groups.sum()
+        first = page.locator("#map .item").first
+        first.focus()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Enter")
+        assert "stage 4" in page.locator("#map .detail h3").inner_text()
+        page.locator("#map .detail button", has_text="Open").focus()
+        page.keyboard.press("Enter")
+        assert page.locator("#map .item").count() > closed
+        page.locator("#map .item.block").first.click()
+        page.locator("#map .detail button", has_text="Close stage").click()
+        assert page.locator("#map .item").count() == closed
+
+
+def test_wider_lines_carry_more_energy_and_networks_line_up(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
+    with opened(chromium, page_path) as page:
+        page.locator("#map button[data-level=all]").click()
+        links = page.locator("#map .link").evaluate_all(
+            "(all) => all.map((one) => [Number(one.getAttribute('stroke-width')), one.textContent])"
+        )
+        edges = result["map_edges"].frame
+        assert len(links) == len(edges.drop_duplicates(["network", "consumer", "producer"]))
+        energies = edges.groupby(["network", "consumer", "producer"])["energy"].sum().sort_values()
+        widths = np.sort([width for width, _ in links])
+        expected = 0.6 + 8 * (energies / energies.max()).to_numpy() ** 0.25
+        assert np.allclose(widths, expected, atol=0.01)
+        page.locator("#map button[data-level=stages]").click()
+        lefts = page.locator("#map .item.stage").evaluate_all(
+            """(all) => all.map((one) => [one.dataset.place, Number(one.querySelector('rect').getAttribute('x'))])"""
+        )
+        found = pd.DataFrame(lefts, columns=["stage", "x"]).groupby("stage")["x"]
+        assert (found.size() == 2).all()
+        assert (found.max() - found.min() < 0.5).all()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_is_usable_at_400_pixels(chromium: Any, page_path: Path, theme: str) -> None:
+    with opened(chromium, page_path, width=400, theme=theme) as page:
+        for name in ("duplication", "correlation", "flow"):
+            figure = drawn(page, name)
+            assert figure.bounding_box()["width"] <= 400
+        open_table(page, "flow")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        page.locator("#map .item").first.click()
+        assert page.locator("#map .detail h3").bounding_box()["width"] <= 400
+
+
+def test_print_shows_the_static_figures(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path) as page:
+        drawn(page, "correlation")
+        picture = page.locator("[data-chart=correlation] + .picture")
+        assert not picture.is_visible()
+        page.emulate_media(media="print")
+        assert picture.is_visible()
+        assert not page.locator("[data-chart=correlation]").is_visible()
+        assert not page.locator("#theme").is_visible()
+
+
+def test_the_map_alone_is_a_page(chromium: Any, result: Result, tmp_path: Path) -> None:
+    path = result.map().save(tmp_path / "map.html")
+    with opened(chromium, path) as page:
+        page.locator("#map .item").first.click()
+        assert page.locator("#map .detail dl").is_visible()
+    assert result.map()._repr_html_().startswith("<iframe ")
+
+
+def test_hostile_names_are_text_everywhere(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module, a class of images and the folder they are in, all called like a script."""
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "def make(num_classes=2):\n"
+        "    net = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())\n"
+        f"    net.add_module({HOSTILE!r}, nn.Conv2d(4, 4, 3, padding=1, stride=2))\n"
+        "    for name, layer in (('a', nn.Flatten()), ('b', nn.LazyLinear(num_classes))):\n"
+        "        net.add_module(name, layer)\n"
+        "    import torch\n"
+        "    net(torch.zeros(1, 3, 16, 16))\n"
+        "    return net\n"
+    )
+    random = np.random.default_rng(0)
+    for label in ("one", "<b>two<"):
+        folder = tmp_path / HOSTILE / label
+        folder.mkdir(parents=True)
+        for number in range(8):
+            Image.fromarray(random.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(
+                folder / f"{number}.png"
+            )
+    monkeypatch.chdir(tmp_path)
+    result = gl.inspect("net.py:make", data=HOSTILE, image_size=16, batch_size=8, batches=2, seeds=2)
+    with opened(chromium, write(result, tmp_path / "run")) as page:
+        assert HOSTILE in page.locator("main").inner_text()
+        told = tooltip(page, "correlation", HOSTILE, "0")
+        assert HOSTILE in told
+        page.locator("#map button[data-level=all]").click()
+        page.locator("#map .item", has_text="script").first.click()
+        assert HOSTILE in page.locator("#map .detail h3").inner_text()
+        for name in ("correlation", "flow", "map_nodes"):
+            open_table(page, name)
+        assert any(HOSTILE in " ".join(row) for row in rows_of(page, "flow"))
+        assert page.evaluate("document.querySelectorAll('main script:not([type])').length") == 0
