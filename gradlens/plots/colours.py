@@ -54,7 +54,7 @@ BRANCHES: dict[str, str] = {
     "dense": "#9B4F82",  # purple, darker: it must stand against sky in grey too
     "bypass": SKY,
 }
-BRANCH_HATCHES: dict[str, str] = {"dense": "////", "bypass": "...."}
+BRANCH_HATCHES: dict[str, str] = {"dense": "////", "bypass": ".."}
 """Residual and dense are alike in grey, and so nearly are skip and bypass."""
 
 
