@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+from click.types import StringParamType  # ParamType takes parameters in newer clicks only
 
 from .folders import read_run, run_folders
 from .output import RUNS
@@ -25,7 +26,7 @@ MADE = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+
 NAMED = re.compile(r'name="(\w+)"')
 
 
-class Model(click.ParamType[str]):
+class Model(StringParamType):
     """A model's name: libraries, strategies behind an @, files."""
 
     name = "model"
@@ -62,7 +63,7 @@ class RunFolder(click.Path):
         return items or [CompletionItem(incomplete, type="dir")]
 
 
-class FigureName(click.ParamType[str]):
+class FigureName(StringParamType):
     """A table of the run on the command line that has a figure."""
 
     name = "name"
@@ -76,7 +77,7 @@ class FigureName(click.ParamType[str]):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-class NetworkName(click.ParamType[str]):
+class NetworkName(StringParamType):
     """A network of the run on the command line."""
 
     name = "name"

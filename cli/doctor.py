@@ -120,7 +120,7 @@ def _torch() -> tuple[str, list[str]]:
         import torch
     except Exception as error:  # a broken library raises OSError, and others what they like
         return f"{type(error).__name__}: {' '.join(str(error).split())}", []
-    devices = [f"CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"]
+    devices = [f"CPU, {os.cpu_count()} cores, threads: {torch.get_num_threads()}"]
     if torch.cuda.is_available():
         devices += [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():

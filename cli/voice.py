@@ -55,7 +55,9 @@ class Diary:
 
     voice: Voice
     clock: Callable[[], float] = time.perf_counter
-    _step: tuple[str, float] | None = field(default=None, init=False)
+    _step: str = field(default="", init=False)
+    _since: float = field(default=0.0, init=False)
+    _last: float = field(default=0.0, init=False)
 
     def note(self, text: str) -> None:
         """A line of a verbose command, on stderr."""
@@ -73,22 +75,22 @@ class Diary:
         """The same progress, which also tells when a step ends and how long it took."""
         if self.voice is not Voice.VERBOSE:
             return progress
+        self._since = self._last = self.clock()
 
         def advance(what: str, done: int, total: int) -> None:
-            self._change(what)
+            if self._step not in ("", what):
+                self._end()
+            self._step, self._last = what, self.clock()
             progress(what, done, total)
             if done >= total:
-                self._change(None)
+                self._end()
 
         return advance
 
-    def _change(self, what: str | None) -> None:
-        now = self.clock()
-        if self._step is not None and self._step[0] != what:
-            self.note(f"{self._step[0]}: {now - self._step[1]:.1f} s")
-            self._step = None
-        if what is not None and self._step is None:
-            self._step = (what, now)
+    def _end(self) -> None:
+        """Progress is told after each part of a step: the step began where the one before it ended."""
+        self.note(f"{self._step}: {self._last - self._since:.1f} s")
+        self._step, self._since = "", self._last
 
 
 @contextmanager

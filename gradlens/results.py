@@ -125,7 +125,7 @@ class Result:
             for table in self.tables.values():
                 table.frame.to_csv(folder / "tables" / f"{table.name}.csv", index=False)
         except OSError as error:
-            raise GradlensError(f"cannot write {folder}: {error.strerror}") from error
+            raise GradlensError(f"cannot write {folder}: {error.strerror}; give another folder") from error
         return folder
 
     def explore(self, tables: Sequence[str] | None = None, *, static: bool = False) -> Any:
@@ -164,7 +164,9 @@ def load(folder: str | Path) -> Result:
     """
     path = Path(folder) / FILE
     if not path.is_file():
-        raise GradlensError(f"{folder} holds no saved result ({FILE} is missing)")
+        raise GradlensError(
+            f"{folder} holds no saved result ({FILE} is missing); give a folder that a run was saved in"
+        )
     try:
         document = _upgraded(json.loads(path.read_text(encoding="utf-8")), path)
         tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}

@@ -136,52 +136,51 @@ def _numbers(row: Mapping[str, float], metric: str, over: str) -> str:
 
 
 def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
-    """How much more or less duplication each network has than the first, and what remains given the loss."""
+    """Which networks have more or less duplication than the first, and what remains given the loss."""
     reference, *others = (network(recording) for recording in recordings)
-    measured = _clauses(contrasts, "duplication", others)
-    if not measured:
+    whole = contrasts.frame[contrasts.frame["stage"] == WHOLE]
+    rows = whole[whole["metric"] == "duplication"].to_dict("records")
+    if not rows:
         return f"No comparison of duplication: {reference} or all others have fewer than two live signals."
-    missing = [name for name in others if name not in measured]
-    given = _clauses(contrasts, "duplication_given_loss", others)
-    mean = float(_rows(contrasts, "duplication")[0]["mean_a"])
-    parts = [f"Gradient duplication against {reference} ({mean:.2f}): {_listed(measured)}"]
-    if given:
-        parts.append(f"Given the loss: {_listed(given)}")
+    found = f"Gradient duplication against {reference} ({rows[0]['mean_a']:.2f}): {_contrasted(rows)}"
+    given = whole[whole["metric"] == "duplication_given_loss"].to_dict("records")
+    parts = [found, *([f"Given the loss: {_contrasted(given)}"] if given else [])]
+    missing = [name for name in others if name not in {str(row["b"]) for row in rows}]
     if missing:
         parts.append(f"Not defined, for want of two live signals: {', '.join(missing)}")
     return ". ".join(parts) + "." + _small(recordings[0])
 
 
-def _rows(contrasts: Table, metric: str) -> list[dict[Any, Any]]:
-    frame = contrasts.frame
-    return frame[(frame["stage"] == WHOLE) & (frame["metric"] == metric)].to_dict("records")
+def _contrasted(rows: Sequence[Mapping[Any, Any]]) -> str:
+    """The differences that hold with their numbers; the other networks by name and value."""
+    holding = [row for row in rows if _holds(row)]
+    rest = [row for row in rows if not _holds(row)]
+    clauses = [_contrast(row) for row in holding]
+    if rest:
+        named = ", ".join(f"{row['b']} ({row['mean_b']:.2f}{_corrected(row)})" for row in rest)
+        clauses.append(f"no difference that holds for {named}")
+    return "; ".join(clauses)
 
 
-def _clauses(contrasts: Table, metric: str, names: Sequence[str]) -> dict[str, str]:
-    found = {str(row["b"]): _clause(row) for row in _rows(contrasts, metric)}
-    return {name: found[name] for name in names if name in found}
+def _holds(row: Mapping[Any, Any]) -> bool:
+    """Beyond the noise between seeds, also among so many; of one seed nothing can be said against it."""
+    if math.isnan(row["low"]):
+        return not math.isnan(row["difference"])
+    return not row["low"] <= 0 <= row["high"] and not row["p_holm"] >= CLEAR
 
 
-def _clause(row: dict[Any, Any]) -> str:
-    difference, low, high, p = (float(row[name]) for name in ("difference", "low", "high", "p_holm"))
-    value = f"{float(row['mean_b']):.2f}"
-    if math.isnan(difference):
-        return f"{value}, in no seed where the first has a value"
-    amount = f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
-    if round(abs(difference), 2) == 0:
+def _contrast(row: Mapping[Any, Any]) -> str:
+    amount = f"{abs(row['difference']):.2f} {'less' if row['difference'] < 0 else 'more'}"
+    if round(abs(row["difference"]), 2) == 0:
         amount = "no difference to two digits"
-    if math.isnan(low):
-        return f"{amount} ({value}; one seed, no interval)"
-    corrected = "" if math.isnan(p) else f", Holm p = {p:.2g}"
-    numbers = f"({value}; 95 % interval of the difference {low:+.2f} to {high:+.2f}{corrected})"
-    if low <= 0 <= high:
-        return f"{NOISE} seeds {numbers}"
-    doubt = "" if math.isnan(p) or p < CLEAR else ", which does not hold among so many comparisons"
-    return f"{amount} {numbers}{doubt}"
+    interval = "one seed, no interval"
+    if not math.isnan(row["low"]):
+        interval = f"95 % interval of the difference {row['low']:+.2f} to {row['high']:+.2f}{_corrected(row)}"
+    return f"{row['b']} {amount} ({row['mean_b']:.2f}; {interval})"
 
 
-def _listed(clauses: dict[str, str]) -> str:
-    return "; ".join(f"{name} {clause}" for name, clause in clauses.items())
+def _corrected(row: Mapping[Any, Any]) -> str:
+    return "" if math.isnan(row["p_holm"]) else f", Holm p = {row['p_holm']:.2g}"
 
 
 def finding_of_strategies(

@@ -112,7 +112,7 @@ def _replication(recording: Recording) -> Iterator[str]:
     batches = len(recording.replicates) // max(len(seeds), 1)
     if recording.n * batches < ENOUGH:
         yield (
-            f"{recording.n} samples x {batches} batches a seed: duplication is biased upwards below about "
+            f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} a seed: duplication is biased upwards below about "
             f"{ENOUGH} samples; {math.ceil(ENOUGH / recording.n)} batches of {recording.n} would do (--batches), or "
             "a larger --batch-size"
         )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gradlens.plots import canvas, order, sites
-from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
+from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 
 KINDS = {"residual": "o", "parallel": "s", "gate": "^", "dense": "D", "other": "h"}
 
@@ -23,7 +23,7 @@ def branch_correlation(frame: pd.DataFrame, ax: Axes) -> Axes:
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "no tensor of these networks is read by two branches")
-    looks = styles(names)
+    looks = styles_in(frame)
     cut = canvas.panels(ax, len(names), 1, down=sites.label_room(frame))
     low = _lowest(frame)
     for panel, network in zip(cut, names, strict=True):

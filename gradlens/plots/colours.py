@@ -11,8 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import matplotlib
+import pandas as pd
 from matplotlib.colors import to_hex
 
+from gradlens.plots import order
+
+AMONG = "networks"
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 INK = "#262626"  # text and axes
@@ -54,7 +58,7 @@ BRANCHES: dict[str, str] = {
     "dense": "#9B4F82",  # purple, darker: it must stand against sky in grey too
     "bypass": SKY,
 }
-BRANCH_HATCHES: dict[str, str] = {"dense": "////", "bypass": "...."}
+BRANCH_HATCHES: dict[str, str] = {"dense": "////", "bypass": ".."}
 """Residual and dense are alike in grey, and so nearly are skip and bypass."""
 
 
@@ -78,6 +82,17 @@ def styles(networks: Sequence[str]) -> dict[str, Style]:
             found[network] = own if not before else replace(own, **marks)
         return found
     return {network: POSITIONS[i % len(POSITIONS)] for i, network in enumerate(networks)}
+
+
+def styles_in(frame: pd.DataFrame) -> dict[str, Style]:
+    """The style of each network of a frame.
+
+    Where the frame holds some networks of a run only (``frame.attrs[AMONG]`` names all), each keeps the
+    style that it has among all.
+    """
+    shown = order.networks(frame)
+    among = styles([*dict.fromkeys([*frame.attrs.get(AMONG, ()), *shown])])
+    return {network: among[network] for network in shown}
 
 
 def branch_colours(branches: Sequence[str]) -> list[str]:

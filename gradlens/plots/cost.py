@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from gradlens.plots import canvas, order
-from gradlens.plots.colours import INK, PALE, Style, styles
+from gradlens.plots.colours import INK, PALE, Style, styles_in
 
 PANELS = {
     "flops": "FLOPs / image",
@@ -29,7 +29,7 @@ def cost_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty:
         return canvas.nothing(ax, "no cost was counted")
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     cut, columns = canvas.grid(ax, len(PANELS), 2, 2.0, across=0.6, down=0.62)
     for panel, (column, title) in zip(cut, PANELS.items(), strict=True):
         _draw_bars(panel, frame, column, looks)
@@ -49,7 +49,7 @@ def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty or not frame["images_per_second"].notna().any():
         return canvas.nothing(ax, "no speed was measured")
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     passes = list(dict.fromkeys(frame["pass"].astype(str)))
     height = 0.8 / len(looks)
     for i, (network, look) in enumerate(looks.items()):

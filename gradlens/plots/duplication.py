@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from scipy.special import stdtrit
 
 from gradlens.plots import canvas, order
-from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
+from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 
 CONFIDENCE = 0.95
 PANELS = {
@@ -30,7 +30,7 @@ def duplication_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "no duplication was measured")
     places = order.stages(frame["stage"])
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     drawn, columns = canvas.grid(ax, len(PANELS), len(PANELS), 2.0, across=0.25)
     low = min(0.0, float(np.nanmin([0.0, *frame["duplication"]]))) - 0.03
     for panel, (title, versions) in zip(drawn, PANELS.items(), strict=True):

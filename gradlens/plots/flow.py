@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation
 
 from gradlens.plots import canvas, order
-from gradlens.plots.colours import MUTED, PALE, styles
+from gradlens.plots.colours import MUTED, PALE, styles_in
 
 
 def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -23,7 +23,7 @@ def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty:
         return canvas.nothing(ax, "no signal was measured")
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     ax.set_yscale("log")
     handles, dead = [], 0
     for place, (network, look) in enumerate(looks.items()):

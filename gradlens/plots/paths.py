@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, order
-from gradlens.plots.colours import INK, MUTED, PALE, styles
+from gradlens.plots.colours import INK, MUTED, PALE, styles_in
 
 
 def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -22,7 +22,7 @@ def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty:
         return canvas.nothing(ax, "the network has no weighted layer")
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     cut, columns = canvas.grid(ax, len(looks), 3, 1.3 if len(looks) > 2 else 2.0, across=0.45, down=0.75)
     top = float(frame["longest"].max())
     for panel, (network, look) in zip(cut, looks.items(), strict=True):
@@ -55,7 +55,7 @@ def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty:
         return canvas.nothing(ax, "the network has no weighted layer")
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     handles = []
     for network, look in looks.items():
         rows = order.of_network(frame, network)
@@ -91,7 +91,7 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     known = frame[frame["structural_duplication"].notna()] if not frame.empty else frame
     if known.empty:
         return canvas.nothing(ax, "no stage has two weighted layers")
-    looks = styles(order.networks(known))
+    looks = styles_in(known)
     stages = order.stages(known["stage"])
     apart = 0.5 / max(len(looks), 1)
     handles = []

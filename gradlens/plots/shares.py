@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots import canvas, order, sites
-from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles
+from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles_in
 
 FINEST = 2e-4  # least room over and under the coherences: rounding shall not look like a finding
 
@@ -29,7 +29,7 @@ def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "no tensor of these networks is read by two branches")
-    looks = styles(names)
+    looks = styles_in(frame)
     blocks = canvas.panels(ax, len(names), 1, down=sites.label_room(frame))
     low, high = _coherence_range(frame)
     for block, network in zip(blocks, names, strict=True):

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from gradlens.plots import canvas, order
-from gradlens.plots.colours import INK, MUTED, PALE, Style, styles
+from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.duplication import t_interval
 
 SLIM = 1.4  # inches that a panel takes at least
@@ -34,7 +34,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
-    looks = styles(order.networks(whole))
+    looks = styles_in(whole)
     shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     learnt = "accuracy" in shown
@@ -119,7 +119,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
-    looks = styles(order.networks(frame))
+    looks = styles_in(frame)
     shown = [q for q in ("duplication", "duplication_given_loss", "loss", "accuracy") if q in frame]
     cut, _ = canvas.grid(ax, len(shown), len(shown), SLIM, across=0.5)
     for panel, quantity in zip(cut, shown, strict=True):

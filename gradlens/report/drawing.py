@@ -51,5 +51,5 @@ def save_figures(drawn: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
             (folder / f"{name}.svg").write_bytes(images[name])
             (folder / f"{name}.png").write_bytes(encoded(figure, "png"))
     except OSError as error:
-        raise GradlensError(f"cannot write {folder}: {error.strerror}") from error
+        raise GradlensError(f"cannot write {folder}: {error.strerror}; give another folder") from error
     return images

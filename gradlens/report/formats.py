@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import PLOTS
+from gradlens.plots.colours import AMONG
 from gradlens.results import Result
 
 COLUMNS = {1: 3.5, 2: 7.16}
@@ -158,4 +159,6 @@ def _of_networks(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
                 f"no network {name!r} in this figure; it has {', '.join(known)}{close_matches(name, known)}"
             )
     chosen = pd.concat([frame[end].astype(str).isin(wanted) for end in ends], axis=1).all(axis=1)
-    return frame[chosen].reset_index(drop=True)
+    kept = frame[chosen].reset_index(drop=True)
+    kept.attrs[AMONG] = known
+    return kept

@@ -35,5 +35,5 @@ def write(result: Result, folder: str | Path) -> Path:
     try:
         path.write_text(page(result, images, folder.name), encoding="utf-8")
     except OSError as error:
-        raise GradlensError(f"cannot write {path}: {error.strerror}") from error
+        raise GradlensError(f"cannot write {path}: {error.strerror}; give another folder") from error
     return path

@@ -24,6 +24,8 @@ ROWS = 60  # rows of a table that the page shows without its scripts
 TITLES = {
     "comparison": "All numbers of the comparison",
     "summary": "All numbers of the summary",
+    "networks": "All numbers of the networks",
+    "contrasts": "Every network against the first",
     "strategies": "Strategies against their cost",
     "differences": "Every two strategies",
     "trajectory": "Along the training",
@@ -125,12 +127,14 @@ def _exact(value: Any) -> str:
 
 def _title(result: Result) -> str:
     meta = result.meta
-    names = [str(meta[key]) for key in ("a", "b") if meta.get(key)]
+    names = [str(name) for name in meta.get("networks", ())]
+    names = names or [str(meta[key]) for key in ("a", "b") if meta.get(key)]
     if meta.get("kind") == "strategies":
         return f"transition strategies of {meta['a']}"
     if meta.get("kind") == "inspect":
         names = names[:1]
-    return " against ".join(names) or "gradient report"
+    first, others = names[:1], names[1:]
+    return " against ".join([*first, *([", ".join(others)] if others else [])]) or "gradient report"
 
 
 def _partial(mark: Any) -> str:

@@ -1,6 +1,7 @@
 """Several networks: each against the first, corrected for how many there are."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -8,6 +9,7 @@ from gradlens.analyzers.contrasts import Contrasts, cross_networks
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.families import TESTED
 from gradlens.analyzers.findings import finding_among
+from gradlens.results import Table
 
 
 @pytest.fixture
@@ -86,15 +88,38 @@ def test_networks_stand_side_by_side_with_their_units(networks):
     assert not {"accuracy", "loss"} & set(table.frame.columns)
 
 
-def test_the_finding_tells_more_and_none(networks):
+def test_the_finding_tells_what_holds_and_names_the_rest(networks):
     recordings = networks(THREE)
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
     first, same, alike = (whole_duplication(recording).mean() for recording in recordings)
-    assert text.startswith(f"Gradient duplication against first ({first:.2f}): same ")
-    assert f"alike {alike - first:.2f} more ({alike:.2f}; 95 % interval of the difference +" in text
-    assert f"same no difference beyond the noise between seeds ({same:.2f}; " in text
-    assert "Given the loss: same" in text
-    assert "Holm p = " in text
+    assert text.startswith(
+        f"Gradient duplication against first ({first:.2f}): alike {alike - first:.2f} more ({alike:.2f}; 95 % interval"
+    )
+    assert f"no difference that holds for same ({same:.2f}, Holm p = " in text
+    assert "Given the loss: " in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "told"),
+    [
+        (
+            -0.3,
+            -0.1,
+            0.01,
+            "b 0.20 less (0.50; 95 % interval of the difference -0.30 to -0.10, Holm p = 0.01)",
+        ),
+        (-0.3, -0.1, 0.2, "no difference that holds for b (0.50, Holm p = 0.2)"),
+        (-0.3, 0.1, 0.04, "no difference that holds for b (0.50, Holm p = 0.04)"),
+        (np.nan, np.nan, np.nan, "b 0.20 less (0.50; one seed, no interval)"),
+        (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
+    ],
+)
+def test_what_is_said_of_one_difference(low, high, p, told, networks):
+    recordings = networks({"first": 0.3, "b": 0.9}, count=1)
+    row = {"stage": "whole", "metric": "duplication", "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5}
+    frame = pd.DataFrame([{**row, "difference": -0.2, "low": low, "high": high, "p_holm": p}])
+    text = finding_among(recordings, Table("contrasts", frame, ""))
+    assert text == f"Gradient duplication against first (0.70): {told}."
 
 
 def test_one_seed_has_no_interval_and_no_p(networks):

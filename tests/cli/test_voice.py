@@ -104,5 +104,5 @@ def test_steps_are_timed_by_the_clock(capsys: pytest.CaptureFixture[str]) -> Non
     progress = Diary(Voice.VERBOSE, clock=lambda: now[0]).watching(lambda what, done, total: None)
     for after, what in ((0, "a"), (2, "a"), (5, "b"), (9, "b")):
         now[0] = after
-        progress(what, after + 1, 10)
-    assert capsys.readouterr().err.splitlines() == ["note: a: 5.0 s", "note: b: 4.0 s"]
+        progress(what, after, 9)
+    assert capsys.readouterr().err.splitlines() == ["note: a: 2.0 s", "note: b: 7.0 s"]

@@ -6,6 +6,7 @@ import matplotlib
 import pytest
 
 from gradlens.errors import GradlensError
+from gradlens.plots.colours import POSITIONS
 from gradlens.report import figure, figures, save_figure
 from gradlens.report.drawing import encoded
 
@@ -62,6 +63,18 @@ def test_some_networks_only(make_result):
     texts = [text.get_text() for text, _ in written(figure(make_result(), "flow", networks=["cspresnet50"]))]
     assert any("cspresnet50" in text for text in texts)
     assert not any(text.startswith("resnet50") for text in texts)
+
+
+@pytest.mark.parametrize("name", ["flow", "duplication"])
+def test_a_network_alone_looks_as_it_does_beside_others(name, make_result):
+    def marks(networks):
+        drawn = figure(make_result(), name, networks=networks)
+        return {(line.get_color(), line.get_marker()) for line in drawn.findobj(matplotlib.lines.Line2D)}
+
+    second = POSITIONS[1]
+    assert (second.colour, second.marker) in marks(["cspresnet50"])
+    assert (POSITIONS[0].colour, POSITIONS[0].marker) not in marks(["cspresnet50"])
+    assert (second.colour, second.marker) in marks([])
 
 
 @pytest.mark.parametrize(
