@@ -108,6 +108,9 @@ class Drawn:
             found = self.probes.get((edge.producer, edge.output, True))
         if found is None and self._hands_on(edge):
             found = self.probes.get((edge.consumer, 0, True))
+            onward = self.graph.consumers.get(TensorKey(edge.consumer, 0), ())
+            if found is None and len(onward) == 1:  # one addition after another: one buffer for all
+                found = self._probe(onward[0])
         return found
 
     @cached_property

@@ -51,8 +51,9 @@ class Nulls:
             how=(
                 f"Null: D after the samples of each signal are shuffled by themselves, {self.permutations} times, "
                 "means over seeds; p: that of the worst seed. Ceiling: mean CKA of the two halves (every second "
-                "feature) of one signal, how alike two measurements of one thing look at this number of samples, "
-                "on average: single pairs may look more alike; it needs halves=True at the capture, and is not given the loss, which both halves share."
+                "feature) of one signal, how alike two measurements of one thing look at this number of samples, on "
+                "average: single pairs may look more alike. It needs halves=True at the capture, and is not given "
+                "the loss, which both halves share."
             ),
             units={"duplication": "0 to 1", "null_high": "95 % quantile of the null", "ceiling": "CKA"},
         )

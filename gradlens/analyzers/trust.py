@@ -111,10 +111,11 @@ def _replication(recording: Recording) -> Iterator[str]:
     seeds = recording.seeds
     batches = len(recording.replicates) // max(len(seeds), 1)
     if recording.n * batches < ENOUGH:
+        wanted = math.ceil(ENOUGH / recording.n)
         yield (
-            f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} a seed: duplication is biased upwards below about "
-            f"{ENOUGH} samples; {math.ceil(ENOUGH / recording.n)} batches of {recording.n} would do (--batches), or "
-            "a larger --batch-size"
+            f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} a seed: duplication is biased upwards "
+            f"below about {ENOUGH} samples; {wanted} batches of {recording.n} would do (--batches), or a larger "
+            "--batch-size"
         )
     if noise(recording) == "batches":
         yield (
