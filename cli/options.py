@@ -45,9 +45,9 @@ WATCHING = (
     click.option("--pairs", type=click.Choice(["sketch", "exact"]), default="sketch",
                  help="Pairs of branches at forks of three and more: by a random projection with a stated"
                  " error, or exactly, which needs more memory."),
-    click.option("--space", type=click.Choice(["activations", "weights"]), default="activations",
+    click.option("--space", type=click.Choice(["activations", "weights", "both"]), default="activations",
                  help="What a signal is: the gradient at a layer's output, or that of its weights, sample by"
-                 " sample."),
+                 " sample; inspect and compare measure both on request."),
     click.option("--null", is_flag=True, help="Also what duplication is where nothing is shared, by permutation, and"
                  " how alike two halves of one signal are."),
     click.option("--cca", is_flag=True, help="Also SVCCA and PWCCA of every two signals."),

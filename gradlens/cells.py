@@ -35,7 +35,7 @@ class Study:
         sites: ``signals``, ``forks``, ``all`` or a glob of module paths.
         pairs: ``sketch`` or ``exact``.
         mode: ``train`` or ``eval``.
-        space: ``activations`` or ``weights``.
+        space: ``activations`` or ``weights``; of one network or a comparison also ``both``.
         warmup_steps: SGD steps on other samples before the measurement.
         zero_init: leave zero-initialised normalisation weights at zero.
         pretrained: weights of the zoo the model comes from.

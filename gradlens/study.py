@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -20,6 +21,7 @@ from gradlens.errors import GradlensError, close_matches
 from gradlens.grams import Progress, Recording
 from gradlens.progress import told
 from gradlens.results import Result, Table
+from gradlens.two_spaces import BOTH, in_both
 
 PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
 """Tables of a result about paths."""
@@ -136,6 +138,8 @@ def inspect(
         KeyboardInterrupt: interrupted before a batch was finished.
     """
     study = study_of(options)
+    if study.space == BOTH:
+        return in_both(partial(inspect, model, checkpoint=checkpoint, progress=progress), options)
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
     return (
@@ -199,6 +203,8 @@ def compare(
         KeyboardInterrupt: interrupted before every network had finished a batch.
     """
     study = study_of(options)
+    if study.space == BOTH:
+        return in_both(partial(compare, a, b, *others, checkpoint=checkpoint, progress=progress), options)
     names = [a, b, *others]
     checkpoints = list(checkpoint) or [None] * len(names)
     if len(checkpoints) != len(names):

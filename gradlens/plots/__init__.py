@@ -22,6 +22,7 @@ from gradlens.plots.flow import flow_over_depth
 from gradlens.plots.paths import length_distribution, lengths_over_depth, structure_by_stage
 from gradlens.plots.reuse import reuse_map
 from gradlens.plots.shares import branch_shares
+from gradlens.plots.spaces import kind
 from gradlens.plots.strategies import along_training, forest, pairs, trade_off
 
 __all__ = ["PLOTS", "Plot", "plot_frame"]
@@ -119,6 +120,7 @@ def plot_frame(name: str, frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Raises:
         GradlensError: no plot is registered for the table.
     """
+    name = kind(name)
     if name not in PLOTS:
         raise GradlensError(
             f"no plot for table {name!r}; tables with a plot: {', '.join(PLOTS)}" + close_matches(name, PLOTS)

@@ -15,7 +15,7 @@ import pandas as pd
 from gradlens.plots import order
 from gradlens.plots.colours import styles
 from gradlens.plots.duplication import t_interval
-from gradlens.report.spaces import SPACES, space_tables
+from gradlens.plots.spaces import SPACES, SUFFIX
 from gradlens.results import Result
 
 Spec = dict[str, Any]
@@ -335,3 +335,11 @@ def _network_shape(networks: Sequence[str]) -> Spec:
         "field": "network", "type": "nominal", "title": None,
         "scale": {"domain": list(networks), "range": shapes}, "legend": {"orient": "top"},
     }  # fmt: skip
+
+
+def space_tables(result: Result, name: str) -> dict[str, str]:
+    """By space, the table of this kind that the result holds in it."""
+    recorded = result.meta.get("space") or result.meta.get("study", {}).get("space")
+    own = "weights" if recorded == "weights" else "activations"
+    found = {own: name, "weights": name + SUFFIX} if own == "activations" else {own: name}
+    return {space: table for space, table in found.items() if table in result.tables}

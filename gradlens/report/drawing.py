@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS
+from gradlens.plots.spaces import kind
 from gradlens.results import Result
 
 RESOLUTION = 150  # dots an inch
@@ -24,8 +25,9 @@ def figures(result: Result) -> dict[str, Figure]:
     with matplotlib.style.context("default"):
         return {
             name: cast(Figure, result.tables[name].plot().get_figure(root=True))
-            for name in PLOTS
-            if name in result.tables
+            for plot in PLOTS
+            for name in result.tables
+            if kind(name) == plot
         }
 
 

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import PLOTS
 from gradlens.plots.colours import AMONG
+from gradlens.plots.spaces import kind
 from gradlens.results import Result
 
 COLUMNS = {1: 3.5, 2: 7.16}
@@ -80,7 +81,7 @@ def figure(
         raise GradlensError(f"columns={columns}; use {' or '.join(map(str, COLUMNS))}")
     frame = _of_networks(_frame(result, name), networks)
     with _settings(look):
-        plot = PLOTS[name]
+        plot = PLOTS[kind(name)]
         ax = plot.new_axes(frame, None if wanted is None else COLUMNS[wanted])
         drawn = cast(Figure, ax.get_figure(root=True))
         drawn.set_figheight(min(drawn.get_figheight(), TALLEST))
@@ -119,7 +120,7 @@ def save_figure(drawn: Figure, path: str | Path, *, style: str = "screen", kind:
 
 def drawable(result: Result) -> list[str]:
     """Names of the tables of a result that have a plot, in the order of the registry."""
-    return [name for name in PLOTS if name in result.tables]
+    return [name for plot in PLOTS for name in result.tables if kind(name) == plot]
 
 
 @contextmanager
@@ -139,7 +140,7 @@ def _frame(result: Result, name: str) -> pd.DataFrame:
     held = drawable(result)
     if name in held:
         return result.tables[name].frame
-    why = "this run has no table of that name" if name in PLOTS else "there is no such figure"
+    why = "this run has no table of that name" if kind(name) in PLOTS else "there is no such figure"
     if name in result.tables:
         why = "that table has no figure"
     raise GradlensError(

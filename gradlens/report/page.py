@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from gradlens.plots import PLOTS
+from gradlens.plots.spaces import kind
 from gradlens.report.captions import seen
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
@@ -147,15 +148,16 @@ def _partial(mark: Any) -> str:
 def _ordered(names: Iterable[str]) -> list[str]:
     """Tables with a figure first, then others, then those that only repeat or assure."""
     present = list(names)
-    first = [name for name in PLOTS if name in present]
-    other = [name for name in present if name not in PLOTS and name not in LATE]
-    return first + other + [name for name in LATE if name in present]
+    first = [name for plot in PLOTS for name in present if kind(name) == plot]
+    last = [name for late in LATE for name in present if kind(name) == late]
+    return first + [name for name in present if name not in (*first, *last)] + last
 
 
 def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) -> dict[str, Any]:
     frame = table.frame
-    title = TITLES.get(table.name, table.name.replace("_", " ").capitalize())
-    sentence = seen(table.name, frame)
+    title = TITLES.get(kind(table.name), table.name.replace("_", " ").capitalize())
+    title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
+    sentence = seen(kind(table.name), frame)
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {
         "name": table.name,
