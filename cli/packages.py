@@ -45,7 +45,9 @@ NEEDS = (
     Need("click", ">=8.1.7,<9", TALKING),
     Need("rich", ">=13.7", TALKING),
     Need("jinja2", ">=3.1.3", DRAWING),
+    Need("markupsafe", ">=2.1", DRAWING),
     Need("ipykernel", ">=6.29", "Jupyter notebooks", "notebook"),
+    Need("ipywidgets", ">=8.1", "Jupyter notebooks: choices beside a figure", "notebook"),
     Need("nbclient", ">=0.10", "Jupyter notebooks", "notebook"),
     Need("nbformat", ">=5.10", "Jupyter notebooks", "notebook"),
     Need("pytest", ">=8", "the tests", "test"),
@@ -53,6 +55,8 @@ NEEDS = (
     Need("hypothesis", ">=6.100", "the tests", "test"),
     Need("ckatorch", ">=1.0,<2", "the tests", "test"),
     Need("psutil", ">=5.9", "the benchmarks", "test"),
+    Need("playwright", ">=1.40", "the tests in a browser", "test"),
+    Need("pyyaml", ">=6", "the tests", "test", module="yaml"),
 )
 
 

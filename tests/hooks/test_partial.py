@@ -142,7 +142,7 @@ def test_split_chunk_and_slices_give_equal_tables(form: str, space: str, enters:
     first, second = (recorded(model, space=space) for model in networks(enters, "split", form))
     compared = 0
     for name, analyzer in ANALYZERS.items():
-        if name == "throughput":
+        if name == "throughput" or name.startswith("map_"):  # the map draws the operations as they are spelt
             continue
         tables = analyzer(first), analyzer(second)
         assert (tables[0] is None) == (tables[1] is None), name
@@ -153,7 +153,7 @@ def test_split_chunk_and_slices_give_equal_tables(form: str, space: str, enters:
             tables[0].frame, tables[1].frame, rtol=1e-5, atol=1e-5, obj=f"table {name}"
         )
         compared += 1
-    assert compared >= len(ANALYZERS) - 4
+    assert compared >= len(ANALYZERS) - 6
 
 
 def test_two_projections_of_the_same_weights_give_the_grams_of_the_split() -> None:
