@@ -65,8 +65,8 @@ class MapNodes:
             how=(
                 "From the autograd graph; views, permutes and casts are looked through. Alike: mean CKA of the "
                 "layer's signal with the other live signals of its stage, mean over seeds. Fork: the forks and "
-                "partial splits whose tensor this operation makes; merge: those whose ways meet here. Block: the "
-                "smallest numbered module of two weighted layers or more; group: stage of the block's last "
+                "partial splits whose tensor this operation makes or cuts; merge: those whose ways meet here. Block: "
+                "the smallest numbered module of two weighted layers or more; group: stage of the block's last "
                 "operation, numbered where the network comes back to a stage."
             ),
             units={"alike": "mean CKA", "rms": "per sample and element", "flops": "FLOPs an image"},
@@ -160,7 +160,7 @@ def _layer_costs(recording: Recording) -> dict[int, dict[str, float]]:
 
 
 def _sites(plan: Plan, names: list[str]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:
-    """By node, the sites of the forks and splits it is the source of, and of those that it merges."""
+    """By node, the sites of the forks and splits it is the source of or cuts, and of those that it merges."""
     sources: dict[int, list[str]] = defaultdict(list)
     merges: dict[int, list[str]] = defaultdict(list)
     by_name = {name: index for index, name in enumerate(names)}
@@ -168,6 +168,9 @@ def _sites(plan: Plan, names: list[str]) -> tuple[dict[int, list[str]], dict[int
         if group.where == "merge":
             continue
         sources[group.source[0]].append(group.site)
+        cuts = [plan.probes[member[0]].node for member in group.members if group.form in ("split", "slice")]
+        for cut in dict.fromkeys(cuts):
+            sources[cut].append(group.site)
         if group.merge in by_name:
             merges[by_name[group.merge]].append(group.site)
     return sources, merges

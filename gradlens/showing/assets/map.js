@@ -278,12 +278,12 @@
       const path = link.arc
         ? `M${from.x} ${from.y - from.height / 2}C${from.x} ${from.y - from.height / 2 - up} ${to.x} ${to.y - to.height / 2 - up} ${to.x} ${to.y - to.height / 2}`
         : `M${x} ${y}C${middle} ${y} ${middle} ${w} ${z} ${w}`;
-      const value = valueOf(to, this.column);
+      const value = valueOf(to, this.column) ?? valueOf(from, this.column);
       const said = `${to.text} sends back to ${from.text}: energy ${shown(link.energy, "number")} a sample` +
         (link.edges.length > 1 ? ` in ${link.edges.length} contributions` : "") + (link.measured ? "" : " (not measured here: nearest known)");
       return svg("path", { d: path, class: link.measured ? "link" : "link guessed", "stroke-width": width,
         "data-from": from.id, "data-to": to.id,
-        stroke: value === null ? "var(--line)" : this.colour(value) }, svg("title", {}, said));
+        stroke: value === null ? "var(--soft)" : this.colour(value) }, svg("title", {}, said));
     }
 
     colour(value) {
@@ -326,8 +326,10 @@
       if (!item.key.startsWith("node:")) this.turn(item, item.key, true);
     }
 
+    // A stage opens in all networks, so that they can be read one above the other.
     turn(item, key, open) {
-      item.network.open[open ? "add" : "delete"](key);
+      const all = key.startsWith("stage:") ? this.networks : [item.network];
+      all.forEach((network) => network.open[open ? "add" : "delete"](key));
       this.draw();
     }
 

@@ -12,6 +12,7 @@
     ["flops", "FLOPs an image", "count"],
     ["parameters", "parameters", "count"],
   ];
+  const MOST = 12;  // rows told of one place
   const SUMMED = ["flops", "parameters"];
 
   const values = (nodes, column) => nodes.map((node) => node[column]).filter((value) => typeof value === "number");
@@ -42,12 +43,13 @@
       make("tbody", {}, ...lines.map((line) => make("tr", {}, ...line.map((cell) => make("td", {}, cell)))))));
   }
 
-  // What arrives at the forks and splits whose tensor is made here.
-  function forks(item) {
-    const sites = new Set(item.nodes.flatMap((node) => (node.fork ? node.fork.split("; ") : [])));
-    const own = rows("shares").filter((row) => row.network === item.network.name && sites.has(row.site) && row.where !== "merge");
-    return grid("Forks and splits", ["place", "branch", "share of energy", "coherence"], own.map((row) =>
-      [row.site, row.branch, within(row.share, row.share_reach), within(row.coherence, row.coherence_reach)]));
+  // What arrives at the forks and splits whose tensor is made or cut here, or enters the merges of splits.
+  function shares(item, column, caption, kept) {
+    const sites = new Set(item.nodes.flatMap((node) => (node[column] ? node[column].split("; ") : [])));
+    const own = rows("shares").filter((row) => row.network === item.network.name && sites.has(row.site) && kept(row));
+    const more = own.length > MOST ? ` (${MOST} of ${own.length}; all in the table of shares)` : "";
+    return grid(caption + more, ["place", "where", "branch", "share of energy", "coherence"], own.slice(0, MOST).map((row) =>
+      [row.site, row.where, row.branch, within(row.share, row.share_reach), within(row.coherence, row.coherence_reach)]));
   }
 
   function within(value, reach) {
@@ -72,7 +74,8 @@
       item.key.startsWith("node:") ? null : button("Open", item.key, true),
       opened.has(block) ? button(`Close ${item.nodes[0].block}`, block, false) : null,
       opened.has(stage) ? button(`Close stage ${item.group}`, stage, false) : null,
-      facts(item), forks(item), likest(item),
+      facts(item), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
+      shares(item, "merge", "Where ways meet", () => true), likest(item),
     ].filter(Boolean);
   };
 })();
