@@ -46,7 +46,8 @@ def cell(page: Any, name: str, across: str, down: str) -> tuple[float, float]:
             """([name, across, down]) => {
             const view = gradlens.views.get(name).view;
             const box = view.container().querySelector("canvas").getBoundingClientRect();
-            const [left, top] = view.origin(), [x, y] = [view.scale("x"), view.scale("y")];
+            const pad = view.padding(), [left, top] = [view.origin()[0] + pad.left, view.origin()[1] + pad.top];
+            const [x, y] = [view.scale("x"), view.scale("y")];
             return [box.left + left + x(across) + x.bandwidth() / 2, box.top + top + y(down) + y.bandwidth() / 2];
         }""",
             [name, across, down],
@@ -133,6 +134,17 @@ def test_network_version_and_stage_are_chosen(chromium: Any, page_path: Path, re
         assert set(names) == set(own.loc[own["stage_a"] == "16", ["signal_a", "signal_b"]].to_numpy().ravel())
         told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
         assert f"{row['direction_given_loss']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
+
+
+def test_the_space_is_chosen_where_a_run_has_both(chromium: Any, tmp_path: Path) -> None:
+    result = gl.inspect("resnet18", space="both", **SMALL)
+    with opened(chromium, write(result, tmp_path / "run")) as page:
+        for space, name in (("weights", "correlation_weights"), ("activations", "correlation")):
+            row = result[name].frame.dropna(subset=["energy"]).iloc[30]
+            drawn(page, "correlation").locator("select[name=space]").select_option(space)
+            page.wait_for_timeout(200)
+            told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
+            assert f"{row['energy']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
 
 
 def test_scripts_write_every_table_as_python_does(chromium: Any, page_path: Path) -> None:
