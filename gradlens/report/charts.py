@@ -17,6 +17,7 @@ from gradlens.plots.colours import styles
 from gradlens.plots.duplication import t_interval
 from gradlens.plots.spaces import SPACES, SUFFIX
 from gradlens.results import Result
+from gradlens.showing.embedding import ROWS
 
 Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
@@ -54,7 +55,7 @@ def charts(result: Result) -> dict[str, Spec]:
             if not result.tables[own].frame.empty
         }
         frames = [result.tables[own].frame for own in tables.values()]
-        if frames and all(NEEDS[name] <= set(frame) for frame in frames):
+        if frames and all(NEEDS[name] <= set(frame) and len(frame) <= ROWS for frame in frames):
             found[name] = draw({space: result.tables[own].frame for space, own in tables.items()}, tables)
     return found
 

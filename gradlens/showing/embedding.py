@@ -14,7 +14,7 @@ from markupsafe import Markup
 from gradlens.showing.columns import Shown
 from gradlens.showing.numbers import COUNTS, shown
 
-ROWS = 20_000
+ROWS = 40_000
 """Rows of a table that the page carries."""
 DIGITS = 9
 """Digits of a number that the page carries; three are shown."""
