@@ -7,30 +7,30 @@ of the diagonal. Choices (network, version, stage, space) are the specification'
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import pandas as pd
 
 from gradlens.plots import order
-from gradlens.plots.colours import styles
 from gradlens.plots.duplication import t_interval
-from gradlens.plots.spaces import SPACES, SUFFIX
+from gradlens.plots.spaces import SUFFIX
+from gradlens.report.specifications import (
+    Spec,
+    choose,
+    choose_space,
+    choose_version,
+    line,
+    network_colour,
+    network_shape,
+    of_chosen_space,
+    specification,
+)
 from gradlens.results import Result
 from gradlens.showing.embedding import ROWS
 
-Spec = dict[str, Any]
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 ALL = "all stages"
 CHOSEN = f"stage === '{ALL}' || (datum.stage_a === stage && datum.stage_b === stage)"
 REACHED = "datum[version + '_reach']"
-VERSIONS = {
-    "energy": "energy",
-    "direction": "direction",
-    "energy_given_loss": "energy, given the loss",
-    "direction_given_loss": "direction, given the loss",
-}
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "stroke")
 FLOW = {
     "rms": "log10 RMS of the gradient (a sample and element)",
     "norm": "log10 norm (a sample)",
@@ -65,12 +65,14 @@ def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
     frame = pd.concat(frames.values())
     stages = order.stages([*frame["stage_a"], *frame["stage_b"]])
     params = [
-        *_spaces(tables),
-        _choice("network", order.networks(frame)),
-        _version(frame),
-        _choice("stage", [ALL, *stages]),
+        *choose_space(tables),
+        choose("network", order.networks(frame)),
+        choose_version(frame),
+        choose("stage", [ALL, *stages]),
     ]
-    return _matrix(tables, params, [*_own(tables), "datum.network === network", CHOSEN], mirrored=True)
+    return _matrix(
+        tables, params, [*of_chosen_space(tables), "datum.network === network", CHOSEN], mirrored=True
+    )
 
 
 def cross(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
@@ -80,10 +82,10 @@ def cross(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec
     pairs = list(
         dict.fromkeys(zip(frame["network_a"].astype(str), frame["network_b"].astype(str), strict=True))
     )
-    params = [*_spaces(tables), _version(frame), _choice("stage", [ALL, *stages])]
-    kept = [*_own(tables), CHOSEN]
+    params = [*choose_space(tables), choose_version(frame), choose("stage", [ALL, *stages])]
+    kept = [*of_chosen_space(tables), CHOSEN]
     if len(pairs) > 1:
-        params.insert(0, _choice("other", [second for _, second in pairs], "against"))
+        params.insert(0, choose("other", [second for _, second in pairs], "against"))
         kept.append("datum.network_b === other")
     down = pairs[0][0]
     across = pairs[0][1] if len(pairs) == 1 else "the other network"
@@ -95,23 +97,23 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
     rows = [row for space, frame in frames.items() for row in _means(frame, space)]
     frame = pd.concat(frames.values())
     versions = list(dict.fromkeys(frame["version"]))
-    params = [*_spaces(tables), _choice("version", versions)]
+    params = [*choose_space(tables), choose("version", versions)]
     networks = order.networks(frame)
     base = {
         "x": {"field": "stage", "type": "nominal", "sort": order.stages(frame["stage"]), "axis": {"labelAngle": 0},
               "title": order.stage_axis(frame["stage"])},
         "xOffset": {"field": "network", "sort": networks},
-        "color": _network_colour(networks),
+        "color": network_colour(networks),
     }  # fmt: skip
     y: Spec = {"type": "quantitative", "title": "duplication D (0 unrelated, 1 copies)"}
     tooltip = [
-        _told("network"), _told("stage"), _told("mean", "duplication D", ".3f"), _told("within", "95 % interval"),
-        _told("used", "live signals"), _told("seeds"),
+        line("network"), line("stage"), line("mean", "duplication D", ".3f"), line("within", "95 % interval"),
+        line("used", "live signals"), line("seeds"),
     ]  # fmt: skip
-    return _spec(
+    return specification(
         {},
         params,
-        [*_own(tables), "datum.version === version"],
+        [*of_chosen_space(tables), "datum.version === version"],
         data={"values": rows},
         height=300,
         layer=[
@@ -124,7 +126,7 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
                 "encoding": {
                     **base,
                     "y": {**y, "field": "mean"},
-                    "shape": _network_shape(networks),
+                    "shape": network_shape(networks),
                     "tooltip": tooltip,
                 },
             },
@@ -137,22 +139,22 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
     frame = pd.concat(frames.values())
     networks = order.networks(frame)
     known = {name: title for name, title in FLOW.items() if name in frame and frame[name].notna().any()}
-    params = [*_spaces(tables), _choice("quantity", list(known), labels=list(known.values()))]
+    params = [*choose_space(tables), choose("quantity", list(known), labels=list(known.values()))]
     logarithmic = " || ".join(f"quantity === '{name}'" for name in LOGARITHMIC)
     encoding = {
         "x": {"field": "depth", "type": "quantitative", "title": "depth (weighted layers from the input)"},
         "y": {"field": "value", "type": "quantitative", "title": "value", "scale": {"zero": False}},
-        "color": _network_colour(networks),
+        "color": network_colour(networks),
         "detail": {"field": "network"},
     }
     tooltip = [
-        _told("network"), _told("signal", "layer"), _told("stage"), _told("depth"), _told("raw", "value", ".4g"),
+        line("network"), line("signal", "layer"), line("stage"), line("depth"), line("raw", "value", ".4g"),
     ]  # fmt: skip
-    return _spec(
+    return specification(
         tables,
         params,
         [
-            *_own(tables),
+            *of_chosen_space(tables),
             "datum.role === 'signal' && isValid(datum[quantity]) && isFinite(datum[quantity])",
             f"datum[quantity] > 0 || !({logarithmic})",
         ],
@@ -171,7 +173,7 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 45, "opacity": 1},
-                "encoding": {**encoding, "shape": _network_shape(networks), "tooltip": tooltip},
+                "encoding": {**encoding, "shape": network_shape(networks), "tooltip": tooltip},
             },
         ],
     )
@@ -211,7 +213,7 @@ def _matrix(
             "title": title, "axis": {"labelLimit": 110, "labelFontSize": 8, "labelOverlap": True, "ticks": False},
         }  # fmt: skip
 
-    return _spec(
+    return specification(
         tables,
         params,
         kept,
@@ -236,40 +238,11 @@ def _matrix(
                 "legend": {"orient": "top", "gradientLength": 160},
             },
             "tooltip": [
-                _told("signal_a", "layer"), _told("stage_a", "stage"), _told("signal_b", "with"),
-                _told("stage_b", "stage of that"), _told("read", "CKA"), _told("within", "95 % interval"),
+                line("signal_a", "layer"), line("stage_a", "stage"), line("signal_b", "with"),
+                line("stage_b", "stage of that"), line("read", "CKA"), line("within", "95 % interval"),
             ],
         },
     )  # fmt: skip
-
-
-def _spec(
-    tables: Mapping[str, str],
-    params: list[Spec],
-    kept: Sequence[str],
-    *,
-    mirrored: bool = False,
-    renderer: str = "svg",
-    transform: Sequence[Spec] = (),
-    **rest: Any,
-) -> Spec:
-    return {
-        "$schema": SCHEMA,
-        "usermeta": {"tables": list(tables.items()), "mirrored": mirrored, "renderer": renderer},
-        "width": "container",
-        "autosize": {"type": "fit", "contains": "padding", "resize": True},
-        "params": [
-            param for param in params if len(param["bind"]["options"]) > 1 or param["name"] != "network"
-        ],
-        "transform": [{"filter": condition} for condition in _needed(kept, params)] + list(transform),
-        **rest,
-    }
-
-
-def _needed(kept: Sequence[str], params: Sequence[Spec]) -> list[str]:
-    """Conditions without the one on a network where there is but one."""
-    single = any(param["name"] == "network" and len(param["bind"]["options"]) < 2 for param in params)
-    return [condition for condition in kept if not (single and condition == "datum.network === network")]
 
 
 def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
@@ -291,51 +264,6 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
             }
         )  # fmt: skip
     return rows
-
-
-def _choice(name: str, options: Sequence[str], title: str = "", labels: Sequence[str] = ()) -> Spec:
-    bind: Spec = {"input": "select", "options": list(options), "name": f"{title or name} "}
-    if labels:
-        bind["labels"] = list(labels)
-    return {"name": name, "value": options[0], "bind": bind}
-
-
-def _version(frame: pd.DataFrame) -> Spec:
-    known = [name for name in VERSIONS if name in frame]
-    return _choice("version", known, labels=[VERSIONS[name] for name in known])
-
-
-def _spaces(tables: Mapping[str, str]) -> list[Spec]:
-    own = list(tables)
-    return [_choice("space", own, labels=[SPACES[space] for space in own])] if len(own) > 1 else []
-
-
-def _own(tables: Mapping[str, str]) -> list[str]:
-    return ["datum.space === space"] if len(tables) > 1 else []
-
-
-def _told(field: str, title: str = "", form: str = "") -> Spec:
-    return {"field": field, "title": title or field} | (
-        {"format": form, "type": "quantitative"} if form else {}
-    )
-
-
-def _network_colour(networks: Sequence[str]) -> Spec:
-    looks = styles(networks)
-    colours = [looks[network].colour for network in networks]
-    colours = ["#888888" if colour == "#000000" else colour for colour in colours]  # seen on light and dark
-    return {
-        "field": "network", "type": "nominal", "sort": list(networks), "title": None,
-        "scale": {"domain": list(networks), "range": colours}, "legend": {"orient": "top"},
-    }  # fmt: skip
-
-
-def _network_shape(networks: Sequence[str]) -> Spec:
-    shapes = [SHAPES[place % len(SHAPES)] for place in range(len(networks))]
-    return {
-        "field": "network", "type": "nominal", "title": None,
-        "scale": {"domain": list(networks), "range": shapes}, "legend": {"orient": "top"},
-    }  # fmt: skip
 
 
 def space_tables(result: Result, name: str) -> dict[str, str]:
