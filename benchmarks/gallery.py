@@ -20,12 +20,14 @@ COLOURS = 128  # of a palette; the figures have flat areas and one colour scale
 
 RUNS: dict[str, str] = {
     "compare": "gradlens compare resnet50 cspresnet50 --no-zero-init",
+    "networks": "gradlens compare resnet50 cspresnet50 densenet121 --no-zero-init --seeds 5 --no-throughput",
     "strategies": "gradlens strategies peleenet --seeds 3 --train-steps 100 --eval --no-throughput",
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
 }
 """A command by name."""
 
 PICTURES: dict[str, str] = {
+    **dict.fromkeys(("networks", "contrasts"), "networks"),
     **dict.fromkeys(("strategies", "differences", "trajectory"), "strategies"),
     **dict.fromkeys(("duplication", "correlation", "cross", "branches", "shares", "flow"), "compare"),
     **dict.fromkeys(("structure", "paths", "path_lengths", "cost", "throughput"), "compare"),

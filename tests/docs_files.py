@@ -41,7 +41,14 @@ CHEAPER_PYTHON = {
     "seeds=2, batches=1": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
 }
 """What is put in the place of a text of the Python snippets."""
+RUNS_FIRST = """
+import gradlens
+options = dict(zero_init=False, seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)
+gradlens.inspect("resnet18", **options).save("runs/first")
+"""
 BEFORE_PYTHON = {
+    "cli.md": RUNS_FIRST,
+    "report.md": RUNS_FIRST,
     "README.md": """
 import torch
 image_a, image_b = torch.rand(2, 3, 32, 32)
@@ -59,8 +66,13 @@ gradlens.strategies("resnet18", **options).save("runs/question")
 
 
 def make_files(folder: Path) -> None:
-    """A network file, a folder of photos, a darknet definition and its weights."""
+    """Network files, weights, a folder of photos, a darknet definition and its weights, a folder for pages."""
     (folder / "net.py").write_text(NET)
+    (folder / "nets").mkdir()
+    (folder / "nets" / "mine.py").write_text(NET.replace("def make", "def build"))
+    for name in ("old.pt", "new.pt"):
+        _save_weights(folder / "nets" / "mine.py:build", folder / name)
+    (folder / "page").mkdir()
     draw = np.random.default_rng(0)
     for name in ("cats", "dogs"):
         (folder / "photos" / name).mkdir(parents=True)
@@ -70,6 +82,15 @@ def make_files(folder: Path) -> None:
     cfg = folder / "csresnext50.cfg"
     cfg.write_text(darknet_cfgs.resnet10())  # the name is the page's; a small network stands in for it
     (folder / "csresnext50.weights").write_bytes(_weights(cfg))
+
+
+def _save_weights(model: Path, place: Path) -> None:
+    """Weights in a file, as the owner of the network would have saved them."""
+    import torch
+
+    from gradlens.models import load_model
+
+    torch.save(load_model(str(model), num_classes=10, image_size=32).state_dict(), place)
 
 
 def _weights(cfg: Path) -> bytes:

@@ -176,3 +176,26 @@ def test_every_analyzer_is_in_the_reference() -> None:
     text = (DOCS / "api.md").read_text("utf-8")
     for analyzer in (*ANALYZERS.values(), *ON_REQUEST.values()):
         assert f".. autoclass:: {type(analyzer).__name__}\n" in text
+
+
+def test_every_interactive_figure_is_on_the_page_about_the_report() -> None:
+    from gradlens.report.charts import CHARTS
+
+    rows = re.findall(r"^\| `(\w+)` \|", (DOCS / "report.md").read_text("utf-8"), flags=re.M)
+    assert sorted(rows) == sorted(CHARTS)
+
+
+def test_every_notebook_is_in_the_readme() -> None:
+    notebooks = {str(path.relative_to(ROOT)) for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert notebooks
+    assert {link for link in links(ROOT / "README.md") if link.endswith(".ipynb")} == notebooks
+
+
+def test_the_design_shows_the_layers_that_are_enforced() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    (shown,) = [block.text for block in blocks(DOCS / "design.md") if block.language == "text"]
+    assert shown.splitlines() == [layer.replace("gradlens.", "") for layer in layers]

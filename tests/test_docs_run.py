@@ -7,14 +7,17 @@ import importlib
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 from click.testing import CliRunner
 from docs_files import BEFORE_PYTHON, CHEAPER, CHEAPER_PYTHON, SHORTER, make_files
-from pages import PAGES, Block, blocks
+from pages import PAGES, ROOT, Block, blocks
 
 from gradlens_cli.app import gradlens
 
@@ -22,10 +25,28 @@ ELSEWHERE = {
     "python -m pip install .": ".ci/run",
     "python -m pip install '.[test]'": ".ci/run",
     "python -m pytest": ".ci/run",
+    'eval "$(_GRADLENS_COMPLETE=bash_source gradlens)"': "tests/cli/test_completion.py",
+    'eval "$(_GRADLENS_COMPLETE=zsh_source gradlens)"': "tests/cli/test_completion.py",
+    "_GRADLENS_COMPLETE=fish_source gradlens | source": "tests/cli/test_completion.py",
 }
 """Lines of the pages that are run by something else: where."""
+RUN_BY = {
+    ".ci/run": [r'bash "\$work/run\.sh"', r'bash "\$work/test\.sh"'],
+    "tests/cli/test_completion.py": [
+        r'"shell", \["bash", "zsh", "fish"\]',
+        r'"_GRADLENS_COMPLETE": f"\{shell\}_source"',
+    ],
+}
+"""What those hold where they run them."""
+LEFT_BY_COMMANDS = {
+    "cli.md": ["paper/duplication.pdf", "page/report.html"],
+    "report.md": ["duplication.pdf", "paper/flow.svg"],
+}
+"""Files that the commands of a page write outside of a run's folder."""
 LEFT_BY_PYTHON = {
     "README.md": ["runs/csp/result.json", "csp.safetensors"],
+    "cli.md": ["duplication.pdf"],
+    "report.md": ["map.html"],
     "extend.md": ["runs/hardness/report.html", "runs/hardness/figures/hardness.png"],
 }
 """Files that the snippets of a page write."""
@@ -72,11 +93,11 @@ def write_files(page: Path, folder: Path) -> list[str]:
     return [block.told for block in shown]
 
 
-def words_of(block: Block) -> Iterator[list[str]]:
-    """The commands of a block as words, without their comments."""
+def commands_of(block: Block) -> Iterator[tuple[str, list[str]]]:
+    """The lines of a block that are commands, each also as words without its comment."""
     for line in block.text.splitlines():
         if words := shlex.split(line, comments=True):
-            yield words
+            yield line, words
 
 
 def cheaper(words: list[str]) -> list[str]:
@@ -87,12 +108,22 @@ def cheaper(words: list[str]) -> list[str]:
     return [*words, *CHEAPER.get(words[0], []), *added]
 
 
-def run_gradlens(words: list[str], told: str) -> None:
+def run_gradlens(words: list[str], told: str) -> str:
+    """What it printed."""
     ran = CliRunner().invoke(gradlens, words)
     assert ran.exit_code == 0, f"{told}: {ran.stderr}"
     assert ran.output.strip(), f"{told} said nothing"
     if "--out" in words:
-        assert (Path(words[words.index("--out") + 1]) / "report.html").is_file(), told
+        place = Path(words[words.index("--out") + 1])
+        assert (place if words[0] == "figure" else place / "report.html").is_file(), told
+    return ran.stdout
+
+
+def run_piped(words: list[str], told: str) -> None:
+    """A command whose output another program reads."""
+    bar = words.index("|")
+    printed = run_gradlens(cheaper(words[1:bar]), told)
+    subprocess.run(words[bar + 1 :], input=printed, text=True, check=True)
 
 
 def run_script(words: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,20 +141,37 @@ def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gradlens.report.drawing.PLOTS", {"flow": PLOTS["flow"]})
 
 
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses that a browser was asked to show; none is started."""
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not asked.append(address))
+    return asked
+
+
 @with_blocks("bash")
 @pytest.mark.usefixtures("one_figure")
-def test_the_commands_of_a_page_run(page: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_a_page_run(
+    page: Path, place: Path, shown: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_files(place)
     write_files(page, place)
+    opened = 0
     for block in runnable(page, "bash"):
-        for words in words_of(block):
-            told = f"{block.place}: {shlex.join(words)}"
-            if words[0] == "gradlens":
+        for line, words in commands_of(block):
+            told = f"{block.place}: {line}"
+            opened += words[:2] == ["gradlens", "open"]
+            if words[0] == "gradlens" and "|" in words:
+                run_piped(words, told)
+            elif words[0] == "gradlens":
                 run_gradlens(cheaper(words[1:]), told)
             elif words[0] == "python" and (place / words[1]).is_file():
                 run_script([words[1], *cheaper(words[2:])], told, monkeypatch)
             else:
-                assert shlex.join(words) in ELSEWHERE, f"{told} is run by no test"
+                assert line in ELSEWHERE, f"{told} is run by no test"
+    assert [Path(url2pathname(urlparse(address).path)).is_file() for address in shown] == [True] * opened
+    for file in LEFT_BY_COMMANDS.get(page.name, ()):
+        assert (place / file).is_file()
 
 
 @with_blocks("python")
@@ -158,7 +206,14 @@ def test_every_cheaper_setting_replaces_something(text: str) -> None:
     assert any(text in block.text for page in PAGES for block in runnable(page, "python"))
 
 
-def test_the_elsewhere_is_there() -> None:
-    script = Path(__file__).parents[1].joinpath(".ci", "run").read_text("utf-8")
-    assert re.search(r'bash "\$work/run\.sh"', script)
-    assert re.search(r'bash "\$work/test\.sh"', script)
+@pytest.mark.parametrize("file", RUN_BY)
+def test_the_elsewhere_is_there(file: str) -> None:
+    text = (ROOT / file).read_text("utf-8")
+    assert file in ELSEWHERE.values()
+    assert all(re.search(pattern, text) for pattern in RUN_BY[file])
+
+
+def test_every_line_run_elsewhere_is_on_a_page() -> None:
+    lines = {line for page in PAGES for block in runnable(page, "bash") for line, _ in commands_of(block)}
+    assert set(ELSEWHERE) <= lines
+    assert set(ELSEWHERE.values()) == set(RUN_BY)
