@@ -88,7 +88,9 @@ def _small(output: Any) -> Any:
     if "image/png" in data:
         data["image/png"] = _repainted(data["image/png"])
     if str(data.get("text/html", "")).startswith("<iframe"):
-        del data["text/html"]  # a page inside the page: its line of text stays, and it is drawn when the notebook runs
+        del data[
+            "text/html"
+        ]  # a page inside the page: its line of text stays, and it is drawn when the notebook runs
     return output
 
 

@@ -1,0 +1,115 @@
+"""Interactive figures without a browser: what they read, what can be chosen, when there is none."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from gradlens.plots import PLOTS
+from gradlens.report import charts as module
+from gradlens.report.charts import CHARTS, NEEDS, charts
+from gradlens.results import Result, Table
+from gradlens.showing.embedding import as_json
+
+VERSIONS = ["energy", "direction", "energy_given_loss", "direction_given_loss"]
+
+
+def pairs(network, stages=("4", "8")):
+    layers = [(f"{network}.{place}", stage) for place, stage in enumerate(stages)]
+    rows = [
+        {
+            "network": network, "network_a": network, "network_b": "other", "stage_a": a[1], "stage_b": b[1],
+            "signal_a": a[0], "signal_b": b[0], "order_a": i, "order_b": j, **dict.fromkeys(VERSIONS, 0.5),
+        }
+        for i, a in enumerate(layers)
+        for j, b in enumerate(layers)
+        if i < j
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def result_of(name, *frames, **meta):
+    return Result({name: Table(name, pd.concat(frames, ignore_index=True), "")}, meta, "")
+
+
+def choices(spec):
+    return {param["name"]: param["bind"]["options"] for param in spec["params"]}
+
+
+def test_every_chart_belongs_to_a_plot_and_says_what_it_needs():
+    assert set(CHARTS) <= set(PLOTS)
+    assert set(CHARTS) == set(NEEDS)
+
+
+def test_network_version_and_stage_are_choices():
+    found = charts(result_of("correlation", pairs("a"), pairs("b")))["correlation"]
+    assert choices(found) == {"network": ["a", "b"], "version": VERSIONS, "stage": ["all stages", "4", "8"]}
+    assert found["usermeta"] == {
+        "tables": [("activations", "correlation")],
+        "mirrored": True,
+        "renderer": "canvas",
+    }
+
+
+def test_of_one_network_there_is_none_to_choose():
+    found = charts(result_of("correlation", pairs("a")))["correlation"]
+    assert "network" not in choices(found)
+    assert not any("network" in step.get("filter", "") for step in found["transform"])
+
+
+def test_of_several_networks_the_other_one_is_chosen():
+    second = pairs("a").assign(network_b="third")
+    found = charts(result_of("cross", pairs("a"), second))["cross"]
+    assert choices(found)["other"] == ["other", "third"]
+
+
+def test_a_run_in_weight_space_reads_its_own_tables():
+    for meta in ({"space": "weights"}, {"study": {"space": "weights"}}):
+        found = charts(result_of("correlation", pairs("a"), **meta))["correlation"]
+        assert found["usermeta"]["tables"] == [("weights", "correlation")]
+
+
+@pytest.mark.parametrize("missing", sorted(NEEDS["correlation"]))
+def test_a_table_that_lacks_a_column_keeps_its_static_figure(missing):
+    assert charts(result_of("correlation", pairs("a").drop(columns=missing))) == {}
+
+
+def test_a_table_that_is_too_large_or_empty_keeps_its_static_figure(monkeypatch):
+    whole = result_of("correlation", pairs("a", "4" * 6))
+    assert charts(whole)
+    monkeypatch.setattr(module, "ROWS", 14)
+    assert charts(whole) == {}
+    assert charts(result_of("correlation", pairs("a").head(0))) == {}
+
+
+def test_intervals_of_duplication_are_those_over_seeds():
+    frame = pd.DataFrame(
+        {
+            "network": "a", "seed": [0, 1, 0, 0], "stage": ["4", "4", "8", "whole"], "version": "energy",
+            "duplication": [0.4, 0.6, 0.5, float("nan")], "used": 3,
+        }
+    )  # fmt: skip
+    spec = charts(result_of("duplication", frame))["duplication"]
+    two, one = spec["data"]["values"]
+    assert two["mean"] == pytest.approx(0.5)
+    assert (two["low"], two["high"]) == pytest.approx((0.5 - 1.2706, 0.5 + 1.2706), abs=1e-4)
+    assert (one["low"], one["within"]) == (None, "one seed, none")
+    json.loads(as_json(spec))
+
+
+def test_infinite_and_missing_values_of_the_flow_are_left_out():
+    frame = pd.DataFrame(
+        {
+            "network": "a",
+            "signal": ["x", "y"],
+            "stage": "4",
+            "role": "signal",
+            "depth": [1, 2],
+            "rms": [0.1, 0.0],
+        }
+    )
+    spec = charts(result_of("flow", frame))["flow"]
+    assert choices(spec) == {"quantity": ["rms"]}
+    conditions = " ".join(step["filter"] for step in spec["transform"] if "filter" in step)
+    assert "isFinite" in conditions
+    assert "> 0" in conditions
