@@ -234,7 +234,7 @@ def _matrix(
             "y": axis("a", down),
             "color": {
                 "field": "value", "type": "quantitative", "title": "CKA",
-                "scale": {"scheme": "cividis", "domain": [0, 1], "clamp": True},
+                "scale": {"scheme": "viridis", "domain": [0, 1], "clamp": True},
                 "legend": {"orient": "top", "gradientLength": 160},
             },
             "tooltip": [

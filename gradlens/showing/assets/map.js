@@ -17,7 +17,7 @@
   const LOGARITHMIC = ["rms", "flops", "parameters"], SUMMED = ["flops", "parameters"];
   const LEVELS = { stages: "Stages", blocks: "Blocks", all: "Operations" };
   const READABLE = 24;  // blocks of one network above which only the most duplicated stage is drawn open
-  const RAMP = ["#00224e", "#213d6b", "#4c556c", "#6c6d72", "#8b8779", "#aea371", "#d5c164", "#fee838"];  // cividis
+  const RAMP = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];  // viridis
 
   const svg = (tag, attributes, ...children) => {
     const element = document.createElementNS(SVG, tag);
@@ -294,7 +294,7 @@
       const value = valueOf(item, this.column), kind = kindOf(item);
       const box = svg("rect", { x: item.x - item.width / 2, y: item.y - item.height / 2, width: item.width, height: item.height,
         rx: kind === "merge" ? 13 : kind === "operation" ? 10 : 3, fill: value === null ? "var(--tint)" : this.colour(value) });
-      const light = value !== null && (value - this.low) / ((this.high - this.low) || 1) > 0.62;
+      const light = value !== null && (value - this.low) / ((this.high - this.low) || 1) > 0.55;
       const text = svg("text", { x: item.x, y: item.y + 4, class: value === null ? "plain" : light ? "on-light" : "on-dark" }, item.text);
       const group = svg("g", { class: `item ${kind}`, tabindex: 0, role: "button",
         "data-key": item.id, "data-place": item.nodes.length > 1 ? item.key.slice(6) : item.nodes[0].site,
