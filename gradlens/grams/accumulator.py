@@ -118,7 +118,8 @@ class Accumulator:
         outer = dict(first.uses).get(index, first.outer)
         with torch.no_grad():
             saved = saved_of(node, described.operation, described.gain)
-            use = use_of(described.operation, saved, gradient, outer or 1, self._n, described.turned)
+            turned = described.turned and bool(first.uses)
+            use = use_of(described.operation, saved, gradient, outer or 1, self._n, described.weight, turned)
             held = self._uses[numbers[0]]
             held.append(use)
             if len(held) >= len(first.uses):

@@ -37,6 +37,7 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
                 "shapes": _tuples(node["shapes"]),
                 "kernel": tuple(node["kernel"]),
                 "weight": tuple(node.get("weight", ())),
+                "roots": tuple(node.get("roots", ())),
                 "reads": tuple(node.get("reads", ())),
             }
         )

@@ -47,7 +47,7 @@ def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     assert loss.grad_fn is not None
-    nodes, graph = walk([loss.grad_fn], {id(parameter) for parameter in model.parameters()})
+    nodes, graph = walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
     book = _Book(graph)
     with watch(nodes, book.taps, book.receive):
         nodes.clear()

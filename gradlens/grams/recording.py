@@ -22,7 +22,8 @@ from gradlens.hooks.costs import Costs
 from gradlens.showing import facts_html, facts_text
 
 Array = NDArray[np.float64]
-FORMAT = 1
+FORMAT = 2
+"""1: without the names of the parameters that a weight is made of; still read."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,13 @@ Use = Products | Words | Patches | Vectors
 
 
 def use_of(
-    operation: str, saved: Mapping[str, Any], gradient: Tensor, outer: int, n: int, turned: bool = False
+    operation: str,
+    saved: Mapping[str, Any],
+    gradient: Tensor,
+    outer: int,
+    n: int,
+    weight: tuple[int, ...],
+    turned: bool = False,
 ) -> Use:
     """One use of a weight.
 
@@ -79,11 +85,14 @@ def use_of(
         gradient: at the layer's output; reads as ``[outer, n, rest]``.
         outer: what varies slower than the samples.
         n: samples.
+        weight: its shape.
         turned: the parameter's axes stand the other way round (``hooks.learning``).
 
     Raises:
         GradlensError: an embedding that scales gradients by frequency.
     """
+    if "BatchNorm" in operation:
+        saved = {**saved, "width": weight[0]}
     return _USES[operation](saved, wide(gradient), outer, n, turned)
 
 
@@ -137,8 +146,9 @@ def _batch_norm(epsilon: str) -> Callable[..., Use]:
         shape = (1, -1, *[1] * (gradient.dim() - 2))
         x = (wide(saved["input"]) - mean.reshape(shape)) * scale.reshape(shape)
         vectors = (gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x
-        instance = vectors.shape[0] == 1 < n  # an instance norm has the samples among the channels
-        return _vectors(vectors.reshape(n, -1) if instance else vectors, outer, n)
+        if vectors.shape[1] != saved["width"]:  # an instance norm has the images among the channels
+            return _vectors(vectors.reshape(-1, saved["width"]), 1, n)
+        return _vectors(vectors, outer, n)
 
     return use
 

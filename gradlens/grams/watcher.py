@@ -69,7 +69,7 @@ class Watcher:
         self.unseen: list[str] = []
         self.partly: list[str] = []
         self.wanted = [p for p in self.model.parameters() if p.requires_grad]
-        self.known = {id(parameter) for parameter in self.model.parameters()}
+        self.known = {id(parameter): name for name, parameter in self.model.named_parameters()}
 
     def batch(self, place: int, batch: Any) -> BatchGrams:
         """One watched backward pass."""

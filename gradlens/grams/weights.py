@@ -103,10 +103,12 @@ def _positions(use: Patches, n: int) -> tuple[Tensor, Tensor]:
 
 
 def _one_weight_gradient(use: Patches, sample: int) -> Tensor:
-    gradient, saved = use.gradient[sample], use.saved
+    """Laid out anew: torch takes a sample of a batch in ``channels_last`` for what it is not (seen in float64)."""
+    gradient, given = use.gradient[sample].contiguous(), use.given[sample].contiguous()
+    saved, weight = use.saved, use.saved["weight"].to(gradient.dtype).contiguous()
     _, found, _ = torch.ops.aten.convolution_backward(
-        gradient, use.given[sample], saved["weight"].to(gradient.dtype), None, saved["stride"], saved["padding"],
-        saved["dilation"], saved["transposed"], saved["output_padding"], saved["groups"], [False, True, False],
+        gradient, given, weight, None, saved["stride"], saved["padding"], saved["dilation"],
+        saved["transposed"], saved["output_padding"], saved["groups"], [False, True, False],
     )  # fmt: skip
     return found  # type: ignore[no-any-return]
 

@@ -45,7 +45,9 @@ class Node:
         detail: saved attributes that say how a tensor is cut or joined.
         weight: shape of the weight that learns, also of a normalisation; empty where there is none.
         parameter: which parameter that weight is, so that two uses of one are known; -1 where there is none.
-        reads: parameters that it reads otherwise: a bias, a gain.
+        maker: number of what makes that parameter, or that part of one, so that two parts of one cut are known.
+        roots: names of the parameters that the weight is made of.
+        reads: names of those that the operation reads otherwise: a bias, a gain.
         gain: of a product, the input that is the weight.
         turned: the operation reads ``[in, out]`` where the parameter stands so, not ``[out, in]``.
     """
@@ -58,7 +60,9 @@ class Node:
     detail: Mapping[str, Any] = field(default_factory=dict)
     weight: Shape = ()
     parameter: int = -1
-    reads: tuple[int, ...] = ()
+    maker: int = -1
+    roots: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
     gain: int = 0
     turned: bool = False
 

@@ -129,8 +129,6 @@ class _Planner:
         part = f", {len(uses)} uses" if len(uses) > 1 else part
         outers = [self.outer(use) for use in uses]
         shape = self.graph.nodes[node].weight
-        if folded_in_channels(self.graph.nodes[node], self.sizes.n):
-            shape = (shape[0] // self.sizes.n,)
         if inputs:
             axis = input_axis(self.graph.nodes[node])
             shape = (*shape[:axis], inputs[1] - inputs[0], *shape[axis + 1 :])
@@ -234,7 +232,8 @@ class _Planner:
         site = self.split_sites[split]
         cut = split.form != "project"
         alone = cut and sum(s.source == split.source for s in self.branches.splits) == 1
-        pure = alone and len(self.graph.consumers[split.source]) in {1, len(split.parts)}
+        readers = self.graph.consumers[split.source]
+        pure = alone and len(readers) == (1 if split.form == "split" else len(split.parts))
         group = Group(
             where="split",
             kind=split.kind,

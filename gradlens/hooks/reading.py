@@ -103,10 +103,10 @@ def input_axis(node: Node) -> int:
 
 
 def folded_in_channels(node: Node, n: int) -> bool:
-    """An instance norm: a batch norm over ``[1, n · c, …]`` whose weight is repeated for each sample."""
+    """An instance norm: a batch norm over ``[1, n · k · c, …]`` whose weight of ``c`` is repeated for each image."""
     shape = node.shapes[0]
-    normalises = "BatchNorm" in node.operation and len(shape) > 1
-    return normalises and shape[0] == 1 < n and node.weight == (shape[1],) and shape[1] % n == 0
+    normalises = "BatchNorm" in node.operation and len(shape) > 1 and len(node.weight) == 1
+    return normalises and shape[0] == 1 < n and shape[1] % (n * node.weight[0]) == 0
 
 
 def learning_weights(graph: Graph) -> list[list[int]]:
@@ -114,12 +114,13 @@ def learning_weights(graph: Graph) -> list[list[int]]:
 
     In forward order. Uses of one parameter stand together, also where an embedding and the last layer share it.
     """
-    found: dict[tuple[int, Shape], list[int]] = {}
+    found: dict[tuple[int, Shape, bool], list[int]] = {}
     for index in graph.forward_order:
         node = graph.nodes[index]
         if node.weight and node.operation in SAVED:
             own = -1 - index if node.parameter < 0 else node.parameter
-            found.setdefault((own, _standing(node)), []).append(index)
+            turned = node.turned and len(node.weight) != 2  # of two axes the sum can be taken either way
+            found.setdefault((own, _standing(node), turned), []).append(index)
     return list(found.values())
 
 

@@ -12,15 +12,15 @@ from torch.autograd.graph import Node as AutogradNode
 from gradlens.errors import GradlensError
 from gradlens.hooks import ops
 from gradlens.hooks.graph import Edge, Graph, Node, Shape
-from gradlens.hooks.learning import Origin, learning_weight, shapes
+from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes
 
 
-def walk(roots: Sequence[AutogradNode], parameters: set[int]) -> tuple[list[AutogradNode], Graph]:
+def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[list[AutogradNode], Graph]:
     """Read the graph behind a loss.
 
     Args:
         roots: the loss's ``grad_fn``, first; it becomes node 0.
-        parameters: ``id`` of every parameter of the model.
+        parameters: name of every parameter of the model by its ``id``.
 
     Returns:
         The live nodes by index (drop them as soon as hooks are registered: they keep the graph's
@@ -68,13 +68,15 @@ def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[A
     return order, families
 
 
-def _parameter_only(order: list[AutogradNode], parameters: set[int]) -> set[AutogradNode]:
-    """Nodes computed from parameters alone: leaves, transposed, cast or standardised weights."""
-    constant: set[AutogradNode] = set()
+def _parameter_only(
+    order: list[AutogradNode], parameters: Mapping[int, str]
+) -> dict[AutogradNode, frozenset[str]]:
+    """Nodes computed from parameters alone (leaves, transposed, cast or standardised weights), with those."""
+    constant: dict[AutogradNode, frozenset[str]] = {}
     for node in reversed(_topological(order)):
         if hasattr(node, "variable"):
             if id(node.variable) in parameters:
-                constant.add(node)
+                constant[node] = frozenset([parameters[id(node.variable)]])
             continue
         operation = ops.family(node.name())
         producers = [producer for producer, _ in node.next_functions]
@@ -86,8 +88,9 @@ def _parameter_only(order: list[AutogradNode], parameters: set[int]) -> set[Auto
         known = [producer for producer in producers if producer is not None]
         if not known or not all(producer in constant for producer in known):
             continue
-        if len(known) == len(producers) or _shaped_alike(node, _shapes_read(node)):
-            constant.add(node)
+        layer = operation in ops.WEIGHTED or operation in ops.NORMS  # what it lacks is a bias
+        if layer or len(known) == len(producers) or _shaped_alike(node, _shapes_read(node)):
+            constant[node] = frozenset().union(*(constant[producer] for producer in known))
     return constant
 
 
@@ -128,7 +131,7 @@ def _topological(order: list[AutogradNode]) -> list[AutogradNode]:
 
 def _describe(
     node: AutogradNode,
-    constant: set[AutogradNode],
+    constant: Constants,
     families: Mapping[AutogradNode, str],
     numbers: dict[Origin, int],
 ) -> Node:
@@ -147,11 +150,13 @@ def _describe(
         parameter=learns.parameter,
         reads=learns.others,
         gain=learns.slot,
+        maker=learns.maker,
+        roots=learns.roots,
         turned=learns.turned,
     )
 
 
-def _weight(node: AutogradNode, operation: str, constant: set[AutogradNode]) -> Shape | None:
+def _weight(node: AutogradNode, operation: str, constant: Constants) -> Shape | None:
     """Shape of the weight a layer reads (empty where it is frozen), None for other operations."""
     if operation not in ops.WEIGHTED:
         return None

@@ -32,7 +32,9 @@ def read() -> Read:
             output = model(inputs)
             total = output.sum() if loss is None else loss(output)
         assert total.grad_fn is not None
-        _, graph = walk([total.grad_fn], {id(parameter) for parameter in model.parameters()})
+        _, graph = walk(
+            [total.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()}
+        )
         return graph, calls.owners(graph)
 
     return reader

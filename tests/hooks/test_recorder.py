@@ -18,7 +18,7 @@ from gradlens.hooks.walking import walk
 
 def watched(v: Tensor, loss: Tensor) -> tuple[list[Any], list[Tap]]:
     """Every edge into the graph's node that made ``v``, and its sum last."""
-    nodes, graph = walk([loss.grad_fn], set())  # type: ignore[list-item]
+    nodes, graph = walk([loss.grad_fn], {})  # type: ignore[list-item]
     source = nodes.index(v.grad_fn)
     taps = [Tap(e.consumer, e.slot, False) for e in graph.edges if e.producer == source]
     return nodes, [*taps, Tap(source, 0, True)]
@@ -59,7 +59,7 @@ def test_both_operands_of_an_addition_receive_one_buffer() -> None:
     x = torch.randn(4, requires_grad=True)
     a, b = x.exp(), x.tanh()
     loss = ((a + b) ** 2).sum()
-    nodes, graph = walk([loss.grad_fn], set())  # type: ignore[list-item]
+    nodes, graph = walk([loss.grad_fn], {})  # type: ignore[list-item]
     add = next(i for i, node in enumerate(graph.nodes) if node.operation == "Add")
     pointers: list[int] = []
     taps = [Tap(add, 0, False), Tap(add, 1, False)]
@@ -171,7 +171,7 @@ def test_the_token_would_notice_a_reference_cycle() -> None:
 def test_modules_get_no_hook() -> None:
     model = nn.Linear(3, 2)
     loss = model(torch.ones(4, 3)).sum()
-    nodes, graph = walk([loss.grad_fn], {id(p) for p in model.parameters()})
+    nodes, graph = walk([loss.grad_fn], {id(p): name for name, p in model.named_parameters()})
     with watch(nodes, [Tap(len(graph.nodes) - 1, 0, True)], lambda number, gradient: None):
         assert not model._backward_hooks
         assert not model._forward_hooks

@@ -14,7 +14,7 @@ from gradlens.hooks.walking import walk
 
 def graph_of(model: nn.Module, x: Tensor) -> Graph:
     loss = model(x).mean()
-    _, graph = walk([loss.grad_fn], {id(parameter) for parameter in model.parameters()})
+    _, graph = walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
     return graph
 
 
@@ -181,7 +181,7 @@ def test_the_layers_of_a_dense_block_are_read_by_all_behind_them() -> None:
     """The paper's equations on the real graph: layer l of L feeds L - l layers and the transition."""
     model = timm.create_model("densenet121", num_classes=10)
     loss = model(torch.randn(2, 3, 64, 64)).mean()
-    _, graph = walk([loss.grad_fn], {id(parameter) for parameter in model.parameters()})
+    _, graph = walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
     own = combinations(graph)
     kernels = [
         (index, graph.nodes[index].kernel) for index in graph.forward_order if graph.nodes[index].weighted
