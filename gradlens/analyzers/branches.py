@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -54,12 +55,13 @@ class Branches:
 
         def measure(own: Recording) -> dict[str, Array]:
             found.append(similarity(own.member_grams(group), loss_gram(own)))
-            return found[-1].versions
+            return {**found[-1].versions, "cosine": _cosines(own, index, group)}
 
         matrices, reach = over_replicates(measure, recording)
         dead = np.all([one.dead for one in found], axis=0)
         unusable = np.all([one.unusable for one in found], axis=0)
-        inner = inner_products(recording, index, group)
+        watched = group.where == "fork" and bool(np.isfinite(matrices["cosine"]).any())
+        cosines = _cosines(recording, index, group)
         exact = count == 2 or recording.meta.get("pairs") == "exact"
         return [
             {
@@ -68,8 +70,9 @@ class Branches:
                 "branch_b": group.labels[b],
                 **{version.replace(" ", "_"): matrices[version][a, b] for version in VERSIONS},
                 **{f"{version.replace(' ', '_')}_reach": reach[version][a, b] for version in VERSIONS},
-                "cosine": mean_cosine(inner, a, b) if inner is not None else np.nan,
-                "cosine_exact": exact and inner is not None,
+                "cosine": cosines[a, b],
+                "cosine_reach": reach["cosine"][a, b],
+                "cosine_exact": exact and watched,
                 "reason": _reason(group, dead, unusable, a, b),
             }
             for a in range(count)
@@ -120,6 +123,16 @@ def _shares(recording: Recording, group: Group) -> dict[str, Array]:
     total = np.nan if group.total is None else float(recording.energies[group.total].sum())
     coherent = coherence(total, energies) if group.where == "fork" else np.nan
     return {"share": np.asarray(energy_shares(energies)), "coherence": np.asarray(coherent)}
+
+
+def _cosines(recording: Recording, index: int, group: Group) -> Array:
+    """Mean cosine of every two contributions of a fork, ``[b, b]``; NaN elsewhere."""
+    count = len(group.members)
+    inner = inner_products(recording, index, group)
+    found = np.full((count, count), np.nan)
+    for a, b in itertools.combinations(range(count), 2):
+        found[a, b] = found[b, a] = np.nan if inner is None else mean_cosine(inner, a, b)
+    return found
 
 
 def inner_products(recording: Recording, index: int, group: Group) -> Array | None:

@@ -44,6 +44,7 @@ class Contrasts:
         rows: list[dict[str, Any]] = []
         for stage in merged_stages(frames.values()):
             rows += family(frames, stage, [(reference, other) for other in others], self.level)
+        variants.over_batches(rows)
         return {
             "networks": replace(
                 side_by_side,

@@ -23,10 +23,10 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         second: of the same samples in the same order.
 
     Returns:
-        A row a pair; None where a network has no signals.
+        A row a pair; None where a network has no signals, or the batches are not the same.
     """
     rows, columns = len(first.plan.signals), len(second.plan.signals)
-    if not rows or not columns:
+    if not rows or not columns or first.replicates != second.replicates or first.n != second.n:
         return None
     i, j = (axis.ravel() for axis in np.indices((rows, columns)))
 

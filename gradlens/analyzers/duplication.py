@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from gradlens.analyzers.replicates import REACH, over_replicates
 from gradlens.analyzers.signals import WHOLE, members, network, stages_of
 from gradlens.analyzers.similarity import VERSIONS, Similarity, signal_similarity
 from gradlens.grams import Recording
 from gradlens.metrics import duplication, effective_number, mean_similarity
 from gradlens.results import Table
+
+SPREAD = ("duplication", "mean_cka")
+"""What has an interval."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +33,20 @@ class Duplication:
         """The table, or None where no signals were recorded."""
         if not recording.plan.signals:
             return None
-        rows = []
-        for seed in recording.seeds:
-            found = signal_similarity(recording, seed)
-            for stage in [*stages_of(recording), WHOLE]:
-                rows += [self._row(recording, found, seed, stage, version) for version in self.versions]
+        frame = self.values(recording)
+        places = pd.MultiIndex.from_product([[*stages_of(recording), WHOLE], self.versions])
+        at = frame.set_index(["stage", "version"]).index
+
+        def measure(own: Recording) -> dict[str, np.ndarray]:
+            found = self.values(own).set_index(["stage", "version"])
+            return {name: found[name].reindex(places).to_numpy(float) for name in SPREAD}
+
+        _, reach = over_replicates(measure, recording)
+        for name in SPREAD:
+            frame[f"{name}_reach"] = pd.Series(reach[name], index=places).reindex(at).to_numpy()
         return Table(
             "duplication",
-            pd.DataFrame(rows),
+            frame,
             "Duplication of the gradients that the weighted layers of a stage receive.",
             how=(
                 "D = (L − N_eff)/(L − 1), N_eff = exp of the entropy of the eigenvalues of S/L, S the unbiased "
@@ -43,7 +54,7 @@ class Duplication:
                 "a seed's batches before dividing (Song 2012; Nguyen 2021). Direction: Grams of unit "
                 "gradients. Given the loss: after partialling out the Gram of the gradient at the network's "
                 "output. Signals that are exactly zero, or that the loss signal explains up to rounding, are "
-                "left out and counted."
+                f"left out and counted. {REACH} It is the same on the rows of all seeds."
             ),
             units={
                 "duplication": "dimensionless, 0 unrelated to 1 copies",
@@ -52,6 +63,15 @@ class Duplication:
                 "mean_cka": "dimensionless",
             },
         )
+
+    def values(self, recording: Recording) -> pd.DataFrame:
+        """A row a seed, stage and version, without intervals."""
+        rows = []
+        for seed in recording.seeds:
+            found = signal_similarity(recording, seed)
+            for stage in [*stages_of(recording), WHOLE]:
+                rows += [self._row(recording, found, seed, stage, version) for version in self.versions]
+        return pd.DataFrame(rows)
 
     def _row(
         self, recording: Recording, found: Similarity, seed: int, stage: str, version: str

@@ -15,7 +15,15 @@ from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
 from gradlens.analyzers.similarity import VERSIONS, Similarity, loss_gram, signal_similarity
 from gradlens.grams import Recording
-from gradlens.metrics import canonical, direction, duplication, half_widths, permutation_null, split_half
+from gradlens.metrics import (
+    Canonical,
+    canonical,
+    direction,
+    duplication,
+    half_widths,
+    permutation_null,
+    split_half,
+)
 from gradlens.metrics.cca import VARIANCE
 from gradlens.results import Table
 
@@ -134,7 +142,7 @@ class Canonicals:
                 "stage_b": stages[b],
                 "signal_a": names[a],
                 "signal_b": names[b],
-                **self._pair(recording.grams[numbers[a]], recording.grams[numbers[b]]),
+                **self._pair(recording, numbers[a], numbers[b]),
             }
             for a, b in combinations(range(len(numbers)), 2)
         ]
@@ -144,8 +152,8 @@ class Canonicals:
             "Canonical correlations of the gradients that every two weighted layers receive.",
             how=(
                 f"SVCCA (Raghu et al. 2017) and PWCCA (Morcos et al. 2018, with squared projections) over the "
-                f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over batches; reach: "
-                "half the 95 % t interval over them. Empty "
+                f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over a seed's batches, "
+                "then over seeds; reach: half the 95 % t interval over seeds, or over the batches of one. Empty "
                 "where both signals need more directions than a batch has samples: then canonical correlations "
                 "are large whatever the gradients; raise --batch-size. By chance alone k and l directions among "
                 "n samples correlate by about sqrt(max(k, l) / n)."
@@ -158,23 +166,34 @@ class Canonicals:
             },
         )
 
-    def _pair(self, a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
-        found = [
-            canonical(x, y, self.variance)
-            for x, y in zip(a, b, strict=True)
-            if np.isfinite(x).all() and np.isfinite(y).all()
-        ]
-        known = [one for one in found if np.isfinite(one.svcca)]
-        directions = [max((one.directions[side] for one in found), default=0) for side in (0, 1)]
+    def _pair(self, recording: Recording, a: int, b: int) -> dict[str, Any]:
+        """Means over batches, then over seeds; the interval is over seeds, or over the batches of one."""
+        found = [self._of_seed(recording.of_seed(seed), a, b) for seed in recording.seeds]
+        every = [one for seed in found for one in seed]
+        directions = [max((one.directions[side] for one in every), default=0) for side in (0, 1)]
+        row: dict[str, Any] = {}
+        for name in ("svcca", "pwcca"):
+            values = [[getattr(one, name) for one in seed if np.isfinite(one.svcca)] for seed in found]
+            means = np.array([np.mean(own) for own in values if own])
+            spread = means if len(recording.seeds) > 1 else np.array(values[0] if values else [])
+            row[name] = float(means.mean()) if len(means) else np.nan
+            row[f"{name}_reach"] = float(half_widths(spread)) if len(spread) else np.nan
         return {
-            "svcca": float(np.mean([one.svcca for one in known])) if known else np.nan,
-            "pwcca": float(np.mean([one.pwcca for one in known])) if known else np.nan,
-            "svcca_reach": float(half_widths(np.array([one.svcca for one in known]))) if known else np.nan,
-            "pwcca_reach": float(half_widths(np.array([one.pwcca for one in known]))) if known else np.nan,
+            "svcca": row["svcca"],
+            "pwcca": row["pwcca"],
+            "svcca_reach": row["svcca_reach"],
+            "pwcca_reach": row["pwcca_reach"],
             "directions_a": directions[0],
             "directions_b": directions[1],
-            "reason": "" if known else _reason(directions, a.shape[-1]),
+            "reason": "" if np.isfinite(row["svcca"]) else _reason(directions, recording.n),
         }
+
+    def _of_seed(self, recording: Recording, a: int, b: int) -> list[Canonical]:
+        return [
+            canonical(x, y, self.variance)
+            for x, y in zip(recording.grams[a], recording.grams[b], strict=True)
+            if np.isfinite(x).all() and np.isfinite(y).all()
+        ]
 
 
 def _reason(directions: list[int], n: int) -> str:

@@ -142,20 +142,25 @@ def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
     rows = whole[whole["metric"] == "duplication"].to_dict("records")
     if not rows:
         return f"No comparison of duplication: {reference} or all others have fewer than two live signals."
-    found = f"Gradient duplication against {reference} ({rows[0]['mean_a']:.2f}): {_contrasted(rows)}"
+    over = _over(recordings[0])
+    found = f"Gradient duplication against {reference} ({rows[0]['mean_a']:.2f}): {_contrasted(rows, over)}"
     given = whole[whole["metric"] == "duplication_given_loss"].to_dict("records")
-    parts = [found, *([f"Given the loss: {_contrasted(given)}"] if given else [])]
+    parts = [found, *([f"Given the loss: {_contrasted(given, over)}"] if given else [])]
     missing = [name for name in others if name not in {str(row["b"]) for row in rows}]
     if missing:
         parts.append(f"Not defined, for want of two live signals: {', '.join(missing)}")
     return ". ".join(parts) + "." + _small(recordings[0])
 
 
-def _contrasted(rows: Sequence[Mapping[Any, Any]]) -> str:
+def _contrasted(rows: Sequence[Mapping[Any, Any]], over: str) -> str:
     """The differences that hold with their numbers; the other networks by name and value."""
     holding = [row for row in rows if _holds(row)]
-    rest = [row for row in rows if not _holds(row)]
-    clauses = [_contrast(row) for row in holding]
+    alone = [row for row in rows if math.isnan(row["low"])]
+    rest = [row for row in rows if not _holds(row) and row not in alone]
+    clauses = [_contrast(row, over) for row in holding]
+    if alone:
+        named = ", ".join(f"{row['b']} ({row['mean_b']:.2f})" for row in alone)
+        clauses.append(f"one seed, no interval, so nothing can be told from noise: {named}")
     if rest:
         named = ", ".join(f"{row['b']} ({row['mean_b']:.2f}{_corrected(row)})" for row in rest)
         clauses.append(f"no difference that holds for {named}")
@@ -163,20 +168,18 @@ def _contrasted(rows: Sequence[Mapping[Any, Any]]) -> str:
 
 
 def _holds(row: Mapping[Any, Any]) -> bool:
-    """Beyond the noise between seeds, also among so many; of one seed nothing can be said against it."""
+    """Beyond the noise between seeds, also among so many; without an interval nothing can be told from noise."""
     if math.isnan(row["low"]):
-        return not math.isnan(row["difference"])
+        return False
     return not row["low"] <= 0 <= row["high"] and not row["p_holm"] >= CLEAR
 
 
-def _contrast(row: Mapping[Any, Any]) -> str:
+def _contrast(row: Mapping[Any, Any], over: str) -> str:
     amount = f"{abs(row['difference']):.2f} {'less' if row['difference'] < 0 else 'more'}"
     if round(abs(row["difference"]), 2) == 0:
         amount = "no difference to two digits"
-    interval = "one seed, no interval"
-    if not math.isnan(row["low"]):
-        interval = f"95 % interval of the difference {row['low']:+.2f} to {row['high']:+.2f}{_corrected(row)}"
-    return f"{row['b']} {amount} ({row['mean_b']:.2f}; {interval})"
+    interval = f"95 % interval of the difference{over} {row['low']:+.2f} to {row['high']:+.2f}"
+    return f"{row['b']} {amount} ({row['mean_b']:.2f}; {interval}{_corrected(row)})"
 
 
 def _corrected(row: Mapping[Any, Any]) -> str:

@@ -40,21 +40,24 @@ def over_replicates(measure: Measure, *recordings: Recording) -> tuple[dict[str,
     return means, reach | batch_reach(measure, *recordings)
 
 
-def batch_reach(measure: Measure, *recordings: Recording) -> dict[str, Array]:
-    """Half the 95 % t interval of what one seed's batches say, by the jackknife.
+def batch_reach(measure: Measure, *recordings: Recording, level: float = 0.95) -> dict[str, Array]:
+    """Half the t interval of what one seed's batches say, by the jackknife.
 
     A similarity is a ratio of averages over batches, so no single batch has a value of its own: the measure is
     taken again without each batch, and the interval is that of the pseudo-values ``s θ − (s − 1) θ₍₋ᵢ₎`` (Tukey
-    1958). It tells how far other samples would change a number, not what other initial weights would.
+    1958). It tells how far other samples would change a number, not what other initial weights would. Where a
+    value rests on one batch (a signal that is dead in the others), it has no interval.
 
     Args:
         measure: recordings to arrays by name.
         *recordings: of the same batches.
+        level: coverage.
 
     Returns:
-        By name; empty where there are several seeds, or fewer than ``BATCHES`` batches.
+        By name; empty where there are several seeds, fewer than ``BATCHES`` batches, or different ones.
     """
-    if any(noise(recording) != "batches" for recording in recordings):
+    same = len({recording.replicates for recording in recordings}) == 1
+    if not same or any(noise(recording) != "batches" for recording in recordings):
         return {}
     count = len(recordings[0].replicates)
     whole = measure(*recordings)
@@ -62,12 +65,12 @@ def batch_reach(measure: Measure, *recordings: Recording) -> dict[str, Array]:
         measure(*(recording.take([k for k in range(count) if k != out]) for recording in recordings))
         for out in range(count)
     ]
-    return {
-        name: half_widths(
-            np.stack([count * np.asarray(value) - (count - 1) * np.asarray(one[name]) for one in left])
-        )
-        for name, value in whole.items()
-    }
+    found = {}
+    for name, value in whole.items():
+        pseudo = np.stack([count * np.asarray(value) - (count - 1) * np.asarray(one[name]) for one in left])
+        known = np.isfinite(pseudo).all(axis=0)
+        found[name] = np.where(known, half_widths(pseudo, level), np.nan)
+    return found
 
 
 def mean_known(values: np.ndarray) -> np.ndarray:

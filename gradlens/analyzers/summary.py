@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.branches import Branches
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
 from gradlens.analyzers.paths import structural_duplication
 from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
 from gradlens.analyzers.signals import WHOLE, network, stages_of
+from gradlens.analyzers.similarity import similarity
 from gradlens.grams import Recording
 from gradlens.metrics import mean_interval
 from gradlens.metrics.hsic import Array
@@ -89,8 +89,8 @@ def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
 
 
 def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
-    table = Duplication()(recording)
-    found = pd.DataFrame(columns=["version"]) if table is None else table.frame.set_index(["stage", "seed"])
+    empty = pd.DataFrame(columns=["version"])
+    found = Duplication().values(recording).set_index(["stage", "seed"]) if recording.plan.signals else empty
     for name, version in _VERSIONS.items():
         own = found[found["version"] == version]
         frame[name] = own["duplication"] if len(own) else np.nan
@@ -104,13 +104,15 @@ def _group_stages(recording: Recording) -> list[str]:
 
 
 def _branch_correlation(recording: Recording) -> dict[str, float]:
-    """Mean CKA between branches by stage; merges are left out, similarity there can be built in."""
-    table = Branches()(recording)
-    if table is None:
-        return {}
-    frame = table.frame[table.frame["where"] != "merge"]
-    by_stage = frame.groupby("stage", sort=False)["energy"].mean()
-    return {str(k): float(v) for k, v in by_stage.items()} | {WHOLE: float(frame["energy"].mean())}
+    """Mean CKA (energy) between branches by stage, of one seed; merges are left out: likeness can be built in."""
+    found: dict[str, list[float]] = {}
+    for group in recording.plan.groups:
+        if group.where != "merge":
+            matrix = similarity(recording.member_grams(group), None).versions["energy"]
+            own = matrix[np.triu_indices(len(matrix), k=1)]
+            found.setdefault(group.stage, []).extend(own[np.isfinite(own)].tolist())
+    found[WHOLE] = [value for own in found.values() for value in own]
+    return {stage: float(np.mean(own)) if own else np.nan for stage, own in found.items()}
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ class Comparison:
         a, b = seed_metrics(first), seed_metrics(second)
         stages = _merged(_stage_list(a), _stage_list(b))
         rows = [self._row(a, b, stage) for stage in stages]
-        reach = batch_reach(partial(_differences, stages=stages), first, second)
+        reach = batch_reach(partial(_differences, stages=stages), first, second, level=self.level)
         for place, row in enumerate(rows):
             for metric, values in reach.items():
                 row[f"{metric}_low"] = row[f"{metric}_difference"] - values[place]
@@ -164,8 +166,8 @@ class Comparison:
             pd.DataFrame(rows),
             f"{network(first)} (a) and {network(second)} (b) by stage; difference b − a, paired by seed.",
             how=(
-                f"Means over seeds; {self.level:.0%} t interval of the paired differences over "
-                f"{noise(first) or 'seeds'} (both networks see the same samples in the same order), without seeds in "
+                f"{_over(first)}; {self.level:.0%} t interval of the paired differences over {noise(first) or 'seeds'} "
+                "(both networks see the same samples in the same order), without those in "
                 "which either is undefined. Costs and counts that do not vary over seeds have no interval."
             ),
             units=UNITS,
@@ -186,6 +188,10 @@ class Comparison:
                 f"{metric}_high": difference.high if varies else np.nan,
             }
         return row
+
+
+def _over(recording: Recording) -> str:
+    return "Of one seed" if len(recording.seeds) == 1 else "Means over seeds"
 
 
 def _by_stage(recording: Recording, stages: list[str]) -> dict[str, Array]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.branches import Branches
 from gradlens.analyzers.cost import Cost, Throughput
 from gradlens.analyzers.families import TESTED, family
+from gradlens.analyzers.replicates import batch_reach, mean_known
 from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.similarity import similarity
 from gradlens.analyzers.summary import UNITS, merged_stages, seed_metrics
 from gradlens.grams import Recording
 from gradlens.metrics import association, mean_interval
@@ -34,9 +36,9 @@ def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, floa
     """
     frame = seed_metrics(recording)
     for seed in recording.seeds:
-        table = Branches()(recording.of_seed(seed))
+        own = recording.of_seed(seed)
         for name, where in WAYS.items():
-            found = {} if table is None else _between_ways(table.frame, where)
+            found = _between_ways(own, where)
             for stage in frame.index.get_level_values("stage").unique():
                 frame.loc[(stage, seed), name] = found.get(stage, np.nan)
         loss, accuracy = scores.get(seed, (np.nan, np.nan))
@@ -44,14 +46,22 @@ def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, floa
     return frame
 
 
-def _between_ways(frame: pd.DataFrame, where: str) -> dict[str, float]:
-    """CKA (energy) of bypass and dense way by stage, at the split or at the merge."""
-    names = frame["branch_a"].isin(["bypass", "dense"]) & frame["branch_b"].isin(["bypass", "dense"])
-    own = frame[(frame["where"] == where) & names]
-    if own.empty:
-        return {}
-    by_stage = own.groupby("stage", sort=False)["energy"].mean()
-    return {str(k): float(v) for k, v in by_stage.items()} | {WHOLE: float(own["energy"].mean())}
+def _between_ways(recording: Recording, where: str) -> dict[str, float]:
+    """CKA (energy) of bypass and dense way by stage, at the split or at the merge, of one seed."""
+    found: dict[str, list[float]] = {}
+    for group in recording.plan.groups:
+        ways = [place for place, label in enumerate(group.labels) if label in ("bypass", "dense")]
+        if group.where == where and len(ways) == 2:
+            matrix = similarity(recording.member_grams(group), None).versions["energy"]
+            found.setdefault(group.stage, []).append(float(matrix[ways[0], ways[1]]))
+    every = {**found, WHOLE: [value for own in found.values() for value in own]} if found else {}
+    return {stage: float(mean_known(np.array(own))) for stage, own in every.items()}
+
+
+def variant_values(recording: Recording, stages: Sequence[str]) -> dict[str, np.ndarray]:
+    """``MEASURED`` of one seed, ``[stages]`` by metric."""
+    found = variant_metrics(recording, {}).groupby(level="stage", sort=False).mean()
+    return {metric: found[metric].reindex(list(stages)).to_numpy(float) for metric in MEASURED}
 
 
 @dataclass(frozen=True)
@@ -83,9 +93,12 @@ class Variants:
             for name, frame in frames.items()
             if stage in frame.index.get_level_values("stage")
         ]
+        frame = _without_empty(pd.DataFrame(rows))
+        for recording in self.recordings:
+            _within_batches(frame, recording, stages, self.level)
         return Table(
             "strategies",
-            _without_empty(pd.DataFrame(rows)),
+            frame,
             "Each transition strategy by stage and over the whole network, means over seeds.",
             how=(
                 f"Means over seeds with {self.level:.0%} t intervals. Split and merge correlation: CKA (energy) "
@@ -114,11 +127,31 @@ class Variants:
             row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
         return row | {FROM_GRAPH: own[FROM_GRAPH].mean()} | costs.get(stage, {})
 
+    def over_batches(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Intervals of differences of one seed, over its batches; without a p-value."""
+        known = {network(recording): recording for recording in self.recordings}
+        stages = list(dict.fromkeys(row["stage"] for row in rows))
+
+        def measure(first: Recording, second: Recording) -> dict[str, np.ndarray]:
+            a, b = variant_values(first, stages), variant_values(second, stages)
+            return {metric: b[metric] - a[metric] for metric in TESTED}
+
+        reach = {
+            pair: batch_reach(measure, *(known[name] for name in pair), level=self.level)
+            for pair in dict.fromkeys((row["a"], row["b"]) for row in rows)
+        }
+        for row in rows:
+            found = reach[row["a"], row["b"]]
+            if found:
+                half = float(found[row["metric"]][stages.index(row["stage"])])
+                row["low"], row["high"] = row["difference"] - half, row["difference"] + half
+
     def differences(self, frames: Mapping[str, pd.DataFrame]) -> Table:
         """Every two variants, a row a stage and metric: paired over seeds, corrected by Holm."""
         rows: list[dict[str, Any]] = []
         for stage in merged_stages(frames.values()):
             rows += family(frames, stage, list(itertools.combinations(frames, 2)), self.level)
+        self.over_batches(rows)
         return Table(
             "differences",
             pd.DataFrame(rows),
@@ -131,6 +164,17 @@ class Variants:
             ),
             units={"difference": "b - a", "p": "two-sided", "p_holm": "two-sided, corrected"},
         )
+
+
+def _within_batches(frame: pd.DataFrame, recording: Recording, stages: Sequence[str], level: float) -> None:
+    """Intervals of a variant of one seed, over its batches."""
+    reach = batch_reach(partial(variant_values, stages=stages), recording, level=level)
+    own = (frame["network"] == network(recording)).to_numpy()
+    for metric, values in reach.items():
+        if f"{metric}_low" in frame:
+            by_stage = pd.Series(values, index=list(stages)).reindex(frame.loc[own, "stage"]).to_numpy()
+            for side, sign in (("low", -1), ("high", 1)):
+                frame.loc[own, f"{metric}_{side}"] = frame.loc[own, metric].to_numpy(float) + sign * by_stage
 
 
 def _costs(recording: Recording) -> dict[str, dict[str, float]]:

@@ -9,6 +9,7 @@ from gradlens.analyzers.contrasts import Contrasts, cross_networks
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.families import TESTED
 from gradlens.analyzers.findings import finding_among
+from gradlens.analyzers.summary import Comparison
 from gradlens.results import Table
 
 
@@ -111,7 +112,7 @@ def test_the_finding_tells_what_holds_and_names_the_rest(networks):
         ),
         (-0.3, -0.1, 0.2, "no difference that holds for b (0.50, Holm p = 0.2)"),
         (-0.3, 0.1, 0.04, "no difference that holds for b (0.50, Holm p = 0.04)"),
-        (np.nan, np.nan, np.nan, "b 0.20 less (0.50; one seed, no interval)"),
+        (np.nan, np.nan, np.nan, "one seed, no interval, so nothing can be told from noise: b (0.50)"),
         (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
     ],
 )
@@ -130,6 +131,26 @@ def test_one_seed_has_no_interval_and_no_p(networks):
     text = finding_among(recordings, contrasts)
     assert "one seed, no interval" in text
     assert "Holm" not in text
+
+
+def test_one_seed_of_several_batches_has_intervals_over_them(hand, draw):
+    made = []
+    for name, shared in (("first", 0.3), ("alike", 0.9)):
+        build = hand([(0, batch) for batch in range(8)], network=name)
+        for depth in range(1, 5):
+            g = np.sqrt(1 - shared) * draw(100 * depth + len(name), 8) + np.sqrt(shared) * draw(7, 8)
+            build.gradient(g, f"conv{depth}", "4", depth)
+        made.append(build.recording())
+    tables = Contrasts()(made)
+    row = tables["contrasts"].frame.set_index(["stage", "metric"]).loc[("whole", "duplication")]
+    expected = Comparison()(*made).frame.set_index("stage").loc["whole"]
+    assert (row.low, row.high) == pytest.approx((expected.duplication_low, expected.duplication_high))
+    assert np.isnan(row.p_holm)
+    own = tables["networks"].frame.set_index(["stage", "network"]).loc[("whole", "alike")]
+    assert own.duplication_low < own.duplication < own.duplication_high
+    text = finding_among(made, tables["contrasts"])
+    assert "alike 0." in text
+    assert "95 % interval of the difference over 8 batches" in text
 
 
 def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):

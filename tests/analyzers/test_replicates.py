@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from gradlens.analyzers import similarity as similarity_module
 from gradlens.analyzers.correlation import Correlation
+from gradlens.analyzers.cross import cross_network
+from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
 from gradlens.analyzers.summary import Comparison, Summary
 from gradlens.metrics import mean_interval
@@ -76,3 +80,62 @@ def test_one_seed_of_several_batches_has_intervals_in_summary_and_comparison(pai
     same = Comparison()(a, a).frame.set_index("stage").loc["whole"]
     assert same["duplication_high"] == pytest.approx(0)
     assert np.isnan(same["flops_low"])
+
+
+def test_what_rests_on_one_batch_has_no_interval(hand, draw):
+    """Two signals that are dead in all batches but one: without it there is no value."""
+    build = hand([(0, batch) for batch in range(4)])
+    alive = np.zeros((4, 1, 1))
+    alive[1] = 1
+    build.gradient(draw(0, 4) * alive, "one")
+    build.gradient((draw(0, 4) + draw(1, 4)) * alive, "two")
+    recording = build.recording()
+    row = Correlation()(recording).frame.iloc[0]
+    assert np.isfinite(row["energy"])
+    assert np.isnan(row["energy_reach"])
+    assert np.isnan(Summary()(recording).frame.set_index("stage").loc["whole", "duplication_low"])
+
+
+def test_recordings_of_other_batches_have_no_interval_and_no_cross_table(pair):
+    random = np.random.default_rng(0)
+    five, three = pair(random, batches=5), pair(random, batches=3)
+    for first, second in ((five, three), (three, five)):
+        row = Comparison()(first, second).frame.set_index("stage").loc["whole"]
+        assert np.isfinite(row["duplication_difference"])
+        assert np.isnan(row["duplication_low"])
+        assert cross_network(first, second) is None
+
+
+def test_the_level_is_kept_over_batches(pair):
+    random = np.random.default_rng(2)
+    a, b = pair(random), pair(random)
+    wide, narrow = (
+        Comparison(level=level)(a, b).frame.set_index("stage").loc["whole"] for level in (0.95, 0.5)
+    )
+    spread = [row["duplication_high"] - row["duplication_low"] for row in (wide, narrow)]
+    assert spread[0] / spread[1] == pytest.approx(stats.t.ppf(0.975, 7) / stats.t.ppf(0.75, 7))
+
+
+def test_duplication_of_every_version_has_its_interval(pair, hand, draw):
+    random = np.random.default_rng(3)
+    one = Duplication()(pair(random)).frame
+    known = one["duplication"].notna()
+    assert one.loc[known, "duplication_reach"].notna().all()
+    several = pair_of(hand, draw, [(0, 0), (1, 0), (2, 0)])
+    frame = Duplication()(several).frame
+    own = frame[(frame["stage"] == "whole") & (frame["version"] == "energy")]
+    interval = mean_interval(own["duplication"].to_numpy())
+    assert np.allclose(own["duplication_reach"], interval.high - interval.mean)
+
+
+def test_the_work_is_linear_in_the_batches(pair, monkeypatch):
+    """No analyzer takes the jackknife inside the jackknife."""
+    calls = []
+    own = similarity_module.similarity
+    monkeypatch.setattr(similarity_module, "similarity", lambda *given: calls.append(1) or own(*given))
+    counts = []
+    for batches in (4, 8):
+        calls.clear()
+        Duplication()(pair(np.random.default_rng(0), batches=batches))
+        counts.append(len(calls))
+    assert counts[1] <= 2 * counts[0]
