@@ -194,7 +194,12 @@ def agreement() -> list[Row]:
 def weights() -> list[Row]:
     """6. Per-sample and weight-space Grams against torch.func, float64, no BatchNorm."""
     worst, layers = networks.against_torch_func("convnext_atto")
+    signals, compared = networks.against_single_samples("convnext_atto")
     return [
+        row(
+            f"Grams of per-sample gradients at the outputs of {compared} layers of convnext_atto, against one backward "
+            "pass a sample", "equal", f"largest relative difference {signals:.1e}", signals < 1e-6, "the same samples",
+        ),
         row(
             f"Grams of per-sample weight gradients, {layers} weights of convnext_atto, against torch.func.vmap(grad)",
             "equal", f"largest relative difference {worst:.1e}", worst < 1e-6,

@@ -243,6 +243,37 @@ def against_torch_func(name: str) -> tuple[float, int]:
     return worst, len(recording.plan.signals)
 
 
+def against_single_samples(name: str) -> tuple[float, int]:
+    """Largest relative difference of the signals' Grams from a backward pass a sample, and how many were compared."""
+    model = gl.load_model(name, num_classes=10, seed=0, image_size=32).double().eval()
+    torch.manual_seed(0)
+    x, y = torch.randn(4, 3, 32, 32).double(), torch.tensor([0, 1, 2, 3])
+    recording = gl.capture(model, [(x, y)], mode="keep", costs=False)
+    modules = dict(model.named_modules())
+    numbers = {recording.plan.probes[number].module: number for number in recording.plan.signals}
+    rows: dict[str, list[Tensor]] = {path: [] for path in numbers}
+    for sample in range(len(x)):
+        outputs: dict[str, Tensor] = {}
+        handles = [
+            modules[path].register_forward_hook(
+                lambda module, given, output, path=path, outputs=outputs: outputs.__setitem__(path, output)
+            )
+            for path in numbers
+        ]
+        value = functional.cross_entropy(model(x[sample : sample + 1]), y[sample : sample + 1])
+        for path, found in zip(outputs, torch.autograd.grad(value, list(outputs.values())), strict=True):
+            rows[path].append(found.flatten())
+        for handle in handles:
+            handle.remove()
+    worst = 0.0
+    for path, own in rows.items():
+        stacked = torch.stack(own)
+        expected = (stacked @ stacked.T).numpy()
+        difference = np.abs(recording.grams[numbers[path], 0] - expected).max()
+        worst = max(worst, float(difference / np.abs(expected).max()))
+    return worst, len(numbers)
+
+
 def flops(name: str) -> tuple[float, float]:
     """Ours an image, and fvcore's multiply-adds of convolutions and linear layers."""
     model = gl.load_model(name, num_classes=1000, seed=0)
