@@ -88,7 +88,7 @@ def publish(result: Result, place: Destination) -> Path:
 
     folder = place.folder
     with _staging(folder) as staging:
-        page = write(result, staging).relative_to(staging)
+        page = write(result, staging, _said(folder)).relative_to(staging)
         if _filled(folder):
             if place.force:
                 _swap(staging, folder)
@@ -109,13 +109,18 @@ def redraw(result: Result, run: Path) -> Path:
     from gradlens.report import write
 
     with _staging(run / "report") as staging:  # inside the run: only that need be writable
-        page = write(result, staging).relative_to(staging)
+        page = write(result, staging, _said(run)).relative_to(staging)
         files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
         for file in sorted(files, key=lambda path: path == page):  # the page last: what it shows is there
             if file != Path(RESULT):
                 (run / file).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staging / file, run / file)
     return run / page
+
+
+def _said(folder: Path) -> str:
+    """A run as a command names it: as it was given, or by its name alone, for a page may go elsewhere."""
+    return folder.resolve().name if folder.is_absolute() else str(folder)
 
 
 def free_name(folder: Path) -> Path:

@@ -22,6 +22,7 @@ DIFFERING = (
     "canonical",
     "cross",
     "diagnosis",
+    "map_nodes",
 )
 """Tables that are of the signals: there is one in each space."""
 

@@ -15,7 +15,7 @@ _NUMBERED = re.compile(r"\d[a-z]?$")
 
 
 def blocks_of(
-    plan: Plan, visible: Sequence[int], pairs: Iterable[tuple[int, int]], names: Sequence[str]
+    plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> dict[int, str]:
     """The block that each operation stands in; outside of blocks, the part of the network it belongs to.
 
@@ -37,27 +37,31 @@ def blocks_of(
     numbered = {path for path, count in weighted.items() if count > 1 and path and _NUMBERED.search(path)}
     outer = {ancestor for path in numbered for ancestor in list(_prefixes(path))[:-1]}
     found = {i: _block(plan, i, numbered - outer, weighted, names) for i in visible}
-    return _without_circles(found, list(pairs), names)
+    return _without_circles(found, pairs, names)
 
 
-def groups_of(plan: Plan, visible: Sequence[int], blocks: Mapping[int, str]) -> dict[str, str]:
-    """By block the run of blocks of one stage that it belongs to; a second run of a stage is numbered.
+def groups_of(plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int]]) -> dict[int, str]:
+    """The stage that each operation is drawn in, as the tables have it.
+
+    Where the network comes back to a stage (a decoder), runs of a stage in forward order are told apart by a
+    number: drawn as one, the stage would close a circle.
 
     Args:
         plan: with the stage of each node.
         visible: operations that are drawn, in forward order.
-        blocks: of ``blocks_of``.
+        pairs: (producer, consumer) of the edges between them.
     """
-    last = {blocks[index]: index for index in visible}
-    place = {index: rank for rank, index in enumerate(visible)}
+    stage = {index: plan.stages[index] for index in visible}
+    quotient = nx.DiGraph((stage[a], stage[b]) for a, b in pairs if stage[a] != stage[b])
+    if nx.is_directed_acyclic_graph(quotient):
+        return stage
     counted: Counter[str] = Counter()
     found, before = {}, ""
-    for block in sorted(last, key=lambda name: place[last[name]]):
-        stage = plan.stages[last[block]]
-        if stage != before:
-            counted[stage] += 1
-            before = stage
-        found[block] = stage if counted[stage] == 1 else f"{stage} ({counted[stage]})"
+    for index in visible:
+        if stage[index] != before:
+            before = stage[index]
+            counted[before] += 1
+        found[index] = before if counted[before] == 1 else f"{before} ({counted[before]})"
     return found
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from gradlens.analyzers.replicates import noise
 from gradlens.analyzers.signals import WHOLE, network
-from gradlens.analyzers.trust import ENOUGH
+from gradlens.analyzers.trust import ENOUGH, unlike_signals
 from gradlens.grams import Recording
 from gradlens.results import Table
 
@@ -31,7 +31,7 @@ def finding_alone(recording: Recording, summary: Table) -> str:
     most = ""
     if len(stages) > 1:
         top = stages.sort_values("duplication", ascending=False).iloc[0]
-        most = f", most in stage {top['stage']} ({top['duplication']:.2f})"
+        most = f", among the stages most in {top['stage']} ({top['duplication']:.2f})"
     given = whole["duplication_given_loss"]
     rest = "" if math.isnan(given) else f"; given the loss {given:.2f}"
     live = int(whole["signals"] - whole["dead_signals"])
@@ -54,8 +54,14 @@ def finding_between(first: Recording, second: Recording, comparison: Table) -> s
     return (
         f"{_said(whole, 'duplication', a, b, between)} {_numbers(whole, 'duplication', over)}; given the loss, "
         f"{_amount(whole, 'duplication_given_loss', between)} {_numbers(whole, 'duplication_given_loss', over)}."
-        f"{_small(first)}"
+        f"{_unfair(first, second)}{_small(first)}"
     )
+
+
+def _unfair(first: Recording, second: Recording) -> str:
+    """Said where what is compared is not of one kind."""
+    unlike = unlike_signals(first, second)
+    return f" Not a fair comparison: {unlike}." if unlike else ""
 
 
 def _small(recording: Recording) -> str:
@@ -149,7 +155,8 @@ def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
     missing = [name for name in others if name not in {str(row["b"]) for row in rows}]
     if missing:
         parts.append(f"Not defined, for want of two live signals: {', '.join(missing)}")
-    return ". ".join(parts) + "." + _small(recordings[0])
+    told = [_unfair(recordings[0], other) for other in recordings[1:]]
+    return ". ".join(parts) + "." + next((text for text in told if text), "") + _small(recordings[0])
 
 
 def _contrasted(rows: Sequence[Mapping[Any, Any]], over: str) -> str:

@@ -34,7 +34,7 @@ class MapNodes:
         measured, costs = _measured(recording), _layer_costs(recording)
         names = site_names(recording.plan.graph, recording.plan.owners)
         blocks = blocks_of(recording.plan, drawn.visible, drawn.pairs, names)
-        groups = groups_of(recording.plan, drawn.visible, blocks)
+        groups = groups_of(recording.plan, drawn.visible, drawn.pairs)
         sources, merges = _sites(recording.plan, names)
         rows = [
             {
@@ -44,7 +44,7 @@ class MapNodes:
                 "operation": recording.plan.graph.nodes[index].operation,
                 "module": recording.plan.owners[index].module,
                 "block": blocks[index],
-                "group": groups[blocks[index]],
+                "group": groups[index],
                 "stage": recording.plan.stages[index],
                 "depth": recording.plan.graph.depths[index],
                 "fork": "; ".join(sources.get(index, ())),
@@ -66,8 +66,8 @@ class MapNodes:
                 "From the autograd graph; views, permutes and casts are looked through. Alike: mean CKA of the "
                 "layer's signal with the other live signals of its stage, mean over seeds. Fork: the forks and "
                 "partial splits whose tensor this operation makes or cuts; merge: those whose ways meet here. Block: "
-                "the smallest numbered module of two weighted layers or more; group: stage of the block's last "
-                "operation, numbered where the network comes back to a stage."
+                "the smallest numbered module of two weighted layers or more; group: the stage, numbered where the "
+                "network comes back to it."
             ),
             units={"alike": "mean CKA", "rms": "per sample and element", "flops": "FLOPs an image"},
         )

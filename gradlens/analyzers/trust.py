@@ -71,14 +71,11 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     """Where the comparison of two networks is not fair, and what limits each."""
     a, b = network(first), network(second)
-    dead = dead_signals(first), dead_signals(second)
-    live = [len(r.plan.signals) - lost for r, lost in zip((first, second), dead, strict=True)]
-    shares = [lost / max(len(r.plan.signals), 1) for r, lost in zip((first, second), dead, strict=True)]
-    if abs(shares[0] - shares[1]) > UNEQUAL or (dead[0] == 0) != (dead[1] == 0):
+    unlike = unlike_signals(first, second)
+    if unlike:
         yield (
-            f"not a fair comparison: {live[0]} of {len(first.plan.signals)} signals of {a} are alive and "
-            f"{live[1]} of {len(second.plan.signals)} of {b}, so similarities are over different kinds of "
-            "layers; use --warmup-steps 10 or --no-zero-init"
+            f"not a fair comparison: {unlike}, so similarities are over different kinds of layers; use --warmup-steps "
+            "10 or --no-zero-init"
         )
     if first.meta.get("mode") != second.meta.get("mode"):
         yield f"not a fair comparison: {a} in {first.meta.get('mode')} mode, {b} in {second.meta.get('mode')}"
@@ -87,6 +84,18 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
         yield f"not a fair comparison: {counts[0]} samples through {a}, {counts[1]} through {b}"
     yield from _other_differences(first, second)
     yield from dict.fromkeys([*warnings_alone(first), *warnings_alone(second)])
+
+
+def unlike_signals(first: Recording, second: Recording) -> str:
+    """Which share of the signals is alive where that makes two networks unlike; else empty."""
+    pair = (first, second)
+    dead = [dead_signals(recording) for recording in pair]
+    counts = [len(recording.plan.signals) for recording in pair]
+    shares = [lost / max(count, 1) for lost, count in zip(dead, counts, strict=True)]
+    if abs(shares[0] - shares[1]) <= UNEQUAL and (dead[0] == 0) == (dead[1] == 0):
+        return ""
+    alive = [f"{count - lost} of {count}" for lost, count in zip(dead, counts, strict=True)]
+    return f"{alive[0]} signals of {network(first)} are alive and {alive[1]} of {network(second)}"
 
 
 def _other_differences(first: Recording, second: Recording) -> Iterator[str]:

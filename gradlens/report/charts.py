@@ -63,7 +63,7 @@ def charts(result: Result) -> dict[str, Spec]:
 def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
     """Signal against signal: a heat map of the chosen network, version and stage."""
     frame = pd.concat(frames.values())
-    stages = order.stages([*frame["stage_a"], *frame["stage_b"]])
+    stages = order.stages(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
     params = [
         *choose_space(tables),
         choose("network", order.networks(frame)),
@@ -78,7 +78,7 @@ def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
 def cross(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
     """Layers of one network against layers of another."""
     frame = pd.concat(frames.values())
-    stages = order.stages([*frame["stage_a"], *frame["stage_b"]])
+    stages = order.stages(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
     pairs = list(
         dict.fromkeys(zip(frame["network_a"].astype(str), frame["network_b"].astype(str), strict=True))
     )

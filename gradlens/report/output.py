@@ -12,7 +12,7 @@ from gradlens.results import Result
 PAGE = "report.html"
 
 
-def write(result: Result, folder: str | Path) -> Path:
+def write(result: Result, folder: str | Path, run: str | None = None) -> Path:
     """Save a result with its figures and its page; needs no torch.
 
     ``folder`` then holds ``result.json``, ``tables/*.csv``, ``figures/*.png``, ``figures/*.svg``
@@ -21,6 +21,7 @@ def write(result: Result, folder: str | Path) -> Path:
     Args:
         result: what was found.
         folder: where to; made if it is missing.
+        run: what the page's commands call it; the folder's own name where it is written in its place.
 
     Returns:
         The path of ``report.html``.
@@ -33,7 +34,7 @@ def write(result: Result, folder: str | Path) -> Path:
     images = save_figures(figures(result), folder / "figures")
     path = folder / PAGE
     try:
-        path.write_text(page(result, images, folder.name), encoding="utf-8")
+        path.write_text(page(result, images, run or folder.resolve().name), encoding="utf-8")
     except OSError as error:
         raise GradlensError(f"cannot write {path}: {error.strerror}; give another folder") from error
     return path

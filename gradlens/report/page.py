@@ -83,6 +83,7 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
     return environment.get_template("page.html").render(
         title=_title(result),
         result=result,
+        finding=_parts(result.finding),
         partial=_partial(result.meta.get("partial", False)),
         overview=overview(result),
         sections=[
@@ -96,6 +97,12 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
         data={name: as_json(table_data(table)) for name, table in result.tables.items()},
         scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS)],
     )
+
+
+def _parts(finding: str) -> tuple[str, str]:
+    """The finding's first sentence, which heads the page, and the rest."""
+    first, stop, rest = finding.partition(". ")
+    return (first + stop.strip(), rest) if stop else (finding, "")
 
 
 def _basis(meta: Mapping[str, Any]) -> str:
@@ -158,6 +165,7 @@ def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) ->
     title = TITLES.get(kind(table.name), table.name.replace("_", " ").capitalize())
     title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
     sentence = seen(kind(table.name), frame)
+    described = f"{title}. {sentence or table.caption} The table below it holds every value."
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {
         "name": table.name,
@@ -166,7 +174,7 @@ def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) ->
         "alt": f"{title}. {sentence or table.caption}",
         "image": f"data:image/svg+xml;base64,{picture}" if picture else "",
         "inches": _inches(image) if image else 0.0,
-        "chart": as_json(chart) if chart else "",
+        "chart": as_json({**chart, "description": described}) if chart else "",
         "table": table,
         "columns": columns(table),
         "rows": _cells(frame.head(ROWS)),

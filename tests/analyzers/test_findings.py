@@ -48,6 +48,18 @@ def test_less(pair):
     )
 
 
+def test_networks_of_unlike_signals_are_no_fair_comparison(hand, draw):
+    """What the first warning says stands in the finding too: lists of findings show no warnings."""
+    made = []
+    for name, dead in (("ours", 2), ("theirs", 0)):
+        build = hand(network=name)
+        for number in range(3):
+            build.gradient(draw(number, n=128) * (number >= dead))
+        made.append(build.recording())
+    found = said(made, (0.79, 0.68, -0.15, -0.07))
+    assert found.endswith(" Not a fair comparison: 1 of 3 signals of ours are alive and 3 of 3 of theirs.")
+
+
 def test_too_few_samples_are_told(hand, draw):
     build = hand()
     build.gradient(draw(0))
@@ -119,7 +131,7 @@ def test_alone_the_most_duplicated_stage_is_named(pair):
     ]
     assert (
         alone(pair, rows)
-        == "ours: duplication 0.75 over 6 live signals, most in stage 8 (0.90); given the loss 0.40."
+        == "ours: duplication 0.75 over 6 live signals, among the stages most in 8 (0.90); given the loss 0.40."
     )
 
 

@@ -42,7 +42,8 @@ def test_every_chart_belongs_to_a_plot_and_says_what_it_needs():
 
 
 def test_network_version_and_stage_are_choices():
-    found = charts(result_of("correlation", pairs("a"), pairs("b")))["correlation"]
+    stages = ("4", "4", "8", "8", "head")  # a stage of one layer has no pair to show
+    found = charts(result_of("correlation", pairs("a", stages), pairs("b", stages)))["correlation"]
     assert choices(found) == {"network": ["a", "b"], "version": VERSIONS, "stage": ["all stages", "4", "8"]}
     assert found["usermeta"] == {
         "tables": [("activations", "correlation")],

@@ -97,9 +97,12 @@ def test_it_opens_offline_in_both_themes(chromium: Any, page_path: Path, theme: 
 
 def test_the_finding_comes_first_then_how_to_read_it(chromium: Any, page_path: Path, result: Result) -> None:
     with opened(chromium, page_path) as page:
-        assert page.locator("h1").inner_text() == result.finding
+        head = [page.locator("h1").inner_text(), *page.locator(".lead").all_inner_texts()]
+        assert " ".join(head) == result.finding
         assert page.locator("main h2").first.inner_text() == "How to read it"
-        assert f"gradlens figure {page_path.parent.name} duplication" in page.locator("main").inner_text()
+        text = page.locator("main").inner_text()
+        assert f"gradlens figure {page_path.parent.name} duplication" in text
+        assert f'gradlens.load("{page_path.parent.name}").map()' in text
 
 
 def test_a_cell_tells_both_paths_its_value_and_its_interval(
@@ -145,6 +148,11 @@ def test_the_space_is_chosen_where_a_run_has_both(chromium: Any, tmp_path: Path)
             page.wait_for_timeout(200)
             told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
             assert f"{row['energy']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
+        page.locator("#map select").first.select_option("weights_alike")
+        page.locator("#map button[data-level=all]").click()
+        twin = result["map_nodes_weights"].frame.set_index("signal").loc["layer3.0.conv1", "alike"]
+        item = page.locator("#map .item[data-place='layer3.0.conv1:conv']")
+        assert item.get_attribute("aria-label").endswith(f"of the gradients of weights {shown(twin)}")
 
 
 def test_scripts_write_every_table_as_python_does(chromium: Any, page_path: Path) -> None:
@@ -177,9 +185,33 @@ def test_sorting_sorts_and_filtering_filters(chromium: Any, page_path: Path, res
         ]
         assert 0 < len(kept) < len(frame)
         assert len(rows_of(page, "flow")) == len(kept)
+        for text in ("effective rank > 5", "effective_rank>5", "Effective Rank>=5.0001"):
+            field.fill(text)
+            assert len(rows_of(page, "flow")) == (frame["effective_rank"] > 5).sum()
+        for text, told in (
+            ("nosuch>1", "no column for nosuch>1"),
+            ("rms>", "rms> what?"),
+            ("rms>x", "x is no number"),
+        ):
+            field.fill(text)
+            assert told in page.locator("details", has=region).locator("[role=status]").inner_text()
+            assert len(rows_of(page, "flow")) == len(frame)
         field.fill("nothing like this")
         assert rows_of(page, "flow") == []
         assert "0 of 0 rows" in page.locator("details", has=region).locator("[role=status]").inner_text()
+
+
+def test_the_overview_sorts_and_filters(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path) as page:
+        whole = page.locator("#overview ~ .main table")
+        first = whole.locator("tbody tr th").first.inner_text()
+        whole.locator("thead button").first.click()
+        names = whole.locator("tbody tr th").all_inner_texts()
+        assert names == sorted(names, key=str.lower)
+        assert names[0] != first
+        page.locator("input[aria-label='Filter the overview']").fill("flops")
+        visible = [name for name in names if whole.locator("tr", has_text=name).first.is_visible()]
+        assert visible == ["FLOPs per image"]
 
 
 def test_a_click_on_the_map_opens_the_right_numbers(chromium: Any, page_path: Path, result: Result) -> None:
@@ -200,23 +232,82 @@ def test_a_click_on_the_map_opens_the_right_numbers(chromium: Any, page_path: Pa
         assert shown(own["share"]) in page.locator("#map .detail table").first.inner_text()
 
 
+def panel(page: Any) -> tuple[str, list[str]]:
+    """What the panel of the map tells of, and what it offers."""
+    return page.locator("#map .detail h3").inner_text(), page.locator("#map .detail button").all_inner_texts()
+
+
 def test_the_map_opens_and_closes_also_by_keyboard(chromium: Any, page_path: Path, result: Result) -> None:
+    nodes = result["map_nodes"].frame.query("network == 'resnet18' and group == '4' and signal != ''")
+    stage = f"resnet18: stage 4: {len(nodes)} weighted layers"
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=stages]").click()
         closed = page.locator("#map .item").count()
         groups = result["map_nodes"].frame.groupby("network")["group"].nunique()
         assert closed == groups.sum()
-        first = page.locator("#map .item").first
-        first.focus()
+        assert page.locator("#map .item[tabindex='0']").count() == 1  # the map is one stop of the tab key
+        page.locator("#map .item[tabindex='0']").focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Enter")
-        assert "stage 4" in page.locator("#map .detail h3").inner_text()
+        assert panel(page) == (stage, ["Open"])
         page.locator("#map .detail button", has_text="Open").focus()
         page.keyboard.press("Enter")
         assert page.locator("#map .item").count() > closed
+        assert panel(page)[1] == ["Close stage 4"]
+        assert page.locator("#map .item.chosen").count() > 1
+        assert page.evaluate("document.activeElement.textContent") == "Close stage 4"
         page.locator("#map .item.block").first.click()
+        assert panel(page)[1] == ["Open", "Close stage 4"]
         page.locator("#map .detail button", has_text="Close stage").click()
         assert page.locator("#map .item").count() == closed
+        assert panel(page) == (stage, ["Open"])
+
+
+def test_a_stage_of_the_map_tells_what_the_tables_say(chromium: Any, page_path: Path, result: Result) -> None:
+    cost = result["cost"].frame.set_index(["network", "stage"])
+    with opened(chromium, page_path) as page:
+        page.locator("#map button[data-level=stages]").click()
+        assert page.locator("#map button[data-level=stages]").get_attribute("aria-pressed") == "true"
+        for network, place in (("resnet18", 0), ("resnet18@csp", 1)):
+            for stage in ("2", "8", "32"):
+                page.locator(f"#map .item[data-place='{stage}']").nth(place).click()
+                told = page.locator("#map .detail").inner_text()
+                assert told.startswith(f"{network}: stage {stage}")
+                assert f"stage\n{stage}\n" in told
+                flops = shown(cost.loc[(network, stage), "flops"], "flops")
+                assert f"FLOPs an image\n{flops}" in told
+
+
+def test_colours_stay_when_something_is_opened(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path) as page:
+        for column in ("alike", "rms", "flops"):
+            page.locator("#map select").first.select_option(column)
+            page.locator("#map button[data-level=stages]").click()
+            before = page.locator("#map .item[data-place='32'] rect").first.get_attribute("fill")
+            legend = page.locator("#map .legend").inner_text()
+            page.locator("#map .item[data-place='8']").first.dblclick()
+            assert page.locator("#map .item[data-place='32'] rect").first.get_attribute("fill") == before
+            assert page.locator("#map .legend").inner_text() == legend
+            if column == "alike":
+                assert legend.startswith("0 ")
+
+
+def test_weak_lines_can_be_left_out(chromium: Any, page_path: Path, result: Result) -> None:
+    edges = result["map_edges"].frame
+    shares = edges["share"].fillna(1).groupby([edges[c] for c in ("network", "consumer", "producer")]).max()
+    with opened(chromium, page_path) as page:
+        page.locator("#map button[data-level=all]").click()
+        for least in ("0", "0.05", "0.2"):
+            page.locator("#map select").nth(1).select_option(least)
+            assert page.locator("#map .link").count() == (shares >= float(least)).sum()
+
+
+def test_figures_have_names_for_those_who_do_not_see_them(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path) as page:
+        for name in ("duplication", "correlation", "flow"):
+            drawn(page, name)
+            label = page.locator(f"[data-chart={name}] [aria-label]").first.get_attribute("aria-label")
+            assert "The table below it holds every value." in label
 
 
 def test_wider_lines_carry_more_energy_and_networks_line_up(
@@ -224,6 +315,7 @@ def test_wider_lines_carry_more_energy_and_networks_line_up(
 ) -> None:
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
+        page.locator("#map select").nth(1).select_option("0")
         links = page.locator("#map .link").evaluate_all(
             "(all) => all.map((one) => [Number(one.getAttribute('stroke-width')), one.textContent])"
         )
@@ -254,15 +346,20 @@ def test_it_is_usable_at_400_pixels(chromium: Any, page_path: Path, theme: str) 
         assert page.locator("#map .detail h3").bounding_box()["width"] <= 400
 
 
-def test_print_shows_the_static_figures(chromium: Any, page_path: Path) -> None:
-    with opened(chromium, page_path) as page:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_print_shows_the_static_figures_on_white(chromium: Any, page_path: Path, theme: str) -> None:
+    with opened(chromium, page_path, theme=theme) as page:
         drawn(page, "correlation")
         picture = page.locator("[data-chart=correlation] + .picture")
         assert not picture.is_visible()
-        page.emulate_media(media="print")
+        page.emulate_media(media="print", color_scheme=theme)
         assert picture.is_visible()
         assert not page.locator("[data-chart=correlation]").is_visible()
         assert not page.locator("#theme").is_visible()
+        colours = page.evaluate(
+            "(() => { const own = getComputedStyle(document.body); return [own.backgroundColor, own.color]; })()"
+        )
+        assert colours == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
 
 
 def test_the_map_alone_is_a_page(chromium: Any, result: Result, tmp_path: Path) -> None:

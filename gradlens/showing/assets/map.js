@@ -7,6 +7,8 @@
     alike: "duplication: mean CKA with the stage's other layers (energy)",
     alike_direction: "the same, direction",
     alike_given_loss: "the same, given the loss",
+    weights_alike: "the same, of the gradients of weights",
+    weights_alike_given_loss: "the same, of the gradients of weights, given the loss",
     rms: "log10 RMS of the gradient",
     effective_rank: "effective rank",
     stiffness_across: "stiffness across classes",
@@ -15,6 +17,9 @@
     parameters: "log10 parameters",
   };
   const LOGARITHMIC = ["rms", "flops", "parameters"], SUMMED = ["flops", "parameters"];
+  const SIMILAR = Object.keys(COLUMNS).filter((name) => name.includes("alike"));
+  const WEAK = { 0: "all", 0.05: "above 5 % of their fork", 0.2: "above 20 % of their fork" };
+  const MANY = 150;  // lines from which on weak ones are left out at first
   const LEVELS = { stages: "Stages", blocks: "Blocks", all: "Operations" };
   const READABLE = 24;  // blocks of one network above which only the most duplicated stage is drawn open
   const RAMP = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];  // viridis
@@ -40,12 +45,25 @@
       Object.assign(this, { name, nodes, edges });
       this.byId = new Map(nodes.map((node) => [node.node, node]));
       this.groups = [...new Set(nodes.map((node) => node.group))];
-      this.blocks = new Map();
+      this.parts = new Map();  // operations of a block within a stage: a block may stand between two
       for (const node of nodes) {
-        if (!this.blocks.has(node.block)) this.blocks.set(node.block, []);
-        this.blocks.get(node.block).push(node);
+        const part = this.partOf(node);
+        if (!this.parts.has(part)) this.parts.set(part, []);
+        this.parts.get(part).push(node);
       }
       this.open = new Set();
+    }
+
+    partOf(node) {
+      return `${node.block}\u0001${node.group}`;
+    }
+
+    level() {
+      const stages = this.groups.filter((group) => this.partsOf(group) > 1 || this.nodes.filter((one) => one.group === group).length > 1);
+      if (!stages.some((group) => this.open.has(`stage:${group}`))) return "stages";
+      if (!stages.every((group) => this.open.has(`stage:${group}`))) return "";
+      const blocks = [...this.parts].filter(([, nodes]) => nodes.length > 1).map(([part]) => this.open.has(`block:${part}`));
+      return blocks.every(Boolean) ? "all" : blocks.some(Boolean) ? "" : "blocks";
     }
 
     // The stage whose layers receive the most similar gradients.
@@ -57,20 +75,31 @@
     show(level) {
       this.open.clear();
       if (level !== "stages") this.groups.forEach((group) => this.open.add(`stage:${group}`));
-      if (level === "all") this.blocks.forEach((_, block) => this.open.add(`block:${block}`));
+      if (level === "all") this.parts.forEach((_, part) => this.open.add(`block:${part}`));
     }
 
     // What a node is drawn as: its stage, its block, or itself.
     keyOf(node) {
-      const block = this.blocks.get(node.block);
-      if (block.length > 1 || this.groupSize(node.group) > 1) {
-        if (!this.open.has(`stage:${node.group}`)) return `stage:${node.group}`;
-      }
-      return block.length > 1 && !this.open.has(`block:${node.block}`) ? `block:${node.block}` : `node:${node.node}`;
+      const part = this.partOf(node), own = this.parts.get(part);
+      if ((own.length > 1 || this.partsOf(node.group) > 1) && !this.open.has(`stage:${node.group}`)) return `stage:${node.group}`;
+      return own.length > 1 && !this.open.has(`block:${part}`) ? `block:${part}` : `node:${node.node}`;
     }
 
-    groupSize(group) {
-      return new Set(this.nodes.filter((node) => node.group === group).map((node) => node.block)).size;
+    partsOf(group) {
+      this.counts ??= new Map(this.groups.map((one) => [one, [...this.parts.keys()].filter((part) => part.endsWith(`\u0001${one}`)).length]));
+      return this.counts.get(group);
+    }
+
+    // A place by its key, drawn or not.
+    item(key, nodes) {
+      return { key, id: `${this.name}\u0000${key}`, nodes, group: nodes[0].group, network: this };
+    }
+
+    // Every place there could be: what colours are scaled by.
+    places() {
+      const stages = this.groups.map((group) => this.item(`stage:${group}`, this.nodes.filter((node) => node.group === group)));
+      const blocks = [...this.parts].map(([part, nodes]) => this.item(`block:${part}`, nodes));
+      return [...stages, ...blocks, ...this.nodes.map((node) => this.item(`node:${node.node}`, [node]))];
     }
 
     // Drawn things and what joins them, in forward order.
@@ -78,17 +107,18 @@
       const items = new Map();
       for (const node of this.nodes) {
         const key = this.keyOf(node);
-        if (!items.has(key)) items.set(key, { key, id: `${this.name}\u0000${key}`, nodes: [], group: node.group, network: this });
-        items.get(key).nodes.push(node);
+        if (items.has(key)) items.get(key).nodes.push(node);
+        else items.set(key, this.item(key, [node]));
       }
       const links = new Map();
       for (const edge of this.edges) {
         const [from, to] = [this.keyOf(this.byId.get(edge.producer)), this.keyOf(this.byId.get(edge.consumer))];
         if (from === to) continue;
         const key = `${from}\u0000${to}`;
-        if (!links.has(key)) links.set(key, { from, to, edges: [], energy: 0, measured: true });
+        if (!links.has(key)) links.set(key, { from, to, edges: [], energy: 0, share: 0, measured: true });
         const link = links.get(key);
         link.edges.push(edge);
+        link.share = Math.max(link.share, edge.share ?? 1);
         link.energy += edge.energy || 0;
         link.measured = link.measured && edge.measured && edge.energy !== null;
       }
@@ -193,31 +223,41 @@
     constructor(root) {
       this.root = root;
       const nodes = rows("map_nodes"), edges = rows("map_edges");
+      const other = new Map(rows("map_nodes_weights").map((node) => [`${node.network}\u0000${node.node}`, node]));
+      for (const node of nodes) {
+        const twin = other.get(`${node.network}\u0000${node.node}`);
+        if (twin) Object.assign(node, { weights_alike: twin.alike, weights_alike_given_loss: twin.alike_given_loss });
+      }
       this.networks = [...new Set(nodes.map((node) => node.network))].map((name) => new Network(
         name, nodes.filter((node) => node.network === name), edges.filter((edge) => edge.network === name)));
-      if (this.networks.every((one) => one.blocks.size <= READABLE)) this.networks.forEach((one) => one.show("blocks"));
+      if (this.networks.every((one) => one.parts.size <= READABLE)) this.networks.forEach((one) => one.show("blocks"));
       else this.networks.forEach((one) => one.open.add(`stage:${this.networks[0].mostAlike()}`));
       this.column = "alike";
       this.zoom = 1;
-      this.chosen = null;
+      this.subject = null;
+      this.least = this.networks.some((one) => one.edges.length > MANY) ? 0.05 : 0;
+      this.scales = new Map();
       this.tools();
       this.draw();
     }
 
     tools() {
       const select = make("select", { "aria-label": "Colour of the map", onchange: () => { this.column = select.value; this.draw(); } },
-        ...Object.entries(COLUMNS).filter(([name]) => this.networks.some((one) => one.nodes.some((node) => node[name] !== null)))
+        ...Object.entries(COLUMNS).filter(([name]) => this.networks.some((one) => one.nodes.some((node) => typeof node[name] === "number")))
           .map(([name, title]) => make("option", { value: name }, title)));
       const levels = Object.entries(LEVELS).map(([level, title]) => make("button", {
-        type: "button", "data-level": level, onclick: () => { this.networks.forEach((one) => one.show(level)); this.draw(); },
+        type: "button", "data-level": level, onclick: () => { this.networks.forEach((one) => one.show(level)); this.changed(); },
       }, title));
-      const zooms = [["\u2212", 0.8, "Smaller"], ["+", 1.25, "Larger"]].map(([text, by, title]) => make("button", {
-        type: "button", "aria-label": title, onclick: () => { this.zoom *= by; this.draw(); } }, text));
+      const lines = make("select", { "aria-label": "Lines of the map", onchange: () => { this.least = Number(lines.value); this.draw(); } },
+        ...Object.entries(WEAK).sort(([a], [b]) => a - b).map(([least, title]) => make("option", { value: least }, title)));
+      lines.value = String(this.least);
+      const zooms = [["\u2212", 0.8, "Smaller"], ["+", 1.25, "Larger"], ["Fit", 0, "Fit the width"]].map(([text, by, title]) => make("button", {
+        type: "button", "aria-label": title, onclick: () => { this.zoom = by ? this.zoom * by : this.fit / this.base; this.draw(); } }, text));
       this.legend = make("span", { class: "legend" });
       this.canvas = make("div", { class: "scroll canvas", tabindex: "0", role: "region", "aria-label": "Network map" });
       this.detail = make("div", { class: "detail", "aria-live": "polite" },
         make("p", { class: "small" }, "Choose a place of the map to read its numbers; open a stage or block to see what is in it."));
-      this.root.replaceChildren(make("div", { class: "tools" }, make("label", {}, "Colour ", select),
+      this.root.replaceChildren(make("div", { class: "tools" }, make("label", {}, "Colour ", select), make("label", {}, "Lines ", lines),
         make("span", { role: "group", "aria-label": "What is drawn" }, ...levels),
         make("span", { role: "group", "aria-label": "Size" }, ...zooms), this.legend), this.canvas, this.detail);
     }
@@ -225,9 +265,7 @@
     draw() {
       const all = this.networks.map((network) => layout(network.items()));
       const { bands, width } = align(all);
-      const values = all.flatMap(({ items }) => known(items.map((item) => valueOf(item, this.column))));
-      this.low = Math.min(...values);
-      this.high = Math.max(...values);
+      [this.low, this.high] = this.scale();
       const most = Math.max(...all.flatMap(({ links }) => links.map((link) => link.energy)), 1e-300);
       const picture = svg("svg", { role: "group", "aria-label": "Networks, input left, loss right" });
       let top = 22;
@@ -238,13 +276,18 @@
         const shift = top + 24 + arcs - up;
         drawn.items.forEach((item) => { item.y += shift; });
         picture.append(svg("text", { x: 10, y: top + 14, class: "network" }, this.networks[k].name));
-        drawn.links.sort((a, b) => a.energy - b.energy).forEach((link) => picture.append(this.link(link, drawn, most)));
+        drawn.links.filter((link) => link.share >= this.least).sort((a, b) => a.energy - b.energy)
+          .forEach((link) => picture.append(...this.link(link, drawn, most)));
         drawn.items.forEach((item) => picture.append(this.item(item)));
         top = Math.max(...drawn.items.map((item) => item.y + item.height / 2)) + 24;
       }
       bands.forEach((band, i) => { if (i % 2 === 0) picture.prepend(svg("rect", {
         x: band.left, y: 0, width: band.right - band.left, height: top, class: "stripe" })); });
-      const fit = Math.min(1, this.canvas.clientWidth / width || 1), scale = Math.max(fit, 0.8) * this.zoom;
+      this.fit = Math.min(1, (this.canvas.clientWidth - 2) / width || 1);
+      this.base = Math.max(this.fit, 0.8);
+      const scale = this.base * this.zoom;
+      this.root.querySelectorAll("[data-level]").forEach((button) => button.setAttribute("aria-pressed",
+        String(this.networks.every((one) => one.level() === button.dataset.level))));
       Object.entries({ viewBox: `0 0 ${width} ${top}`, width: width * scale, height: top * scale })
         .forEach(([name, value]) => picture.setAttribute(name, value));
       const held = [this.canvas.scrollLeft, document.activeElement?.dataset?.key];
@@ -253,6 +296,16 @@
       this.canvas.scrollLeft = held[0];
       if (held[1]) picture.querySelector(`[data-key="${CSS.escape(held[1])}"]`)?.focus();
       this.writeLegend();
+    }
+
+    // Of a similarity 0 to 1, as everywhere on the page; of others what any place could have, opened or not.
+    scale() {
+      if (SIMILAR.includes(this.column)) return [0, 1];
+      if (!this.scales.has(this.column)) {
+        const values = known(this.networks.flatMap((one) => one.places().map((item) => valueOf(item, this.column))));
+        this.scales.set(this.column, [Math.min(...values), Math.max(...values)]);
+      }
+      return this.scales.get(this.column);
     }
 
     writeLegend() {
@@ -281,9 +334,12 @@
       const value = valueOf(to, this.column) ?? valueOf(from, this.column);
       const said = `${to.text} sends back to ${from.text}: energy ${shown(link.energy, "number")} a sample` +
         (link.edges.length > 1 ? ` in ${link.edges.length} contributions` : "") + (link.measured ? "" : " (not measured here: nearest known)");
-      return svg("path", { d: path, class: link.measured ? "link" : "link guessed", "stroke-width": width,
-        "data-from": from.id, "data-to": to.id,
-        stroke: value === null ? "var(--soft)" : this.colour(value) }, svg("title", {}, said));
+      const ends = { d: path, "data-from": from.id, "data-to": to.id };
+      return [
+        svg("path", { ...ends, class: "casing", "stroke-width": width + 1.4 }),
+        svg("path", { ...ends, class: link.measured ? "link" : "link guessed", "stroke-width": width,
+          stroke: value === null ? "var(--soft)" : this.colour(value) }, svg("title", {}, said)),
+      ];
     }
 
     colour(value) {
@@ -296,8 +352,8 @@
         rx: kind === "merge" ? 13 : kind === "operation" ? 10 : 3, fill: value === null ? "var(--tint)" : this.colour(value) });
       const light = value !== null && (value - this.low) / ((this.high - this.low) || 1) > 0.55;
       const text = svg("text", { x: item.x, y: item.y + 4, class: value === null ? "plain" : light ? "on-light" : "on-dark" }, item.text);
-      const group = svg("g", { class: `item ${kind}`, tabindex: 0, role: "button",
-        "data-key": item.id, "data-place": item.nodes.length > 1 ? item.key.slice(6) : item.nodes[0].site,
+      const group = svg("g", { class: `item ${kind}`, tabindex: -1, role: "button",
+        "data-key": item.id, "data-place": item.key.startsWith("node:") ? item.nodes[0].site : item.key.startsWith("block:") ? item.nodes[0].block : item.group,
         "aria-label": `${item.network.name}, ${this.title(item)}, ${COLUMNS[this.column]} ${shown(value, "number")}` },
       svg("title", {}, this.title(item)), box, text);
       group.addEventListener("click", () => this.choose(item));
@@ -311,7 +367,11 @@
 
     step(group, forward) {
       const all = [...this.canvas.querySelectorAll(".item")];
-      all[all.indexOf(group) + (forward ? 1 : -1)]?.focus();
+      const next = all[all.indexOf(group) + (forward ? 1 : -1)];
+      if (!next) return;
+      group.setAttribute("tabindex", -1);
+      next.setAttribute("tabindex", 0);
+      next.focus();
     }
 
     title(item) {
@@ -330,21 +390,44 @@
     turn(item, key, open) {
       const all = key.startsWith("stage:") ? this.networks : [item.network];
       all.forEach((network) => network.open[open ? "add" : "delete"](key));
-      this.draw();
+      this.changed();
     }
 
-    // The chosen place and what runs to and from it stand out.
+    // After something was opened or closed: the panel tells of what is there now.
+    changed() {
+      const { subject } = this, inPanel = this.detail.contains(document.activeElement);
+      if (subject) {
+        const drawn = subject.network.keyOf(subject.nodes[0]);
+        const closed = drawn.startsWith("stage:") || (drawn.startsWith("block:") && subject.key.startsWith("node:"));
+        if (closed && drawn !== subject.key) {
+          this.subject = subject.network.item(drawn, subject.network.nodes.filter((node) => subject.network.keyOf(node) === drawn));
+        }
+        this.tell();
+      }
+      this.draw();
+      if (inPanel) (this.detail.querySelector("button") ?? this.canvas).focus();
+    }
+
+    // The chosen place, or what was opened of it, and what runs to and from it stand out.
     mark() {
-      this.canvas.querySelectorAll(".item").forEach((one) => one.classList.toggle("chosen", one.dataset.key === this.chosen));
-      const links = [...this.canvas.querySelectorAll(".link")];
-      links.forEach((one) => one.classList.toggle("near", [one.dataset.from, one.dataset.to].includes(this.chosen)));
+      const own = new Set(this.subject ? this.subject.nodes.map((node) => `${this.subject.network.name}\u0000${this.subject.network.keyOf(node)}`) : []);
+      const items = [...this.canvas.querySelectorAll(".item")];
+      items.forEach((one) => one.classList.toggle("chosen", own.has(one.dataset.key)));
+      const tabbed = items.find((one) => one === document.activeElement) ?? items.find((one) => own.has(one.dataset.key)) ?? items[0];
+      items.forEach((one) => one.setAttribute("tabindex", one === tabbed ? 0 : -1));
+      const links = [...this.canvas.querySelectorAll(".link, .casing")];
+      links.forEach((one) => one.classList.toggle("near", own.has(one.dataset.from) || own.has(one.dataset.to)));
       this.canvas.classList.toggle("narrowed", links.some((one) => one.classList.contains("near")));
     }
 
+    tell() {
+      this.detail.replaceChildren(...window.gradlens.place(this.subject, this));
+    }
+
     choose(item) {
-      this.chosen = item.id;
+      this.subject = item;
       this.mark();
-      this.detail.replaceChildren(...window.gradlens.place(item, this));
+      this.tell();
     }
   }
 

@@ -21,7 +21,7 @@
     const list = make("dl", { class: "facts" });
     const [first] = item.nodes, layers = item.nodes.filter((node) => node.signal);
     const add = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
-    add("stage", first.stage);
+    add("stage", item.group);
     if (item.nodes.length > 1) add("holds", `${item.nodes.length} operations, ${layers.length} weighted layers`);
     else add("operation", first.operation);
     const dead = layers.filter((node) => node.dead === true || node.dead === "yes").length;
@@ -68,14 +68,15 @@
 
   window.gradlens.place = (item, map) => {
     const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
-    const stage = `stage:${item.group}`, block = `block:${item.nodes[0].block}`, opened = item.network.open;
+    const stage = `stage:${item.group}`, block = `block:${item.network.partOf(item.nodes[0])}`, opened = item.network.open;
+    const inside = !item.key.startsWith("stage:");
     return [
       make("h3", {}, `${item.network.name}: ${map.title(item)}`),
-      item.key.startsWith("node:") ? null : button("Open", item.key, true),
-      opened.has(block) ? button(`Close ${item.nodes[0].block}`, block, false) : null,
+      item.key.startsWith("node:") || opened.has(item.key) ? null : button("Open", item.key, true),
+      inside && opened.has(block) ? button(`Close ${item.nodes[0].block}`, block, false) : null,
       opened.has(stage) ? button(`Close stage ${item.group}`, stage, false) : null,
       facts(item), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
-      shares(item, "merge", "Where ways meet", () => true), likest(item),
+      shares(item, "merge", "Where the ways of a split meet", (row) => row.where === "merge"), likest(item),
     ].filter(Boolean);
   };
 })();
