@@ -292,6 +292,21 @@ def test_colours_stay_when_something_is_opened(chromium: Any, page_path: Path) -
                 assert legend.startswith("0 ")
 
 
+def test_the_map_fits_the_width_and_grows_again(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path) as page:
+        page.locator("#map button[data-level=all]").click()
+        wide = page.locator("#map svg").bounding_box()["width"]
+        page.locator("#map button[aria-label='Fit the width']").click()
+        fitted = page.locator("#map svg").bounding_box()["width"]
+        assert fitted <= page.locator("#map .canvas").bounding_box()["width"] < wide
+        page.locator("#map button[aria-label=Larger]").click()
+        assert page.locator("#map svg").bounding_box()["width"] == pytest.approx(1.25 * fitted, rel=0.01)
+        page.locator("#map button[data-level=stages]").click()
+        page.locator("#map button[aria-label='Fit the width']").click()
+        page.locator("#map button[data-level=all]").click()
+        assert page.locator("#map svg").bounding_box()["width"] == pytest.approx(wide, rel=0.01)
+
+
 def test_weak_lines_can_be_left_out(chromium: Any, page_path: Path, result: Result) -> None:
     edges = result["map_edges"].frame
     shares = edges["share"].fillna(1).groupby([edges[c] for c in ("network", "consumer", "producer")]).max()

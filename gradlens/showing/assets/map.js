@@ -246,13 +246,13 @@
         ...Object.entries(COLUMNS).filter(([name]) => this.networks.some((one) => one.nodes.some((node) => typeof node[name] === "number")))
           .map(([name, title]) => make("option", { value: name }, title)));
       const levels = Object.entries(LEVELS).map(([level, title]) => make("button", {
-        type: "button", "data-level": level, onclick: () => { this.networks.forEach((one) => one.show(level)); this.changed(); },
+        type: "button", "data-level": level, onclick: () => { this.networks.forEach((one) => one.show(level)); this.zoom ||= 1; this.changed(); },
       }, title));
       const lines = make("select", { "aria-label": "Lines of the map", onchange: () => { this.least = Number(lines.value); this.draw(); } },
         ...Object.entries(WEAK).sort(([a], [b]) => a - b).map(([least, title]) => make("option", { value: least }, title)));
       lines.value = String(this.least);
       const zooms = [["\u2212", 0.8, "Smaller"], ["+", 1.25, "Larger"], ["Fit", 0, "Fit the width"]].map(([text, by, title]) => make("button", {
-        type: "button", "aria-label": title, onclick: () => { this.zoom = by ? this.zoom * by : this.fit / this.base; this.draw(); } }, text));
+        type: "button", "aria-label": title, onclick: () => { this.zoom = by * (this.zoom || this.fit / this.base); this.draw(); } }, text));  // 0: fitted
       this.legend = make("span", { class: "legend" });
       this.canvas = make("div", { class: "scroll canvas", tabindex: "0", role: "region", "aria-label": "Network map" });
       this.detail = make("div", { class: "detail", "aria-live": "polite" },
@@ -285,7 +285,7 @@
         x: band.left, y: 0, width: band.right - band.left, height: top, class: "stripe" })); });
       this.fit = Math.min(1, (this.canvas.clientWidth - 2) / width || 1);
       this.base = Math.max(this.fit, 0.8);
-      const scale = this.base * this.zoom;
+      const scale = this.zoom ? this.base * this.zoom : this.fit;
       this.root.querySelectorAll("[data-level]").forEach((button) => button.setAttribute("aria-pressed",
         String(this.networks.every((one) => one.level() === button.dataset.level))));
       Object.entries({ viewBox: `0 0 ${width} ${top}`, width: width * scale, height: top * scale })
