@@ -24,7 +24,12 @@ from gradlens.plots.correlation import (
 from gradlens.plots.cost import cost_by_stage, throughput
 from gradlens.plots.duplication import duplication_by_stage
 from gradlens.plots.flow import flow_over_depth
-from gradlens.plots.paths import length_distribution, lengths_over_depth, structure_by_stage
+from gradlens.plots.paths import (
+    length_distribution,
+    lengths_height,
+    lengths_over_depth,
+    structure_by_stage,
+)
 from gradlens.plots.reuse import reuse_map
 from gradlens.plots.shares import branch_shares
 from gradlens.plots.spaces import kind
@@ -114,7 +119,7 @@ PLOTS: dict[str, Plot] = {
     "flow": Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame)))),
     "structure": Plot(structure_by_stage, height=2.6),
     "paths": Plot(lengths_over_depth, height=2.9, beside=True),
-    "path_lengths": Plot(length_distribution, height=2.8),
+    "path_lengths": Plot(length_distribution, fitted=lengths_height),
     "reuse": Plot(reuse_map, height=3.4, beside=True),
     "cost": Plot(cost_by_stage, height=4.2, narrow=1.9),
     "throughput": Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame)))),
