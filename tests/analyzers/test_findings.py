@@ -70,6 +70,23 @@ def test_an_interval_that_holds_zero_is_no_difference(pair):
         )
 
 
+def test_identical_networks_are_the_same_to_all_digits_and_not_within_a_noise(pair):
+    found = said(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
+    assert found == (
+        "theirs and ours show no difference, the same to all digits, in gradient duplication (0.60 against 0.60); "
+        "given the loss, no difference, the same to all digits, (0.30 against 0.30)."
+    )
+    assert "beyond the noise between seeds" in said(pair, (0.6, 0.6, 0.0, 1e-12))
+
+
+def test_zero_has_no_sign(pair):
+    found = said(pair, (0.001, -0.001, -0.003, 0.002), (0.5, 0.4, -0.004, 0.1))
+    assert "(0.00 against 0.00; 95 % interval of the difference 0.00 to 0.00)" in found
+    assert "0.00 to +0.10" in found
+    assert "-0.00" not in found
+    assert "+0.00" not in found
+
+
 def test_one_seed_is_told_and_is_no_proof(pair):
     found = said(pair, (0.5, 0.4, NAN, NAN), (0.5, 0.4, NAN, NAN))
     assert "0.10 less" in found
