@@ -10,6 +10,7 @@ from gradlens.errors import GradlensError
 
 from .completion import FigureName, NetworkName, RunFolder
 from .options import FILE
+from .output import looking_at
 
 FORMATS = ("pdf", "svg", "png")
 
@@ -56,12 +57,9 @@ def draw_figure(
       gradlens figure runs/first flow --columns 1 --out paper/flow.svg
       gradlens figure runs/first shares --network cspresnet50 --style screen --format png
     """
-    if out is not None and out.is_dir():
-        raise GradlensError(f"{out} is a folder; give a file with --out FILE")
-    kind = kind or (_kind_of(out) if out is not None else FORMATS[0])
-    place = out or Path(f"{name}.{kind}")
-    if place.exists() and not force:
-        raise GradlensError(f"{place} exists; give another --out FILE, or --force to replace it")
+    place = out or Path(f"{name}.{kind or FORMATS[0]}")
+    _require_free(place, force)
+    kind = _format(kind, place)
     from gradlens.report import figure, save_figure
     from gradlens.results import load
 
@@ -69,10 +67,25 @@ def draw_figure(
     click.echo(save_figure(drawn, place, style=style, kind=kind))
 
 
-def _kind_of(out: Path) -> str:
-    kind = out.suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
+def _format(asked: str | None, out: Path) -> str:
+    """The format that was asked for, else that of the file's name; a contradiction is wrong usage."""
+    told = out.suffix.lower().removeprefix(".")
+    if asked and told in FORMATS and told != asked:
+        raise click.UsageError(
+            f"--format {asked} contradicts --out {out}; leave --format out, or end the file in .{asked}"
+        )
+    if asked:
+        return asked
+    if told not in FORMATS:
         raise GradlensError(
             f"{out} does not say which format it is to have; end it in .{', .'.join(FORMATS)}, or give --format"
         )
-    return kind
+    return told
+
+
+def _require_free(place: Path, force: bool) -> None:
+    with looking_at(place, "give another --out FILE"):
+        if place.is_dir():
+            raise GradlensError(f"{place} is a folder; give a file with --out FILE")
+        if place.exists() and not force:
+            raise GradlensError(f"{place} exists; give another --out FILE, or --force to replace it")

@@ -13,7 +13,7 @@ from typing import Any
 from gradlens.documents import require_readable
 from gradlens.errors import GradlensError
 
-from .output import RESULT
+from .output import READABLE, RESULT, looking_at
 
 DEEPEST = 6  # folders below the one that is asked for: runs lie no deeper
 
@@ -27,7 +27,7 @@ class Run:
         kind: ``compare``, ``inspect``, ``paths`` or ``strategies``.
         networks: names of what was measured.
         when: of its result, seconds since 1970.
-        size: of all its files, bytes.
+        size: of all its files, bytes; runs within it not counted.
         finding: the answer in words.
         partial: whether it was cut.
         problem: why it cannot be read; empty where it can.
@@ -52,21 +52,23 @@ def runs_in(folder: Path) -> list[Run]:
     """All runs in a folder and the folders in it, newest first.
 
     Raises:
-        GradlensError: there is no such folder.
+        GradlensError: there is no such folder, or it may not be read.
     """
-    if not folder.is_dir():
-        raise GradlensError(
-            f"there is no folder {folder}; `gradlens inspect MODEL` makes a run in runs/, or give another folder"
-        )
+    with looking_at(folder, READABLE):
+        if not folder.is_dir():
+            raise GradlensError(
+                f"there is no folder {folder}; `gradlens inspect MODEL` makes a run in runs/, or give another folder"
+            )
+        (folder / RESULT).is_file()  # a folder may be listed and yet not entered
+        os.scandir(folder).close()
     return sorted(map(read_run, run_folders(folder)), key=lambda run: (-run.when, str(run.folder)))
 
 
 def run_folders(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
-    """Folders that hold a result; hidden ones are work of a command that still runs or was cut."""
+    """Folders that hold a result, also within a run; hidden ones are work of a command that runs or was cut."""
     try:
         if (folder / RESULT).is_file():
             yield folder
-            return
         inner = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     except OSError:
         return  # a folder that may not be read holds no run of this user
@@ -117,9 +119,12 @@ def _networks(meta: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files; one that vanishes meanwhile counts nothing."""
+    """Bytes of all files but those of runs within it; one that vanishes meanwhile counts nothing."""
     total = 0
-    for root, _, files in os.walk(folder):
+    for root, inner, files in os.walk(folder):
+        if RESULT in files and Path(root) != folder:
+            inner.clear()
+            continue
         for name in files:
             try:
                 total += os.lstat(os.path.join(root, name)).st_size

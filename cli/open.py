@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .completion import RunFolder
-from .output import PAGE, redraw
+from .output import PAGE, READABLE, looking_at, redraw
 from .terminal import tell
 
 
@@ -25,12 +25,14 @@ def open_page(run: Path) -> None:
       gradlens open runs/first
       gradlens open runs
     """
-    folder = newest(run)
-    page = folder / PAGE
-    if not page.is_file():
+    with looking_at(run, READABLE):
+        folder = newest(run)
+        page = folder / PAGE
+        drawn = page.is_file()
+    if not drawn:
         from gradlens.results import load
 
-        page = redraw(load(folder), folder)
+        page = redraw(load(folder), folder, f"`gradlens report {folder} --out DIR` draws it elsewhere")
     click.echo(page)
     if not browsed(page):
         tell(

@@ -38,16 +38,25 @@ SAMPLES = (
     click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, among those drawn."),
 )  # fmt: skip
 
-WATCHING = (
+
+def _space(*spaces: str, more: str = "") -> Callable[[Command], Command]:
+    """``--space`` of a command that measures these."""
+    text = "What a signal is: the gradient at a layer's output, or that of its weights, sample by sample"
+    return click.option("--space", type=click.Choice(spaces), default=spaces[0], help=f"{text}{more}.")
+
+
+SPACE = _space("activations", "weights")
+SPACES = _space("activations", "weights", "both", more="; or both, each in tables of its own")
+SITES = (
     click.option("--sites", default="signals", metavar="signals|forks|all|GLOB",
                  help="Where gradients are watched: forks and weighted layers, forks only, every edge of the"
                  " graph, or the modules whose path matches a pattern such as 'layer3.*'."),
     click.option("--pairs", type=click.Choice(["sketch", "exact"]), default="sketch",
                  help="Pairs of branches at forks of three and more: by a random projection with a stated"
                  " error, or exactly, which needs more memory."),
-    click.option("--space", type=click.Choice(["activations", "weights", "both"]), default="activations",
-                 help="What a signal is: the gradient at a layer's output, or that of its weights, sample by"
-                 " sample; inspect and compare measure both on request."),
+)  # fmt: skip
+
+EXTRAS = (
     click.option("--null", is_flag=True, help="Also what duplication is where nothing is shared, by permutation, and"
                  " how alike two halves of one signal are."),
     click.option("--cca", is_flag=True, help="Also SVCCA and PWCCA of every two signals."),
@@ -81,12 +90,12 @@ DELIVERING = (
 
 def measuring_options(command: Command) -> Command:
     """Options that say what is measured; their names are the arguments of ``gradlens.study``."""
-    return _with_options(command, (*SAMPLES, *WATCHING, *STARTING))
+    return _with_options(command, (*SAMPLES, *SITES, SPACES, *EXTRAS, *STARTING))
 
 
 def sampling_options(command: Command) -> Command:
-    """Those of them that do not say what weights the networks start from."""
-    return _with_options(command, (*SAMPLES, *WATCHING))
+    """Those of them that do not say what weights the networks start from; in one space at a time."""
+    return _with_options(command, (*SAMPLES, *SITES, SPACE, *EXTRAS))
 
 
 def path_options(command: Command) -> Command:

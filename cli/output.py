@@ -23,6 +23,8 @@ RUNS = Path("runs")
 RESULT = "result.json"  # what makes a folder a run
 PAGE = "report.html"  # what a reader opens
 LONGEST = 80
+READABLE = "ask for the right to read it, or give another folder"
+ELSEWHERE = "give another --out DIR"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ def destination(out: Path | None, what: str, force: bool) -> Destination:
         GradlensError: it exists and may not be replaced, or cannot be written.
     """
     folder = out if out is not None else default_folder(what)
+    with looking_at(folder, ELSEWHERE):
+        _require_replaceable(folder, force)
+        _require_writable(folder)
+    return Destination(folder, force)
+
+
+def _require_replaceable(folder: Path, force: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise GradlensError(f"{folder} is a file; give a folder with --out DIR")
     if _filled(folder):
@@ -72,8 +81,11 @@ def destination(out: Path | None, what: str, force: bool) -> Destination:
                 f"{folder} holds files but no gradlens run ({RESULT} is missing), and --force replaces only runs;"
                 " give another --out DIR"
             )
-    _require_writable(folder)
-    return Destination(folder, force)
+        inner = next((path.parent for path in folder.rglob(RESULT) if path.parent != folder), None)
+        if inner is not None:
+            raise GradlensError(
+                f"{folder} holds another run, {inner}, which --force would remove; move it, or {ELSEWHERE}"
+            )
 
 
 def publish(result: Result, place: Destination) -> Path:
@@ -100,15 +112,17 @@ def publish(result: Result, place: Destination) -> Path:
     return folder / page
 
 
-def redraw(result: Result, run: Path) -> Path:
+def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
     """Replace the page, figures and tables of a run, file by file; its result stays untouched.
+
+    ``advice`` says what to do where the run cannot be written.
 
     Raises:
         GradlensError: it cannot be written; the run is as before unless moving the files failed.
     """
     from gradlens.report import write
 
-    with _staging(run / "report") as staging:  # inside the run: only that need be writable
+    with _staging(run / "report", advice) as staging:  # inside the run: only that need be writable
         page = write(result, staging, _said(run)).relative_to(staging)
         files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
         for file in sorted(files, key=lambda path: path == page):  # the page last: what it shows is there
@@ -133,7 +147,20 @@ def free_name(folder: Path) -> Path:
 
 
 @contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
+def looking_at(path: Path, advice: str) -> Iterator[None]:
+    """For as long as it is asked what lies at ``path``: a folder above it may forbid even that.
+
+    Raises:
+        GradlensError: it cannot be told; ``advice`` says what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise GradlensError(f"cannot look at {path}: {error.strerror or error}; {advice}") from error
+
+
+@contextmanager
+def _staging(folder: Path, advice: str = ELSEWHERE) -> Iterator[Path]:
     """A hidden folder beside ``folder``, gone after the block unless it was moved away."""
     folder = folder.resolve()
     staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
@@ -141,9 +168,7 @@ def _staging(folder: Path) -> Iterator[Path]:
         staging.mkdir(parents=True)
         yield staging
     except OSError as error:
-        raise GradlensError(
-            f"cannot write {folder}: {error.strerror or error}; give another --out DIR"
-        ) from error
+        raise GradlensError(f"cannot write {folder}: {error.strerror or error}; {advice}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from .folders import Run, runs_in
-from .layout import Block, print_blocks
+from .layout import Block, plain
 from .options import FILE
 from .output import RUNS
-from .terminal import say, tell
+from .terminal import say, shortened, tell
 
 
 @click.command("runs")
@@ -21,8 +22,8 @@ from .terminal import say, tell
 def list_runs(folder: Path, as_json: bool) -> None:
     """List the saved runs in a folder and the folders in it, newest first.
 
-    Each with its kind, networks, time, size and finding. A damaged run is named with what is wrong
-    and stops nothing.
+    Each with its kind, time, size, networks and finding, which is cut to the window on a terminal and
+    whole in a pipe. A damaged run is named with what is wrong and stops nothing.
 
     \b
     Examples:
@@ -36,17 +37,24 @@ def list_runs(folder: Path, as_json: bool) -> None:
     if not found:
         say(f"no run in {folder}; `gradlens inspect MODEL` or `gradlens compare A B` makes one")
         return
-    whole = [run for run in found if not run.problem]
-    if whole:
-        rows = [[str(run.folder), run.kind, time_of(run), size(run.size)] for run in whole]
-        print_blocks([Block(["run", "kind", "when", "size"], rows)])
-    for run in whole:
-        cut = " (partial: it was cut)" if run.partial else ""
-        say(f"{run.folder}: {', '.join(run.networks)}{cut}")
-        say(f"  {run.finding}", indent="  ")
+    _print_whole([run for run in found if not run.problem])
     for run in found:
         if run.problem:
             tell("warning", f"{run.folder}: {run.problem}", err=True)
+
+
+def _print_whole(runs: list[Run]) -> None:
+    """Each run as a line of facts, and under it its networks and its finding in a line each."""
+    if not runs:
+        return
+    rows = [[str(run.folder), run.kind, time_of(run), size(run.size)] for run in runs]
+    head, *facts = plain(Block(["run", "kind", "when", "size"], rows)).split("\n")
+    say(head, indent="  ")
+    for run, line in zip(runs, facts, strict=True):
+        say(line, indent="  ")
+        cut = " (partial: it was cut)" if run.partial else ""
+        say(f"  {', '.join(run.networks)}{cut}", indent="  ")
+        click.echo(shortened(run.finding, sys.stdout, indent="  "))
 
 
 def time_of(run: Run) -> str:

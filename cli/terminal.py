@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 from typing import TextIO
@@ -12,6 +11,7 @@ import click
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "interrupted": "red"}
 PROSE = 100  # columns: longer lines of prose are hard to read
+USUAL = 80  # columns: of a terminal that does not tell
 LEAST = 20  # columns: of a narrower window nothing can be made
 
 
@@ -19,7 +19,18 @@ def width(stream: TextIO) -> int | None:
     """Columns of the terminal behind a stream; None where there is no terminal."""
     if not stream.isatty():
         return None
-    return max(shutil.get_terminal_size().columns, LEAST)
+    return max(_columns(stream), LEAST)
+
+
+def _columns(stream: TextIO) -> int:
+    """Columns as COLUMNS says, else of the stream's own terminal: the other stream may be a pipe."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or USUAL
+    except (OSError, ValueError):
+        return USUAL
 
 
 def coloured(stream: TextIO) -> bool:
@@ -40,6 +51,23 @@ def tell(sign: str, text: str, *, err: bool = False) -> None:
 def say(text: str, indent: str = "") -> None:
     """Print prose on stdout, wrapped where that is a terminal, later lines indented."""
     click.echo(wrapped(text, width(sys.stdout), indent))
+
+
+def shortened(text: str, stream: TextIO, indent: str = "") -> str:
+    """A text in one line: no longer than the window where the stream is a terminal, whole in a pipe."""
+    line, columns = indent + " ".join(text.split()), width(stream)
+    if columns is None or len(line) <= columns:
+        return line
+    mark = "…" if _writes("…", stream) else "..."
+    return line[: columns - len(mark)].rstrip() + mark
+
+
+def _writes(text: str, stream: TextIO) -> bool:
+    try:
+        text.encode(stream.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def wrapped(text: str, columns: int | None, indent: str = "") -> str:

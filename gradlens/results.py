@@ -160,17 +160,22 @@ def load(folder: str | Path) -> Result:
     """Read a result that ``Result.save`` wrote; needs no torch.
 
     Raises:
-        GradlensError: there is no result in ``folder``, or it is damaged or of a format that is not read.
+        GradlensError: there is no result in ``folder``, it may not be read, is damaged or of a format that is
+            not read.
     """
     path = Path(folder) / FILE
-    if not path.is_file():
-        raise GradlensError(
-            f"{folder} holds no saved result ({FILE} is missing); give a folder that a run was saved in"
-        )
     try:
         document = _upgraded(json.loads(path.read_text(encoding="utf-8")), path)
         tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise GradlensError(
+            f"{folder} holds no saved result ({FILE} is missing); give a folder that a run was saved in"
+        ) from error
+    except OSError as error:
+        raise GradlensError(
+            f"cannot read {path}: {error.strerror or error}; ask for the right to read it, or give another folder"
+        ) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise GradlensError(f"{path} is damaged: {error}; run the command again") from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import subprocess
 import sys
@@ -118,6 +120,19 @@ def test_an_unknown_table_gets_close_matches(result):
 
 def test_nothing_saved(tmp_path):
     with pytest.raises(GradlensError, match=r"holds no saved result \(result.json is missing\)"):
+        load(tmp_path)
+
+
+def test_a_result_that_may_not_be_read(result, tmp_path, monkeypatch):
+    result.save(tmp_path)
+
+    def forbidden(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(io, "open", forbidden)
+    with pytest.raises(
+        GradlensError, match=r"cannot read .*result\.json: Permission denied; ask for the right"
+    ):
         load(tmp_path)
 
 

@@ -124,21 +124,57 @@ def _amount(row: Mapping[str, float], metric: str, between: str) -> str:
     difference, low, high = (row[f"{metric}_{part}"] for part in ("difference", "low", "high"))
     if math.isnan(difference):
         return "the difference is not defined"
+    if _same(row, metric):
+        return "no difference, the same to all digits,"
     if low <= 0 <= high:
         return f"{NOISE} {between}"
     if round(abs(difference), 2) == 0:
         return "no difference, to two digits,"
-    return f"{abs(difference):.2f} {'less' if difference < 0 else 'more'}"
+    return f"{abs(difference):.{_digits(row, metric)}f} {'less' if difference < 0 else 'more'}"
+
+
+def _digits(row: Mapping[str, float], metric: str) -> int:
+    """Two, or three where two would make the difference of the values another than the one that is said."""
+    left, right, difference = (row[f"{metric}_{part}"] for part in ("a", "b", "difference"))
+    return 2 if abs(round(right, 2) - round(left, 2) - round(difference, 2)) < 1e-9 else 3
+
+
+def _same(row: Mapping[str, float], metric: str) -> bool:
+    """Not only within the noise: no seed shows any difference, as of a network and itself."""
+    return all(row[f"{metric}_{part}"] == 0 for part in ("difference", "low", "high"))
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    """With a sign, which zero has not.
+
+    >>> _signed(0.123), _signed(-0.001), _signed(0.0)
+    ('+0.12', '0.00', '0.00')
+    """
+    text = f"{value:+.{digits}f}"
+    return text if float(text) else text[1:]
+
+
+def _unsigned(value: float, digits: int = 2) -> str:
+    """With a sign only below zero.
+
+    >>> _unsigned(0.123), _unsigned(-0.001)
+    ('0.12', '0.00')
+    """
+    return _signed(value, digits).removeprefix("+")
 
 
 def _numbers(row: Mapping[str, float], metric: str, over: str) -> str:
     left, right, low, high = (row[f"{metric}_{part}"] for part in ("a", "b", "low", "high"))
     if math.isnan(left) or math.isnan(right):
         return "(too few signals that vary beyond it)"
+    digits = _digits(row, metric)
+    against = f"{_unsigned(right, digits)} against {_unsigned(left, digits)}"
+    if _same(row, metric):
+        return f"({against})"
     interval = "one seed, no interval"
     if not math.isnan(low):
-        interval = f"95 % interval of the difference{over} {low:+.2f} to {high:+.2f}"
-    return f"({right:.2f} against {left:.2f}; {interval})"
+        interval = f"95 % interval of the difference{over} {_signed(low, digits)} to {_signed(high, digits)}"
+    return f"({against}; {interval})"
 
 
 def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
@@ -185,7 +221,7 @@ def _contrast(row: Mapping[Any, Any], over: str) -> str:
     amount = f"{abs(row['difference']):.2f} {'less' if row['difference'] < 0 else 'more'}"
     if round(abs(row["difference"]), 2) == 0:
         amount = "no difference to two digits"
-    interval = f"95 % interval of the difference{over} {row['low']:+.2f} to {row['high']:+.2f}"
+    interval = f"95 % interval of the difference{over} {_signed(row['low'])} to {_signed(row['high'])}"
     return f"{row['b']} {amount} ({row['mean_b']:.2f}; {interval}{_corrected(row)})"
 
 
@@ -237,7 +273,7 @@ def _difference(frame: pd.DataFrame, metric: str, base: str, other: str) -> str:
     if math.isnan(low):
         return f"{amount}; one seed, no interval)"
     p = float(row["p_holm"])
-    told = f"{amount}, 95 % interval {low:+.2f} to {high:+.2f}, Holm p = {p:.2g})"
+    told = f"{amount}, 95 % interval {_signed(low)} to {_signed(high)}, Holm p = {p:.2g})"
     if low <= 0 <= high:
         return f"{told}, {NOISE} seeds"
     return told if p < CLEAR else f"{told}, which does not hold among so many comparisons"
@@ -261,6 +297,6 @@ def _learnt(learning: Table | None) -> list[str]:
     if math.isnan(row["value"]):
         return ["Whether duplication goes with held-out accuracy cannot be told from so few runs."]
     return [
-        f"Within a seed duplication and held-out accuracy correlate at {row['value']:+.2f} (95 % interval "
-        f"{row['low']:+.2f} to {row['high']:+.2f}, {row['runs']} runs)."
+        f"Within a seed duplication and held-out accuracy correlate at {_signed(row['value'])} (95 % interval "
+        f"{_signed(row['low'])} to {_signed(row['high'])}, {row['runs']} runs)."
     ]

@@ -15,11 +15,21 @@ from matplotlib.axes import Axes
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import canvas, order
 from gradlens.plots.branches import branch_correlation
-from gradlens.plots.correlation import network_by_network, signal_correlation
+from gradlens.plots.correlation import (
+    correlation_height,
+    cross_height,
+    network_by_network,
+    signal_correlation,
+)
 from gradlens.plots.cost import cost_by_stage, throughput
 from gradlens.plots.duplication import duplication_by_stage
 from gradlens.plots.flow import flow_over_depth
-from gradlens.plots.paths import length_distribution, lengths_over_depth, structure_by_stage
+from gradlens.plots.paths import (
+    length_distribution,
+    lengths_height,
+    lengths_over_depth,
+    structure_by_stage,
+)
 from gradlens.plots.reuse import reuse_map
 from gradlens.plots.shares import branch_shares
 from gradlens.plots.spaces import kind
@@ -45,6 +55,7 @@ class Plot:
         beside: networks are drawn side by side, at most three in a row.
         alone: the share of the width that one network takes where ``beside``.
         rows: lines of text that the figure must hold, each ``ROW`` inches on top of ``height``.
+        fitted: ``(frame, width) -> height`` in inches, where the contents have a shape of their own.
         narrow: times the height where the figure is no wider than ``NARROW``.
     """
 
@@ -55,6 +66,7 @@ class Plot:
     beside: bool = False
     alone: float = 0.58
     rows: Callable[[pd.DataFrame], int] | None = None
+    fitted: Callable[[pd.DataFrame, float], float] | None = None
     narrow: float = 1.0
 
     def __call__(self, frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -66,6 +78,8 @@ class Plot:
         wide, high = self.size(frame)
         if width is None:
             return canvas.new_axes(wide, high)
+        if self.fitted is not None and high != EMPTY:
+            return canvas.new_axes(width, self.fitted(frame, width))
         return canvas.new_axes(width, high if width > NARROW else self._narrow_height(frame, high))
 
     def size(self, frame: pd.DataFrame) -> tuple[float, float]:
@@ -75,8 +89,11 @@ class Plot:
         count = order.panels(frame)
         if frame.empty or count == 0:
             return self.width, EMPTY
+        wide = self.width * (self.alone if self.beside and count == 1 else 1.0)
+        if self.fitted is not None:
+            return wide, self.fitted(frame, wide)
         if self.beside and count == 1:
-            return self.width * self.alone, self.height
+            return wide, self.height
         if self.beside and count > 2:
             return self.width, self.height * 0.68 * -(-count // 3)
         return self.width, self.height * (count if self.stacked else 1)
@@ -95,14 +112,14 @@ PLOTS: dict[str, Plot] = {
     "differences": Plot(forest, height=1.2, rows=pairs, narrow=2.2),
     "trajectory": Plot(along_training, height=3.0, narrow=1.5),
     "duplication": Plot(duplication_by_stage, height=3.4, narrow=1.6),
-    "correlation": Plot(signal_correlation, height=3.4, beside=True),
-    "cross": Plot(network_by_network, height=4.0, beside=True, alone=0.64),
+    "correlation": Plot(signal_correlation, beside=True, fitted=correlation_height),
+    "cross": Plot(network_by_network, beside=True, alone=0.64, fitted=cross_height),
     "branches": Plot(branch_correlation, height=3.1, stacked=True),
     "shares": Plot(branch_shares, height=3.6, stacked=True),
     "flow": Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame)))),
     "structure": Plot(structure_by_stage, height=2.6),
     "paths": Plot(lengths_over_depth, height=2.9, beside=True),
-    "path_lengths": Plot(length_distribution, height=2.8),
+    "path_lengths": Plot(length_distribution, fitted=lengths_height),
     "reuse": Plot(reuse_map, height=3.4, beside=True),
     "cost": Plot(cost_by_stage, height=4.2, narrow=1.9),
     "throughput": Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame)))),

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
@@ -20,14 +21,35 @@ from gradlens.plots.colours import INK, MUTED, PALE
 
 SMALL = 7.0  # points: ticks, legends
 NORMAL = 8.0  # points: axis labels, panel titles
+START = 0.775  # width of axes before they are laid out, of the figure's
 SCREEN = 100  # dots an inch in a notebook
 
 
 def new_axes(width: float, height: float) -> Axes:
     """One Axes in a figure of its own; sizes in inches."""
-    figure = ShownFigure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout=Settled())
     FigureCanvasAgg(figure)
     return figure.add_subplot()
+
+
+class Settled(ConstrainedLayoutEngine):
+    """Constrained layout that is gone over until it rests.
+
+    Panels of a fixed shape change their slack with the room they get, and the room they need with
+    their slack; matplotlib's own two rounds can end with words beyond the page.
+    """
+
+    ROUNDS = 8
+
+    def execute(self, fig: Figure) -> None:
+        """Lay the figure out until no axes move by a hundredth of an inch."""
+        before = None
+        for _ in range(self.ROUNDS):
+            super().execute(fig)
+            place = np.array([ax.get_position(original=True).bounds for ax in fig.axes])
+            if before is not None and np.abs(place - before).max() * max(fig.get_size_inches()) < 0.01:
+                return
+            before = place
 
 
 class ShownFigure(Figure):
@@ -125,12 +147,20 @@ def grid(
     Returns:
         The panels, row by row, and how many stand side by side.
     """
-    width = 1.1 * inches(ax)[0]  # axes grow when the layout is settled
-    columns = max(1, min(columns, count, int(width // least)))
+    columns = beside(count, columns, least, inches(ax)[0])
     cut = panels(ax, -(-count // columns), columns, across=across, down=down, right=right)
     for spare in cut[count:]:
         spare.set_axis_off()
     return cut[:count], columns
+
+
+def beside(count: int, most: int, least: float, width: float) -> int:
+    """How many of ``count`` panels stand side by side in axes that are so wide before they are laid out.
+
+    >>> beside(4, 3, 2.0, 5.5), beside(4, 3, 2.0, 2.7)
+    (3, 1)
+    """
+    return max(1, min(most, count, int(1.1 * width // least)))  # axes grow when the layout is settled
 
 
 def tidy(ax: Axes) -> None:

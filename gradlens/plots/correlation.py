@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, cast
 
@@ -23,6 +24,16 @@ VERSIONS = {
     "energy_given_loss": "CKA, energy, given the loss",
     "direction_given_loss": "CKA, direction, given the loss",
 }
+MOST = 3  # panels side by side
+# inches of a figure that are no panel
+ACROSS, DOWN = 0.5, 0.75  # between panels
+BAR = 0.75  # the colour bar
+TICKS = 0.4  # names of stages at the left
+LABEL = 0.15  # a network's name at the left
+WORDS = 0.72  # title above, names of stages and axis label below
+LEGEND = 0.25
+HIGHEST = 3.3  # one panel alone, in a wide figure
+FLATTEST, STEEPEST = 0.45, 1.5  # height to width of two networks' matrix
 
 
 def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy") -> Axes:
@@ -43,14 +54,16 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "fewer than two signals in every network")
-    least = 1.4 if len(names) > 2 else 2.0
-    cut, columns = canvas.grid(ax, len(names), 3, least, across=0.5, down=0.75, right=0.75)
+    cut, columns = canvas.grid(ax, len(names), MOST, _least(len(names)), across=ACROSS, down=DOWN, right=BAR)
     missing = False
     for panel, network in zip(cut, names, strict=True):
         matrix, stages = similarity_matrix(order.of_network(frame, network), version)
-        image = _draw_matrix(panel, matrix, stages, columns)
+        image = _draw_matrix(panel, matrix, stages)
         title = canvas.shorten(network, 66 // columns)
-        canvas.headline(panel, title if columns > 2 else f"{title}: {len(stages)} signals")
+        room = _room(panel)[0]
+        canvas.headline(panel, _fitting([f"{title}: {len(stages)} signals", title], room))
+        axis = order.stage_axis(stages)
+        panel.set_xlabel(_fitting([f"signals by {axis}", "signals by stage", "signals"], room + 0.3))
         missing = missing or bool(np.isnan(matrix).any())
     negative = bool((frame[version] < -0.005).any())
     _colour_bar(cut[columns - 1], image, VERSIONS[version], negative=negative)
@@ -71,12 +84,12 @@ def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     if frame.empty:
         return canvas.nothing(ax, "a network has no signal")
     pairs = [rows for _, rows in frame.groupby(["network_a", "network_b"], sort=False)]
-    least = 1.4 if len(pairs) > 2 else 2.0
-    cut, columns = canvas.grid(ax, len(pairs), 3, least, across=0.62, down=0.75, right=0.75)
+    cut, columns = canvas.grid(
+        ax, len(pairs), MOST, _least(len(pairs)), across=ACROSS + LABEL, down=DOWN, right=BAR
+    )
     for panel, rows in zip(cut, pairs, strict=True):
         image = _draw_pair(panel, rows, version, columns)
-        if len(pairs) > 1:
-            panel.set_aspect("auto")  # networks of unlike depth get the same room
+        panel.set_aspect("auto")  # networks of unlike depth get the room that there is
     _colour_bar(cut[columns - 1], image, VERSIONS[version], negative=bool((frame[version] < -0.005).any()))
     return ax
 
@@ -92,12 +105,56 @@ def _draw_pair(panel: Axes, rows: pd.DataFrame, version: str, columns: int) -> A
         .tolist()
         for side in "ab"
     ]
-    image = _draw_matrix(panel, matrix, sides[1], columns, sides[0])
-    names = [canvas.plain(canvas.shorten(rows[f"network_{side}"].iloc[0], 34 // columns)) for side in "ab"]
-    units = [f", by {order.stage_axis(side)}" if columns == 1 else "" for side in sides]
-    panel.set_ylabel(names[0] + units[0], size=canvas.NORMAL)
-    panel.set_xlabel(names[1] + units[1])
+    image = _draw_matrix(panel, matrix, sides[1], sides[0])
+    names = [canvas.shorten(rows[f"network_{side}"].iloc[0], 34 // columns) for side in "ab"]
+    wide, high = _room(panel)
+    down, across = (
+        _fitting([f"{name}, by {order.stage_axis(side)}", f"{name}, by stage", name], room)
+        for name, side, room in zip(names, sides, (high, wide), strict=True)
+    )
+    panel.set_ylabel(canvas.plain(down), size=canvas.NORMAL)
+    panel.set_xlabel(canvas.plain(across))
     return image
+
+
+def correlation_height(frame: pd.DataFrame, width: float) -> float:
+    """Height of a figure of ``signal_correlation`` this wide, both in inches."""
+    legend = LEGEND if frame["energy"].isna().any() else 0.0
+    return _height(len(order.networks(frame)), width, 1.0, ACROSS) + legend
+
+
+def cross_height(frame: pd.DataFrame, width: float) -> float:
+    """Height of a figure of ``network_by_network`` this wide, both in inches."""
+    count, shape = order.panels(frame), 1.0
+    if count == 1:  # square cells, unless one network is far deeper
+        down, across = (int(frame[f"order_{side}"].max()) + 1 for side in "ab")
+        shape = min(max(down / across, FLATTEST), STEEPEST)
+    return _height(count, width - LABEL, shape, ACROSS + LABEL)
+
+
+def _height(count: int, width: float, shape: float, across: float) -> float:
+    columns = canvas.beside(count, MOST, _least(count), canvas.START * width)
+    side = (width - TICKS - BAR - across * (columns - 1)) / columns
+    rows = -(-count // columns)
+    high = min(side * shape, HIGHEST) if count == 1 else side * shape
+    return rows * high + (rows - 1) * DOWN + WORDS
+
+
+def _least(count: int) -> float:
+    """Inches that a panel takes at least, with its gap."""
+    return 1.4 if count > 2 else 2.0
+
+
+def _room(panel: Axes) -> tuple[float, float]:
+    """Width and height that a panel will have; axes grow when the layout is settled."""
+    wide, high = canvas.inches(panel)
+    return 1.1 * wide, 1.1 * high
+
+
+def _fitting(texts: Sequence[str], room: float) -> str:
+    """The first text that is no longer than so many inches, else the last."""
+    lengths = {text: canvas.written(canvas.plain(text), canvas.NORMAL) for text in texts}
+    return next((text for text in texts if lengths[text] <= room), texts[-1])
 
 
 def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, list[str]]:
@@ -127,7 +184,7 @@ def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, lis
 
 
 def _draw_matrix(
-    panel: Axes, matrix: np.ndarray, stages: list[str], columns: int, down: list[str] | None = None
+    panel: Axes, matrix: np.ndarray, stages: list[str], down: list[str] | None = None
 ) -> AxesImage:
     """A matrix with its stages marked across, and down where those are others."""
     scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
@@ -138,10 +195,11 @@ def _draw_matrix(
         panel.axvline(edge - 0.5, color="white", linewidth=0.7)
     for edge in below.edges:
         panel.axhline(edge - 0.5, color="white", linewidth=0.7)
-    panel.set_xticks(across.centres, _spaced(across.labels, across.centres, 0.04 * columns * len(stages)))
-    panel.set_yticks(below.centres, _spaced(below.labels, below.centres, 0.02 * columns * matrix.shape[0]))
+    wide, high = _room(panel)
+    lengths = [canvas.written(label, canvas.SMALL) + 0.06 for label in across.labels]
+    panel.set_xticks(across.centres, _spaced(across, lengths, wide / len(stages)))
+    panel.set_yticks(below.centres, _spaced(below, [0.11] * len(below.labels), high / matrix.shape[0]))
     panel.tick_params(length=0)
-    panel.set_xlabel("signals by " + order.stage_axis(stages))
     return image
 
 
@@ -159,13 +217,19 @@ def _marks(stages: list[str]) -> _Marks:
     return _Marks(edges, centres, [canvas.plain(canvas.shorten(stages[start], 8)) for start in starts[:-1]])
 
 
-def _spaced(labels: list[str], centres: list[float], gap: float) -> list[str]:
-    """The labels with those left out that would stand nearer than ``gap`` to the one before."""
-    kept, last = [], -np.inf
-    for label, centre in zip(labels, centres, strict=True):
-        shown = centre - last > gap
+def _spaced(marks: _Marks, lengths: Sequence[float], step: float) -> list[str]:
+    """The labels with those left out that would run into the one before.
+
+    Args:
+        marks: what is to be labelled.
+        lengths: of the labels with their gap, in inches.
+        step: of one signal, in inches.
+    """
+    kept, end = [], -np.inf
+    for label, centre, length in zip(marks.labels, marks.centres, lengths, strict=True):
+        shown = centre * step - length / 2 >= end
         kept.append(label if shown else "")
-        last = centre if shown else last
+        end = centre * step + length / 2 if shown else end
     return kept
 
 

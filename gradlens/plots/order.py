@@ -41,5 +41,13 @@ def stages(names: Iterable[object]) -> list[str]:
 
 
 def stage_axis(names: Iterable[object]) -> str:
-    """The label of an axis of stages, with its unit."""
-    return "stage (output stride)" if any(str(name).isdigit() for name in names) else "stage"
+    """The label of an axis of stages, with its unit where they are output strides.
+
+    Blocks of a sequence have numbers as names, too; a stride is a power of two.
+
+    >>> stage_axis(["4", "8", "head"]), stage_axis(["blocks.0", "head"]), stage_axis(["0", "1", "2"])
+    ('stage (output stride)', 'stage', 'stage')
+    """
+    named = [str(name) for name in names if str(name) not in LAST]
+    strides = bool(named) and all(name.isdigit() and int(name).bit_count() == 1 for name in named)
+    return "stage (output stride)" if strides else "stage"

@@ -12,6 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, styles_in
 
+LENGTH = "length of the path from the loss (weighted layers)"
+PANEL, DOWN, WORDS = 1.1, 0.5, 0.85  # inches: a panel of lengths, between two, above and below them
+LEAST = 2.5  # inches of width that one takes
+
 
 def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Shortest to longest path as a band, the mean over paths and the energy-weighted mean in it.
@@ -51,34 +55,52 @@ def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
 
     Args:
         frame: the path_lengths table.
-        ax: where to draw.
+        ax: where to draw; a panel a network, all on the same scales.
     """
     if frame.empty:
         return canvas.nothing(ax, "the network has no weighted layer")
     looks = styles_in(frame)
-    handles = []
-    for network, look in looks.items():
-        rows = order.of_network(frame, network)
-        first = rows[rows["order"] == rows["order"].min()]
-        length = first["length"].to_numpy(int)
-        every = np.arange(length.min(), length.max() + 1)
-        for column, line, width in (("share", ":", 1.2), ("energy_share", "-", 1.6)):
-            heights = np.zeros(len(every))
-            heights[length - length.min()] = first[column].to_numpy(float)
-            ax.plot(every, heights, line, marker=look.marker, color=look.colour, linewidth=width, ms=3.2)
-        name = canvas.plain(canvas.shorten(f"{network}, to {first['layer'].iloc[0]}", 48))
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, ms=3.2, lw=1.6, label=name))
-    handles += [
-        Line2D([], [], color=MUTED, ls=":", lw=1.2, label="share of paths"),
-        Line2D([], [], color=MUTED, ls="-", lw=1.6, label="share of energy"),
+    firsts = {network: _nearest_to_input(order.of_network(frame, network)) for network in looks}
+    drawn = pd.concat(list(firsts.values()))
+    lengths, top = drawn["length"], float(np.nan_to_num(drawn[["share", "energy_share"]].max()).max())
+    cut, columns = canvas.grid(ax, len(looks), _abreast(len(looks)), LEAST, down=DOWN)
+    for place, (panel, (network, look)) in enumerate(zip(cut, looks.items(), strict=True)):
+        rows = firsts[network]
+        panel.bar(rows["length"], rows["share"], 0.9, color=PALE)
+        panel.bar(rows["length"], rows["energy_share"], 0.4, color=look.colour)
+        _tidy(panel)
+        panel.set_xlim(lengths.min() - 0.7, lengths.max() + 0.7)
+        panel.set_ylim(0, 1.05 * top or 1.0)  # no energy and no path to tell of: any scale
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        panel.yaxis.set_major_locator(MaxNLocator(3))
+        if place % columns == 0:
+            panel.set_ylabel("share")
+        if place + columns >= len(cut):
+            panel.set_xlabel("length of the path from the loss\n(weighted layers)" if columns > 1 else LENGTH)
+        canvas.headline(panel, canvas.shorten(f"{network}, to {rows['layer'].iloc[0]}", 44))
+    handles = [
+        Patch(color=PALE, label="share of paths"),
+        Patch(color=INK, label="share of energy (narrow bars)"),
     ]
-    _tidy(ax)
-    ax.set_ylim(bottom=0)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("length of the path from the loss (weighted layers)")
-    ax.set_ylabel("share")
-    canvas.legend_above(ax, handles, lift=0.08)
+    canvas.legend_above(ax, handles, lift=0.25)
     return ax
+
+
+def lengths_height(frame: pd.DataFrame, width: float) -> float:
+    """Height of a figure of ``length_distribution`` this wide, both in inches."""
+    count = len(order.networks(frame))
+    rows = -(-count // canvas.beside(count, _abreast(count), LEAST, canvas.START * width))
+    return PANEL * rows + DOWN * (rows - 1) + WORDS
+
+
+def _nearest_to_input(rows: pd.DataFrame) -> pd.DataFrame:
+    nearest: pd.DataFrame = rows[rows["order"] == rows["order"].min()]
+    return nearest
+
+
+def _abreast(count: int) -> int:
+    """Few panels stand one above the other, so that lengths can be read off from one to the next."""
+    return 1 if count < 4 else 2
 
 
 def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -109,7 +131,7 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_xticks(range(len(stages)), [canvas.plain(canvas.shorten(stage, 18)) for stage in stages])
     ax.set_xlim(-0.6, len(stages) - 0.4)
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("stage (output stride)")
+    ax.set_xlabel(order.stage_axis(stages))
     ax.set_ylabel("structural duplication\n(overlap of sources)")
     canvas.legend_above(ax, handles, lift=0.08)
     return ax

@@ -41,13 +41,17 @@ DECIMALS = {"flow_slope": 4, "dead_signals": 1}
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a label, a cell a network, and the difference where two are compared."""
+    """One line: a label, a cell a network, and the difference where two are compared.
+
+    ``within`` is half of each cell's interval, as ``± 0.010``; empty where there is none.
+    """
 
     label: str
     cells: tuple[str, ...]
     difference: str = ""
     interval: str = ""
     clear: bool = False
+    within: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,9 @@ def _side_by_side(frame: pd.DataFrame) -> Overview:
     metrics = [metric for metric in METRICS if metric in frame]
 
     def line(label: str, place: str, metric: str) -> Row:
-        found = [cells.get((place, network)) for network in networks]
-        return Row(label, tuple(_cell(math.nan if row is None else row[metric], metric) for row in found))
+        found = [cells.get((place, network), pd.Series(dtype=float)) for network in networks]
+        values = tuple(_cell(float(row.get(metric, math.nan)), metric) for row in found)
+        return Row(label, values, within=tuple(_within(row, metric) for row in found))
 
     whole = tuple(line(METRICS[metric], places[-1], metric) for metric in metrics)
     stages = {METRICS[m]: tuple(line(place, place, m) for place in places) for m in metrics if m in BY_STAGE}
@@ -102,7 +107,7 @@ def _side_by_side(frame: pd.DataFrame) -> Overview:
 def _row(label: str, values: pd.Series, metric: str, suffixes: tuple[str, ...]) -> Row:
     cells = tuple(_cell(values[metric + suffix], metric) for suffix in suffixes)
     if len(suffixes) < 2:
-        return Row(label, cells)
+        return Row(label, cells, within=(_within(values, metric),))
     change, low, high = (
         float(values.get(f"{metric}_{part}", math.nan)) for part in ("difference", "low", "high")
     )
@@ -113,6 +118,12 @@ def _row(label: str, values: pd.Series, metric: str, suffixes: tuple[str, ...]) 
         return Row(label, cells, text)
     span = f"{_cell(low, metric, sign=True)} to {_cell(high, metric, sign=True)}"
     return Row(label, cells, text, span, clear=low > 0 or high < 0)
+
+
+def _within(values: pd.Series, metric: str) -> str:
+    """Half of the interval of one network's own number, as on the terminal."""
+    low, high = (float(values.get(f"{metric}_{end}", math.nan)) for end in ("low", "high"))
+    return f"± {_cell((high - low) / 2, metric)}" if low < high else ""
 
 
 def _cell(value: float, metric: str, *, sign: bool = False) -> str:

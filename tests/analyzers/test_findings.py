@@ -48,6 +48,15 @@ def test_less(pair):
     )
 
 
+def test_a_difference_that_two_digits_would_contradict_has_three(pair):
+    """0.59 and 0.55 are 0.04 apart, their difference of -0.033 is not."""
+    found = said(pair, (0.587, 0.554, -0.04, -0.026))
+    assert found.startswith(
+        "theirs has 0.033 less gradient duplication than ours (0.554 against 0.587; 95 % interval of the difference "
+        "-0.040 to -0.026)"
+    )
+
+
 def test_networks_of_unlike_signals_are_no_fair_comparison(hand, draw):
     """What the first warning says stands in the finding too: lists of findings show no warnings."""
     made = []
@@ -80,6 +89,23 @@ def test_an_interval_that_holds_zero_is_no_difference(pair):
         assert found.startswith(
             "theirs and ours show no difference beyond the noise between seeds in gradient dup"
         )
+
+
+def test_identical_networks_are_the_same_to_all_digits_and_not_within_a_noise(pair):
+    found = said(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
+    assert found == (
+        "theirs and ours show no difference, the same to all digits, in gradient duplication (0.60 against 0.60); "
+        "given the loss, no difference, the same to all digits, (0.30 against 0.30)."
+    )
+    assert "beyond the noise between seeds" in said(pair, (0.6, 0.6, 0.0, 1e-12))
+
+
+def test_zero_has_no_sign(pair):
+    found = said(pair, (0.001, -0.001, -0.003, 0.002), (0.5, 0.4, -0.004, 0.1))
+    assert "(0.00 against 0.00; 95 % interval of the difference 0.00 to 0.00)" in found
+    assert "0.00 to +0.10" in found
+    assert "-0.00" not in found
+    assert "+0.00" not in found
 
 
 def test_one_seed_is_told_and_is_no_proof(pair):

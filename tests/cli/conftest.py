@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import sys
 from collections.abc import Callable
@@ -88,7 +89,7 @@ def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) 
 def pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for ``gradlens.report.write``: a quick page with one figure."""
 
-    def write(result: Result, folder: Path) -> Path:
+    def write(result: Result, folder: Path, run: str | None = None) -> Path:
         result.save(folder)
         (folder / "figures").mkdir()
         (folder / "figures" / "one.svg").write_text("new figure")
@@ -103,3 +104,20 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
     """Run ``gradlens`` with the given words in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *words: CliRunner().invoke(gradlens, [str(word) for word in words])
+
+
+@pytest.fixture
+def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, str], None]:
+    """Make a call refuse every path that leads through a folder of this name: permission bits do not stop root."""
+
+    def refuse(module: Any, call: str, name: str) -> None:
+        real = getattr(module, call)
+
+        def checked(path: Any, *args: Any, **options: Any) -> Any:
+            if not isinstance(path, int) and name in Path(path).parts:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path, *args, **options)
+
+        monkeypatch.setattr(module, call, checked)
+
+    return refuse

@@ -151,6 +151,8 @@ def test_an_error_nobody_expected_is_one_line_too(run: Run, study: Any) -> None:
         ("compare", "a"),
         ("compare", "a", "b", "--pairs", "no"),
         ("compare", "a", "b", "--batches", "0"),
+        ("strategies", "a", "--space", "both"),
+        ("paths", "a", "--space", "both"),
         ("nothing",),
     ],
 )
@@ -225,6 +227,13 @@ def test_inspect_prints_one_row_a_stage(run: Run, study: Any, inspected: Result)
     assert lines[2].endswith("4.1 G  23.5 M")
     assert lines[-1] == "It copies."
     assert max(map(len, lines)) <= 120
+
+
+def test_both_spaces_are_offered_where_they_can_be_measured(run: Run, study: Any) -> None:
+    for command, measures in (("compare", True), ("inspect", True), ("strategies", False)):
+        assert ("[activations|weights|both]" in run(command, "--help").stdout) is measures
+    assert run("inspect", "a", "--space", "both", "--json").exit_code == 0
+    assert study.asked[-1][1]["space"] == "both"
 
 
 @pytest.mark.parametrize("command", ["compare", "inspect", "report", "models"])

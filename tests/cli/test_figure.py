@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +84,23 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
     assert told in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert sorted(path.name for path in Path().iterdir()) == ["r", "taken"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_one_line(
+    run: Run, saved: Path, forbid: Callable[..., None]
+) -> None:
+    forbid(os, "stat", "locked")
+    ran = run("figure", saved, "throughput", "--out", "locked/f.pdf")
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr == "error: cannot look at locked/f.pdf: Permission denied; give another --out FILE\n"
+
+
+def test_a_format_that_contradicts_the_file_is_wrong_usage(run: Run, saved: Path) -> None:
+    ran = run("figure", saved, "throughput", "--format", "png", "--out", "x.pdf")
+    assert ran.exit_code == 2
+    assert "--format png contradicts --out x.pdf" in ran.stderr
+    assert not Path("x.pdf").exists()
+    assert run("figure", saved, "throughput", "--format", "pdf", "--out", "x.PDF").exit_code == 0
 
 
 def test_a_wrong_width_is_wrong_usage(run: Run, saved: Path) -> None:

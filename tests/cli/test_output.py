@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_force_does_not_replace_what_is_no_run() -> None:
 def test_a_failure_with_force_keeps_the_old_run(compared: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     output.publish(compared, output.destination(Path("r"), "x", force=False))
 
-    def fail(result: Result, folder: Path) -> Path:
+    def fail(result: Result, folder: Path, run: str | None = None) -> Path:
         (folder / "half").touch()
         raise KeyboardInterrupt
 
@@ -140,3 +141,19 @@ def test_default_names_of_the_same_second_differ(monkeypatch: pytest.MonkeyPatch
 )
 def test_names_of_folders_are_plain(models: tuple[str, ...], name: str) -> None:
     assert output.slug("compare", *models) == name
+
+
+def test_force_removes_no_run_that_lies_in_the_run(compared: Result) -> None:
+    output.publish(compared, output.destination(Path("r"), "x", force=False))
+    output.publish(compared, output.destination(Path("r/inner"), "x", force=False))
+    with pytest.raises(GradlensError, match="r holds another run, r/inner, which --force would remove"):
+        output.destination(Path("r"), "x", force=True)
+    assert Path("r/inner/result.json").is_file()
+
+
+def test_a_place_that_may_not_be_looked_at_is_told(forbid: Callable[..., None]) -> None:
+    forbid(os, "stat", "locked")
+    with pytest.raises(
+        GradlensError, match="cannot look at locked/r: Permission denied; give another --out DIR"
+    ):
+        output.destination(Path("locked/r"), "x", force=False)

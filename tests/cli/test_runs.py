@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result as Ran
 
 from gradlens.documents import FORMAT
 from gradlens.results import Result
-from gradlens_cli.folders import run_folders
+from gradlens_cli.app import gradlens
+from gradlens_cli.folders import read_run, run_folders, runs_in
 
 Run = Callable[..., Ran]
 
@@ -47,11 +51,27 @@ def test_runs_are_listed_newest_first_with_their_findings(run: Run, several: Pat
     lines = ran.stdout.splitlines()
     assert lines[0].split() == ["run", "kind", "when", "size"]
     assert lines[1].split()[:2] == [str(several / "deep" / "new"), "inspect"]
-    assert lines[2].split()[:2] == [str(several / "old"), "compare"]
-    assert f"{several / 'old'}: resnet50, cspresnet50" in lines
-    assert "  B copies less." in lines
-    assert f"{several / 'deep' / 'new'}: resnet50 (partial: it was cut)" in lines
-    assert ".staging" not in ran.stdout
+    assert lines[2:4] == ["  resnet50 (partial: it was cut)", "  It copies."]
+    assert lines[4].split()[:2] == [str(several / "old"), "compare"]
+    assert lines[5:] == ["  resnet50, cspresnet50", "  B copies less."]
+
+
+def test_a_finding_is_one_line_cut_to_the_window_and_whole_in_a_pipe(
+    run: Run,
+    tmp_path: Path,
+    compared: Result,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finding = "B copies less. " * 20 + "Really."
+    replace(compared, finding=finding).save(tmp_path / "runs" / "a")
+    assert run("runs").stdout.splitlines()[-1] == f"  {finding}"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    gradlens(["runs"], standalone_mode=False)
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "  B copies less. B copies less. B copie…"
+    assert len(last) <= 40
 
 
 def test_damaged_runs_are_named_and_stop_nothing(run: Run, several: Path) -> None:
@@ -85,11 +105,26 @@ def test_an_empty_place_says_what_makes_a_run(run: Run, tmp_path: Path) -> None:
     assert "there is no folder nowhere" in missing.stderr
 
 
-def test_a_run_in_a_run_and_what_lies_too_deep_are_left_out(tmp_path: Path, compared: Result) -> None:
+def test_a_run_in_a_run_is_listed_and_what_lies_too_deep_left_out(tmp_path: Path, compared: Result) -> None:
     compared.save(tmp_path / "a")
+    alone = read_run(tmp_path / "a").size
     compared.save(tmp_path / "a" / "kept")
     compared.save(tmp_path.joinpath(*"123456789"))
-    assert list(run_folders(tmp_path)) == [tmp_path / "a"]
+    assert list(run_folders(tmp_path)) == [tmp_path / "a", tmp_path / "a" / "kept"]
+    assert [found.size for found in runs_in(tmp_path)] == [alone, alone]
+
+
+@pytest.mark.parametrize("call", ["scandir", "stat"])
+def test_a_folder_that_may_not_be_read_is_an_error(
+    call: str, run: Run, tmp_path: Path, forbid: Callable[..., None]
+) -> None:
+    (tmp_path / "locked").mkdir()
+    forbid(os, call, "locked")
+    ran = run("runs", "locked")
+    assert (ran.exit_code, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        "error: cannot look at locked: Permission denied; ask for the right to read it, or give another folder\n"
+    )
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists() or os.geteuid() == 0, reason="root reads every folder")
@@ -151,6 +186,36 @@ def test_without_a_browser_it_says_so(
     assert ran.exit_code == 0
     assert ran.stdout.endswith("report.html\n")
     assert "there is no browser here" in ran.stderr
+
+
+def test_a_page_that_cannot_be_drawn_there_says_how_to_have_it(
+    run: Run, several: Path, browser: list[str], pages: None, forbid: Callable[..., None]
+) -> None:
+    forbid(os, "mkdir", "old")
+    ran = run("open", several / "old")
+    assert (ran.exit_code, ran.stdout, browser) == (1, "", [])
+    assert ran.stderr.endswith(
+        f"Permission denied; `gradlens report {several / 'old'} --out DIR` draws it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "call"), [("open", os, "stat"), ("open", io, "open"), ("report", io, "open")]
+)
+def test_a_run_that_may_not_be_read_is_one_line(
+    command: str,
+    module: Any,
+    call: str,
+    run: Run,
+    several: Path,
+    browser: list[str],
+    forbid: Callable[..., None],
+) -> None:
+    forbid(module, call, "old")
+    ran = run(command, several / "old")
+    assert (ran.exit_code, ran.stdout, browser) == (1, "", [])
+    assert "Permission denied; ask for the right to read it" in ran.stderr
+    assert len(ran.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(("name", "told"), [("torn", "is damaged"), ("nowhere", "holds no saved result")])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
+import termios
+
 import pytest
 
 from gradlens_cli import terminal
@@ -35,3 +40,23 @@ def test_a_terminal_gets_a_coloured_sign_and_lines_that_fit(
     monkeypatch.setenv("NO_COLOR", "1")
     terminal.tell("warning", "small", err=True)
     assert capsys.readouterr().err == "warning: small\n"
+
+
+def test_the_width_is_that_of_the_stream_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stdout may be a pipe while stderr is a narrow window: lines too long would be cut within a word."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    parent, child = os.openpty()
+    with os.fdopen(parent), os.fdopen(child, "w") as stream:
+        fcntl.ioctl(stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 43, 0, 0))
+        assert terminal.width(stream) == 43
+        fcntl.ioctl(stream, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 0, 0, 0))
+        assert terminal.width(stream) == 80
+        monkeypatch.setenv("COLUMNS", "50")
+        assert terminal.width(stream) == 50
+
+
+@pytest.mark.parametrize("columns", range(20, 101))
+def test_no_name_of_an_option_is_broken(columns: int) -> None:
+    text = "commonly zero-initialised weights; --warmup-steps 10 or --no-zero-init brings them to life " * 2
+    words = terminal.wrapped(f"warning: {text}", columns, "  ").split()
+    assert words == f"warning: {text}".split()

@@ -210,3 +210,50 @@ def test_a_figure_cut_to_its_contents_is_the_same_picture(name, frames):
         dark = np.argwhere(np.asarray(Image.open(page).convert("L")) < 128)
         sizes.append(np.ptp(dark, axis=0))
     assert sizes[0] == pytest.approx(sizes[1], abs=2)
+
+
+def test_lengths_of_paths_have_a_panel_a_network_on_the_same_scales(frames):
+    frame = frames(("a", "b"))["path_lengths"]
+    first = frame[frame["order"] == 0]
+    frame.loc[first.index, "energy_share"] = [0.0, 0.7, 0.0, 0.3, 0.0] * 2
+    ax = plot_frame("path_lengths", frame)
+    panels = ax.child_axes
+    assert [panel.get_title(loc="left") for panel in panels] == ["a, to conv0", "b, to conv0"]
+    assert len({(panel.get_xlim(), panel.get_ylim()) for panel in panels}) == 1
+    for panel, look in zip(panels, POSITIONS, strict=False):
+        wide, narrow = panel.containers
+        assert [bar.get_height() for bar in wide] == [0.2] * 5
+        assert [bar.get_height() for bar in narrow] == [0.0, 0.7, 0.0, 0.3, 0.0]
+        assert wide[0].get_width() > 2 * narrow[0].get_width()
+        assert all(matplotlib.colors.to_hex(bar.get_facecolor()) == look.colour.lower() for bar in narrow)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 7])
+def test_a_panel_of_lengths_is_as_high_however_many_there_are(count, frames):
+    ax = plot_frame("path_lengths", frames(tuple(f"net{i}" for i in range(count)))["path_lengths"])
+    ax.get_figure().canvas.draw()
+    heights = [canvas.inches(panel)[1] for panel in ax.child_axes[:count]]
+    assert heights == pytest.approx([1.1] * count, abs=0.15)
+
+
+def test_lengths_without_energy_are_drawn_too(frames):
+    frame = frames(("a",))["path_lengths"].assign(energy_share=np.nan)
+    ax = plot_frame("path_lengths", frame)
+    assert ax.child_axes[0].get_ylim()[1] == pytest.approx(0.21)
+
+
+@pytest.mark.parametrize(
+    ("stages", "label"),
+    [
+        (("4", "8", "head", "whole"), "stage (output stride)"),
+        (("blocks.0", "blocks.1", "whole"), "stage"),
+        (("0", "1", "whole"), "stage"),
+        (("head", "whole"), "stage"),
+    ],
+)
+def test_stages_are_called_strides_where_they_are(stages, label, frames):
+    for name in ("structure", "cost"):
+        frame = frames(("a",))[name]
+        frame = pd.concat([frame.iloc[:1].assign(stage=stage) for stage in stages])
+        ax = plot_frame(name, frame)
+        assert label in {panel.get_xlabel() for panel in (ax, *ax.child_axes)}

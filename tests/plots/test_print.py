@@ -1,7 +1,10 @@
 """Figures in print: nothing runs off the page, nothing is too small, nothing is told by colour alone."""
 
+import itertools
+
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -12,7 +15,8 @@ from gradlens.report.formats import COLUMNS, TALLEST
 from gradlens.results import Result, Table
 
 FEW = ("resnet50", "cspresnet50")
-SPARE = 0.02  # inches; half a letter's stroke
+SPARE = 0.005  # inches; rounding
+VERSIONS = ("energy", "direction", "energy_given_loss", "direction_given_loss")
 
 
 @pytest.fixture
@@ -42,6 +46,91 @@ def test_nothing_is_cut_off_or_too_small_to_print(name, networks, columns, drawn
     assert box.y1 < drawn.get_figheight() + SPARE
 
 
+def dead(frame, share):
+    """The frame with no value at this share of its signals, as zero-initialised layers leave it."""
+    frame = frame.copy()
+    numbers = [column for column in VERSIONS if column in frame]
+    ends = [end for end in ("order_a", "order_b") if end in frame]
+    if ends:
+        lost = pd.concat([frame[end] % 3 < 3 * share for end in ends], axis=1).any(axis=1)
+        frame.loc[lost, numbers] = np.nan
+    return frame
+
+
+@pytest.mark.parametrize("style", ["paper", "screen"])
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("name", ["correlation", "cross"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 7])
+def test_matrices_with_dead_signals_stay_on_the_page(count, name, columns, style, frames):
+    networks = tuple(f"network-{i}" for i in range(max(count, 2) if name == "cross" else count))
+    table = Table(name, dead(frames(networks, signals=21)[name], 0.5), "")
+    drawn = figure(
+        Result({name: table}, {}, ""), name, style=style, columns=columns if style == "paper" else None
+    )
+    drawn.canvas.draw()
+    box = drawn.get_tightbbox()
+    assert min(box.x0, box.y0) >= -SPARE
+    assert box.x1 <= drawn.get_figwidth() + SPARE
+    assert box.y1 <= drawn.get_figheight() + SPARE
+    legends = drawn.findobj(matplotlib.legend.Legend)
+    assert len(legends) == (name == "correlation")
+    for legend in legends:
+        assert legend.get_window_extent().y1 <= drawn.bbox.y1 + SPARE * drawn.dpi
+
+
+def shaped(down, across):
+    """The cross table of networks of so many layers."""
+    rows = [
+        ("deep", "flat", "4", "8" if b > 3 else "4", f"a{a}", f"b{b}", a, b, 0.5)
+        for a, b in itertools.product(range(down), range(across))
+    ]
+    columns = [
+        "network_a",
+        "network_b",
+        "stage_a",
+        "stage_b",
+        "signal_a",
+        "signal_b",
+        "order_a",
+        "order_b",
+        "energy",
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize(("down", "across"), [(10, 60), (30, 30), (60, 20)])
+def test_a_matrix_of_any_shape_leaves_no_empty_band(down, across, columns):
+    result = Result({"cross": Table("cross", shaped(down, across), "")}, {}, "")
+    drawn = figure(result, "cross", style="paper", columns=columns)
+    drawn.canvas.draw()
+    inked = (
+        np.flatnonzero((np.asarray(drawn.canvas.buffer_rgba())[..., :3] < 250).any(axis=(1, 2))) / drawn.dpi
+    )
+    assert inked[0] < 0.15
+    assert inked[-1] > drawn.get_figheight() - 0.15
+    assert drawn.get_figheight() < 5
+
+
+@pytest.mark.parametrize("columns", COLUMNS)
+@pytest.mark.parametrize("name", ["correlation", "cross"])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_words_of_matrices_do_not_run_into_each_other(count, name, columns, frames):
+    networks = tuple(f"network-{i}" for i in range(count))
+    drawn = figure(
+        Result({name: Table(name, frames(networks, signals=21)[name], "")}, {}, ""),
+        name,
+        style="paper",
+        columns=columns,
+    )
+    drawn.canvas.draw()
+    words = [
+        text for text in drawn.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()
+    ]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in words]
+    assert not [(a, b) for (a, one), (b, other) in itertools.combinations(boxes, 2) if one.overlaps(other)]
+
+
 def grey(colour):
     return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
 
@@ -54,7 +143,6 @@ def test_branches_that_may_share_a_legend_differ_without_colour():
 
 
 def test_networks_differ_without_colour(drawn_tables):
-    ax = figure(drawn_tables(), "path_lengths", style="paper").axes[0]
-    curves = [line for line in ax.lines if len(line.get_xdata()) > 1]
-    assert len({line.get_marker() for line in curves}) == 2
+    ax = figure(drawn_tables(), "structure", style="paper").axes[0]
+    assert len({line.get_marker() for line in ax.lines}) == 2
     assert len({(look.marker, look.line, look.hatch) for look in POSITIONS}) == len(POSITIONS)

@@ -1,6 +1,7 @@
 """Numbers and sentences as the page writes them."""
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -9,8 +10,10 @@ import pytest
 from gradlens.report.captions import SENTENCES, seen
 from gradlens.report.comparison import overview
 from gradlens.report.numbers import NARROW, percent, shown
+from gradlens.report.page import page
 from gradlens.results import Result, Table
 
+NAN = math.nan
 G, M = f"{NARROW}G", f"{NARROW}M"
 
 
@@ -106,6 +109,28 @@ def test_more_than_two_networks_stand_beside_each_other():
     assert seen("networks", networks_of(("a", "b"))["networks"].frame) == (
         f"a: D = 0.700 at 1.00{G} FLOPs per image; b: D = 0.600 at 2.00{G} FLOPs per image."
     )
+
+
+def test_numbers_beside_each_other_have_their_intervals():
+    result = networks_of(("a", "b", "c"))
+    frame = result["networks"].frame.assign(
+        duplication_low=0.4, duplication_high=[0.5, 0.6, 0.4, 0.402, NAN, 0.5]
+    )
+    found = overview(Result({"networks": Table("networks", frame, "")}, {}, ""))
+    whole, flops = found.whole
+    assert whole.cells == ("0.700", "0.600", "0.500")
+    assert whole.within == ("± 0.100", "± 0.001", "± 0.050")
+    assert flops.within == ("", "", "")
+    assert found.stages["Duplication D, energy"][0].within == ("± 0.050", "", "")
+    shown = page(Result({"networks": Table("networks", frame, "")}, {}, ""), {})
+    assert re.search(r'0\.700 <span class="interval" title="[^"]+">± 0\.100</span>', shown)
+
+
+def test_a_place_that_a_network_lacks_is_a_dash_without_interval():
+    frame = networks_of(("a", "b"))["networks"].frame.assign(duplication_low=0.4, duplication_high=0.5)
+    found = overview(Result({"networks": Table("networks", frame.iloc[1:], "")}, {}, ""))
+    row = found.stages["Duplication D, energy"][0]
+    assert (row.label, row.cells, row.within) == ("4", ("–", "0.600"), ("", "± 0.050"))
 
 
 def test_contrasts_count_what_holds_after_correction():
