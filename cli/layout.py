@@ -76,8 +76,8 @@ def _drawn(block: Block, columns: int, colour: bool) -> str:
     total = sum(widths) + len(GAP) * (len(widths) - 1)
     if total > columns:
         return "\n".join(_stacked(block, columns))
-    head = _bold(_line(block.headers, widths), colour)
-    rows = [_bold(_line(row, widths), colour and row[0] == WHOLE) for row in block.rows]
+    head = bold(_line(block.headers, widths), colour)
+    rows = [bold(_line(row, widths), colour and row[0] == WHOLE) for row in block.rows]
     return "\n".join([head, _rule(total), *rows])
 
 
@@ -98,7 +98,8 @@ def _rule(length: int) -> str:
     return "─" * length
 
 
-def _bold(text: str, wanted: bool) -> str:
+def bold(text: str, wanted: bool) -> str:
+    """The text in bold where that is wanted."""
     return click.style(text, bold=True) if wanted else text
 
 

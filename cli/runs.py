@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from .folders import Run, runs_in
-from .layout import Block, plain
+from .layout import Block, bold, plain
 from .options import FILE
 from .output import RUNS
-from .terminal import say, shortened, tell
+from .terminal import coloured, say, shortened, tell, width, wrapped
 
 
 @click.command("runs")
@@ -49,7 +49,8 @@ def _print_whole(runs: list[Run]) -> None:
         return
     rows = [[str(run.folder), run.kind, time_of(run), size(run.size)] for run in runs]
     head, *facts = plain(Block(["run", "kind", "when", "size"], rows)).split("\n")
-    say(head, indent="  ")
+    colour = coloured(sys.stdout)
+    click.echo(bold(wrapped(head, width(sys.stdout), indent="  "), colour), color=colour)
     for run, line in zip(runs, facts, strict=True):
         say(line, indent="  ")
         cut = " (partial: it was cut)" if run.partial else ""

@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import Bbox, ScaledTranslation
 
 from gradlens.plots.colours import INK, MUTED, PALE
+from gradlens.plots.settling import Settled
 
 SMALL = 7.0  # points: ticks, legends
 NORMAL = 8.0  # points: axis labels, panel titles
@@ -30,26 +30,6 @@ def new_axes(width: float, height: float) -> Axes:
     figure = ShownFigure(figsize=(width, height), layout=Settled())
     FigureCanvasAgg(figure)
     return figure.add_subplot()
-
-
-class Settled(ConstrainedLayoutEngine):
-    """Constrained layout that is gone over until it rests.
-
-    Panels of a fixed shape change their slack with the room they get, and the room they need with
-    their slack; matplotlib's own two rounds can end with words beyond the page.
-    """
-
-    ROUNDS = 8
-
-    def execute(self, fig: Figure) -> None:
-        """Lay the figure out until no axes move by a hundredth of an inch."""
-        before = None
-        for _ in range(self.ROUNDS):
-            super().execute(fig)
-            place = np.array([ax.get_position(original=True).bounds for ax in fig.axes])
-            if before is not None and np.abs(place - before).max() * max(fig.get_size_inches()) < 0.01:
-                return
-            before = place
 
 
 class ShownFigure(Figure):

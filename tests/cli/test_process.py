@@ -89,15 +89,16 @@ SAVED = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.mark.parametrize("columns", [40, 60, 100])
-def test_a_real_terminal_of_any_width_shows_whole_words(
+def test_a_real_terminal_of_any_width_shows_lines_that_fit(
     columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(SAVED)
     shown = in_window(columns, "runs", ".", NO_COLOR="1")
     assert "\x1b" not in shown
     assert max(map(len, shown.splitlines())) <= columns
-    finding = json.loads(next(SAVED.glob("run-format-*/result.json")).read_text("utf-8"))["finding"]
-    assert set(finding.split()) <= set(shown.split())
+    document = json.loads(next(SAVED.glob("run-format-*/result.json")).read_text("utf-8"))
+    assert {document["meta"][side] for side in "ab"} <= set(shown.replace(",", " ").split())
+    assert shown.splitlines()[-1] == f"  {document['finding'][: columns - 3].rstrip()}…"
 
 
 def test_a_real_terminal_gets_bold_heads(monkeypatch: pytest.MonkeyPatch) -> None:
