@@ -21,7 +21,7 @@ from gradlens.errors import GradlensError, close_matches
 from gradlens.grams import Progress, Recording
 from gradlens.progress import told
 from gradlens.results import Result, Table
-from gradlens.two_spaces import BOTH, in_both
+from gradlens.two_spaces import BOTH, in_both, require_one
 
 PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
 """Tables of a result about paths."""
@@ -165,6 +165,7 @@ def paths(
         KeyboardInterrupt: interrupted before a batch was finished.
     """
     study = study_of({"throughput": False, **options})
+    require_one(study.space)
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
     tables = {name: table for name in PATH_TABLES if (table := ANALYZERS[name](recording)) is not None}

@@ -18,6 +18,7 @@ from gradlens.models.spec import CspSpec, split_name
 from gradlens.results import Result
 from gradlens.study import study_of, tables_of
 from gradlens.training import Training
+from gradlens.two_spaces import require_one
 
 DEFAULT = ("none", "fusion_first", "fusion_last", "csp")
 
@@ -58,6 +59,7 @@ def strategies(
     chosen = _listed(strategies)
     plan = training or Training()
     study = study_of({"zero_init": False, **options})
+    require_one(study.space)
     if study.warmup_steps:
         raise GradlensError("warmup_steps is for compare and inspect; give training=Training(steps=...) here")
     named = variants(model, chosen, _listed(gamma), _listed(partial), stem)

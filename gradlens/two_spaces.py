@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from gradlens.errors import GradlensError
 from gradlens.plots.spaces import SUFFIX
 from gradlens.results import Result
 
@@ -25,6 +26,12 @@ DIFFERING = (
     "map_nodes",
 )
 """Tables that are of the signals: there is one in each space."""
+
+
+def require_one(space: str) -> None:
+    """Raises GradlensError for ``both``, where one space is measured."""
+    if space == BOTH:
+        raise GradlensError("space='both' is for compare and inspect; give activations or weights here")
 
 
 def in_both(measure: Callable[..., Result], options: dict[str, Any]) -> Result:

@@ -65,6 +65,7 @@ def test_it_is_saved_and_loaded(both, tmp_path):
     assert set(gl.load(tmp_path).tables) == set(both.tables)
 
 
-def test_strategies_are_measured_in_one_space():
-    with pytest.raises(GradlensError, match="space='both'"):
-        gl.strategies("resnet18", space="both", **SMALL)
+@pytest.mark.parametrize("measure", [gl.strategies, gl.paths])
+def test_other_measurements_are_of_one_space_and_say_so_at_once(measure):
+    with pytest.raises(GradlensError, match="space='both' is for compare and inspect"):
+        measure("no such network", space="both")

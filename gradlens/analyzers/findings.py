@@ -33,13 +33,15 @@ def finding_alone(recording: Recording, summary: Table) -> str:
         top = stages.sort_values("duplication", ascending=False).iloc[0]
         most = f", among the stages most in {top['stage']} ({top['duplication']:.2f})"
     given = whole["duplication_given_loss"]
-    rest = "" if math.isnan(given) else f"; given the loss {given:.2f}"
+    rest = "" if math.isnan(given) else f"; given the loss {_unsigned(given)}"
     live = int(whole["signals"] - whole["dead_signals"])
     within = ""
     if math.isfinite(whole.get("duplication_low", math.nan)):
         over = _over(recording)
         within = f" (95 % interval{over} {whole['duplication_low']:.2f} to {whole['duplication_high']:.2f})"
-    text = f"{name}: duplication {whole['duplication']:.2f}{within} over {live} live signals{most}{rest}."
+    text = (
+        f"{name}: duplication {_unsigned(whole['duplication'])}{within} over {live} live signals{most}{rest}."
+    )
     return text + _small(recording)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from gradlens.plots import PLOTS
 from gradlens.plots.spaces import kind
@@ -79,6 +80,7 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["options"] = _options
     interactive = charts(result)
     return environment.get_template("page.html").render(
         title=_title(result),
@@ -96,6 +98,15 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
         provenance=entries(result.meta),
         data={name: as_json(table_data(table)) for name, table in result.tables.items()},
         scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS)],
+    )
+
+
+def _options(text: str) -> Markup:
+    """Options of a command as code that is not broken at its hyphens."""
+    parts = re.split(r"(--[\w-]+(?: \d+)?)", text)
+    return Markup("").join(
+        Markup('<code class="option">{}</code>').format(part) if place % 2 else part
+        for place, part in enumerate(parts)
     )
 
 

@@ -140,3 +140,12 @@ def test_provenance_is_exact(make_result):
 def test_a_result_of_nothing_is_still_a_page():
     result = Result({"flow": Table("flow", pd.DataFrame(), "A row a signal.")}, {}, "Nothing found.")
     assert "The table is empty." in Outline(rendered(result)).text
+
+
+def test_options_in_warnings_are_code_and_all_else_is_text():
+    warning = f"{HOSTILE}: use --warmup-steps 10 or --no-zero-init"
+    text = page(Result({}, {}, "Found.", (warning,)), {})
+    assert (
+        '<code class="option">--warmup-steps 10</code> or <code class="option">--no-zero-init</code>' in text
+    )
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;: use" in text
