@@ -222,7 +222,10 @@ def costs() -> list[Row]:
 SECTIONS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
     "veit": ("Path lengths (Veit, Wilber & Belongie 2016, arXiv 1605.06431)", veit),
     "balduzzi": ("Shattering (Balduzzi et al. 2017, arXiv 1702.08591)", balduzzi),
-    "independence": ("Independent data (Kornblith 2019; Nguyen 2021; FACTS of this project)", independence),
+    "independence": (
+        "Independent data (Kornblith 2019; Nguyen 2021; values of the biased estimator from a simulation of ours)",
+        independence,
+    ),
     "dense": ("DenseNet and CSPDenseNet (Huang 2017; Wang et al. 2019, arXiv 1911.11929)", dense),
     "agreement": ("Diversity, stiffness, confusion (Yin 2018; Fort 2019; Sankararaman 2020)", agreement),
     "weights": ("Per-sample weight gradients (torch.func)", weights),
@@ -234,7 +237,8 @@ def page(document: dict[str, Any]) -> str:
     """The document as Markdown."""
     lines = [
         "# Validation", "",
-        "Known results of the field, reproduced with gradlens. Made by `python -m benchmarks.validation`; the numbers",
+        "Known results of the field, set beside what gradlens finds; one row does not agree, and says why. Made by",
+        "`python -m benchmarks.validation`; the numbers",
         "stand in [validation.json](validation.json), with the environment they were made in.", "",
     ]  # fmt: skip
     for section in document["sections"].values():

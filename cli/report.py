@@ -20,7 +20,7 @@ from .output import destination, publish, redraw
 def redraw_report(run: Path, out: Path | None, force: bool) -> None:
     """Draw the report of a saved run again, without measuring anything.
 
-    RUN is the folder that compare or inspect wrote. Its page, figures and tables are replaced, its
+    RUN is the folder that a measuring command wrote. Its page, figures and tables are replaced, its
     result is left as it is.
 
     \b

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -92,13 +93,22 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
         y: ``[r]``; runs in which either is NaN are left out.
         kind: ``pearson`` with Fisher's interval, or ``spearman`` with that of Bonett & Wright (2000).
         level: coverage.
+
+    Returns:
+        NaN for fewer than four runs, or where one of the two is constant up to rounding.
     """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x)[known], np.asarray(y)[known]
+    unknown = Association(math.nan, math.nan, math.nan, math.nan)
     if x.size < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Association(math.nan, math.nan, math.nan, math.nan)
+        return unknown
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", stats.NearConstantInputWarning)
+        try:
+            found = stats.pearsonr(x, y)
+        except stats.NearConstantInputWarning:
+            return unknown
     if kind == "pearson":
-        found = stats.pearsonr(x, y)
         low, high = found.confidence_interval(level)
         return Association(float(found.statistic), float(low), float(high), float(found.pvalue))
     rank = stats.spearmanr(x, y)

@@ -95,3 +95,12 @@ def test_perfect_ranks_have_an_interval_below_one():
     found = association(np.arange(8.0), np.exp(np.arange(8.0)), "spearman")
     assert found.value == pytest.approx(1)
     assert found.low < found.high <= 1
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_what_is_constant_up_to_rounding_correlates_with_nothing(kind):
+    x = 1 + 1e-17 * np.arange(4.0)
+    nearly = np.nextafter(np.full(4, 0.25), 1.0)
+    nearly[0] = 0.25
+    assert np.isnan(association(nearly, np.arange(4.0), kind)).all()
+    assert np.isnan(association(x, np.arange(4.0), kind)).all()
