@@ -424,7 +424,7 @@ def make(num_classes):
 
 @pytest.mark.slow
 def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
-    """METRICS.md, section 4: in a trial 0.79 and 0.68; here the interval must leave out zero."""
+    """In an earlier trial 0.79 and 0.68; here the interval must leave out zero."""
     (tmp_path / "dense.py").write_text(DENSE)
     options = {"seeds": 5, "batches": 4, "batch_size": 32, "image_size": 32, "throughput": False}
     result = gl.strategies(

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Branches:
-    """Similarity of every two branches of a fork, split or merge (METRICS 3 and 5), mean over seeds."""
+    """Similarity of every two branches of a fork, split or merge, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without forks and partial splits."""
@@ -82,7 +82,7 @@ class Branches:
 
 @dataclass(frozen=True)
 class Shares:
-    """Energy share of each branch and coherence of each fork (METRICS 2), over all replicates."""
+    """Energy share of each branch and coherence of each fork, over all replicates."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without forks and partial splits."""

@@ -16,7 +16,7 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Correlation:
-    """CKA of every two signals (METRICS 5), a row a pair, mean over seeds."""
+    """CKA of every two signals, a row a pair, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for fewer than two signals."""

@@ -19,7 +19,7 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Cost:
-    """Parameters, FLOPs, feature-map traffic and memory (METRICS 7), a row a stage."""
+    """Parameters, FLOPs, feature-map traffic and memory, a row a stage."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None where costs were not counted."""

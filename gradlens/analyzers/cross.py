@@ -16,7 +16,7 @@ CROSS_VERSIONS = ("energy", "direction")
 
 
 def cross_network(first: Recording, second: Recording) -> Table | None:
-    """CKA of every signal of ``first`` with every one of ``second`` (METRICS 5), mean over seeds.
+    """CKA of every signal of ``first`` with every one of ``second``, mean over seeds.
 
     Args:
         first: of some samples.

@@ -21,7 +21,7 @@ SPREAD = ("duplication", "mean_cka")
 
 @dataclass(frozen=True)
 class Duplication:
-    """D, N_eff and mean CKA of the signals (METRICS 4), a row a seed, stage and version.
+    """D, N_eff and mean CKA of the signals, a row a seed, stage and version.
 
     Attributes:
         versions: of similarity, from ``similarity.VERSIONS``.

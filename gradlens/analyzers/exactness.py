@@ -14,7 +14,7 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Exactness:
-    """Error of Σ contributions against the accumulated gradient (METRICS 1), a row a fork or cut."""
+    """Error of Σ contributions against the accumulated gradient, a row a fork or cut."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without forks and partial splits."""

@@ -33,7 +33,7 @@ FORMS: dict[str, Callable[[Array], Array]] = {"energy": lambda grams: grams, "di
 
 @dataclass(frozen=True)
 class Nulls:
-    """What duplication is where nothing is shared, and how alike two halves of one signal are (METRICS 4).
+    """What duplication is where nothing is shared, and how alike two halves of one signal are.
 
     Attributes:
         permutations: of the samples of each signal.
@@ -121,7 +121,7 @@ class Nulls:
 
 @dataclass(frozen=True)
 class Canonicals:
-    """SVCCA and PWCCA of every two signals (METRICS 3), a row a pair, mean over replicates.
+    """SVCCA and PWCCA of every two signals, a row a pair, mean over replicates.
 
     Attributes:
         variance: share of the variance that is kept of each signal.

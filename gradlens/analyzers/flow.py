@@ -25,7 +25,7 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Flow:
-    """Size, rank and agreement of each signal (METRICS 2), a row a signal, over all replicates."""
+    """Size, rank and agreement of each signal, a row a signal, over all replicates."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table: of the signals, and of every other watched gradient where all were recorded."""

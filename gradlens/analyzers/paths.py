@@ -33,7 +33,7 @@ LISTED = 12
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths from the loss to each weighted layer (METRICS 6), a row a layer.
+    """Paths from the loss to each weighted layer, a row a layer.
 
     Attributes:
         level: coverage of the interval of the effective length over seeds.
@@ -93,7 +93,7 @@ class Paths:
 
 @dataclass(frozen=True)
 class PathLengths:
-    """The distribution of path lengths (METRICS 6), a row a layer and length."""
+    """The distribution of path lengths, a row a layer and length."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without weighted layers."""
@@ -129,7 +129,7 @@ class PathLengths:
 
 @dataclass(frozen=True)
 class Structure:
-    """What the graph alone says of a stage (METRICS 6), a row a stage and one for the whole network."""
+    """What the graph alone says of a stage, a row a stage and one for the whole network."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None for a network without weighted layers."""

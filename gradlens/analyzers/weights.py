@@ -33,7 +33,7 @@ def in_weight_space(recording: Recording) -> bool:
 
 @dataclass(frozen=True)
 class NoiseScale:
-    """Signal and noise of the weight gradients (METRICS 2), a row a stage and one for the whole network.
+    """Signal and noise of the weight gradients, a row a stage and one for the whole network.
 
     Attributes:
         level: coverage of the interval over seeds.
