@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from gradlens.analyzers.findings import finding_of_strategies
+from gradlens.analyzers.findings_of_strategies import finding_of_strategies
 from gradlens.analyzers.trust import warnings_alone
 from gradlens.analyzers.variants import Variants, learning, trajectory
 from gradlens.cells import Subject, skipped_images

@@ -11,12 +11,10 @@ import pandas as pd
 from gradlens.analyzers.replicates import noise
 from gradlens.analyzers.signals import WHOLE, network
 from gradlens.analyzers.trust import ENOUGH, unlike_signals
+from gradlens.analyzers.wording import CLEAR, NOISE, signed, unsigned
 from gradlens.grams import Recording
 from gradlens.results import Table
 
-CLEAR = 0.05
-"""Corrected p below which a difference is called one."""
-NOISE = "no difference beyond the noise between"
 MANY = 10**6
 """A count that is also written as a power of ten."""
 
@@ -33,14 +31,14 @@ def finding_alone(recording: Recording, summary: Table) -> str:
         top = stages.sort_values("duplication", ascending=False).iloc[0]
         most = f", among the stages most in {top['stage']} ({top['duplication']:.2f})"
     given = whole["duplication_given_loss"]
-    rest = "" if math.isnan(given) else f"; given the loss {_unsigned(given)}"
+    rest = "" if math.isnan(given) else f"; given the loss {unsigned(given)}"
     live = int(whole["signals"] - whole["dead_signals"])
     within = ""
     if math.isfinite(whole.get("duplication_low", math.nan)):
         over = _over(recording)
         within = f" (95 % interval{over} {whole['duplication_low']:.2f} to {whole['duplication_high']:.2f})"
     text = (
-        f"{name}: duplication {_unsigned(whole['duplication'])}{within} over {live} live signals{most}{rest}."
+        f"{name}: duplication {unsigned(whole['duplication'])}{within} over {live} live signals{most}{rest}."
     )
     return text + _small(recording)
 
@@ -146,36 +144,17 @@ def _same(row: Mapping[str, float], metric: str) -> bool:
     return all(row[f"{metric}_{part}"] == 0 for part in ("difference", "low", "high"))
 
 
-def _signed(value: float, digits: int = 2) -> str:
-    """With a sign, which zero has not.
-
-    >>> _signed(0.123), _signed(-0.001), _signed(0.0)
-    ('+0.12', '0.00', '0.00')
-    """
-    text = f"{value:+.{digits}f}"
-    return text if float(text) else text[1:]
-
-
-def _unsigned(value: float, digits: int = 2) -> str:
-    """With a sign only below zero.
-
-    >>> _unsigned(0.123), _unsigned(-0.001)
-    ('0.12', '0.00')
-    """
-    return _signed(value, digits).removeprefix("+")
-
-
 def _numbers(row: Mapping[str, float], metric: str, over: str) -> str:
     left, right, low, high = (row[f"{metric}_{part}"] for part in ("a", "b", "low", "high"))
     if math.isnan(left) or math.isnan(right):
         return "(too few signals that vary beyond it)"
     digits = _digits(row, metric)
-    against = f"{_unsigned(right, digits)} against {_unsigned(left, digits)}"
+    against = f"{unsigned(right, digits)} against {unsigned(left, digits)}"
     if _same(row, metric):
         return f"({against})"
     interval = "one seed, no interval"
     if not math.isnan(low):
-        interval = f"95 % interval of the difference{over} {_signed(low, digits)} to {_signed(high, digits)}"
+        interval = f"95 % interval of the difference{over} {signed(low, digits)} to {signed(high, digits)}"
     return f"({against}; {interval})"
 
 
@@ -223,82 +202,9 @@ def _contrast(row: Mapping[Any, Any], over: str) -> str:
     amount = f"{abs(row['difference']):.2f} {'less' if row['difference'] < 0 else 'more'}"
     if round(abs(row["difference"]), 2) == 0:
         amount = "no difference to two digits"
-    interval = f"95 % interval of the difference{over} {_signed(row['low'])} to {_signed(row['high'])}"
+    interval = f"95 % interval of the difference{over} {signed(row['low'])} to {signed(row['high'])}"
     return f"{row['b']} {amount} ({row['mean_b']:.2f}; {interval}{_corrected(row)})"
 
 
 def _corrected(row: Mapping[Any, Any]) -> str:
     return "" if math.isnan(row["p_holm"]) else f", Holm p = {row['p_holm']:.2g}"
-
-
-def finding_of_strategies(
-    table: Table, differences: Table, learning: Table | None, state: str, model: str
-) -> str:
-    """The strategy that differs most from none (or from the first), with what remains given the loss.
-
-    ``csp`` where it is there once; in a sweep the variant with the largest difference, which is said.
-    """
-    whole = table.frame[table.frame["stage"] == WHOLE]
-    names = [str(name) for name in whole["network"]]
-    found = dict(zip(names, whole["duplication"].astype(float).tolist(), strict=True))
-    known = [name for name in names if math.isfinite(found[name])]
-    if len(known) < 2 or differences.frame.empty:
-        return f"{model}: {state} fewer than two strategies have a duplication to compare."
-    base = "none" if "none" in known else known[0]
-    others = [name for name in known if name != base]
-    other = "csp" if "csp" in others else max(others, key=lambda name: abs(found[name] - found[base]))
-    chosen = "" if "csp" in others or len(others) == 1 else f", the farthest of {len(others)} from {base},"
-    parts = [
-        _difference(differences.frame, metric, base, other)
-        for metric in ("duplication", "duplication_given_loss")
-    ]
-    given = f"given the loss it{parts[1]}"
-    text = (
-        f"{model}: {state} {other}{chosen}{parts[0]}; {given}. {_beyond_noise(differences.frame, len(names))}"
-    )
-    return " ".join([text, *_learnt(learning)])
-
-
-def _difference(frame: pd.DataFrame, metric: str, base: str, other: str) -> str:
-    """What ``other`` has more or less than ``base``, as a clause without its subject."""
-    whole = frame[(frame["stage"] == WHOLE) & (frame["metric"] == metric)]
-    own = whole[(whole["a"] == base) & (whole["b"] == other)]
-    turned = whole[(whole["a"] == other) & (whole["b"] == base)]
-    if own.empty and turned.empty:
-        return f" cannot be compared with {base}"
-    row, sign = (own.iloc[0], 1) if len(own) else (turned.iloc[0], -1)
-    value = sign * float(row["difference"])
-    low, high = sorted((sign * float(row["low"]), sign * float(row["high"])))
-    means = (row["mean_b"], row["mean_a"]) if sign > 0 else (row["mean_a"], row["mean_b"])
-    side = "less" if value < 0 else "more"
-    amount = f" has {abs(value):.2f} {side} duplication than {base} ({means[0]:.2f} against {means[1]:.2f}"
-    if math.isnan(low):
-        return f"{amount}; one seed, no interval)"
-    p = float(row["p_holm"])
-    told = f"{amount}, 95 % interval {_signed(low)} to {_signed(high)}, Holm p = {p:.2g})"
-    if low <= 0 <= high:
-        return f"{told}, {NOISE} seeds"
-    return told if p < CLEAR else f"{told}, which does not hold among so many comparisons"
-
-
-def _beyond_noise(frame: pd.DataFrame, variants: int) -> str:
-    own = frame[(frame["stage"] == WHOLE) & (frame["metric"] == "duplication")]
-    clear = int((own["p_holm"] < CLEAR).sum())
-    return (
-        f"Of {len(own)} pairs of {variants} strategies {clear} differ in duplication after Holm's correction."
-    )
-
-
-def _learnt(learning: Table | None) -> list[str]:
-    """Whether duplication goes with held-out accuracy, where both were measured."""
-    if learning is None:
-        return []
-    frame = learning.frame
-    own = frame[(frame["metric"] == "duplication") & (frame["coefficient"] == "pearson")]
-    row = own[own["over"] == "strategies within a seed"].iloc[0]
-    if math.isnan(row["value"]):
-        return ["Whether duplication goes with held-out accuracy cannot be told from so few runs."]
-    return [
-        f"Within a seed duplication and held-out accuracy correlate at {_signed(row['value'])} (95 % interval "
-        f"{_signed(row['low'])} to {_signed(row['high'])}, {row['runs']} runs)."
-    ]

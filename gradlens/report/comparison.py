@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gradlens.plots import order
-from gradlens.report.numbers import MINUS, percent, shown
 from gradlens.results import Result
+from gradlens.showing.numbers import MINUS, percent, shown
 
 METRICS = {
     "duplication": "Duplication D, energy",

@@ -18,9 +18,9 @@ from gradlens.plots.spaces import kind
 from gradlens.report.captions import seen
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
-from gradlens.report.numbers import shown
 from gradlens.results import Result, Table
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
+from gradlens.showing.numbers import shown
 
 ROWS = 60  # rows of a table that the page shows without its scripts
 TITLES = {
