@@ -57,7 +57,7 @@ class Diagnosis:
         """The table; empty where nothing stands out, None where nothing was watched."""
         if not recording.plan.signals and not recording.plan.groups:
             return None
-        rows = [row for find in (_pairs, _branches, _forks, _signals) for row in find(recording)]
+        rows = [row for find in (_pairs, _branches_and_forks, _signals) for row in find(recording)]
         frame = pd.DataFrame(
             rows, columns=["kind", "stage", "place", "other", "value", "reach", "given_loss"]
         )
@@ -115,26 +115,19 @@ def _pairs(recording: Recording) -> list[dict[str, Any]]:
     ]
 
 
-def _branches(recording: Recording) -> list[dict[str, Any]]:
+def _branches_and_forks(recording: Recording) -> list[dict[str, Any]]:
     table = Shares()(recording)
     if table is None:
         return []
     idle = table.frame[(table.frame["share"] < IDLE) & (table.frame["where"] != "merge")]
-    return [
+    forks = table.frame[table.frame["where"] == "fork"].drop_duplicates("site")
+    found = [
         _row("idle branch", row["stage"], row["site"], row["branch"], row["share"], row["share_reach"])
         for row in idle.to_dict("records")
     ]
-
-
-def _forks(recording: Recording) -> list[dict[str, Any]]:
-    table = Shares()(recording)
-    if table is None:
-        return []
-    forks = table.frame[table.frame["where"] == "fork"].drop_duplicates("site")
-    found = forks[forks["coherence"] < CANCEL]
-    return [
+    return found + [
         _row("cancelling fork", row["stage"], row["site"], "", row["coherence"], row["coherence_reach"])
-        for row in found.to_dict("records")
+        for row in forks[forks["coherence"] < CANCEL].to_dict("records")
     ]
 
 

@@ -11,6 +11,7 @@ from gradlens.analyzers.signals import network
 from gradlens.grams import Recording
 from gradlens.hooks import ops
 from gradlens.hooks.graph import Edge, TensorKey
+from gradlens.metrics import energy_shares
 
 
 class Drawn:
@@ -122,7 +123,7 @@ class Drawn:
             if group.where == "merge":
                 continue
             own = np.array([energies[list(member)].sum() for member in group.members])
-            shares = own / own.sum() if own.sum() > 0 else np.full(len(own), np.nan)
+            shares = energy_shares(own)
             edges = self.graph.consumers.get(TensorKey(*group.source), [])
             if group.where == "split":
                 probes = [self.plan.probes[member[0]] for member in group.members]

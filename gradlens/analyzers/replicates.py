@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def over_replicates(measure: Measure, *recordings: Recording) -> tuple[dict[str,
     stacked = {name: np.stack([one[name] for one in found]) for name in found[0]}
     reach = {name: half_widths(values) for name, values in stacked.items()}
     means = {name: mean_known(values) for name, values in stacked.items()}
-    return means, reach | batch_reach(measure, *recordings)
+    return means, reach | _jackknife(measure, recordings, found[0])
 
 
 def batch_reach(measure: Measure, *recordings: Recording, level: float = 0.95) -> dict[str, Array]:
@@ -56,11 +56,21 @@ def batch_reach(measure: Measure, *recordings: Recording, level: float = 0.95) -
     Returns:
         By name; empty where there are several seeds, fewer than ``BATCHES`` batches, or different ones.
     """
+    return _jackknife(measure, recordings, None, level)
+
+
+def _jackknife(
+    measure: Measure,
+    recordings: Sequence[Recording],
+    whole: Mapping[str, Array] | None,
+    level: float = 0.95,
+) -> dict[str, Array]:
+    """``batch_reach``; ``whole`` is what the measure says of all batches, where that is known already."""
     same = len({recording.replicates for recording in recordings}) == 1
     if not same or any(noise(recording) != "batches" for recording in recordings):
         return {}
     count = len(recordings[0].replicates)
-    whole = measure(*recordings)
+    whole = measure(*recordings) if whole is None else whole
     left = [
         measure(*(recording.take([k for k in range(count) if k != out]) for recording in recordings))
         for out in range(count)

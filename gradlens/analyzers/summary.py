@@ -14,11 +14,11 @@ from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
 from gradlens.analyzers.paths import structural_duplication
-from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
+from gradlens.analyzers.replicates import batch_reach, noise
 from gradlens.analyzers.signals import WHOLE, network, stages_of
 from gradlens.analyzers.similarity import similarity
 from gradlens.grams import Recording
-from gradlens.metrics import mean_interval
+from gradlens.metrics import half_widths, mean_interval
 from gradlens.metrics.hsic import Array
 from gradlens.results import Table
 
@@ -124,10 +124,16 @@ class Summary:
         found = seed_metrics(recording)
         means = found.groupby(level="stage", sort=False).mean()
         frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
-        values, reach = over_replicates(partial(_by_stage, stages=list(frame["stage"])), recording)
+        stages = list(frame["stage"])
+        by_seed = [found.xs(seed, level="seed").reindex(stages) for seed in recording.seeds]
+        reach = {
+            metric: half_widths(np.stack([own[metric].to_numpy(float) for own in by_seed]))
+            for metric in WITH_INTERVAL
+        }
+        reach |= batch_reach(partial(_by_stage, stages=stages), recording)
         for metric in WITH_INTERVAL:
-            frame[f"{metric}_low"] = values[metric] - reach[metric]
-            frame[f"{metric}_high"] = values[metric] + reach[metric]
+            frame[f"{metric}_low"] = frame[metric] - reach[metric]
+            frame[f"{metric}_high"] = frame[metric] + reach[metric]
         frame.insert(0, "network", network(recording))
         return Table(
             "summary",

@@ -431,7 +431,6 @@
     }
   }
 
-  window.gradlens.mapTools = { COLUMNS, known, mean };
   const root = document.getElementById("map");
   if (root && table("map_nodes")) window.gradlens.map = new Map_(root);
 })();
