@@ -26,7 +26,7 @@ import torch
 from torch.nn import functional
 
 import gradlens as gl
-from gradlens.grams.watcher import Watcher
+from gradlens.hooks.watcher import Watcher
 
 ALLOCATORS = {"steady": {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}, "default": {}}
 MODELS = ("resnet50", "cspresnet50", "densenet121")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from gradlens.analyzers.replicates import REACH, over_replicates
 from gradlens.analyzers.signals import network
 from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
-from gradlens.grams import Recording
-from gradlens.hooks import Group
+from gradlens.graph.plan import Group
 from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 Array = NDArray[np.float64]

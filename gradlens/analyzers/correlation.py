@@ -10,7 +10,7 @@ import pandas as pd
 from gradlens.analyzers.replicates import REACH, over_replicates
 from gradlens.analyzers.signals import network, signal_names, signal_stages
 from gradlens.analyzers.similarity import VERSIONS, signal_similarity
-from gradlens.grams import Recording
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE, network
-from gradlens.grams import Recording
-from gradlens.hooks import Plan
-from gradlens.hooks.stages import HEAD, LOSS
-from gradlens.hooks.timing import middle
+from gradlens.graph.plan import Plan
+from gradlens.graph.stages import HEAD, LOSS
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 
@@ -76,7 +76,7 @@ class Throughput:
         rows = []
         for name, speeds in recording.throughput.items():
             if speeds:
-                median, low, high = middle(list(speeds))
+                median, low, high = statistics.median(speeds), min(speeds), max(speeds)
                 rows.append(
                     {
                         "network": network(recording),

@@ -13,8 +13,8 @@ from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.replicates import REACH
 from gradlens.analyzers.signals import network
-from gradlens.grams import Recording
-from gradlens.hooks.stages import HEAD
+from gradlens.graph.stages import HEAD
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 COPY = 1 - 1e-9

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gradlens.analyzers.signals import network
-from gradlens.grams import Recording
-from gradlens.hooks import ops
-from gradlens.hooks.graph import Edge, TensorKey
+from gradlens.graph import ops
+from gradlens.graph.nodes import Edge, TensorKey
 from gradlens.metrics import energy_shares
+from gradlens.recording import Recording
 
 
 class Drawn:

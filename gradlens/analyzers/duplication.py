@@ -11,8 +11,8 @@ import pandas as pd
 from gradlens.analyzers.replicates import REACH, over_replicates
 from gradlens.analyzers.signals import WHOLE, members, network, stages_of
 from gradlens.analyzers.similarity import VERSIONS, Similarity, signal_similarity
-from gradlens.grams import Recording
 from gradlens.metrics import duplication, effective_number, mean_similarity
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 SPREAD = ("duplication", "mean_cka")

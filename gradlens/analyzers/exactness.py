@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.signals import network
-from gradlens.grams import Recording
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
 from gradlens.analyzers.similarity import VERSIONS, Similarity, loss_gram, signal_similarity
-from gradlens.grams import Recording
 from gradlens.metrics import (
     Canonical,
     canonical,
@@ -25,6 +24,7 @@ from gradlens.metrics import (
     split_half,
 )
 from gradlens.metrics.cca import VARIANCE
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 Array = NDArray[np.float64]

@@ -10,7 +10,6 @@ import pandas as pd
 
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, members, network, signal_names
-from gradlens.grams import Recording
 from gradlens.metrics import (
     confusion,
     effective_rank,
@@ -20,6 +19,7 @@ from gradlens.metrics import (
     stable_rank,
     stiffness,
 )
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 

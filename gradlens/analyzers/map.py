@@ -14,9 +14,9 @@ from gradlens.analyzers.drawn import Drawn
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.signals import members, network, signal_names, stages_of
 from gradlens.analyzers.similarity import VERSIONS, signal_similarity
-from gradlens.grams import Recording
-from gradlens.hooks import Plan
-from gradlens.hooks.sites import site_names
+from gradlens.graph.plan import Plan
+from gradlens.graph.sites import site_names
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 FLOW = ("rms", "effective_rank", "diversity", "stiffness_across", "dead")

@@ -12,9 +12,8 @@ import pandas as pd
 
 from gradlens.analyzers.energies import energy_steps
 from gradlens.analyzers.signals import WHOLE, network
-from gradlens.grams import Recording
-from gradlens.hooks.graph import Graph
-from gradlens.hooks.sources import Segment, combinations, sources, timestamps
+from gradlens.graph.nodes import Graph
+from gradlens.graph.sources import Segment, combinations, sources, timestamps
 from gradlens.metrics import (
     Step,
     coherence,
@@ -25,6 +24,7 @@ from gradlens.metrics import (
     path_shares,
     reuse,
 )
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 LISTED = 12

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from gradlens.grams import Recording
 from gradlens.metrics import half_widths
 from gradlens.metrics.hsic import Array
+from gradlens.recording import Recording
 
 BATCHES = 3
 """Batches of one seed from which on there is an interval over them."""

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlens.grams import Recording
+from gradlens.recording import Recording
 
 WHOLE = "whole"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlens.grams import Recording
 from gradlens.metrics import cka, direction, given, hsic_matrix, is_constant
+from gradlens.recording import Recording
 
 Array = NDArray[np.float64]
 

@@ -12,8 +12,7 @@ import pandas as pd
 from gradlens.analyzers.replicates import REACH, mean_known, over_replicates
 from gradlens.analyzers.signals import WHOLE, members, network, stages_of
 from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
-from gradlens.grams import Recording
-from gradlens.hooks import Slice
+from gradlens.graph.plan import Slice
 from gradlens.metrics import (
     duplication,
     mean_interval,
@@ -23,6 +22,7 @@ from gradlens.metrics import (
     signal_to_noise,
 )
 from gradlens.metrics.hsic import Array
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 

@@ -16,10 +16,9 @@ from torch import Tensor
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, rows
 from gradlens.grams.projection import CHUNK, Projection, wide
-from gradlens.grams.uses import Use, use_of
+from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
-from gradlens.hooks import Group, Plan
-from gradlens.hooks.reading import saved_of
+from gradlens.graph.plan import Group, Plan
 
 PAIRS = ("sketch", "exact")
 TOLERANCE = 1e-4

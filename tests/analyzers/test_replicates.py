@@ -6,10 +6,10 @@ from scipy import stats
 
 from gradlens.analyzers import similarity as similarity_module
 from gradlens.analyzers.correlation import Correlation
-from gradlens.analyzers.cross import cross_network
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
-from gradlens.analyzers.summary import Comparison, Summary
+from gradlens.comparisons.cross import cross_network
+from gradlens.comparisons.summary import Comparison, Summary
 from gradlens.metrics import mean_interval
 
 
