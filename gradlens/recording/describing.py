@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradlens.graph.plan import Plan
 from gradlens.recording.costs import Costs
-from gradlens.showing.numbers import scaled
+from gradlens.numbers import scaled
 
 WHERE = {"fork": "fork", "split": "partial split", "merge": "merge"}
 

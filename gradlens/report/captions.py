@@ -9,7 +9,7 @@ import pandas as pd
 
 from gradlens.plots import order
 from gradlens.plots.flow import fitted_slope, is_live
-from gradlens.showing.numbers import shown
+from gradlens.numbers import shown
 
 CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add up
 

@@ -20,7 +20,7 @@ from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
 from gradlens.results import Result, Table
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
-from gradlens.showing.numbers import shown
+from gradlens.numbers import shown
 
 ROWS = 60  # rows of a table that the page shows without its scripts
 TITLES = {

@@ -16,7 +16,7 @@ from showing.browser import browser, drawn, opened
 import gradlens as gl
 from gradlens.report import write
 from gradlens.results import Result
-from gradlens.showing.numbers import shown
+from gradlens.numbers import shown
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>"
