@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from gradlens.errors import GradlensError
-
-MODES = ("train", "eval", "keep")
+from gradlens.recording.watch import MODES
 
 
 @contextmanager
