@@ -14,13 +14,13 @@ from gradlens.models.darknet import DarknetModel, darknet_model, load_weights, w
 from gradlens.models.factory_file import file_model
 from gradlens.models.naming import Source, source
 from gradlens.models.peleenet import PeleeNet
-from gradlens.models.seeding import seeded
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import CspSpec, split_name
 from gradlens.models.stems import cifar_stem
 from gradlens.models.timm_zoo import timm_model
 from gradlens.models.torchvision_zoo import torchvision_model
 from gradlens.models.zero_init import lift_zero_init
+from gradlens.randomness import seeded
 
 
 def load_model(

@@ -13,8 +13,8 @@ from gradlens.data import Batches, load_data
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import load_model, warm_up
-from gradlens.models.seeding import seeded
 from gradlens.progress import Progress, told
+from gradlens.randomness import seeded
 from gradlens.recording import Recording
 
 SHOWN = 3
