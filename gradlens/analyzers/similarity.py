@@ -66,15 +66,7 @@ def similarity(grams: Array, loss: Array | None) -> Similarity:
 def signal_similarity(recording: Recording, seed: int) -> Similarity:
     """Similarity between the signals of one seed's replicates."""
     own = recording.of_seed(seed)
-    return similarity(own.grams[list(own.plan.signals)], loss_gram(own))
-
-
-def loss_gram(recording: Recording) -> Array | None:
-    """Gram of the gradient at the network's output, ``[s, n, n]``; None where not recorded."""
-    number = recording.plan.loss
-    if number is None or recording.plan.probes[number].outer is None:
-        return None
-    return np.asarray(recording.grams[number])
+    return similarity(own.signal_grams, own.loss_gram)
 
 
 def _as_it_is(grams: Array) -> Array:

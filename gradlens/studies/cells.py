@@ -162,7 +162,7 @@ class Cells:
         for network in self._networks:
             recording = self._cell(seed, network, data)
             row.append(recording)
-            if recording.meta.get("partial"):
+            if recording.provenance.partial:
                 self.partial = True
                 return
 
