@@ -96,3 +96,26 @@ STRATEGIES: dict[str, Strategy] = {
 
 DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
 """The strategies that are measured if none are named."""
+
+def split_strategy(name: str) -> tuple[str, str]:
+    """A model name in two parts: before the ``@``, and the strategy with its options after it.
+
+    The second part is empty if the name has no strategy; a path may contain an ``@``.
+
+    >>> split_strategy("resnet50@csp,gamma=0.25"), split_strategy("nets/a@b.py:small")
+    (('resnet50', 'csp,gamma=0.25'), ('nets/a@b.py:small', ''))
+    """
+    base, mark, text = name.rpartition("@")
+    if not mark or any(part in text for part in ("/", ".py", ".cfg")):
+        return name, ""
+    return base, text
+
+
+def strategy_in(label: str) -> str:
+    """The strategy in the display name of a network: a model name, perhaps with a distinction in brackets.
+
+    >>> strategy_in("resnet50@csp,gamma=0.25 [last.pt]"), strategy_in("cspresnet50")
+    ('csp', '')
+    """
+    name = label.rpartition(" [")[0] if label.endswith("]") else label
+    return split_strategy(name or label)[1].partition(",")[0].strip()

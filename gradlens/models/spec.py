@@ -8,6 +8,7 @@ from gradlens.errors import GradlensError, close_matches
 from gradlens.models.cspify import PARTIALS, check_options
 from gradlens.models.naming import Source, source
 from gradlens.models.stems import STEMS
+from gradlens.transitions import split_strategy
 
 FORM = "NAME@strategy,gamma=0.5,partial=split,stem=cifar"
 EXAMPLES = {"gamma": "0.5", "partial": PARTIALS[0], "stem": STEMS[0]}
@@ -72,8 +73,8 @@ class NetworkSpec:
         >>> NetworkSpec.parse("densenet121@fusion_first,gamma=0.25")
         NetworkSpec(base='densenet121', csp=CspSpec(strategy='fusion_first', gamma=0.25, partial='split', stem=''))
         """
-        base, mark, text = name.rpartition("@")
-        if not mark or any(part in text for part in ("/", ".py", ".cfg")):  # a path may contain an @
+        base, text = split_strategy(name)
+        if base == name:
             return cls(name)
         strategy, *options = (part.strip() for part in text.split(","))
         values = dict(_option(name, option) for option in options)

@@ -12,6 +12,7 @@ convolutions at the first three stages' widths cost 0.077 behind the pooling and
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
+from gradlens.transitions import STRATEGIES, Strategy
 
 Layer = Callable[[int, int], nn.Module]
 """``layer(channels in, channels out)``: a 1x1 convolution with normalisation and activation."""
