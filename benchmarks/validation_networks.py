@@ -17,8 +17,8 @@ import gradlens as gl
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.energies import energy_steps
 from gradlens.analyzers.paths import weighted_layers
-from gradlens.hooks.graph import Graph
-from gradlens.hooks.sources import combinations, sources
+from gradlens.graph.nodes import Graph
+from gradlens.graph.sources import combinations, sources
 
 __all__ = ["energy_steps"]
 SAMPLES = 16

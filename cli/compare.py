@@ -89,7 +89,7 @@ def compare_networks(
     checkpoints = _checkpoints(names, {0: checkpoint_a, 1: checkpoint_b}, lettered)
 
     def measure(progress: Progress) -> Result:
-        from gradlens.study import compare
+        from gradlens.studies.studies import compare
 
         return compare(*names, checkpoint=checkpoints, progress=progress, **options)
 

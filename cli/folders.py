@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from gradlens.documents import require_readable
 from gradlens.errors import GradlensError
+from gradlens.results.documents import require_readable
 
 from .output import READABLE, RESULT, looking_at
 

@@ -53,7 +53,7 @@ def inspect_network(
     """
 
     def measure(progress: Progress) -> Result:
-        from gradlens.study import inspect
+        from gradlens.studies.studies import inspect
 
         return inspect(model, checkpoint=checkpoint, progress=progress, **options)
 

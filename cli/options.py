@@ -89,7 +89,7 @@ DELIVERING = (
 
 
 def measuring_options(command: Command) -> Command:
-    """Options that say what is measured; their names are the arguments of ``gradlens.study``."""
+    """Options that say what is measured; their names are the arguments of ``gradlens.studies.studies``."""
     return _with_options(command, (*SAMPLES, *SITES, SPACES, *EXTRAS, *STARTING))
 
 

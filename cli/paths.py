@@ -49,7 +49,7 @@ def trace_paths(
     """
 
     def measure(progress: Progress) -> Result:
-        from gradlens.study import paths
+        from gradlens.studies.studies import paths
 
         return paths(model, checkpoint=checkpoint, progress=progress, **options)
 

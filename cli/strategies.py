@@ -108,8 +108,8 @@ def measure_strategies(
                                                      "schedule", "snapshots")}  # fmt: skip
 
     def measure(progress: Progress) -> Result:
-        from gradlens.training import Training
-        from gradlens.transition_study import strategies
+        from gradlens.studies.strategies import strategies
+        from gradlens.studies.training import Training
 
         return strategies(
             model,

@@ -99,7 +99,7 @@ def _capture() -> None:
 
     from gradlens.analyzers import ANALYZERS
     from gradlens.data import load_data
-    from gradlens.grams import capture
+    from gradlens.hooks import capture
 
     class Residual(nn.Module):
         def __init__(self) -> None:

@@ -14,35 +14,36 @@ from gradlens.version import VERSION
 
 if TYPE_CHECKING:
     from gradlens.data import load_data
-    from gradlens.grams import Recording, capture
+    from gradlens.hooks import capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
+    from gradlens.recording import Recording
     from gradlens.results import Result, Table, load
-    from gradlens.shatter import shattering
-    from gradlens.study import analyze, compare, inspect, paths
-    from gradlens.training import Training
-    from gradlens.transition_study import strategies
+    from gradlens.studies.shattering import shattering
+    from gradlens.studies.strategies import strategies
+    from gradlens.studies.studies import analyze, compare, inspect, paths
+    from gradlens.studies.training import Training
 
 __version__ = VERSION
 warn_of_conflict()
 
 _HOMES = {
-    "Recording": "gradlens.grams",
+    "Recording": "gradlens.recording",
     "Result": "gradlens.results",
     "TRANSITIONS": "gradlens.models",
     "Table": "gradlens.results",
-    "Training": "gradlens.training",
-    "analyze": "gradlens.study",
-    "capture": "gradlens.grams",
-    "compare": "gradlens.study",
+    "Training": "gradlens.studies.training",
+    "analyze": "gradlens.studies.studies",
+    "capture": "gradlens.hooks",
+    "compare": "gradlens.studies.studies",
     "cspify": "gradlens.models",
-    "inspect": "gradlens.study",
+    "inspect": "gradlens.studies.studies",
     "load": "gradlens.results",
     "load_data": "gradlens.data",
     "load_model": "gradlens.models",
     "model_names": "gradlens.models",
-    "paths": "gradlens.study",
-    "shattering": "gradlens.shatter",
-    "strategies": "gradlens.transition_study",
+    "paths": "gradlens.studies.studies",
+    "shattering": "gradlens.studies.shattering",
+    "strategies": "gradlens.studies.strategies",
     "warm_up": "gradlens.models",
 }
 

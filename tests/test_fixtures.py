@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import gradlens as gl
-from gradlens.documents import FORMAT
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS
 from gradlens.report import figure, save_figure
+from gradlens.results.documents import FORMAT
 from gradlens_cli.folders import read_run
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -15,7 +15,7 @@ from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.map import MapEdges, MapNodes
 from gradlens.analyzers.paths import PathLengths, Paths, Structure
 from gradlens.analyzers.weights import NoiseScale, Readers, Reuse
-from gradlens.grams import Recording
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {

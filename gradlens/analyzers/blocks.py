@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import networkx as nx
 
-from gradlens.hooks import Plan
-from gradlens.hooks.names import OUTSIDE
+from gradlens.graph.owners import OUTSIDE
+from gradlens.graph.plan import Plan
 
 _NUMBERED = re.compile(r"\d[a-z]?$")
 

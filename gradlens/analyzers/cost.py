@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.signals import WHOLE, network
-from gradlens.grams import Recording
-from gradlens.hooks import Plan
-from gradlens.hooks.stages import HEAD, LOSS
-from gradlens.hooks.timing import middle
+from gradlens.analyzers.signals import WHOLE
+from gradlens.graph.plan import Plan
+from gradlens.graph.stages import HEAD, LOSS
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 
@@ -36,7 +36,7 @@ class Cost:
             "saved_bytes": places.total(costs.saved_bytes, costs.samples),
         }
         order = [stage for stage in places.order if any(stage in column for column in columns.values())]
-        frame = pd.DataFrame({"network": network(recording), "stage": [*order, WHOLE]})
+        frame = pd.DataFrame({"network": recording.name, "stage": [*order, WHOLE]})
         for name, column in columns.items():
             values = [column.get(stage, 0) for stage in order]
             frame[name] = [*values, sum(values)]
@@ -76,10 +76,10 @@ class Throughput:
         rows = []
         for name, speeds in recording.throughput.items():
             if speeds:
-                median, low, high = middle(list(speeds))
+                median, low, high = statistics.median(speeds), min(speeds), max(speeds)
                 rows.append(
                     {
-                        "network": network(recording),
+                        "network": recording.name,
                         "pass": name,
                         "images_per_second": median,
                         "low": low,

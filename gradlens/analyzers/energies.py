@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gradlens.grams import Recording
-from gradlens.hooks.branches import Branches, PartialSplit
-from gradlens.hooks.graph import TensorKey
+from gradlens.graph.branches import Branches, PartialSplit
+from gradlens.graph.nodes import TensorKey
 from gradlens.metrics import Step, energy_shares
+from gradlens.recording import Recording
 
 
 def energy_steps(recording: Recording) -> list[Step]:

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.grams.projection import wide
+from gradlens.graph import ops
+from gradlens.graph.reading import SAVED
 
 
 class Products(NamedTuple):
@@ -191,3 +194,18 @@ _USES: dict[str, Callable[..., Use]] = {
     "NativeGroupNorm": _group_norm,
     "Mul": _gain,
 }
+
+
+def saved_of(node: AutogradNode, operation: str, gain: int = 0) -> dict[str, Any]:
+    """The saved tensors and settings of a layer's node; they are gone once the node has run.
+
+    Args:
+        node: live.
+        operation: its family.
+        gain: of a product, the input that is the weight.
+    """
+    found = {name: getattr(node, f"_saved_{name}", None) for name in SAVED[operation]}
+    if operation in ops.PRODUCTS:
+        first, second = (found[name] for name in SAVED[operation])
+        return {"weight": second, "data": first} if gain else {"weight": first, "data": second}
+    return found

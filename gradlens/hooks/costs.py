@@ -7,10 +7,8 @@ section 4.2), bytes saved for backward, and the peak of the bytes alive.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,33 +17,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradlens.recording.costs import Costs
+
 POOLINGS = {"max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
 """Poolings of two spatial axes; a mean over them (global pooling) counts as one."""
-
-
-@dataclass
-class Costs:
-    """Costs of one step on a batch, by module path.
-
-    Attributes:
-        samples: in the batch.
-        flops: forward FLOPs of the batch.
-        largest: FLOPs of each convolution and linear layer, of the batch.
-        traffic: elements read and written by convolutions and poolings, of the batch.
-        traffic_bytes: the same in bytes.
-        saved_bytes: bytes of distinct storages kept for backward, parameters left out.
-        peak_bytes: most bytes alive at once that the step itself allocated, forward and backward.
-        parameters: elements owned by each module.
-    """
-
-    samples: int
-    flops: Counter[str] = field(default_factory=Counter)
-    largest: list[int] = field(default_factory=list)
-    traffic: Counter[str] = field(default_factory=Counter)
-    traffic_bytes: Counter[str] = field(default_factory=Counter)
-    saved_bytes: Counter[str] = field(default_factory=Counter)
-    peak_bytes: int = 0
-    parameters: dict[str, int] = field(default_factory=dict)
 
 
 def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Costs:

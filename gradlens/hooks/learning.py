@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from torch.autograd.graph import Node as AutogradNode
 
-from gradlens.hooks import ops
-from gradlens.hooks.graph import Shape
+from gradlens.graph import ops
+from gradlens.graph.nodes import Shape
 
 Constants = Mapping[AutogradNode, frozenset[str]]
 """Nodes made of parameters alone, with the names of those."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -51,11 +51,3 @@ def _seconds(run: Callable[[], None]) -> float:
 def _settle() -> None:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-
-
-def middle(values: Sequence[float]) -> tuple[float, float, float]:
-    """(median, smallest, largest)."""
-    ordered = sorted(values)
-    half = len(ordered) // 2
-    median = ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
-    return median, ordered[0], ordered[-1]

@@ -10,8 +10,8 @@ import torch
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
-from gradlens.hooks import ops
-from gradlens.hooks.graph import Edge, Graph, Node, Shape
+from gradlens.graph import ops
+from gradlens.graph.nodes import Edge, Graph, Node, Shape
 from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes
 
 

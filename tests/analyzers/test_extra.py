@@ -9,7 +9,7 @@ import torch
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
 from gradlens.analyzers.extra import Canonicals, Nulls
-from gradlens.analyzers.summary import Summary
+from gradlens.comparisons.summary import Summary
 from gradlens.errors import GradlensError
 from gradlens.metrics import canonical, split_half
 

@@ -64,7 +64,7 @@ def inspected() -> Result:
 
 
 class Study:
-    """Stands in for ``gradlens.study``: keeps what it was asked and answers with ``answer``."""
+    """Stands in for ``gradlens.studies.studies``: keeps what it was asked and answers with ``answer``."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
@@ -78,10 +78,10 @@ class Study:
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) -> Study:
-    stand_in, module = Study(), ModuleType("gradlens.study")
+    stand_in, module = Study(), ModuleType("gradlens.studies.studies")
     stand_in.answer = lambda progress: compared
     module.compare = module.inspect = stand_in  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "gradlens.study", module)
+    monkeypatch.setitem(sys.modules, "gradlens.studies.studies", module)
     return stand_in
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from click.testing import Result as Ran
 
-from gradlens.documents import FORMAT
 from gradlens.results import Result
+from gradlens.results.documents import FORMAT
 from gradlens_cli.app import gradlens
 from gradlens_cli.folders import read_run, run_folders, runs_in
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 import gradlens as gl
 from gradlens.grams.accumulator import roles
-from gradlens.hooks import Group
+from gradlens.graph.plan import Group
 
 
 class Net(nn.Module):

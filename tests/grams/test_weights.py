@@ -18,11 +18,11 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 import gradlens as gl
-from gradlens.analyzers.trust import warnings_alone
 from gradlens.errors import GradlensError
 from gradlens.grams import accumulator, weights
-from gradlens.grams.forecast import forecast
 from gradlens.grams.gram import gram
+from gradlens.hooks.forecast import forecast
+from gradlens.words.warnings import warnings_alone
 
 N = 6
 

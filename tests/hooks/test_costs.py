@@ -7,7 +7,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from gradlens.hooks.costs import Costs, owned_parameters, step_costs
+from gradlens.hooks.costs import owned_parameters, step_costs
+from gradlens.recording.costs import Costs
 
 
 def costs(model: nn.Module, inputs: Tensor) -> Costs:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradlens.hooks import Tap, watch
+from gradlens.hooks.recorder import Tap, watch
 from gradlens.hooks.walking import walk
 
 

@@ -13,8 +13,8 @@ from timm.models.densenet import DenseNet
 from torch import Tensor, nn
 
 import gradlens as gl
-from gradlens.hooks import Plan
-from gradlens.hooks.branches import Branches
+from gradlens.graph.branches import Branches
+from gradlens.graph.plan import Plan
 from gradlens.models import cspify, load_model
 
 LAYERS = (2, 3, 4)  # dense layers of each block

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from gradlens.hooks.graph import Graph, TensorKey
+from gradlens.graph.nodes import Graph, TensorKey
 
 
 def paths(graph: Graph, end: int, source: TensorKey) -> int:

@@ -1,0 +1,1 @@
+"""Tables of several recordings: side by side, and paired over seeds."""

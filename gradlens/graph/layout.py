@@ -1,0 +1,122 @@
+"""Where the samples are in a tensor: axis 0 is not always the batch.
+
+Window attention folds windows into axis 0, sequence-first layers put time there. The truth comes
+from two graphs of one computation at different batch sizes: the axes that grow with the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from gradlens.graph import ops
+from gradlens.graph.nodes import Graph, Shape, TensorKey
+
+REACH = 400
+"""Tensors looked at for evidence before a site is given up."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A tensor reads as ``[outer, n, rest]``; ``outer`` is 1 where samples come first."""
+
+    outer: int
+
+
+BATCH_FIRST = Layout(1)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Shapes of one computation at two batch sizes; ``dry`` is None where only one was run."""
+
+    graph: Graph
+    n: int
+    dry: Graph | None
+    m: int
+
+    def pairs(self, key: TensorKey) -> list[tuple[int, int]]:
+        """(size, size in the dry pass) of each axis."""
+        shape = self.graph.shape(key)
+        small = self.dry.shape(key) if self.dry is not None else shape
+        return list(zip(shape, small, strict=True)) if len(shape) == len(small) else []
+
+    def factor(self, pair: tuple[int, int]) -> int:
+        """How many positions of this axis a sample takes: 0 where it does not grow with n."""
+        size, small = pair
+        if size % self.n or not self.n:
+            return 0
+        k = size // self.n
+        return k if self.dry is None or small == self.m * k else 0
+
+
+def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
+    """How to read a tensor as one row a sample, or None where the samples cannot be found."""
+    own = _own(sizes, key)
+    if own is not None:
+        return own
+    pairs = sizes.pairs(key)
+    if not pairs or not sizes.factor(pairs[0]):
+        return None
+    return _from_neighbours(sizes, key)
+
+
+def _own(sizes: Sizes, key: TensorKey) -> Layout | None:
+    """The layout that the tensor's own axes show without doubt."""
+    factors = [sizes.factor(pair) for pair in sizes.pairs(key)]
+    shape = sizes.graph.shape(key)
+    if sizes.dry is None and len(shape) == 3 and shape[0] == shape[1] == sizes.n:
+        return None  # [T, N, C] with T = N, or [N, T, C]: one batch size cannot tell
+    if factors and factors[0] == 1:
+        return BATCH_FIRST
+    grown = [axis for axis, factor in enumerate(factors) if factor]
+    if sizes.dry is not None and grown and grown[0] > 0 and factors[grown[0]] == 1:
+        return Layout(math.prod(shape[: grown[0]]))
+    return None
+
+
+def _from_neighbours(sizes: Sizes, key: TensorKey) -> Layout | None:
+    """Rows folded into axis 0: what a neighbour with the same order of rows shows."""
+    seen = {key}
+    queue = deque([key])
+    while queue and len(seen) < REACH:
+        at = queue.popleft()
+        for other in _same_order(sizes.graph, at):
+            if other in seen:
+                continue
+            seen.add(other)
+            shown = _own(sizes, other)
+            if shown is not None and sizes.graph.shape(key)[0] % (shown.outer * sizes.n) == 0:
+                return shown
+            queue.append(other)
+    return None
+
+
+def _same_order(graph: Graph, key: TensorKey) -> Iterable[TensorKey]:
+    """Tensors that hold the same rows in the same order, one operation away."""
+    for edge in graph.consumers.get(key, ()):
+        if _keeps_rows(graph, edge.consumer, graph.shape(key)):
+            yield TensorKey(edge.consumer, 0)
+    for edge in graph.inputs.get(key.node, ()):
+        other = TensorKey(edge.producer, edge.output)
+        if _keeps_rows(graph, key.node, graph.shape(other)):
+            yield other
+
+
+def _keeps_rows(graph: Graph, index: int, given: Shape) -> bool:
+    """True where an operation leaves the slowest axes in their order."""
+    node = graph.nodes[index]
+    if node.operation in ops.RESHAPES | ops.COPIES:
+        return True
+    if node.operation == "Permute":
+        dims: Sequence[int] = node.detail.get("dims", [1])
+        return dims[0] % len(given) == 0
+    if node.operation == "Transpose":
+        moved = {node.detail.get("dim0", 0) % len(given), node.detail.get("dim1", 0) % len(given)}
+        return 0 not in moved
+    if node.operation in ops.AXIS_MOVES | {"Roll", "Cat", "Stack", "Index", "IndexSelect"}:
+        return False
+    shape = node.shapes[0]  # a reduction over axis 0 may leave another axis of the same size first
+    return bool(given) and len(shape) == len(given) and shape[0] == given[0]

@@ -1,0 +1,40 @@
+"""Readable, unique names of places in the graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from gradlens.graph.nodes import Graph
+from gradlens.graph.owners import Owner
+
+
+def site_names(graph: Graph, owners: Sequence[Owner]) -> list[str]:
+    """A readable, unique name of each node: module path, operation, which of several, which call."""
+    counted: Counter[tuple[Owner, str]] = Counter()
+    names = [""] * len(graph.nodes)
+    for index in graph.forward_order:
+        node, owner = graph.nodes[index], owners[index]
+        counted[owner, node.operation] += 1
+        ordinal = counted[owner, node.operation]
+        module = owner.module or "(model)"
+        repeat = f"#{ordinal}" if ordinal > 1 else ""
+        call = f"@{owner.call + 1}" if owner.call else ""
+        names[index] = f"{module}:{_spelling(node.operation)}{repeat}{call}"
+    return names
+
+
+def _spelling(operation: str) -> str:
+    return {"Convolution": "conv", "Addmm": "linear", "Mm": "linear", "NativeBatchNorm": "batch_norm"}.get(
+        operation, operation.lower()
+    )
+
+
+def numbered(names: list[str], form: str) -> list[str]:
+    """Distinct names: the second and later of a kind get their number."""
+    counted: Counter[str] = Counter()
+    found = []
+    for name in names:
+        counted[name] += 1
+        found.append(name if counted[name] == 1 else form.format(name, counted[name]))
+    return found

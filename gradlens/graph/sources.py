@@ -1,0 +1,211 @@
+"""Which layers hand each channel its gradient, and how far that gradient has travelled.
+
+Timestamps and combinations of Wang, Liao & Yeh 2022 (arXiv 2211.04800): a layer's *sources* are the
+layers at the incoming edges of its gradient, a *timestamp* is the number of layers that a gradient has
+travelled from the loss to the layer, that layer included; identity and concatenation cost nothing.
+Channels are followed one by one, for a masked residual or a cut gives some channels another combination.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from gradlens.graph import ops
+from gradlens.graph.channels import channel_axes
+from gradlens.graph.nodes import Edge, Graph, Shape, TensorKey
+
+LOSS_SOURCE = 0
+"""The loss as a source: node 0 of every graph."""
+
+Combination = Mapping[int, int]
+"""By source, the timestamps as bits: bit ``t`` is set where a gradient of timestamp ``t`` arrives."""
+
+
+class Segment(NamedTuple):
+    """Neighbouring channels with one combination; ``stop`` is None for all channels of a tensor."""
+
+    start: int
+    stop: int | None
+    combination: Combination
+
+
+def combinations(graph: Graph) -> dict[int, list[Segment]]:
+    """By weighted node, the combinations of its output channels, in their order.
+
+    Where the channels of a tensor cannot be followed (folded into other axes, shuffled), all of them
+    are taken together.
+    """
+    axes = channel_axes(graph)
+    received: dict[TensorKey, list[Segment]] = defaultdict(list)
+    received[TensorKey(LOSS_SOURCE, 0)] = [Segment(0, None, {LOSS_SOURCE: 0b10})]
+    found: dict[int, list[Segment]] = {}
+    for index in reversed(graph.forward_order):
+        node = graph.nodes[index]
+        outputs = [
+            _merged(received.pop(TensorKey(index, output), []), _width(shape, axes[index]))
+            for output, shape in enumerate(node.shapes)
+        ]
+        if not any(outputs):
+            continue
+        if node.weighted:
+            found[index] = outputs[0]
+        for edge in graph.inputs.get(index, ()):
+            key = TensorKey(edge.producer, edge.output)
+            received[key] += _handed_on(graph, edge, outputs, axes)
+    return found
+
+
+def timestamps(combination: Combination) -> tuple[int, ...]:
+    """All timestamps of a combination, rising.
+
+    >>> timestamps({3: 0b1010, 5: 0b10})
+    (1, 3)
+    """
+    bits = _bits(combination.values())
+    return tuple(place for place in range(bits.bit_length()) if bits >> place & 1)
+
+
+def sources(segments: Sequence[Segment]) -> frozenset[int]:
+    """Every source of a layer, whatever the channel."""
+    return frozenset(source for segment in segments for source in segment.combination)
+
+
+def _bits(masks: Iterable[int]) -> int:
+    return functools.reduce(operator.or_, masks, 0)
+
+
+def _handed_on(
+    graph: Graph, edge: Edge, outputs: list[list[Segment]], axes: Sequence[int | None]
+) -> list[Segment]:
+    """What the gradient along an edge is made of."""
+    node, axis = graph.nodes[edge.consumer], axes[edge.consumer]
+    given = graph.nodes[edge.producer].shapes[edge.output]
+    own = (
+        axes[edge.producer] if edge.producer in graph.inputs or graph.nodes[edge.producer].weighted else axis
+    )
+    if node.weighted:
+        bits = _bits(mask for segment in outputs[0] for mask in segment.combination.values())
+        return [Segment(0, None, {edge.consumer: bits << 1})]
+    if axis is None or own is None or own >= len(given):
+        return _whole(outputs)
+    follow = _FOLLOWED.get(node.operation)
+    if follow is not None:
+        segments = follow(graph, edge, outputs, axis)
+    else:
+        same = len(outputs) == 1 and given[own] == node.shapes[0][axis]
+        segments = outputs[0] if same else None
+    return _whole(outputs) if segments is None else segments
+
+
+def _concatenated(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) -> list[Segment] | None:
+    node = graph.nodes[edge.consumer]
+    if node.detail.get("dim", 0) % len(node.shapes[0]) != axis:
+        return outputs[0]
+    sizes = {e.slot: graph.nodes[e.producer].shapes[e.output][axis] for e in graph.inputs[edge.consumer]}
+    if not all(slot in sizes for slot in range(edge.slot)):
+        return None
+    start = sum(sizes[slot] for slot in range(edge.slot))
+    return _cut(outputs[0], start, start + sizes[edge.slot])
+
+
+def _split(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) -> list[Segment] | None:
+    node = graph.nodes[edge.consumer]
+    if node.detail.get("dim", 0) % len(node.shapes[0]) != axis:
+        return None
+    placed, start = list[Segment](), 0
+    for shape, segments in zip(node.shapes, outputs, strict=True):
+        placed += _moved(segments, start, start + shape[axis])
+        start += shape[axis]
+    return placed
+
+
+def _sliced(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) -> list[Segment] | None:
+    node = graph.nodes[edge.consumer]
+    given = graph.nodes[edge.producer].shapes[edge.output]
+    if node.detail["dim"] % len(given) != axis:
+        return outputs[0]
+    start, stop, step = slice(node.detail["start"], node.detail["end"], node.detail["step"]).indices(
+        given[axis]
+    )
+    if step == 1:
+        return _moved(outputs[0], start, stop)
+    return [
+        Segment(channel, channel + 1, s.combination)
+        for channel, s in _channels(outputs[0], start, stop, step)
+    ]
+
+
+_FOLLOWED: dict[str, Callable[[Graph, Edge, list[list[Segment]], int], list[Segment] | None]] = {
+    **dict.fromkeys(ops.SPLITS, _split),
+    "Cat": _concatenated,
+    "Slice": _sliced,
+}
+
+
+def _whole(outputs: list[list[Segment]]) -> list[Segment]:
+    """All channels together."""
+    return [Segment(0, None, _joined(segment.combination for own in outputs for segment in own))]
+
+
+def _joined(parts: Iterable[Combination]) -> dict[int, int]:
+    joined: dict[int, int] = {}
+    for part in parts:
+        for source, mask in part.items():
+            joined[source] = joined.get(source, 0) | mask
+    return joined
+
+
+def _cut(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
+    """The channels from ``start`` to ``stop``, counted from 0 again."""
+    kept = []
+    for segment in segments:
+        low, high = max(segment.start, start), stop if segment.stop is None else min(segment.stop, stop)
+        if low < high:
+            kept.append(Segment(low - start, high - start, segment.combination))
+    return kept
+
+
+def _moved(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
+    """The channels of a part at their places in the whole."""
+    return [
+        Segment(s.start + start, stop if s.stop is None else min(s.stop + start, stop), s.combination)
+        for s in segments
+    ]
+
+
+def _channels(segments: Sequence[Segment], start: int, stop: int, step: int) -> list[tuple[int, Segment]]:
+    return [
+        (channel, segment)
+        for place, channel in enumerate(range(start, stop, step))
+        for segment in segments
+        if segment.start <= place and (segment.stop is None or place < segment.stop)
+    ]
+
+
+def _width(shape: Shape, axis: int | None) -> int | None:
+    return shape[axis] if axis is not None and axis < len(shape) else None
+
+
+def _merged(segments: Sequence[Segment], width: int | None) -> list[Segment]:
+    """Contributions laid over one another: neighbouring channels of one combination together."""
+    if not segments:
+        return []
+    ends = [width if s.stop is None else s.stop for s in segments]
+    bounds = sorted({s.start for s in segments} | {end for end in ends if end is not None})
+    laid: list[Segment] = []
+    for start, stop in zip(bounds, [*bounds[1:], None], strict=True):
+        over = [
+            s.combination
+            for s, end in zip(segments, ends, strict=True)
+            if s.start <= start and (end is None or start < end)
+        ]
+        combination = _joined(over)
+        if laid and laid[-1].combination == combination and laid[-1].stop == start:
+            laid[-1] = laid[-1]._replace(stop=stop)
+        elif combination:
+            laid.append(Segment(start, stop, combination))
+    return laid

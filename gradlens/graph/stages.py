@@ -1,0 +1,120 @@
+"""The stage of every operation: what aligns two different architectures.
+
+A stage is all that works at one output stride. Networks of one resolution are staged by block.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+
+from gradlens.graph.channels import mixes_positions
+from gradlens.graph.nodes import Graph, Node
+from gradlens.graph.owners import OUTSIDE, Owner
+
+HEAD = "head"
+LOSS = "loss"
+RESIZES = ("MaxPool", "AvgPool", "Upsample")
+GLOBAL_POOLINGS = {"Mean", "Sum", "Amax", "AdaptiveAvgPool1D", "AdaptiveAvgPool2D", "AdaptiveMaxPool2D"}
+_BLOCK = re.compile(r"^((?:[^.]+\.)*?(?:\d+|[^.]*_\d+))(?:\.|$)")
+
+
+def stages(graph: Graph, owners: Sequence[Owner], image: Sequence[int], n: int) -> list[str]:
+    """Stage label of each node.
+
+    Args:
+        graph: the graph.
+        owners: owner of each node.
+        image: spatial size of the input, for example ``(224, 224)``; empty where it has none.
+        n: samples in the batch.
+
+    Returns:
+        The output stride as text (``"8"``), ``"head"`` after the last layer that has positions,
+        ``"loss"`` outside the model; for networks of one resolution the block's module path.
+        Pooled side ways (squeeze-and-excitation) belong to the stage they stand in.
+    """
+    pooled = _pooled(graph, n)
+    labels = _label(graph, _strides(graph, image, n, pooled), _returning(graph, pooled))
+    resolutions = {labels[i] for i, node in enumerate(graph.nodes) if node.weighted} - {HEAD}
+    if len(resolutions) < 2:
+        labels = _blocks(owners, labels)
+    return [LOSS if owner == OUTSIDE else label for owner, label in zip(owners, labels, strict=True)]
+
+
+def positions(node: Node, n: int) -> int:
+    """Positions a sample has in a weighted layer's output: pixels or tokens; 0 where unknown."""
+    shape = node.shapes[0]
+    if node.kernel:
+        return math.prod(shape[2:])
+    rows = math.prod(shape[:-1])
+    return rows // n if n and rows % n == 0 else 0
+
+
+def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int | None]:
+    """Output stride of each layer that has positions, or changes them; the nearest power of two."""
+    area = math.prod(image) if image else 0
+    mixing = mixes_positions(graph)
+    places = [
+        _places(node, n) if area and not pooled[i] and not mixing[i] else 0
+        for i, node in enumerate(graph.nodes)
+    ]
+    return [_stride(area / place, len(image)) if place else None for place in places]
+
+
+def _places(node: Node, n: int) -> int:
+    if node.operation.startswith(RESIZES):
+        return math.prod(node.shapes[0][2:])
+    return positions(node, n) if node.weighted else 0
+
+
+def _stride(places: float, axes: int) -> int:
+    return 1 << max(0, round(math.log2(places) / axes))
+
+
+def _pooled(graph: Graph, n: int) -> list[bool]:
+    """True behind a global pooling or a flattening, until what was pooled meets positions again."""
+    pooled = [False] * len(graph.nodes)
+    for index in graph.forward_order:
+        node = graph.nodes[index]
+        sources = [pooled[edge.producer] for edge in graph.inputs.get(index, ())]
+        flat = node.weighted and not node.kernel and positions(node, n) == 1
+        pooled[index] = flat or _pools(node) or (bool(sources) and all(sources))
+    return pooled
+
+
+def _pools(node: Node) -> bool:
+    shape = node.shapes[0] if node.shapes else ()
+    return node.operation in GLOBAL_POOLINGS and (len(shape) <= 2 or math.prod(shape[2:]) == 1)
+
+
+def _returning(graph: Graph, pooled: Sequence[bool]) -> list[bool]:
+    """True where a way leads on to positions: a pooled side way comes back, the head does not."""
+    returning = [False] * len(graph.nodes)
+    for index in reversed(graph.forward_order):
+        following = [edge.consumer for edge in graph.readers.get(index, ())]
+        returning[index] = any(not pooled[node] or returning[node] for node in following)
+    return returning
+
+
+def _label(graph: Graph, strides: Sequence[int | None], returning: Sequence[bool]) -> list[str]:
+    """Strides carried forward over weightless and pooled nodes."""
+    labels = [HEAD] * len(graph.nodes)
+    order = graph.forward_order
+    known = [place for place, index in enumerate(order) if strides[index] is not None]
+    last = max((place for place in known if graph.nodes[order[place]].weighted), default=-1)
+    behind = [place for place, index in enumerate(order) if place > last and graph.nodes[index].weighted]
+    head = next((place for place in behind if not returning[order[place]]), len(order))
+    current = next((strides[index] for index in order if strides[index] is not None), None)
+    for index in order[:head]:
+        current = strides[index] or current
+        labels[index] = str(current) if current is not None else HEAD
+    return labels
+
+
+def _blocks(owners: Sequence[Owner], labels: Sequence[str]) -> list[str]:
+    found = []
+    for owner, label in zip(owners, labels, strict=True):
+        match = _BLOCK.match(owner.module)
+        found.append(match.group(1) if match else label)
+    return found

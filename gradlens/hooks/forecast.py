@@ -1,0 +1,62 @@
+"""What weight space will cost, known from shapes before any gradient is computed."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from gradlens.grams.weights import pairs_are_cheaper
+from gradlens.graph.nodes import Node
+from gradlens.graph.plan import Plan
+
+
+class Forecast(NamedTuple):
+    """Multiply-adds of one batch.
+
+    Attributes:
+        weights: of all Grams of per-sample weight gradients, each by the cheaper way.
+        step: of a plain training step's layers: forward, and twice that backward.
+    """
+
+    weights: int
+    step: int
+
+    def __str__(self) -> str:
+        """A sentence with the ratio."""
+        ratio = self.weights / self.step if self.step else math.nan
+        return f"weight space takes about {self.weights:.2g} multiply-adds a batch, {ratio:.2g} times a plain step's"
+
+
+def forecast(plan: Plan, n: int) -> Forecast:
+    """The multiply-adds that weight space adds to a batch of ``n`` samples."""
+    weights = step = 0
+    for probe in plan.probes:
+        if not probe.weight or probe.inputs:
+            continue
+        node = plan.graph.nodes[probe.node]
+        uses = [plan.graph.nodes[index] for index, _ in probe.uses] or [node]
+        size = math.prod(node.weight)
+        if not node.weighted or node.operation == "Embedding":
+            read = sum(math.prod(use.shapes[0]) for use in uses)
+            weights += read + n * n * math.prod(node.weight[-1:])
+            continue
+        positions = sum(map(_positions, uses)) // max(n, 1)
+        direct = n * positions * size + n * n * size
+        features = _features(node)
+        pairs = (n * positions) ** 2 * features
+        weights += pairs if pairs_are_cheaper(n, positions, features, size) else direct
+        step += 3 * n * positions * size
+    return Forecast(weights, step)
+
+
+def _positions(node: Node) -> int:
+    """Output positions of the whole batch."""
+    shape = node.shapes[0]
+    return shape[0] * math.prod(shape[2:]) if node.kernel else math.prod(shape[:-1])
+
+
+def _features(node: Node) -> int:
+    """Numbers read and written at a position; of a grouped convolution those of one group read."""
+    if not node.kernel:
+        return sum(node.weight)
+    return math.prod(node.weight[1:]) + node.weight[0]

@@ -1,0 +1,5 @@
+"""What watched passes left: the Recording, its file and its costs. No torch."""
+
+from gradlens.recording.recording import Recording
+
+__all__ = ["Recording"]

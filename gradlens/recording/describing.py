@@ -1,0 +1,90 @@
+"""A recording in a few lines: what was watched, on what, in which state, and how large it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradlens.graph.plan import Plan
+from gradlens.numbers import scaled
+from gradlens.recording.costs import Costs
+from gradlens.recording.provenance import Provenance
+
+WHERE = {"fork": "fork", "split": "partial split", "merge": "merge"}
+
+
+def facts_of(
+    plan: Plan,
+    replicates: Sequence[tuple[int, int]],
+    kept: Sequence[NDArray[np.float64]],
+    costs: Costs | None,
+    provenance: Provenance,
+) -> dict[str, str]:
+    """Name of a fact to the fact, in the order in which one asks.
+
+    Args:
+        plan: what was watched.
+        replicates: (seed, batch) of each.
+        kept: arrays, the Grams ``[p, s, n, n]`` first.
+        costs: of one step, where they were counted.
+        provenance: of the recording.
+    """
+    found = {
+        "watched": _watched(plan, provenance.of_weights),
+        "samples": _samples(replicates, kept[0].shape[-1]),
+        "state": f"{provenance.mode} mode, {provenance.space} space",
+        "sites": f"{provenance.sites}, pairs by {provenance.pairs}",
+        "graph": f"{len(plan.graph.nodes)} operations, signals in stages {', '.join(_stages(plan)) or 'none'}",
+        "kept": f"{len(kept[0])} Grams a replicate, {_bytes(kept)}",
+    }
+    if costs is not None:
+        found["cost"] = _cost(costs)
+    return found
+
+
+def notes_of(provenance: Provenance) -> list[str]:
+    """What a reader must know of how the network was made and watched."""
+    notes = list(provenance.notes)
+    unseen = provenance.unseen_layers
+    if unseen:
+        notes.append(
+            f"{_count(len(unseen), 'layer')} ran whose gradient is not among the signals: {', '.join(unseen[:4])}"
+        )
+    if provenance.partial:
+        notes.append("stopped before its end; it holds what was finished")
+    return notes
+
+
+def _watched(plan: Plan, weights: bool) -> str:
+    counted = Counter(group.where for group in plan.groups)
+    groups = [_count(counted[where], name) for where, name in WHERE.items() if counted[where]]
+    of = "weights" if weights else "layers"
+    return ", ".join([f"{_count(len(plan.signals), 'signal')} of {of}", *groups])
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}{'s' * (number != 1)}"
+
+
+def _stages(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(plan.probes[signal].stage for signal in plan.signals))
+
+
+def _samples(replicates: Sequence[tuple[int, int]], n: int) -> str:
+    count, seeds = len(replicates), dict.fromkeys(seed for seed, _ in replicates)
+    batches = f"{count} batch{'es' * (count != 1)} of {n}"
+    return f"{batches}, seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}"
+
+
+def _bytes(kept: Sequence[NDArray[np.float64]]) -> str:
+    return scaled(float(sum(array.nbytes for array in kept)), 1024.0, ("B", "KiB", "MiB", "GiB"))
+
+
+def _cost(costs: Costs) -> str:
+    flops = sum(costs.flops.values()) / max(costs.samples, 1)
+    prefixes = ("", "k", "M", "G", "T")
+    parameters = scaled(float(sum(costs.parameters.values())), 1000.0, prefixes)
+    return f"{parameters} parameters, {scaled(flops, 1000.0, prefixes)} FLOPs an image"

@@ -1,0 +1,231 @@
+"""Table and Result: plain values that hold what was found, and save and load it.
+
+Nothing here imports torch: a report is drawn again from a saved Result alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.results.documents import FORMAT, upgraded
+from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
+from gradlens.transitions import STRATEGY_OF, strategies_by_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A tidy table of one kind of result.
+
+    Attributes:
+        name: key in ``Result.tables`` and in the plot registry.
+        frame: one row an observation.
+        caption: a sentence that says what a row is.
+        how: how the numbers were obtained, with the source of the formula.
+        units: column name to unit or range.
+        reproducible: False where the numbers are wall-clock measurements.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    caption: str
+    how: str = ""
+    units: Mapping[str, str] = field(default_factory=dict)
+    reproducible: bool = True
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the table with its registered plot and return the axes.
+
+        Raises:
+            GradlensError: no plot is registered for this table.
+        """
+        from gradlens.plots import plot_frame  # matplotlib is slow to import
+
+        return plot_frame(self.name, self.frame, ax)
+
+    def explore(self, *, static: bool = False) -> Any:
+        """Choose rows and see the figure and the numbers change, in a notebook.
+
+        Args:
+            static: figure and table to open, without ipywidgets, as it is without that package.
+        """
+        return explore({self.name: self}, static=static)
+
+    def __repr__(self) -> str:
+        return table_text(self)
+
+    def _repr_html_(self) -> str:
+        return table_html(self)
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything one run found.
+
+    Attributes:
+        tables: by name.
+        meta: versions, seeds, command line, identity of models and data.
+        finding: the answer in one sentence.
+        warnings: what a reader must know before believing the numbers.
+    """
+
+    tables: Mapping[str, Table]
+    meta: Mapping[str, Any]
+    finding: str
+    warnings: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Let the frames know which network has which transition strategy, for the colours of plots."""
+        strategies = strategies_by_label(self.meta)
+        for table in self.tables.values() if strategies else ():
+            table.frame.attrs[STRATEGY_OF] = strategies
+
+    def __getitem__(self, name: str) -> Table:
+        if name not in self.tables:
+            raise GradlensError(
+                f"no table {name!r} in this result; it has {', '.join(self.tables)}"
+                + close_matches(name, self.tables)
+            )
+        return self.tables[name]
+
+    def with_meta(self, **meta: Any) -> Result:
+        """A copy with entries added to ``meta``."""
+        return replace(self, meta={**self.meta, **meta})
+
+    def warned(self, texts: Sequence[str]) -> Result:
+        """A copy with warnings added in front."""
+        return replace(self, warnings=(*texts, *self.warnings))
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The whole result as strict JSON (a missing number is ``null``)."""
+        document = {
+            "format": FORMAT,
+            "finding": self.finding,
+            "warnings": list(self.warnings),
+            "meta": self.meta,
+            "tables": {name: _table_document(table) for name, table in self.tables.items()},
+        }
+        return json.dumps(_plain(document), indent=indent, allow_nan=False)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``result.json`` and ``tables/<name>.csv`` into ``folder``.
+
+        Raises:
+            GradlensError: the folder cannot be written.
+        """
+        folder = Path(folder)
+        try:
+            (folder / "tables").mkdir(parents=True, exist_ok=True)
+            (folder / FILE).write_text(self.to_json(), encoding="utf-8")
+            for table in self.tables.values():
+                table.frame.to_csv(folder / "tables" / f"{table.name}.csv", index=False)
+        except OSError as error:
+            raise GradlensError(f"cannot write {folder}: {error.strerror}; give another folder") from error
+        return folder
+
+    def explore(self, tables: Sequence[str] | None = None, *, static: bool = False) -> Any:
+        """Choose a table, network, stage and version, and see figure and numbers change, in a notebook.
+
+        Args:
+            tables: names of those wanted; None takes all.
+            static: every table and figure to open, without ipywidgets, as it is without that package;
+                a saved notebook holds it whole.
+
+        Raises:
+            GradlensError: a table is not in this result.
+        """
+        return explore(self.tables, tables, static)
+
+    def map(self) -> NetworkMap:
+        """The networks drawn from input to loss, with the gradient that comes back; shows itself in a notebook.
+
+        Raises:
+            GradlensError: the result has no tables for it.
+        """
+        return NetworkMap(self.tables)
+
+    def __repr__(self) -> str:
+        return result_text(self.finding, self.warnings, self.tables)
+
+    def _repr_html_(self) -> str:
+        return result_html(self.finding, self.warnings, self.tables)
+
+
+def load(folder: str | Path) -> Result:
+    """Read a result that ``Result.save`` wrote; needs no torch.
+
+    Raises:
+        GradlensError: there is no result in ``folder``, it may not be read, is damaged or of a format that is
+            not read.
+    """
+    path = Path(folder) / FILE
+    try:
+        document = _upgraded(json.loads(path.read_text(encoding="utf-8")), path)
+        tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}
+        return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise GradlensError(
+            f"{folder} holds no saved result ({FILE} is missing); give a folder that a run was saved in"
+        ) from error
+    except OSError as error:
+        raise GradlensError(
+            f"cannot read {path}: {error.strerror or error}; ask for the right to read it, or give another folder"
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise GradlensError(f"{path} is damaged: {error}; run the command again") from error
+
+
+def _upgraded(document: Any, path: Path) -> dict[str, Any]:
+    try:
+        return upgraded(document)
+    except GradlensError as error:
+        raise GradlensError(f"{path} cannot be opened: {error}") from error
+
+
+def _table_document(table: Table) -> dict[str, Any]:
+    columns = {
+        str(name): {"dtype": str(column.dtype), "values": column.tolist()}
+        for name, column in table.frame.items()
+    }
+    return {
+        "caption": table.caption,
+        "how": table.how,
+        "units": dict(table.units),
+        "reproducible": table.reproducible,
+        "columns": columns,
+    }
+
+
+def _read_table(name: str, entry: Mapping[str, Any]) -> Table:
+    frame = pd.DataFrame(
+        {
+            column: pd.Series(content["values"], dtype=content["dtype"])
+            for column, content in entry["columns"].items()
+        }
+    )
+    return Table(name, frame, entry["caption"], entry["how"], entry["units"], entry["reproducible"])
+
+
+def _plain(value: Any) -> Any:
+    """Containers of Python scalars; a number that is not finite becomes None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "item") and not isinstance(value, str):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

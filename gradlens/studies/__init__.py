@@ -1,0 +1,1 @@
+"""Whole measurements: networks by seeds, along a training, under transition strategies."""

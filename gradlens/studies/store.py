@@ -1,0 +1,127 @@
+"""Finished cells on disk: a long run is cut anywhere and goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gradlens.errors import GradlensError
+from gradlens.recording import Recording
+
+CELL = "cell.json"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network at one step of its training.
+
+    Attributes:
+        step: updates before it.
+        recording: of the seed's batches.
+        loss: held-out, NaN where not evaluated.
+        accuracy: held-out, in [0, 1]; NaN where not evaluated.
+    """
+
+    step: int
+    recording: Recording
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder of cells, each a folder that is moved into place when it is whole.
+
+    Attributes:
+        folder: made on the first ``put``; None keeps nothing.
+        request: what decides the numbers of every cell; cells of another request are refused.
+    """
+
+    folder: Path | None
+    request: Mapping[str, Any]
+
+    def get(self, name: str) -> list[Snapshot] | None:
+        """The snapshots of a finished cell, or None.
+
+        Raises:
+            GradlensError: the cell is of another request, or damaged.
+        """
+        path = self._path(name)
+        if path is None or not (path / CELL).is_file():
+            return None
+        try:
+            document = json.loads((path / CELL).read_text(encoding="utf-8"))
+            if document["request"] != _plain(self.request):
+                raise GradlensError(
+                    f"{path.parent} holds cells of another run ({_difference(document['request'], self.request)}); "
+                    "repeat its options, or start anew with --force"
+                )
+            return [
+                Snapshot(
+                    entry["step"],
+                    Recording.load(path / f"{entry['step']}.safetensors"),
+                    _number(entry["loss"]),
+                    _number(entry["accuracy"]),
+                )
+                for entry in document["snapshots"]
+            ]
+        except (ValueError, LookupError, TypeError, OSError) as error:
+            raise GradlensError(f"{path} is damaged ({error}); remove it and resume again") from error
+
+    def put(self, name: str, snapshots: Sequence[Snapshot]) -> None:
+        """Keep a finished cell.
+
+        Raises:
+            GradlensError: it cannot be written.
+        """
+        path = self._path(name)
+        if path is None:
+            return
+        staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            staging.mkdir(parents=True)
+            for one in snapshots:
+                one.recording.save(staging / f"{one.step}.safetensors")
+            entries = [
+                {"step": s.step, "loss": _json(s.loss), "accuracy": _json(s.accuracy)} for s in snapshots
+            ]
+            document = {"cell": name, "request": _plain(self.request), "snapshots": entries}
+            (staging / CELL).write_text(json.dumps(document), encoding="utf-8")
+            os.replace(staging, path)
+        except OSError as error:
+            raise GradlensError(f"cannot write {path}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _path(self, name: str) -> Path | None:
+        if self.folder is None:
+            return None
+        readable = re.sub(r"[^A-Za-z0-9._=-]+", "-", name)[:80]
+        return self.folder / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    mine = _plain(ours)
+    keys = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
+    return "; ".join(f"{key} {theirs.get(key)}, now {mine.get(key)}" for key in keys[:3])
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(value))  # type: ignore[no-any-return]
+
+
+def _json(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -1,0 +1,1 @@
+"""Sentences about the numbers: findings and warnings."""

@@ -1,0 +1,178 @@
+"""Several networks: each against the first, corrected for how many there are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from gradlens.analyzers.duplication import Duplication
+from gradlens.comparisons.contrasts import Contrasts, cross_networks
+from gradlens.comparisons.families import TESTED
+from gradlens.comparisons.summary import Comparison
+from gradlens.results import Table
+from gradlens.words.findings import finding_among
+
+
+@pytest.fixture
+def networks(hand, draw, seeds):
+    """Networks by name and by the share that their signals have in common."""
+
+    def make(shares, count=4):
+        made = []
+        for name, shared in shares.items():
+            build = hand(seeds(count, 2), network=name)
+            build.loss = build.gradient(draw(99, 2 * count), "out", "head", signal=False)
+            for depth, stage in enumerate(("4", "4", "8", "8", "8"), 1):
+                own = draw(100 * depth + len(name), 2 * count)
+                g = np.sqrt(1 - shared) * own + np.sqrt(shared) * draw(7, 2 * count)
+                build.gradient(g, f"conv{depth}", stage, depth)
+            made.append(build.recording())
+        return made
+
+    return make
+
+
+FEW = " From 32 samples a seed, which is too few: duplication reads high below about 128."
+THREE = {"first": 0.3, "same": 0.3, "alike": 0.9}
+
+
+def whole_duplication(recording):
+    frame = Duplication()(recording).frame
+    own = frame[(frame.stage == "whole") & (frame.version == "energy")].sort_values("seed")
+    return own.duplication.to_numpy()
+
+
+def test_each_network_stands_against_the_first_only(networks):
+    frame = Contrasts()(networks(THREE))["contrasts"].frame
+    assert set(zip(frame.a, frame.b, strict=True)) == {("first", "same"), ("first", "alike")}
+    assert set(frame.stage) == {"4", "8", "whole"}
+
+
+def test_the_difference_is_paired_over_seeds(networks):
+    recordings = networks(THREE)
+    frame = Contrasts()(recordings)["contrasts"].frame
+    row = frame[(frame.stage == "whole") & (frame.metric == "duplication") & (frame.b == "alike")].iloc[0]
+    first, _, alike = (whole_duplication(recording) for recording in recordings)
+    found = stats.ttest_rel(alike, first)
+    assert (row.mean_a, row.mean_b) == pytest.approx((first.mean(), alike.mean()))
+    assert row.difference == pytest.approx((alike - first).mean())
+    assert row.p == pytest.approx(found.pvalue)
+    assert (row.low, row.high) == pytest.approx(tuple(found.confidence_interval(0.95)))
+
+
+def test_p_values_are_corrected_over_all_networks_and_metrics_of_a_stage(networks):
+    frame = Contrasts()(networks(THREE))["contrasts"].frame
+    for _, family in frame.groupby("stage"):
+        known = family.p[family.p.notna()].sort_values()
+        assert set(family.metric) <= set(TESTED)
+        stepped = np.maximum.accumulate(known.to_numpy() * np.arange(len(known), 0, -1))
+        assert family.p_holm[known.index].to_numpy() == pytest.approx(np.minimum(stepped, 1))
+    smallest = frame.loc[frame.p.idxmin()]
+    assert smallest.p_holm > smallest.p
+
+
+def test_a_fourth_network_leaves_the_differences_and_raises_the_correction(networks):
+    three = Contrasts()(networks(THREE))["contrasts"].frame
+    four = Contrasts()(networks({**THREE, "more": 0.6}))["contrasts"].frame
+    keys = ["stage", "metric", "b"]
+    both = three.merge(four, on=keys, suffixes=("_3", "_4"))
+    assert len(both) == len(three)
+    assert both.difference_3.to_numpy() == pytest.approx(both.difference_4.to_numpy())
+    assert (both.p_holm_4 >= both.p_holm_3 - 1e-12).all()
+    assert (both.p_holm_4 > both.p_holm_3).any()
+
+
+def test_networks_stand_side_by_side_with_their_units(networks):
+    table = Contrasts()(networks(THREE))["networks"]
+    assert table.name == "networks"
+    assert list(dict.fromkeys(table.frame.network)) == list(THREE)
+    assert set(table.units) <= set(table.frame.columns)
+    assert not {"accuracy", "loss"} & set(table.frame.columns)
+
+
+def test_the_finding_tells_what_holds_and_names_the_rest(networks):
+    recordings = networks(THREE)
+    text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
+    first, same, alike = (whole_duplication(recording).mean() for recording in recordings)
+    assert text.startswith(
+        f"Gradient duplication against first ({first:.2f}): alike {alike - first:.2f} more ({alike:.2f}; 95 % interval"
+    )
+    assert f"no difference that holds for same ({same:.2f}, Holm p = " in text
+    assert "Given the loss: " in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "told"),
+    [
+        (
+            -0.3,
+            -0.1,
+            0.01,
+            "b 0.20 less (0.50; 95 % interval of the difference -0.30 to -0.10, Holm p = 0.01)",
+        ),
+        (-0.3, -0.1, 0.2, "no difference that holds for b (0.50, Holm p = 0.2)"),
+        (-0.3, 0.1, 0.04, "no difference that holds for b (0.50, Holm p = 0.04)"),
+        (np.nan, np.nan, np.nan, "one seed, no interval, so nothing can be told from noise: b (0.50)"),
+        (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
+    ],
+)
+def test_what_is_said_of_one_difference(low, high, p, told, networks):
+    recordings = networks({"first": 0.3, "b": 0.9}, count=1)
+    row = {"stage": "whole", "metric": "duplication", "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5}
+    frame = pd.DataFrame([{**row, "difference": -0.2, "low": low, "high": high, "p_holm": p}])
+    text = finding_among(recordings, Table("contrasts", frame, ""))
+    assert text == f"Gradient duplication against first (0.70): {told}.{FEW}"
+
+
+def test_one_seed_has_no_interval_and_no_p(networks):
+    recordings = networks(THREE, count=1)
+    contrasts = Contrasts()(recordings)["contrasts"]
+    assert contrasts.frame.p_holm.isna().all()
+    text = finding_among(recordings, contrasts)
+    assert "one seed, no interval" in text
+    assert "Holm" not in text
+
+
+def test_one_seed_of_several_batches_has_intervals_over_them(hand, draw):
+    made = []
+    for name, shared in (("first", 0.3), ("alike", 0.9)):
+        build = hand([(0, batch) for batch in range(8)], network=name)
+        for depth in range(1, 5):
+            g = np.sqrt(1 - shared) * draw(100 * depth + len(name), 8) + np.sqrt(shared) * draw(7, 8)
+            build.gradient(g, f"conv{depth}", "4", depth)
+        made.append(build.recording())
+    tables = Contrasts()(made)
+    row = tables["contrasts"].frame.set_index(["stage", "metric"]).loc[("whole", "duplication")]
+    expected = Comparison()(*made).frame.set_index("stage").loc["whole"]
+    assert (row.low, row.high) == pytest.approx((expected.duplication_low, expected.duplication_high))
+    assert np.isnan(row.p_holm)
+    own = tables["networks"].frame.set_index(["stage", "network"]).loc[("whole", "alike")]
+    assert own.duplication_low < own.duplication < own.duplication_high
+    text = finding_among(made, tables["contrasts"])
+    assert "alike 0." in text
+    assert "95 % interval of the difference over 8 batches" in text
+
+
+def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
+    build = hand(seeds(4, 2), network="dead")
+    for depth in (1, 2):
+        build.gradient(np.zeros_like(draw(1, 8)), f"conv{depth}", "4", depth)
+    recordings = [*networks(THREE), build.recording()]
+    text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
+    assert (
+        "Not defined, for want of two live signals: dead. Not a fair comparison: 5 of 5 signals of first"
+        in text
+    )
+    assert text.endswith(FEW)
+    alone = [recordings[-1], recordings[0]]
+    assert finding_among(alone, Contrasts()(alone)["contrasts"]).startswith(
+        "No comparison of duplication: dead"
+    )
+
+
+def test_layers_of_the_first_stand_against_those_of_each_other(networks):
+    frame = cross_networks(networks(THREE)).frame
+    assert frame.groupby(["network_a", "network_b"], sort=False).size().to_dict() == {
+        ("first", "same"): 25,
+        ("first", "alike"): 25,
+    }

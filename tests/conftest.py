@@ -1,0 +1,172 @@
+"""Fixtures of several folders: a seed for every test, graphs read from modules, recordings written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from oracles import per_sample
+from torch import Tensor, nn
+
+from gradlens.graph.nodes import Graph, Node
+from gradlens.graph.owners import OUTSIDE, Owner
+from gradlens.graph.plan import Group, Plan, Probe
+from gradlens.graph.stages import LOSS
+from gradlens.hooks.calls import module_calls
+from gradlens.hooks.walking import walk
+from gradlens.recording import Recording
+from gradlens.recording.costs import Costs
+
+Read = Callable[..., tuple[Graph, list[Owner]]]
+
+
+@pytest.fixture(autouse=True)
+def seed() -> Iterator[None]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def read() -> Read:
+    """Graph and owners of a model's forward pass, its output summed (or given to ``loss``)."""
+
+    def reader(
+        model: nn.Module, inputs: Tensor, loss: Callable[[Any], Tensor] | None = None
+    ) -> tuple[Graph, list[Owner]]:
+        with module_calls(model) as calls:
+            output = model(inputs)
+            total = output.sum() if loss is None else loss(output)
+        assert total.grad_fn is not None
+        _, graph = walk(
+            [total.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()}
+        )
+        return graph, calls.owners(graph)
+
+    return reader
+
+
+@pytest.fixture(scope="session")
+def oracle() -> ModuleType:
+    """One sample at a time, the slow way."""
+    return per_sample
+
+
+class Hand:
+    """Builds one recording; ``replicates`` are (seed, batch), ``meta`` its provenance."""
+
+    def __init__(self, replicates=((0, 0),), **meta):
+        self.replicates, self.meta = tuple(replicates), {"network": "net", "mode": "train", **meta}
+        self.probes, self.grams, self.signals, self.groups = [], [], [], []
+        self.nodes, self.owners, self.stages = [Node("NllLoss", 10_000, ((),))], [OUTSIDE], [LOSS]
+        self.loss = None
+        self.extra = {"labels": None, "costs": None, "throughput": {}}
+        self.inner, self.dry, self.projected = {}, {}, {}
+
+    def gradient(self, features, module="conv", stage="4", depth=1, signal=True, sampled=True):
+        """Watch a gradient ``[s, n, ...]``; its probe number comes back."""
+        features = np.asarray(features, dtype=float)
+        flat = features.reshape(*features.shape[:2], -1)
+        place = len(self.nodes)
+        self.nodes.append(Node("Convolution", place, (features.shape[1:],), weighted=signal))
+        self.owners.append(Owner(module, 0))
+        self.stages.append(stage)
+        probe = Probe(
+            node=place,
+            position=0,
+            accumulated=True,
+            name=f"{module}:conv",
+            module=module,
+            stage=stage,
+            depth=depth,
+            order=place,
+            shape=features.shape[1:],
+            outer=1 if sampled else None,
+        )
+        self.probes.append(probe)
+        self.grams.append(
+            flat @ flat.transpose(0, 2, 1) if sampled else np.full((*flat.shape[:2], flat.shape[1]), np.nan)
+        )
+        number = len(self.probes) - 1
+        if signal:
+            self.signals.append(number)
+        return number
+
+    def group(
+        self, members, total=None, where="fork", kind="residual", labels=None, stage="4", site="block:add"
+    ):
+        """Branches that belong together; a member is a probe number or several side by side."""
+        members = tuple(m if isinstance(m, tuple) else (m,) for m in members)
+        self.groups.append(
+            Group(
+                where=where,
+                kind=kind,
+                form="split" if where == "split" else "",
+                site=site,
+                stage=stage,
+                labels=labels or tuple(f"branch{i}" for i in range(len(members))),
+                members=members,
+                total=total,
+                channels=(),
+                axis=1,
+                weighted=tuple(range(len(members))),
+                merge="cat",
+                source=(1, 0),
+            )
+        )
+        return len(self.groups) - 1
+
+    def recording(self):
+        return Recording(
+            plan=Plan(
+                probes=tuple(self.probes),
+                signals=tuple(self.signals),
+                groups=tuple(self.groups),
+                loss=self.loss,
+                graph=Graph(tuple(self.nodes), ()),
+                owners=tuple(self.owners),
+                stages=tuple(self.stages),
+            ),
+            grams=np.stack(self.grams),
+            inner=self.inner,
+            projected_errors=self.projected,
+            dry_errors=self.dry,
+            replicates=self.replicates,
+            meta=self.meta,
+            **self.extra,
+        )
+
+
+@pytest.fixture
+def hand():
+    return Hand
+
+
+@pytest.fixture
+def draw():
+    """Independent features ``[s, n, d]`` by number."""
+
+    def make(number, replicates=1, n=16, width=40):
+        return np.random.default_rng(number).standard_normal((replicates, n, width))
+
+    return make
+
+
+@pytest.fixture
+def costs():
+    """Costs of a batch of ``samples`` by module."""
+
+    def make(samples=2, parameters=None, flops=None, **others):
+        return Costs(samples, parameters=parameters or {}, flops=flops or {}, **others)
+
+    return make
+
+
+@pytest.fixture
+def seeds():
+    """Replicates of so many seeds and batches."""
+    return lambda seeds, batches=1: tuple((seed, batch) for seed in range(seeds) for batch in range(batches))

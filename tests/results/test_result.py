@@ -1,0 +1,252 @@
+"""Results as plain values: saved, read again without torch, shown and plotted."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from gradlens.errors import GradlensError
+from gradlens.results import Result, Table, load
+from gradlens.results.result import FORMAT
+
+mpl.use("agg")
+
+
+def cost():
+    rows = [
+        (name, stage, 1e9 * i, 10.0 * i, 4.0, 8.0)
+        for name in ("a", "b")
+        for i, stage in enumerate(("4", "whole"))
+    ]
+    columns = ["network", "stage", "flops", "parameters", "traffic_elements", "saved_bytes"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture
+def result():
+    mixed = pd.DataFrame(
+        {
+            "number": [0.1, np.nan, -1e-300],
+            "count": np.array([1, 2**53 + 1, -3]),
+            "alive": [True, False, True],
+            "text": ["a", "", 'é "quoted", λ'],
+            "partly": ["a", None, "b"],
+            "unknown": [np.nan] * 3,
+        }
+    )
+    tables = [
+        Table("mixed", mixed, "A row a thing.", "By hand.", {"number": "decades"}, reproducible=False),
+        Table(
+            "empty",
+            pd.DataFrame({"x": np.array([], dtype=np.int64), "y": pd.Series([], dtype="str")}),
+            "None.",
+        ),
+        Table("cost", cost(), "Costs."),
+    ]
+    meta = {
+        "a": "resnet50",
+        "seeds": (0, 1),
+        "numpy": np.float32(0.5),
+        "missing": np.nan,
+        "inner": {"k": np.int64(3)},
+    }
+    return Result({table.name: table for table in tables}, meta, "A finding.", ("A warning.",))
+
+
+def test_what_is_saved_is_read_again(result, tmp_path):
+    again = load(result.save(tmp_path / "deep" / "run"))
+    assert list(again.tables) == ["mixed", "empty", "cost"]
+    for name, table in result.tables.items():
+        pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+        for field in ("name", "caption", "how", "units", "reproducible"):
+            assert getattr(again[name], field) == getattr(table, field)
+    assert (again.finding, again.warnings) == ("A finding.", ("A warning.",))
+    assert again.meta == {"a": "resnet50", "seeds": [0, 1], "numpy": 0.5, "missing": None, "inner": {"k": 3}}
+    assert again.to_json() == result.to_json()
+
+
+def test_the_json_is_strict(result, tmp_path):
+    def no_constant(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    with_infinity = Table("flow", pd.DataFrame({"diversity": [np.inf, -np.inf, 1.0]}), "")
+    whole = Result({**result.tables, "flow": with_infinity}, result.meta, "", ())
+    document = json.loads(
+        (whole.save(tmp_path) / "result.json").read_text("utf-8"), parse_constant=no_constant
+    )
+    assert document["format"] == FORMAT
+    assert document["tables"]["mixed"]["columns"]["number"]["values"][1] is None
+    assert document["tables"]["flow"]["columns"]["diversity"]["values"] == [None, None, 1.0]
+
+
+def test_tables_are_written_as_csv_too(result, tmp_path):
+    folder = result.save(tmp_path)
+    assert sorted(path.name for path in (folder / "tables").iterdir()) == [
+        "cost.csv",
+        "empty.csv",
+        "mixed.csv",
+    ]
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / "cost.csv", dtype={"stage": "str"}), cost())
+
+
+def test_it_is_read_and_plotted_without_torch(result, tmp_path):
+    result.save(tmp_path)
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import gradlens\n"
+        f"result = gradlens.load({str(tmp_path)!r})\n"
+        "axes = result['cost'].plot()\n"
+        "print(result.finding, len(result['mixed'].frame), type(axes).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == ["A", "finding.", "3", "Axes"]
+
+
+def test_an_unknown_table_gets_close_matches(result):
+    with pytest.raises(
+        GradlensError, match=r"no table 'costs'.*it has mixed, empty, cost; did you mean cost\?"
+    ):
+        result["costs"]
+    assert result["cost"] is result.tables["cost"]
+
+
+def test_nothing_saved(tmp_path):
+    with pytest.raises(GradlensError, match=r"holds no saved result \(result.json is missing\)"):
+        load(tmp_path)
+
+
+def test_a_result_that_may_not_be_read(result, tmp_path, monkeypatch):
+    result.save(tmp_path)
+
+    def forbidden(path, *_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(io, "open", forbidden)
+    with pytest.raises(
+        GradlensError, match=r"cannot read .*result\.json: Permission denied; ask for the right"
+    ):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["none.csv", "result.json"])
+def test_a_folder_that_cannot_be_written(result, tmp_path, where):
+    folder = tmp_path / "run"
+    if where == "result.json":
+        (folder / where).mkdir(parents=True)  # a folder where the file should be
+    else:
+        folder.write_text("a file where the folder should be")
+    with pytest.raises(GradlensError, match=rf"cannot write {folder}: \w+"):
+        result.save(folder)
+
+
+def document(result, **changes):
+    return {**json.loads(result.to_json()), **changes}
+
+
+def test_a_newer_format_is_told_from_damage(result, tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps(document(result, format=FORMAT + 1)))
+    with pytest.raises(
+        GradlensError, match=f"has format {FORMAT + 1}, .* reads up to {FORMAT}; update gradlens"
+    ):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: "null",
+        lambda text: "\x00",
+        lambda text: json.dumps({"format": FORMAT}),
+        lambda text: text.replace('"caption"', '"kaption"'),
+        lambda text: text.replace("float64", "float65"),
+        lambda text: json.dumps({**json.loads(text), "tables": []}),
+        lambda text: json.dumps({**json.loads(text), "tables": {"cost": []}}),
+        lambda text: json.dumps({**json.loads(text), "format": "one"}),
+    ],
+)
+def test_damage_is_one_clear_error(result, tmp_path, damage):
+    text = result.to_json()
+    assert damage(text) != text
+    (tmp_path / "result.json").write_text(damage(text), encoding="utf-8")
+    with pytest.raises(
+        GradlensError,
+        match=r"result\.json (is damaged: |cannot be opened: it says no format version).*run the command again",
+    ):
+        load(tmp_path)
+
+
+def test_bytes_that_are_no_text_are_damage(tmp_path):
+    (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(GradlensError, match="is damaged"):
+        load(tmp_path)
+
+
+def test_meta_is_added_to_a_copy(result):
+    more = result.with_meta(a="other", partial=True)
+    assert (more.meta["a"], more.meta["partial"], more.meta["seeds"]) == ("other", True, (0, 1))
+    assert result.meta["a"] == "resnet50"
+    assert "partial" not in result.meta
+
+
+def test_a_table_and_a_result_show_themselves_as_html_and_as_text(result):
+    assert ">A row a thing.<" in result["mixed"]._repr_html_().replace("</b>. ", "</b>>")
+    assert repr(result["mixed"]).startswith("mixed: A row a thing.\n")
+    html = result._repr_html_()
+    assert html.index("A finding.") < html.index("A warning.") < html.index("<details>")
+    assert repr(result) == (
+        "Result: A finding.\nwarning: A warning.\ntables (rows): mixed (3), empty (0), cost (4)"
+    )
+
+
+def test_exploring_an_unknown_table_gets_close_matches(result):
+    with pytest.raises(GradlensError, match=r"no table 'costs' to explore; .*did you mean cost\?"):
+        result.explore(["costs"])
+
+
+def test_the_static_form_holds_figures_and_numbers(result):
+    whole = result.explore(static=True)._repr_html_()
+    assert whole.count("<img ") == 1  # only cost has a plot
+    assert all(f"<code>{name}</code>" in whole for name in result.tables)
+    one = result["cost"].explore(static=True)._repr_html_()
+    assert "<img " in one
+    assert "mixed" not in one
+
+
+def test_a_table_plots_itself(result):
+    from matplotlib.figure import Figure
+
+    ax = Figure().add_subplot()
+    assert result["cost"].plot(ax) is ax
+    assert ax.has_data() or ax.child_axes or len(ax.figure.axes) > 1
+    fresh = result["cost"].plot()
+    assert fresh is not ax
+    assert fresh.figure is not ax.figure
+
+
+def test_a_notebook_shows_the_figure_although_pyplot_was_not_asked(result):
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    figure = result["cost"].plot().figure
+    shown, _ = formatter.format(figure)
+    assert shown["image/png"].startswith(b"\x89PNG")
+    assert "image/svg+xml" not in shown
+    assert figure._repr_png_() == shown["image/png"], "the same figure, the same bytes"
+
+
+def test_a_table_without_a_plot_says_which_have_one(result):
+    with pytest.raises(
+        GradlensError,
+        match=r"no plot for table 'mixed'; tables with a plot: networks, .*strategies, .*duplication, correlation",
+    ):
+        result["mixed"].plot()

@@ -1,0 +1,329 @@
+"""Cells: which samples, which seeds, what is left of an interrupted run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gradlens.data import load_data
+from gradlens.data.batches import fingerprint
+from gradlens.errors import GradlensError
+from gradlens.studies import cells
+from gradlens.studies.cells import Cells, Study, subjects
+
+NETWORKS = '''
+import torch
+from torch import nn
+
+
+class Branched(nn.Module):
+    """A stem, a residual block and a concatenation: two forks, three stages."""
+
+    def __init__(self, num_classes, width, drop=0.0):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, stride=4, padding=1)
+        self.inner = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU())
+        self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.side = nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+        self.drop = nn.Dropout(drop)
+        self.fc = nn.Linear(2 * width, num_classes)
+
+    def forward(self, x):
+        x = torch.tanh(self.stem(x))
+        x = x + self.inner(x)
+        x = torch.tanh(self.down(x))
+        x = torch.cat([x, self.side(x)], dim=1)
+        return self.fc(self.drop(x.mean((2, 3))))
+
+
+def small(num_classes):
+    return Branched(num_classes, 4)
+
+
+def wide(num_classes):
+    return Branched(num_classes, 6)
+
+
+def drops(num_classes):
+    return Branched(num_classes, 4, 0.5)
+
+
+def three_classes():
+    return Branched(3, 4)
+
+
+def shrinks(num_classes):
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.MaxPool2d(4), nn.MaxPool2d(4), nn.MaxPool2d(4), nn.Flatten(),
+        nn.Linear(4, num_classes),
+    )
+'''
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads of networks this small only wait for each other, long where the cores are busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def named(tmp_path):
+    """The names of the factories above."""
+    (tmp_path / "networks.py").write_text(NETWORKS)
+    return lambda factory: f"{tmp_path / 'networks.py'}:{factory}"
+
+
+@pytest.fixture
+def run(named):
+    """Both networks through a study; interrupted at the given call of progress."""
+
+    def make(interrupt=None, factories=("small", "wide"), **options):
+        study = Study(
+            **{"data": "random", "image_size": 16, "batch_size": 6, "batches": 3, "seeds": 2} | options
+        )
+        told = []
+
+        def progress(what, done, total):
+            told.append((what, done, total))
+            if len(told) == interrupt:
+                raise KeyboardInterrupt
+
+        names = [named(factory) for factory in factories]
+        made = Cells(study, subjects(names, [None] * len(names)), progress)
+        try:
+            return made.run(), made, told
+        except KeyboardInterrupt:
+            return None, made, told
+
+    return make
+
+
+def test_every_network_has_the_same_replicates_and_labels(run):
+    (first, second), made, _ = run(data="digits")
+    assert first.replicates == second.replicates == tuple((s, b) for s in range(2) for b in range(3))
+    assert np.array_equal(first.labels, second.labels)
+    for seed, identity in enumerate(made.meta["data_identity"]):
+        data = load_data("digits", batch_size=6, batches=3, image_size=16, seed=seed)
+        assert identity["sha256"] == data.identity["sha256"]
+        assert np.array_equal(first.of_seed(seed).labels, np.stack([targets.numpy() for _, targets in data]))
+    assert "partial" not in made.meta
+
+
+def test_every_network_is_given_the_same_images(run, monkeypatch):
+    seen = []
+
+    def spy(model, batches, **options):
+        seen.append((options["meta"]["name"].rpartition(":")[2], options["seed"], fingerprint(list(batches))))
+        return capture(model, batches, **options)
+
+    capture = cells.capture
+    monkeypatch.setattr(cells, "capture", spy)
+    run(data="digits")
+    assert [entry[:2] for entry in seen] == [("small", 0), ("wide", 0), ("small", 1), ("wide", 1)]
+    prints = [entry[2] for entry in seen]
+    assert prints[0] == prints[1] != prints[2] == prints[3]
+
+
+def test_a_seed_sets_the_weights(run):
+    (first, _), _, _ = run()
+    (again, other), _, _ = run(factories=("small", "small"))
+    assert np.array_equal(first.grams, again.grams)
+    assert np.array_equal(again.grams, other.grams)
+
+
+def test_each_seed_has_weights_of_its_own(run, named, monkeypatch):
+    seen = []
+
+    def spy(model, batches, **options):
+        seen.append(model.stem.weight.detach().clone())
+        return capture(model, batches, **options)
+
+    capture = cells.capture
+    monkeypatch.setattr(cells, "capture", spy)
+    run(factories=("small",))
+    for seed, weight in enumerate(seen):
+        assert torch.equal(weight, cells.load_model(named("small"), num_classes=10, seed=seed).stem.weight)
+    assert not torch.equal(*seen)
+
+
+def test_only_the_first_seed_is_timed_and_counted(run):
+    (first, second), _, _ = run()
+    for recording in (first, second):
+        assert recording.costs is not None
+        assert [len(speeds) for speeds in recording.throughput.values()] == [cells.REPEATS] * 2
+    (untimed, _), _, _ = run(throughput=False)
+    assert not any(untimed.throughput.values())
+
+
+def test_progress_counts_every_batch_of_every_cell(run):
+    _, _, told = run()
+    assert [done for _, done, _ in told] == list(range(1, 13))
+    assert {total for _, _, total in told} == {12}
+    assert [what.split(":")[0] + what[-6:].rpartition(":")[2] for what, _, _ in told[::3]] == [
+        "seed 0small",
+        "seed 0wide",
+        "seed 1small",
+        "seed 1wide",
+    ]
+
+
+def test_progress_counts_warm_up_steps_too(run):
+    _, _, told = run(data="digits", warmup_steps=2)
+    assert [done for _, done, _ in told] == list(range(1, 21))
+    assert {total for _, _, total in told} == {20}
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_an_interrupt_before_both_have_a_batch_is_raised(run, call):
+    recordings, made, _ = run(interrupt=call)
+    assert recordings is None
+    assert made.partial
+
+
+@pytest.mark.parametrize(
+    ("call", "replicates"),
+    [
+        (4, [(0, 0)]),  # seed 0, the second network's first batch
+        (5, [(0, 0), (0, 1)]),
+        (6, [(0, 0), (0, 1), (0, 2)]),
+        (8, [(0, 0), (0, 1), (0, 2)]),  # seed 1, the first network alone: none of it can be compared
+        (11, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]),
+    ],
+)
+def test_an_interrupt_keeps_what_both_have_finished(run, call, replicates):
+    whole, _, _ = run()
+    kept, made, told = run(interrupt=call)
+    assert len(told) == call
+    assert made.meta["partial"] is True
+    for before, after in zip(whole, kept, strict=True):
+        assert list(after.replicates) == replicates
+        places = [before.replicates.index(replicate) for replicate in replicates]
+        assert np.array_equal(after.grams, before.grams[:, places])
+        assert np.array_equal(after.labels, before.labels[places])
+
+
+def test_an_interrupt_while_a_network_is_loaded_keeps_the_seeds_before(run, monkeypatch):
+    load_model, count = cells.load_model, []
+
+    def interrupted(*arguments, **options):
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        return load_model(*arguments, **options)
+
+    monkeypatch.setattr(cells, "load_model", interrupted)
+    kept, made, _ = run()
+    assert [recording.seeds for recording in kept] == [(0,), (0,)]
+    assert made.meta["partial"] is True
+
+
+def test_images_too_small_for_the_network_are_one_clear_error(run, named):
+    with pytest.raises(GradlensError) as caught:
+        run(factories=("shrinks",))
+    said = str(caught.value)
+    assert said.startswith(f"{named('shrinks')} fails on 3 x 16 x 16 images of 10 classes: ")
+    assert "larger --image-size" in said
+    assert "\n" not in said
+
+
+def test_a_head_with_too_few_classes_is_one_clear_error(run, named):
+    with pytest.raises(GradlensError) as caught:
+        run(factories=("three_classes",), batch_size=16)
+    said = str(caught.value)
+    assert said.startswith(f"{named('three_classes')} fails on")
+    assert "of 10 classes" in said
+    assert "\n" not in said
+
+
+def test_the_interrupt_of_a_user_is_no_failure_of_the_images(run):
+    assert run(interrupt=1)[0] is None  # and not a GradlensError
+
+
+@pytest.mark.parametrize("data", ["digits", "random"])
+def test_warm_up_trains_on_samples_that_are_not_measured(run, monkeypatch, data):
+    used = []
+
+    def spy(model, batches, *, steps, progress):
+        used.append((steps, [images for images, _ in batches]))
+        return warm_up(model, batches, steps=steps, progress=progress)
+
+    warm_up = cells.warm_up
+    monkeypatch.setattr(cells, "warm_up", spy)
+    cold, _, _ = run(factories=("small",), seeds=1, data=data)
+    warm, _, _ = run(factories=("small",), seeds=1, data=data, warmup_steps=4)
+    ((steps, images),) = used
+    assert (steps, len(images)) == (4, 4)
+    measured = torch.cat([images for images, _ in load_data(data, batch_size=6, batches=3, image_size=16)])
+    trained = torch.cat(images)
+    assert not (measured.flatten(1)[:, None] == trained.flatten(1)[None]).all(-1).any()
+    assert np.array_equal(cold[0].labels, warm[0].labels)
+    assert not np.allclose(cold[0].grams, warm[0].grams)
+
+
+def test_dropout_in_the_warm_up_is_a_function_of_the_seed(run):
+    torch.manual_seed(1)
+    (first,), _, _ = run(factories=("drops",), seeds=1, warmup_steps=2, data="digits")
+    state = torch.manual_seed(2).get_state()
+    (again,), _, _ = run(factories=("drops",), seeds=1, warmup_steps=2, data="digits")
+    assert np.array_equal(first.grams, again.grams)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_warm_up_goes_round_where_few_samples_are_left(run, monkeypatch):
+    """1797 samples are five batches of 359: four are measured, one is left for three steps."""
+    used = []
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        cells, "warm_up", lambda model, batches, *, steps, progress: used.append((len(batches), steps))
+    )
+    monkeypatch.setattr(cells, "capture", stop)
+    run(data="digits", batch_size=359, batches=4, image_size=8, warmup_steps=3)
+    assert used == [(1, 3)]
+
+
+def test_warm_up_without_samples_to_spare_is_an_error(run, monkeypatch):
+    monkeypatch.setattr(cells, "capture", lambda *_, **__: pytest.fail("it was measured all the same"))
+    with pytest.raises(GradlensError, match=r"1797 samples leave none to warm up on beside 4 batches of 449"):
+        run(data="digits", batch_size=449, batches=4, image_size=8, warmup_steps=5)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"seeds": 0}, "seeds=0; use at least 1"),
+        ({"batches": 0}, "batches=0"),
+        ({"warmup_steps": -1}, "warmup_steps=-1"),
+    ],
+)
+def test_counts_out_of_range(option, said):
+    with pytest.raises(GradlensError, match=said):
+        Study(**option)
+
+
+def labels(names, checkpoints):
+    return [subject.label for subject in subjects(names, checkpoints)]
+
+
+def test_networks_of_different_names_are_called_by_them():
+    assert labels(["a", "b"], [None, "w"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("checkpoints", [(None, None), ("x", "y"), ("x", None), (None, "x"), ("x", "x")])
+def test_networks_of_one_name_have_distinct_labels(checkpoints):
+    found = labels(["a", "a"], checkpoints)
+    assert len(set(found)) == 2
+    assert all(label.startswith("a ") for label in found)
+    for label, checkpoint in zip(found, checkpoints, strict=True):
+        assert checkpoint is None or checkpoint in label
+
+
+def test_a_network_of_a_name_of_its_own_keeps_it():
+    assert labels(["a", "b", "a"], [None, None, None]) == ["a [1]", "b", "a [3]"]
+    assert labels(["a", "a", "b", "b"], ["x", None, None, None]) == ["a [x]", "a [2]", "b [3]", "b [4]"]

@@ -1,0 +1,71 @@
+"""Both spaces in one result: the same numbers as two runs, under names that tell them apart."""
+
+import pytest
+
+import gradlens as gl
+from gradlens.errors import GradlensError
+from gradlens.plots import PLOTS, plot_frame
+from gradlens.plots.spaces import kind
+from gradlens.report.charts import charts
+from gradlens.report.drawing import figures
+from gradlens.report.formats import drawable
+from gradlens.studies.spaces import DIFFERING
+
+SMALL = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2, "zero_init": False, "throughput": False}
+
+
+@pytest.fixture(scope="module")
+def both():
+    return gl.inspect("resnet18", space="both", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def apart():
+    return {space: gl.inspect("resnet18", space=space, **SMALL) for space in ("activations", "weights")}
+
+
+def test_every_table_is_that_of_its_own_run(both, apart):
+    for name, table in apart["activations"].tables.items():
+        assert both[name].frame.equals(table.frame), name
+    for name, table in apart["weights"].tables.items():
+        own = f"{name}_weights" if name in DIFFERING else name
+        if own.endswith("_weights") or name not in apart["activations"].tables:
+            assert both[own].frame.equals(table.frame), name
+    assert {"duplication_weights", "correlation_weights", "noise", "readers"} <= set(both.tables)
+
+
+def test_the_finding_and_the_warnings_are_of_both(both, apart):
+    assert both.finding.startswith(apart["activations"].finding)
+    assert both.finding.endswith(apart["weights"].finding)
+    for result in apart.values():
+        assert set(result.warnings) <= set(both.warnings)
+
+
+def test_the_page_offers_the_choice(both, apart):
+    spec = charts(both)["correlation"]
+    choice = next(param for param in spec["params"] if param["name"] == "space")
+    assert choice["bind"]["options"] == ["activations", "weights"]
+    assert spec["usermeta"]["tables"] == [
+        ("activations", "correlation"),
+        ("weights", "correlation_weights"),
+    ]
+    assert all(param["name"] != "space" for param in charts(apart["weights"])["correlation"]["params"])
+
+
+def test_figures_are_drawn_of_both(both):
+    drawn = figures(both)
+    assert {"duplication", "duplication_weights"} <= set(drawn)
+    assert set(drawn) == set(drawable(both))
+    assert {kind(name) for name in drawn} <= set(PLOTS)
+    assert plot_frame("flow_weights", both["flow_weights"].frame) is not None
+
+
+def test_it_is_saved_and_loaded(both, tmp_path):
+    both.save(tmp_path)
+    assert set(gl.load(tmp_path).tables) == set(both.tables)
+
+
+@pytest.mark.parametrize("measure", [gl.strategies, gl.paths])
+def test_other_measurements_are_of_one_space_and_say_so_at_once(measure):
+    with pytest.raises(GradlensError, match="space='both' is for compare and inspect"):
+        measure("no such network", space="both")

@@ -1,0 +1,437 @@
+"""One network under each transition strategy, end to end and cut in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import gradlens as gl
+from gradlens.errors import GradlensError
+from gradlens.plots import PLOTS
+from gradlens.plots.colours import styles
+from gradlens.report import write
+from gradlens.report.page import page
+from gradlens.studies import grid
+from gradlens.studies.strategies import variants
+
+NETWORK = """
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.Conv2d(width, width, 1, bias=False)
+        self.norm, self.act = nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.act(x + self.norm(self.b(self.act(self.a(x)))))
+
+
+def make(num_classes):
+    stages = [
+        nn.Sequential(nn.Conv2d(inputs, width, 3, 2, 1), Block(width), Block(width))
+        for inputs, width in ((3, 6), (6, 8))
+    ]
+    net = nn.Sequential()
+    net.add_module("layer1", stages[0])
+    net.add_module("layer2", stages[1])
+    net.add_module("pool", nn.AdaptiveAvgPool2d(1))
+    net.add_module("flat", nn.Flatten())
+    net.add_module("fc", nn.Linear(8, num_classes))
+    return net
+"""
+SMALL = {"seeds": 3, "batches": 2, "batch_size": 8, "image_size": 16, "throughput": False}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("nets") / "small.py"
+    path.write_text(NETWORK)
+    return f"{path}:make"
+
+
+@pytest.fixture(scope="module")
+def fresh(network) -> gl.Result:
+    return gl.strategies(network, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def trained(network) -> gl.Result:
+    return gl.strategies(
+        network,
+        strategies=["none", "csp"],
+        training=gl.Training(steps=6, snapshots=2, evaluate=True),
+        **SMALL,
+    )
+
+
+def whole(result: gl.Result, table: str = "strategies") -> pd.DataFrame:
+    frame = result[table].frame
+    return frame[frame["stage"] == "whole"]
+
+
+def test_names_say_what_is_built_and_labels_what_differs():
+    found = variants("net", ["none", "csp"], [0.25, 0.5], ["split", "project"])
+    assert [(one.label, one.name) for one in found] == [
+        ("none", "net@none"),
+        ("csp γ=0.25 split", "net@csp,gamma=0.25"),
+        ("csp γ=0.25 project", "net@csp,gamma=0.25,partial=project"),
+        ("csp γ=0.5 split", "net@csp"),
+        ("csp γ=0.5 project", "net@csp,partial=project"),
+    ]
+    assert [one.label for one in variants("net", ["csp"], [0.25], ["project"])] == ["csp"]
+    assert variants("net", ["none"], [0.5], ["split"], "cifar")[0].name == "net@none,stem=cifar"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net'"),
+        (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
+        (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
+        (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
+        (("net", [], [0.5], ["split"]), "no strategies are given"),
+    ],
+)
+def test_bad_variants_are_told_before_anything_is_measured(arguments, said):
+    with pytest.raises(GradlensError, match=said):
+        variants(*arguments)
+
+
+def test_a_row_a_strategy_is_what_inspecting_it_alone_gives(fresh, network):
+    alone = gl.inspect(f"{network}@csp", zero_init=False, **SMALL)["summary"].frame
+    alone = alone[alone["stage"] == "whole"].iloc[0]
+    row = whole(fresh).set_index("network").loc["csp"]
+    for metric in ("duplication", "duplication_given_loss", "flow_slope", "flops", "parameters", "signals"):
+        assert row[metric] == pytest.approx(alone[metric], rel=1e-12)
+
+
+def test_none_is_the_network_as_it_is(fresh, network):
+    alone = gl.inspect(network, zero_init=False, **SMALL)["summary"].frame.set_index("stage")
+    own = fresh["strategies"].frame
+    own = own[own["network"] == "none"].set_index("stage")
+    assert set(own.index) == set(alone.index)
+    for stage in alone.index:
+        np.testing.assert_allclose(own.loc[stage, "duplication"], alone.loc[stage, "duplication"], rtol=1e-12)
+
+
+def test_intervals_and_differences_are_those_of_the_seeds(fresh):
+    table = fresh["duplication"].frame
+    table = table[(table["stage"] == "whole") & (table["version"] == "energy")]
+    by = {name: rows.sort_values("seed")["duplication"].to_numpy() for name, rows in table.groupby("network")}
+    row = whole(fresh, "differences").query("metric == 'duplication' and a == 'none' and b == 'csp'").iloc[0]
+    differences = by["csp"] - by["none"]
+    assert row["difference"] == pytest.approx(differences.mean(), rel=1e-12)
+    reach = 4.302652729911275 * differences.std(ddof=1) / np.sqrt(3)
+    assert (row["low"], row["high"]) == pytest.approx(
+        (differences.mean() - reach, differences.mean() + reach)
+    )
+    assert whole(fresh).set_index("network").loc["csp", "duplication"] == pytest.approx(by["csp"].mean())
+
+
+def test_every_two_strategies_are_compared_once_and_corrected_over_their_stage(fresh):
+    frame = whole(fresh, "differences")
+    assert len(frame[frame["metric"] == "duplication"]) == 6
+    assert len(frame[frame["metric"] == "merge_correlation"]) == 3  # none has no merge of two ways
+    tested = frame.dropna(subset=["p"])
+    assert (tested["p_holm"] >= tested["p"]).all()
+    smallest = tested["p"].idxmin()
+    assert tested.loc[smallest, "p_holm"] == pytest.approx(min(1, tested["p"].min() * len(tested)))
+
+
+def test_bypass_and_dense_are_correlated_at_split_and_merge_of_csp_networks_only(fresh):
+    frame = whole(fresh).set_index("network")
+    assert frame.loc["none", ["split_correlation", "merge_correlation"]].isna().all()
+    assert frame.loc[["csp", "fusion_first", "fusion_last"], "merge_correlation"].notna().all()
+
+
+def test_the_finding_says_difference_interval_and_what_remains(fresh, network):
+    assert fresh.finding.startswith(f"{network}: at initialisation csp has 0.")
+    assert "duplication than none" in fresh.finding
+    assert "95 % interval" in fresh.finding
+    assert "given the loss" in fresh.finding
+    assert "Of 6 pairs of 4 strategies" in fresh.finding
+    row = whole(fresh, "differences").query("metric == 'duplication' and a == 'none' and b == 'csp'").iloc[0]
+    assert ("less" if row["difference"] < 0 else "more") in fresh.finding.split("duplication")[0]
+
+
+def test_the_same_call_gives_the_same_tables(fresh, network):
+    again = gl.strategies(network, **SMALL)
+    for name, table in fresh.tables.items():
+        pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+
+
+def test_the_result_is_saved_drawn_and_shown(fresh, trained, tmp_path):
+    for result in (fresh, trained):
+        again = gl.load(result.save(tmp_path / result.meta["state"]))
+        for name in again.tables:
+            if name in PLOTS:
+                assert again[name].plot().figure is not None
+        text = page(again, {})
+        assert "transition strategies of" in text
+        assert "merge" in text
+        assert "Every two strategies" in text
+
+
+def test_training_is_followed_and_scored(trained):
+    frame = trained["trajectory"].frame
+    assert sorted(frame["step"].unique()) == [0, 3, 6]
+    assert len(frame) == 3 * 2 * 3
+    assert frame["accuracy"].between(0, 1).all()
+    assert frame.groupby("step")["loss"].mean().is_monotonic_decreasing
+    assert trained.finding.split(": ")[1].startswith("after 6 training steps csp has")
+    learned = trained["learning"].frame
+    assert set(learned["over"]) == {"strategies and seeds", "strategies within a seed"}
+    assert learned["value"].dropna().between(-1, 1).all()
+
+
+def test_the_first_snapshot_is_the_fresh_network(trained, fresh):
+    start = trained["trajectory"].frame.query("step == 0 and network == 'csp'")["duplication"].to_numpy()
+    table = fresh["duplication"].frame.query("stage == 'whole' and version == 'energy' and network == 'csp'")
+    np.testing.assert_array_equal(start, table["duplication"].to_numpy())
+
+
+def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
+    used: dict[str, list[bytes]] = {"measured": [], "trained": [], "held out": []}
+
+    def keep(kind, batches):
+        used[kind] += [image.numpy().tobytes() for images, _ in batches for image in images]
+
+    def train(model, batches, training, seed):
+        keep("trained", batches)
+        yield 0
+
+    def score(model, batches):
+        keep("held out", batches)
+        return grid.Score(1.0, 0.5)
+
+    measured = grid.measured
+    monkeypatch.setattr(grid, "train", train)
+    monkeypatch.setattr(grid, "score", score)
+    monkeypatch.setattr(
+        grid,
+        "measured",
+        lambda s, m, v, data, *a, **k: (keep("measured", data), measured(s, m, v, data, *a, **k))[1],
+    )
+    options = {**SMALL, "seeds": 1}
+    gl.strategies(network, strategies=["csp"], training=gl.Training(steps=5, evaluate=True), **options)
+    sets = [set(found) for found in used.values()]
+    assert all(sets)
+    assert sum(map(len, sets)) == len(set.union(*sets))
+
+
+def test_an_interruption_keeps_finished_seeds_and_marks_the_rest(network):
+    def stop(what, done, total):
+        if what.startswith("seed 1: csp"):
+            raise KeyboardInterrupt
+
+    result = gl.strategies(network, strategies=["none", "csp"], progress=stop, **SMALL)
+    assert result.meta["partial"]
+    assert result.meta["seeds"] == [0]
+    with pytest.raises(KeyboardInterrupt):
+        gl.strategies(network, strategies=["csp"], progress=lambda *_: _interrupt(), **SMALL)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_finished_cells_are_not_measured_again(network, tmp_path, monkeypatch):
+    first = gl.strategies(network, strategies=["none", "csp"], folder=tmp_path, **{**SMALL, "seeds": 2})
+    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured again"))
+    again = gl.strategies(network, strategies=["none", "csp"], folder=tmp_path, **{**SMALL, "seeds": 2})
+    for name, table in first.tables.items():
+        pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+    with pytest.raises(GradlensError, match="cells of another run"):
+        gl.strategies(network, strategies=["none"], folder=tmp_path, **{**SMALL, "batches": 3})
+
+
+def command(network: str, out: Path, *more: str) -> list[str]:
+    words = [
+        sys.executable,
+        "-m",
+        "gradlens",
+        "strategies",
+        network,
+        "--strategies",
+        "none,csp",
+        "--seeds",
+        "3",
+    ]
+    words += [
+        "--batches",
+        "2",
+        "--batch-size",
+        "8",
+        "--image-size",
+        "16",
+        "--no-throughput",
+        "--out",
+        str(out),
+    ]
+    return [*words, "--train-steps", "4", "--eval", "--snapshots", "2", *more]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, tmp_path):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    cut, uncut = tmp_path / "cut", tmp_path / "uncut"
+    process = subprocess.Popen(command(network, cut), env=environment, stderr=subprocess.DEVNULL)
+    cells = tmp_path / ".cut.cells"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and process.poll() is None and len(list(cells.glob("*/cell.json"))) < 2:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    assert not cut.exists()
+    assert 2 <= len(list(cells.glob("*/cell.json"))) < 6
+
+    refused = subprocess.run(
+        command(network, cut), env=environment, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    assert "--resume goes on" in refused.stderr
+    subprocess.run(command(network, cut, "--resume"), env=environment, check=True, capture_output=True)
+    subprocess.run(command(network, uncut), env=environment, check=True, capture_output=True)
+    assert not cells.exists()
+    first, second = gl.load(cut), gl.load(uncut)
+    assert list(first.tables) == list(second.tables)
+    for name, table in second.tables.items():
+        pd.testing.assert_frame_equal(first[name].frame, table.frame, check_exact=True)
+    assert first.finding == second.finding
+
+
+@pytest.mark.parametrize("strategies", [["none", "csp"], "csp"])
+def test_one_seed_has_no_interval_and_is_drawn_all_the_same(network, tmp_path, strategies):
+    result = gl.strategies(network, strategies=strategies, **{**SMALL, "seeds": 1})
+    assert whole(result)["duplication_low"].isna().all()
+    write(result, tmp_path / "run")
+    assert (tmp_path / "run" / "figures" / "strategies.png").stat().st_size > 5000
+    assert ("one seed, no interval" in result.finding) == (len(strategies) == 2)
+
+
+def test_a_sweep_names_the_farthest_variant_and_tells_all_apart(network, tmp_path):
+    result = gl.strategies(
+        network, strategies=["none", "csp"], gamma=[0.25, 0.5], partial=["split", "project"], **SMALL
+    )
+    found = whole(result).set_index("network")["duplication"]
+    farthest = (found - found["none"]).abs().drop("none").idxmax()
+    assert f"{farthest}, the farthest of 4 from none, has " in result.finding
+    looks = styles(list(found.index))
+    assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
+    assert len({(look.colour, look.hatch) for look in looks.values()}) == len(looks)
+    write(result, tmp_path / "run")
+
+
+def test_what_was_left_whole_stands_in_the_result():
+    result = gl.strategies("resnet10t", strategies=["none", "csp"], **{**SMALL, "seeds": 1, "image_size": 32})
+    told = [text for text in result.warnings if "left whole" in text]
+    assert told
+    assert all(text.startswith("csp: left whole: layer") for text in told)
+
+
+def test_a_strategy_that_does_not_fit_is_told_before_anything_is_measured(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured"))
+    small = {**SMALL, "image_size": 32}
+    with pytest.raises(GradlensError, match=r"denseblock1: no_fusion has no transition"):
+        gl.strategies("densenet121", strategies=["none", "no_fusion"], folder=tmp_path / "cells", **small)
+    assert not (tmp_path / "cells").exists()
+
+
+def test_cells_of_an_edited_file_are_refused(network, tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(Path(network.removesuffix(":make")).read_text())
+    options = {"strategies": ["none", "csp"], "folder": tmp_path / "cells", **{**SMALL, "seeds": 1}}
+    gl.strategies(f"{path}:make", **options)
+    path.write_text(path.read_text() + "\n# edited\n")
+    with pytest.raises(GradlensError, match=r"holds cells of another run \(file "):
+        gl.strategies(f"{path}:make", **options)
+
+
+def test_after_resuming_only_what_is_left_is_counted(network, tmp_path):
+    options = {"strategies": ["none", "csp"], "folder": tmp_path, **SMALL}
+    gl.strategies(network, **{**options, "seeds": 2})
+    told = []
+    gl.strategies(network, **options, progress=lambda what, done, total: told.append((done, total)))
+    assert told[-1] == (4, 4)  # two batches of two strategies: the third seed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"gamma": []}, "no gamma is given"),
+        ({"partial": []}, "no partial is given"),
+        ({"strategies": []}, "no strategies are given"),
+    ],
+)
+def test_empty_lists_are_told(network, arguments, said):
+    with pytest.raises(GradlensError, match=said):
+        gl.strategies(network, **{**SMALL, **arguments})
+
+
+def test_a_module_is_no_name():
+    with pytest.raises(GradlensError, match="a Linear is no name"):
+        gl.strategies(torch.nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize("state", ["nothing", "finished"])
+def test_there_must_be_something_to_resume(network, tmp_path, state):
+    out = tmp_path / "run"
+    if state == "finished":
+        write(gl.strategies(network, strategies=["none", "csp"], **{**SMALL, "seeds": 1}), out)
+    ran = subprocess.run(command(network, out, "--resume"), capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "there is nothing to resume" in ran.stderr
+
+
+def test_resume_needs_to_know_of_what(network):
+    ran = subprocess.run(
+        [sys.executable, "-m", "gradlens", "strategies", network, "--resume"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert "--resume needs the --out DIR" in ran.stderr
+
+
+DENSE = """
+from timm.models.densenet import DenseNet
+
+
+def make(num_classes):
+    return DenseNet(growth_rate=12, block_config=(4, 4, 4), num_classes=num_classes)
+"""
+
+
+@pytest.mark.slow
+def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
+    """In an earlier trial 0.79 and 0.68; here the interval must leave out zero."""
+    (tmp_path / "dense.py").write_text(DENSE)
+    options = {"seeds": 5, "batches": 4, "batch_size": 32, "image_size": 32, "throughput": False}
+    result = gl.strategies(
+        f"{tmp_path / 'dense.py'}:make", strategies=["none", "csp"], stem="cifar", **options
+    )
+    rows = whole(result, "differences").set_index("metric")
+    assert rows.loc["duplication", "high"] < 0
+    assert rows.loc["duplication", "mean_a"] > rows.loc["duplication", "mean_b"]
+    assert np.isfinite(rows.loc["duplication_given_loss", ["low", "difference", "high"]].astype(float)).all()
+    assert "given the loss it has" in result.finding

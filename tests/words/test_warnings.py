@@ -1,0 +1,147 @@
+"""Warnings: each appears for its own reason, and not without it."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from gradlens.words.warnings import dead_signals, warnings_alone, warnings_between
+
+
+@pytest.fixture
+def sound(hand, draw, seeds, costs):
+    """A network about which there is nothing to say."""
+
+    def make(name="a", count=3, batches=8, n=16, dead=0, lost=0, forked=True, loss=True, signals=3, **sizes):
+        build = hand(seeds(count, batches), network=name)
+        s = count * batches
+        g = draw(0, s, n)
+        for number in range(signals):
+            build.gradient(draw(number, s, n))
+        for _ in range(dead):
+            build.gradient(0 * g)
+        for _ in range(lost):
+            build.gradient(g, sampled=False)
+        if forked:
+            build.group([0, 1], 2)
+        if loss:
+            build.loss = build.gradient(g, signal=False)
+        build.extra["costs"] = costs(
+            2, {"conv": sizes.get("parameters", 10)}, {"conv": sizes.get("flops", 8)}
+        )
+        return build.recording()
+
+    return make
+
+
+def test_a_sound_recording_gives_no_warning(sound):
+    assert list(warnings_alone(sound())) == []
+    assert list(warnings_between(sound("a"), sound("b"))) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"dead": 2},
+            "a: dead at this state: 2 of 5 signals are exactly zero .*--warmup-steps 10 or --no-zero-init",
+        ),
+        ({"lost": 1}, "a: 1 of 4 signals have no axis that holds the samples"),
+        ({"forked": False}, "a: no forks and no partial splits"),
+        ({"loss": False}, "a: the network's output was not found"),
+        ({"batches": 7}, "16 samples x 7 batches a seed: .*below about 128 samples"),
+        ({"count": 1}, "one seed: intervals are over its batches .*--seeds 3 or more"),
+        ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
+    ],
+)
+def test_each_limit_is_told_alone(sound, options, said):
+    (found,) = warnings_alone(sound(**options))
+    assert re.search(said, found), found
+
+
+def test_advice_knows_what_was_done_already(sound):
+    (lifted,) = warnings_alone(sound(dead=1).with_meta(zero_init=False))
+    assert "--no-zero-init" not in lifted
+    (warm,) = warnings_alone(sound(dead=1).with_meta(warmup_steps=5))
+    assert "after the warm-up" in warm
+    assert "--warmup-steps" not in warm
+
+
+def test_layers_that_left_no_signal_are_named(sound):
+    (found,) = warnings_alone(sound().with_meta(unseen_layers=["rnn", "head.lstm"]))
+    assert found.startswith("a: 2 layers ran whose gradient is not among the signals")
+    assert "rnn, head.lstm" in found
+
+
+@pytest.mark.parametrize(("speeds", "count"), [([10.0, 14.9], 0), ([10.0, 15.1], 1)])
+def test_a_speed_that_varies_is_not_to_be_compared(sound, speeds, count):
+    recording = replace(sound(), throughput={"forward": speeds})
+    assert sum("varies" in text for text in warnings_alone(recording)) == count
+
+
+@pytest.mark.parametrize(("batches", "n", "count"), [(8, 16, 0), (4, 32, 0), (7, 18, 1), (1, 64, 1)])
+def test_samples_times_batches_of_a_seed_count(sound, batches, n, count):
+    assert len(list(warnings_alone(sound(batches=batches, n=n)))) == count
+
+
+def test_lost_signals_are_not_dead(sound):
+    assert dead_signals(sound(dead=2, lost=1)) == 2
+
+
+def test_a_signal_is_dead_only_if_it_is_in_every_replicate(sound):
+    recording = sound(dead=1)
+    recording.grams[3, -1, 0, 0] = 1e-30
+    assert dead_signals(recording) == 0
+
+
+def test_dead_in_one_only_is_not_fair(sound):
+    unfair = "not a fair comparison: 3 of {} signals of a are alive and 3 of {} of b"
+    for first, second, name in ((1, 0, "a"), (0, 1, "b")):
+        found = list(warnings_between(sound("a", dead=first), sound("b", dead=second)))
+        assert found[0].startswith(unfair.format(3 + first, 3 + second))
+        assert any(text.startswith(f"{name}: dead at this state: 1 of 4") for text in found)
+    unequal = list(warnings_between(sound("a", dead=1), sound("b", dead=2)))
+    assert unequal[0].startswith(unfair.format(4, 5))
+
+
+def test_as_many_dead_in_both_is_fair(sound):
+    both = list(warnings_between(sound("a", dead=1), sound("b", dead=1)))
+    assert [text[:7] for text in both] == ["a: dead", "b: dead"]
+
+
+def test_different_modes_are_not_fair(sound):
+    a, b = sound("a"), sound("b")
+    (found,) = warnings_between(a, replace(b, meta={**b.meta, "mode": "eval"}))
+    assert found == "not a fair comparison: a in train mode, b in eval"
+
+
+def test_different_samples_are_not_fair(sound):
+    (found,) = warnings_between(sound("a", batches=8), sound("b", batches=9))
+    assert found == "not a fair comparison: 384 samples through a, 432 through b"
+    found = list(warnings_between(sound("a", batches=8, n=32), sound("b", batches=16, n=16)))
+    assert found == ["not a fair comparison: 768 samples through a, 768 through b"]
+
+
+def test_what_else_differs_is_told(sound):
+    (found,) = warnings_between(
+        sound("a", parameters=2_000_000, flops=4e9), sound("b", parameters=1_500_000, signals=4)
+    )
+    assert found.startswith("a and b differ in more than their topology")
+    for part in ("3 and 4 weighted layers", "2.00 and 1.50 M parameters", "2.000 and 0.000 GFLOPs an image"):
+        assert part in found
+
+
+def test_costs_that_were_not_counted_are_no_difference(sound):
+    a = sound("a", parameters=5)
+    assert list(warnings_between(replace(a, costs=None), sound("b"))) == []
+
+
+def test_what_holds_for_both_is_told_once(sound):
+    found = list(warnings_between(sound("a", count=1), sound("b", count=1)))
+    assert len(found) == 1
+
+
+def test_what_limits_only_the_second_is_told(sound):
+    """Nothing is wrong with the first, the second has too few samples."""
+    found = list(warnings_between(sound("a", batches=8), sound("b", batches=2)))
+    assert any("16 samples x 2 batches" in text for text in found)
