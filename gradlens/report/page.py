@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from gradlens.plots import PLOTS
 from gradlens.plots.spaces import kind
-from gradlens.report.captions import seen
+from gradlens.report.captions import caption
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
 from gradlens.results import Result, Table
@@ -175,7 +175,7 @@ def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) ->
     frame = table.frame
     title = TITLES.get(kind(table.name), table.name.replace("_", " ").capitalize())
     title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
-    sentence = seen(kind(table.name), frame)
+    sentence = caption(kind(table.name), frame)
     described = f"{title}. {sentence or table.caption} The table below it holds every value."
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {
