@@ -196,6 +196,6 @@ def _legend(styles: dict[str, Style]) -> list[Line2D]:
 def _forest_legend() -> list[Line2D]:
     return [
         Line2D([], [], color=INK, marker="o", ls="", ms=4.5, label="p < 0.05 after Holm's correction"),
-        Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="p ≥ 0.05"),
+        Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="otherwise"),
         Line2D([], [], color=INK, lw=1.2, label="95 % t interval over seeds"),
     ]

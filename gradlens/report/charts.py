@@ -23,8 +23,8 @@ from gradlens.report.specifications import (
     choose_space,
     line,
     network_colour,
-    network_shape,
     of_chosen_space,
+    points,
     specification,
 )
 from gradlens.results import Result
@@ -98,15 +98,7 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
                 "mark": {"type": "rule", "strokeWidth": 1.5},
                 "encoding": {**base, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
             },
-            {
-                "mark": {"type": "point", "filled": True, "size": 70, "opacity": 1},
-                "encoding": {
-                    **base,
-                    "y": {**y, "field": "mean"},
-                    "shape": network_shape(styles),
-                    "tooltip": tooltip,
-                },
-            },
+            points(70, {**base, "y": {**y, "field": "mean"}}, styles, tooltip),
         ],
     )
 
@@ -137,21 +129,12 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
         ],
         transform=[
             {"calculate": "datum[quantity]", "as": "raw"},
-            {
-                "calculate": f"({logarithmic}) ? log(datum.raw) / LN10 : datum.raw",
-                "as": "value",
-            },
+            {"calculate": f"({logarithmic}) ? log(datum.raw) / LN10 : datum.raw", "as": "value"},
         ],
         height=280,
         layer=[
-            {
-                "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5},
-                "encoding": encoding,
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 45, "opacity": 1},
-                "encoding": {**encoding, "shape": network_shape(styles), "tooltip": tooltip},
-            },
+            {"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5}, "encoding": encoding},
+            points(45, encoding, styles, tooltip),
         ],
     )
 

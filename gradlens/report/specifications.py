@@ -124,10 +124,13 @@ def network_colour(styles: Mapping[str, Style]) -> Spec:
     }  # fmt: skip
 
 
-def network_shape(styles: Mapping[str, Style]) -> Spec:
-    """One shape per network, the same as in the static figures."""
-    shapes = [SHAPES[style.marker] for style in styles.values()]
-    return {
-        "field": "network", "type": "nominal", "title": None,
-        "scale": {"domain": list(styles), "range": shapes}, "legend": {"orient": "top"},
+def points(size: int, encoding: Spec, styles: Mapping[str, Style], tooltip: Sequence[Spec]) -> Spec:
+    """A layer of filled marks with a tooltip, with the shapes of the static figures."""
+    shape = {
+        "field": "network", "type": "nominal", "title": None, "legend": {"orient": "top"},
+        "scale": {"domain": list(styles), "range": [SHAPES[style.marker] for style in styles.values()]},
     }  # fmt: skip
+    return {
+        "mark": {"type": "point", "filled": True, "size": size, "opacity": 1},
+        "encoding": {**encoding, "shape": shape, "tooltip": list(tooltip)},
+    }

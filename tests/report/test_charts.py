@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from gradlens.plots import PLOTS
+from gradlens.plots.colours import POSITIONS, STRATEGIES, styles_in
 from gradlens.report import charts as module
 from gradlens.report.charts import CHARTS, charts
+from gradlens.report.specifications import SHAPES
 from gradlens.results import Result, Table
 from gradlens.showing.embedding import as_json
 
@@ -114,3 +116,23 @@ def test_infinite_and_missing_values_of_the_flow_are_left_out():
     conditions = " ".join(step["filter"] for step in spec["transform"] if "filter" in step)
     assert "isFinite" in conditions
     assert "> 0" in conditions
+
+
+def test_interactive_and_static_figures_have_the_same_colours_and_shapes():
+    names = ["none", "csp γ=0.25", "csp γ=0.5", "mine"]
+    frame = pd.DataFrame(
+        {"network": names, "signal": "x", "stage": "4", "role": "signal", "depth": 1, "rms": 0.1}
+    )
+    result = result_of("flow", frame, strategy_of={name: name.split()[0] for name in names})
+    *_, points = charts(result)["flow"]["layer"]
+    styles = styles_in(result["flow"].frame)
+    assert points["encoding"]["color"]["scale"] == {
+        "domain": names,
+        "range": ["#888888", *(styles[name].colour for name in names[1:])],
+    }
+    assert styles["csp γ=0.25"] == STRATEGIES["csp"]
+    assert points["encoding"]["shape"]["scale"]["range"] == [SHAPES[styles[name].marker] for name in names]
+
+
+def test_every_marker_has_a_shape():
+    assert {style.marker for style in (*POSITIONS, *STRATEGIES.values())} == set(SHAPES)
