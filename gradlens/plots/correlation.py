@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import canvas, heat_map, order, subplots
 from gradlens.plots.colours import PALE
+from gradlens.plots.plot import Plot
 
 VERSIONS = {
     "energy": "energy",
@@ -173,3 +174,7 @@ def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, lis
     live = np.isfinite(matrix).any(axis=0)
     matrix[np.diag_indices_from(matrix)] = np.where(live, 1.0, np.nan)
     return matrix, [stage for _, stage in signals]
+
+
+CORRELATION = Plot(signal_correlation, beside=True, fitted=correlation_height)
+CROSS = Plot(network_by_network, beside=True, alone=0.64, fitted=cross_height)

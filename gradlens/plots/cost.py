@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, PALE, Style, styles_in
+from gradlens.plots.plot import Plot
 
 PANELS = {
     "flops": "FLOPs / image",
@@ -125,3 +126,7 @@ def _network_patches(styles: dict[str, Style]) -> list[Patch]:
         Patch(facecolor=style.colour, hatch=style.hatch, edgecolor="white", label=canvas.plain(network))
         for network, style in styles.items()
     ]
+
+
+COST = Plot(cost_by_stage, height=4.2, narrow=1.9)
+THROUGHPUT = Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame))))

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from gradlens.metrics import mean_interval
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
+from gradlens.plots.plot import Plot
 
 PANELS = {
     "as measured": ("energy", "direction"),
@@ -135,3 +136,6 @@ def _legend(frame: pd.DataFrame, styles: dict[str, Style]) -> list[Line2D]:
         handles.append(Line2D([], [], color=INK, marker=".", ls="", ms=4.4, mew=0, label="one seed"))
         handles.append(Line2D([], [], color=INK, marker="|", ls="", ms=9, mew=0.8, label="95 % t interval"))
     return handles
+
+
+DUPLICATION = Plot(duplication_by_stage, height=3.4, narrow=1.6)

@@ -8,20 +8,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from gradlens import catalogue
 from gradlens.metrics import mean_interval
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
+from gradlens.plots.plot import Plot
 
 SLIM = 1.4  # least width of a panel in inches
 CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
-QUANTITIES = {
-    "duplication": "duplication D",
-    "duplication_given_loss": "D given the loss",
-    "merge_correlation": "correlation at the merge",
-    "accuracy": "held-out accuracy",
-    "loss": "held-out loss",
-}
+QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
+"""Titles of the panels."""
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -199,3 +196,8 @@ def _forest_legend() -> list[Line2D]:
         Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="otherwise"),
         Line2D([], [], color=INK, lw=1.2, label="95 % t interval over seeds"),
     ]
+
+
+TRADE_OFF = Plot(trade_off, height=3.2, narrow=1.5)
+FOREST = Plot(forest, height=1.2, rows=pairs, narrow=2.2)
+TRAJECTORY = Plot(along_training, height=3.0, narrow=1.5)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.graph.plan import Plan
+from gradlens.numbers import scaled
 from gradlens.recording.costs import Costs
-from gradlens.showing.numbers import scaled
 
 WHERE = {"fork": "fork", "split": "partial split", "merge": "merge"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.showing.numbers import shown
+from gradlens.numbers import format_cell
 
 CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add up
 
@@ -17,9 +17,9 @@ def branches(network: str, rows: pd.DataFrame) -> str:
         return f"no pair of branches of {network} has a value"
     top = live.iloc[int(live["energy"].argmax())]
     return (
-        f"{network}: median CKA {shown(live['energy'].median())} between branches"
-        f" ({shown(live['energy_given_loss'].median())} given the loss), highest at {top['site']}"
-        f" ({top['branch_a']} and {top['branch_b']}, {shown(float(top['energy']))})"
+        f"{network}: median CKA {format_cell(live['energy'].median())} between branches"
+        f" ({format_cell(live['energy_given_loss'].median())} given the loss), highest at {top['site']}"
+        f" ({top['branch_a']} and {top['branch_b']}, {format_cell(float(top['energy']))})"
     )
 
 
@@ -39,8 +39,9 @@ def shares(network: str, rows: pd.DataFrame) -> str:
 def structure(network: str, rows: pd.DataFrame) -> str:
     """Structural duplication of the whole network."""
     whole = rows[rows["stage"].astype(str) == "whole"].iloc[0]
+    share = format_cell(float(whole["structural_duplication"]))
     return (
-        f"{network}: two layers share {shown(float(whole['structural_duplication']))} of their sources on average,"
+        f"{network}: two layers share {share} of their sources on average,"
         f" with {whole['timestamp_combinations']} combinations of timestamps in {whole['layers']} layers"
     )
 

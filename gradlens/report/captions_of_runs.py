@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gradlens.numbers import format_cell
 from gradlens.report.clauses import sentence, stage_name
-from gradlens.showing.numbers import shown
 
 
 def strategies(frame: pd.DataFrame) -> str:
@@ -14,11 +14,11 @@ def strategies(frame: pd.DataFrame) -> str:
     whole = frame[frame["stage"].astype(str) == "whole"].set_index("network")
     clauses = []
     for name, row in whole.iterrows():
-        text = f"{name}: D = {shown(float(row['duplication']))}"
+        text = f"{name}: D = {format_cell(float(row['duplication']))}"
         if np.isfinite(row.get("duplication_given_loss", np.nan)):
-            text += f" ({shown(float(row['duplication_given_loss']))} given the loss)"
+            text += f" ({format_cell(float(row['duplication_given_loss']))} given the loss)"
         if np.isfinite(row.get("flops", np.nan)):
-            text += f" at {shown(float(row['flops']), 'flops')} FLOPs per image"
+            text += f" at {format_cell(float(row['flops']), 'flops')} FLOPs per image"
         if np.isfinite(row.get("accuracy", np.nan)):
             text += f", {row['accuracy']:.1%} accuracy on held-out samples"
         clauses.append(text)
@@ -39,7 +39,7 @@ def differences(frame: pd.DataFrame) -> str:
 def trajectory(network: str, rows: pd.DataFrame) -> str:
     """D and accuracy at the first and the last measured step."""
     mean = rows.groupby("step")["duplication"].mean()
-    text = f"{network}: D from {shown(float(mean.iloc[0]))} to {shown(float(mean.iloc[-1]))}"
+    text = f"{network}: D from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
     if "accuracy" in rows and rows["accuracy"].notna().any():
         accuracy = rows.groupby("step")["accuracy"].mean()
         text += f", accuracy from {accuracy.iloc[0]:.1%} to {accuracy.iloc[-1]:.1%}"
@@ -62,8 +62,8 @@ def cost(network: str, rows: pd.DataFrame) -> str:
     stages, text = rows.drop("whole", errors="ignore")["flops"].astype(float).dropna(), network
     if "whole" in rows.index:
         whole = rows.loc[["whole"]].iloc[0]
-        text += f": {shown(float(whole['flops']), 'flops')} FLOPs per image"
-        text += f" and {shown(float(whole['parameters']), 'parameters')} parameters"
+        text += f": {format_cell(float(whole['flops']), 'flops')} FLOPs per image"
+        text += f" and {format_cell(float(whole['parameters']), 'parameters')} parameters"
     if stages.sum() > 0:
         text += f", most FLOPs at {stage_name(stages.idxmax())} ({stages.max() / stages.sum():.0%})"
     return text
@@ -72,7 +72,7 @@ def cost(network: str, rows: pd.DataFrame) -> str:
 def throughput(network: str, rows: pd.DataFrame) -> str:
     """Images per second of each pass."""
     speeds = [
-        f"{shown(float(speed))} images per second {name}"
+        f"{format_cell(float(speed))} images per second {name}"
         for name, speed in zip(rows["pass"], rows["images_per_second"], strict=True)
     ]
     return f"{network}: {', '.join(speeds)}"
@@ -82,5 +82,7 @@ def exactness(frame: pd.DataFrame) -> str:
     """The error of the captured contributions."""
     worst = frame["error"].max()
     text = f"At {len(frame)} forks the contributions add up to the accumulated gradient"
-    text += " bit for bit" if worst == 0 else f" to within {shown(float(worst))} relative"
-    return sentence([text + f" (projected, on every batch: {shown(float(frame['projected_error'].max()))})"])
+    text += " bit for bit" if worst == 0 else f" to within {format_cell(float(worst))} relative"
+    return sentence(
+        [text + f" (projected, on every batch: {format_cell(float(frame['projected_error'].max()))})"]
+    )

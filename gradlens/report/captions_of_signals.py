@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from gradlens.metrics import slope
+from gradlens.numbers import format_cell
 from gradlens.plots.flow import is_live
 from gradlens.report.clauses import sentence, stage_name
-from gradlens.showing.numbers import shown
 
 
 def duplication(network: str, rows: pd.DataFrame) -> str:
@@ -21,14 +21,14 @@ def duplication(network: str, rows: pd.DataFrame) -> str:
     stages = energy.drop("whole", errors="ignore")
     text = network
     if "whole" in energy:
-        text += f": D = {shown(energy['whole'])} over the whole network"
+        text += f": D = {format_cell(energy['whole'])} over the whole network"
     partial = mean.get(("energy given loss", "whole"), np.nan)
     if np.isfinite(partial):
-        text += f" ({shown(partial)} given the loss)"
+        text += f" ({format_cell(partial)} given the loss)"
     if len(stages) > 1:
         text += (
-            f", highest at {stage_name(stages.idxmax())} ({shown(stages.max())})"
-            f" and lowest at {stage_name(stages.idxmin())} ({shown(stages.min())})"
+            f", highest at {stage_name(stages.idxmax())} ({format_cell(stages.max())})"
+            f" and lowest at {stage_name(stages.idxmin())} ({format_cell(stages.min())})"
         )
     return text
 
@@ -39,10 +39,10 @@ def correlation(network: str, rows: pd.DataFrame) -> str:
     if live.empty:
         return f"{network} has no two live signals"
     same = live["stage_a"].astype(str) == live["stage_b"].astype(str)
-    text = f"{network}: mean CKA {shown(live['energy'].mean())} over {len(live)} pairs of signals"
+    text = f"{network}: mean CKA {format_cell(live['energy'].mean())} over {len(live)} pairs of signals"
     if same.any() and not same.all():
         within, across = live.loc[same, "energy"].mean(), live.loc[~same, "energy"].mean()
-        text += f", {shown(within)} within a stage and {shown(across)} across stages"
+        text += f", {format_cell(within)} within a stage and {format_cell(across)} across stages"
     return text
 
 
@@ -61,7 +61,7 @@ def _pair(a: str, b: str, rows: pd.DataFrame) -> str:
     same = best["stage_a"].astype(str) == best["stage_b"].astype(str)
     return (
         f"the layer of {b} most similar to a layer of {a} is in the same stage for {int(same.sum())} of"
-        f" {len(best)} layers; mean CKA {shown(live['energy'].mean())} over all pairs"
+        f" {len(best)} layers; mean CKA {format_cell(live['energy'].mean())} over all pairs"
     )
 
 
@@ -72,8 +72,9 @@ def flow(network: str, rows: pd.DataFrame) -> str:
     decades = slope(live["depth"].to_numpy(float), np.log10(live["rms"].to_numpy(float)))
     if np.isfinite(decades):
         change = "grows" if decades > 0 else "falls"
-        text = f"{network}: the gradient {change} from the input to the loss by {shown(abs(decades))} decades per layer"
-        text += f" ({shown(live['rms'].min())} to {shown(live['rms'].max())} RMS)"
+        text = f"{network}: the gradient {change} from the input to the loss"
+        text += f" by {format_cell(abs(decades))} decades per layer"
+        text += f" ({format_cell(live['rms'].min())} to {format_cell(live['rms'].max())} RMS)"
     else:
         text = f"{network}: too few live signals for a slope"
     return text + (f", and {dead} of {len(rows)} signals are dead" if dead else "")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from gradlens.catalogue import SUFFIX
 from gradlens.metrics import mean_interval
 from gradlens.plots import order
 from gradlens.plots.colours import styles_in
-from gradlens.plots.spaces import SUFFIX
 from gradlens.report import matrices
 from gradlens.report.specifications import (
     Spec,
