@@ -23,6 +23,7 @@ class Strategy:
         module: dotted name of its class.
         program: formula of the stage's output.
         help: one sentence for the command line and the documentation.
+        default: whether it is measured if no strategies are named.
         colour: of the palette; empty takes a free style of the palette, then marker, line and hatch are not used.
         marker: matplotlib's marker.
         line: matplotlib's line style.
@@ -33,6 +34,7 @@ class Strategy:
     module: str
     program: str
     help: str
+    default: bool = False
     colour: str = ""
     marker: str = "o"
     line: str = "-"
@@ -47,6 +49,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.Baseline",
             program="T(B(x))",
             help="The unchanged network, which is the baseline.",
+            default=True,
             colour="#000000",
         ),
         Strategy(
@@ -54,6 +57,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.FusionFirst",
             program="T(cat[p1, B(p2)])",
             help="Concatenate both branches, then apply the transition.",
+            default=True,
             colour="#E69F00",
             marker="s",
             line="--",
@@ -64,6 +68,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.FusionLast",
             program="cat[p1, T(B(p2))]",
             help="Apply the transition to the dense branch, then concatenate.",
+            default=True,
             colour="#56B4E9",
             marker="^",
             line="-.",
@@ -74,6 +79,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.CrossStage",
             program="T_U(cat[p1, T_T(B(p2))])",
             help="Apply one transition to the dense branch and another after concatenating.",
+            default=True,
             colour="#009E73",
             marker="D",
             hatch="xxxx",
@@ -91,6 +97,9 @@ STRATEGIES: dict[str, Strategy] = {
     )
 }
 """Strategies by name; options, colours and documentation follow this order."""
+
+DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
+"""The strategies that are measured if none are named."""
 
 
 def split_strategy(name: str) -> tuple[str, str]:

@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradlens.analyzers.replicates import REACH, over_replicates
-from gradlens.analyzers.signals import network
-from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
+from gradlens.analyzers.similarity import VERSIONS, similarity
 from gradlens.graph.plan import Group
 from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.recording import Recording
@@ -54,7 +53,7 @@ class Branches:
         found = []
 
         def measure(own: Recording) -> dict[str, Array]:
-            found.append(similarity(own.member_grams(group), loss_gram(own)))
+            found.append(similarity(own.member_grams(group), own.loss_gram))
             return {**found[-1].versions, "cosine": _cosines(own, index, group)}
 
         matrices, reach = over_replicates(measure, recording)
@@ -62,7 +61,7 @@ class Branches:
         unusable = np.all([one.unusable for one in found], axis=0)
         watched = group.where == "fork" and bool(np.isfinite(matrices["cosine"]).any())
         cosines = _cosines(recording, index, group)
-        exact = count == 2 or recording.meta.get("pairs") == "exact"
+        exact = count == 2 or recording.provenance.pairs == "exact"
         return [
             {
                 **_place(recording, group),
@@ -150,7 +149,7 @@ def inner_products(recording: Recording, index: int, group: Group) -> Array | No
 
 def _place(recording: Recording, group: Group) -> dict[str, Any]:
     return {
-        "network": network(recording),
+        "network": recording.name,
         "stage": group.stage,
         "site": group.site,
         "kind": group.kind,

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.replicates import REACH, over_replicates
-from gradlens.analyzers.signals import network, signal_names, signal_stages
 from gradlens.analyzers.similarity import VERSIONS, signal_similarity
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -22,7 +21,10 @@ class Correlation:
         """The table, or None for fewer than two signals."""
         if len(recording.plan.signals) < 2:
             return None
-        names, stages = signal_names(recording), signal_stages(recording)
+        names, stages = (
+            [signal.name for signal in recording.signals],
+            [signal.stage for signal in recording.signals],
+        )
         first, second = np.triu_indices(len(names), k=1)
 
         def measure(own: Recording) -> dict[str, np.ndarray]:
@@ -33,7 +35,7 @@ class Correlation:
         reach = {f"{version}_reach": values for version, values in reaches.items()}
         frame = pd.DataFrame(
             {
-                "network": network(recording),
+                "network": recording.name,
                 "stage_a": np.array(stages, dtype=object)[first],
                 "stage_b": np.array(stages, dtype=object)[second],
                 "signal_a": np.array(names, dtype=object)[first],

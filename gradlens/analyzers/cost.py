@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.signals import WHOLE
 from gradlens.graph.plan import Plan
 from gradlens.graph.stages import HEAD, LOSS
 from gradlens.recording import Recording
@@ -36,7 +36,7 @@ class Cost:
             "saved_bytes": places.total(costs.saved_bytes, costs.samples),
         }
         order = [stage for stage in places.order if any(stage in column for column in columns.values())]
-        frame = pd.DataFrame({"network": network(recording), "stage": [*order, WHOLE]})
+        frame = pd.DataFrame({"network": recording.name, "stage": [*order, WHOLE]})
         for name, column in columns.items():
             values = [column.get(stage, 0) for stage in order]
             frame[name] = [*values, sum(values)]
@@ -79,7 +79,7 @@ class Throughput:
                 median, low, high = statistics.median(speeds), min(speeds), max(speeds)
                 rows.append(
                     {
-                        "network": network(recording),
+                        "network": recording.name,
                         "pass": name,
                         "images_per_second": median,
                         "low": low,

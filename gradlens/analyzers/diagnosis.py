@@ -12,7 +12,6 @@ from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.replicates import REACH
-from gradlens.analyzers.signals import network
 from gradlens.graph.stages import HEAD
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -63,7 +62,7 @@ class Diagnosis:
         )
         kept = [self._ranked(frame, kind) for kind in MEANINGS]
         ranked = pd.concat(kept, ignore_index=True)
-        ranked.insert(0, "network", network(recording))
+        ranked.insert(0, "network", recording.name)
         return Table(
             "diagnosis",
             ranked,

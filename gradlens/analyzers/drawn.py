@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from gradlens.analyzers.signals import network
 from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, TensorKey
 from gradlens.metrics import energy_shares
@@ -43,7 +42,7 @@ class Drawn:
         energy, measured = self._energy(edge)
         share, branch, site = self._shares.get(self._last(edge), (np.nan, "", ""))
         return {
-            "network": network(self.recording),
+            "network": self.recording.name,
             "consumer": edge.consumer,
             "producer": self._origin(edge),
             "slot": edge.slot,

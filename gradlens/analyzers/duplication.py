@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.replicates import REACH, over_replicates
-from gradlens.analyzers.signals import WHOLE, members, network, stages_of
+from gradlens.analyzers.signals import WHOLE, members, stages_of
 from gradlens.analyzers.similarity import VERSIONS, Similarity, signal_similarity
 from gradlens.metrics import duplication, effective_number, mean_similarity
 from gradlens.recording import Recording
@@ -82,7 +82,7 @@ class Duplication:
         effective = effective_number(matrix) if len(used) > 1 else float("nan")
         dead = int(found.dead[own].sum())
         return {
-            "network": network(recording),
+            "network": recording.name,
             "seed": seed,
             "stage": stage,
             "version": version,

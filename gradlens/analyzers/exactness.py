@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.signals import network
 from gradlens.recording import Recording
 from gradlens.results import Table
 
@@ -25,14 +24,14 @@ class Exactness:
             projected = recording.projected_errors.get(index, np.array([np.nan]))
             rows.append(
                 {
-                    "network": network(recording),
+                    "network": recording.name,
                     "stage": group.stage,
                     "site": group.site,
                     "kind": group.where,
                     "contributions": len(group.members),
                     "error": recording.dry_errors.get(index, np.nan),
                     "projected_error": float(np.max(projected)),
-                    "dry_samples": int(recording.meta.get("dry_samples", 0)),
+                    "dry_samples": recording.provenance.dry_samples,
                 }
             )
         if not rows:

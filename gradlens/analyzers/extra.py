@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gradlens.analyzers.replicates import mean_known
-from gradlens.analyzers.signals import WHOLE, members, network, signal_names, signal_stages, stages_of
-from gradlens.analyzers.similarity import VERSIONS, Similarity, loss_gram, signal_similarity
+from gradlens.analyzers.signals import WHOLE, members, stages_of
+from gradlens.analyzers.similarity import VERSIONS, Similarity, signal_similarity
 from gradlens.metrics import (
     Canonical,
     canonical,
@@ -98,14 +98,14 @@ class Nulls:
             values.append(duplication(matrix))
             numbers = [recording.plan.signals[place] for place in used]
             one = recording.of_seed(seed)
-            form, loss = FORMS[version.removesuffix(" given loss")], loss_gram(one)
+            form, loss = FORMS[version.removesuffix(" given loss")], one.loss_gram
             conditioned = form(loss) if version.endswith("given loss") and loss is not None else None
             nulls.append(
                 permutation_null(form(one.grams[numbers]), self.permutations, seed, loss=conditioned)
             )
         known = ceilings.get(version)
         return {
-            "network": network(recording),
+            "network": recording.name,
             "stage": stage,
             "version": version,
             "used": len(used),
@@ -134,10 +134,13 @@ class Canonicals:
         numbers = list(recording.plan.signals)
         if len(numbers) < 2:
             return None
-        names, stages = signal_names(recording), signal_stages(recording)
+        names, stages = (
+            [signal.name for signal in recording.signals],
+            [signal.stage for signal in recording.signals],
+        )
         rows = [
             {
-                "network": network(recording),
+                "network": recording.name,
                 "stage_a": stages[a],
                 "stage_b": stages[b],
                 "signal_a": names[a],

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.replicates import mean_known
-from gradlens.analyzers.signals import WHOLE, members, network, signal_names
+from gradlens.analyzers.signals import WHOLE, members
 from gradlens.metrics import (
     confusion,
     effective_rank,
@@ -29,9 +29,9 @@ class Flow:
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table: of the signals, and of every other watched gradient where all were recorded."""
-        named = dict(zip(recording.plan.signals, signal_names(recording), strict=True))
+        named = dict(zip(recording.plan.signals, [signal.name for signal in recording.signals], strict=True))
         every = (
-            range(len(recording.plan.probes)) if recording.meta.get("sites") == "all" or not named else named
+            range(len(recording.plan.probes)) if recording.provenance.sites == "all" or not named else named
         )
         numbers = [number for number in every if recording.plan.probes[number].outer is not None]
         numbers.sort(key=lambda number: recording.plan.probes[number].order)
@@ -72,7 +72,7 @@ def _row(recording: Recording, number: int, signal: str | None, order: int) -> d
         )
     )
     return {
-        "network": network(recording),
+        "network": recording.name,
         "stage": probe.stage,
         "signal": signal or probe.name,
         "role": "signal" if signal else "other",

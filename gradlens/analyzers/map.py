@@ -12,7 +12,7 @@ import pandas as pd
 from gradlens.analyzers.blocks import blocks_of, groups_of
 from gradlens.analyzers.drawn import Drawn
 from gradlens.analyzers.flow import Flow
-from gradlens.analyzers.signals import members, network, signal_names, stages_of
+from gradlens.analyzers.signals import members, stages_of
 from gradlens.analyzers.similarity import VERSIONS, signal_similarity
 from gradlens.graph.plan import Plan
 from gradlens.graph.sites import site_names
@@ -38,7 +38,7 @@ class MapNodes:
         sources, merges = _sites(recording.plan, names)
         rows = [
             {
-                "network": network(recording),
+                "network": recording.name,
                 "node": index,
                 "site": names[index],
                 "operation": recording.plan.graph.nodes[index].operation,
@@ -110,7 +110,7 @@ def _measured(recording: Recording) -> dict[int, dict[str, Any]]:
     numbers = recording.plan.signals
     found: dict[int, dict[str, Any]] = {
         recording.plan.probes[number].node: {"signal": name}
-        for number, name in zip(numbers, signal_names(recording), strict=True)
+        for number, name in zip(numbers, [signal.name for signal in recording.signals], strict=True)
     }
     places = [recording.plan.probes[number].node for number in numbers]
     for version, values in _alike(recording).items():

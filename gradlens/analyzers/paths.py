@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.energies import energy_steps
-from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.signals import WHOLE
 from gradlens.graph.nodes import Graph
 from gradlens.graph.sources import Segment, combinations, sources, timestamps
 from gradlens.metrics import (
@@ -53,7 +53,7 @@ class Paths:
             effective = mean_interval(lengths[np.isfinite(lengths)], self.level)
             rows.append(
                 {
-                    "network": network(recording),
+                    "network": recording.name,
                     "stage": recording.plan.stages[layer],
                     "layer": _name(recording, layer),
                     "order": order,
@@ -103,7 +103,7 @@ class PathLengths:
         shares = _shares(recording)
         rows = [
             {
-                "network": network(recording),
+                "network": recording.name,
                 "stage": recording.plan.stages[layer],
                 "layer": _name(recording, layer),
                 "order": order,
@@ -144,7 +144,7 @@ class Structure:
             across = [size for place, size in crossing if stage in (WHOLE, place)]
             rows.append(
                 {
-                    "network": network(recording),
+                    "network": recording.name,
                     "stage": stage,
                     "layers": len(own),
                     "structural_duplication": mean_jaccard([traced.sources[layer] for layer in own]),

@@ -11,18 +11,9 @@ from gradlens.metrics import half_widths
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 
-BATCHES = 3
-"""Batches of one seed from which on there is an interval over them."""
 REACH = "reach: half the 95 % t interval over seeds, or over the batches (jackknife) where there is one seed."
 """What a column that ends in reach holds."""
 Measure = Callable[..., Mapping[str, Array]]
-
-
-def noise(recording: Recording) -> str:
-    """What intervals are over: ``seeds``, ``batches`` of the one seed, or nothing (empty)."""
-    if len(recording.seeds) > 1:
-        return "seeds"
-    return "batches" if len(recording.replicates) >= BATCHES else ""
 
 
 def over_replicates(measure: Measure, *recordings: Recording) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -54,7 +45,7 @@ def batch_reach(measure: Measure, *recordings: Recording, level: float = 0.95) -
         level: coverage.
 
     Returns:
-        By name; empty where there are several seeds, fewer than ``BATCHES`` batches, or different ones.
+        By name; empty where there are several seeds, fewer than ``recording.BATCHES`` batches, or different ones.
     """
     return _jackknife(measure, recordings, None, level)
 
@@ -67,7 +58,7 @@ def _jackknife(
 ) -> dict[str, Array]:
     """``batch_reach``; ``whole`` is what the measure says of all batches, where that is known already."""
     same = len({recording.replicates for recording in recordings}) == 1
-    if not same or any(noise(recording) != "batches" for recording in recordings):
+    if not same or any(recording.noise != "batches" for recording in recordings):
         return {}
     count = len(recordings[0].replicates)
     whole = measure(*recordings) if whole is None else whole

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlens.metrics import cka, direction, given, hsic_matrix, is_constant
+from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
 from gradlens.recording import Recording
 
 Array = NDArray[np.float64]
@@ -58,7 +58,7 @@ def similarity(grams: Array, loss: Array | None) -> Similarity:
         versions[name] = _spread(cka(hsic)[: len(alive), : len(alive)], alive, signals)
         partial = np.full((len(alive), len(alive)), np.nan)
         if loss is not None and len(alive):
-            partial = cka(given(hsic, len(alive)))[: len(alive), : len(alive)]
+            partial = cka(partial_hsic(hsic, len(alive)))[: len(alive), : len(alive)]
         versions[f"{name} given loss"] = _spread(partial, alive, signals)
     return Similarity(versions, dead, unusable)
 
@@ -66,15 +66,7 @@ def similarity(grams: Array, loss: Array | None) -> Similarity:
 def signal_similarity(recording: Recording, seed: int) -> Similarity:
     """Similarity between the signals of one seed's replicates."""
     own = recording.of_seed(seed)
-    return similarity(own.grams[list(own.plan.signals)], loss_gram(own))
-
-
-def loss_gram(recording: Recording) -> Array | None:
-    """Gram of the gradient at the network's output, ``[s, n, n]``; None where not recorded."""
-    number = recording.plan.loss
-    if number is None or recording.plan.probes[number].outer is None:
-        return None
-    return np.asarray(recording.grams[number])
+    return similarity(own.signal_grams, own.loss_gram)
 
 
 def _as_it_is(grams: Array) -> Array:

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.replicates import REACH, mean_known, over_replicates
-from gradlens.analyzers.signals import WHOLE, members, network, stages_of
-from gradlens.analyzers.similarity import VERSIONS, loss_gram, similarity
+from gradlens.analyzers.signals import WHOLE, members, stages_of
+from gradlens.analyzers.similarity import VERSIONS, similarity
 from gradlens.graph.plan import Slice
 from gradlens.metrics import (
     duplication,
@@ -28,7 +28,7 @@ from gradlens.results import Table
 
 def in_weight_space(recording: Recording) -> bool:
     """The signals are gradients of weights."""
-    return bool(recording.meta.get("space") == "weights" and recording.plan.signals)
+    return bool(recording.provenance.of_weights and recording.plan.signals)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class NoiseScale:
         known = np.array(scales)[np.isfinite(scales)]
         mean, low, high = mean_interval(known, self.level)
         return {
-            "network": network(recording),
+            "network": recording.name,
             "stage": stage,
             "weights": len(own),
             "noise_scale": mean,
@@ -159,7 +159,7 @@ def _reuse_row(recording: Recording, part: Slice, totals: dict[int, float]) -> d
     count = recording.n * probe.elements(recording.n)
     total = totals.get(part.layer, 0.0)
     return {
-        "network": network(recording),
+        "network": recording.name,
         "stage": probe.stage,
         "layer": probe.module,
         "source": part.source,
@@ -178,7 +178,7 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
 
     def measure(own: Recording) -> dict[str, Array]:
         nonlocal used
-        alike = similarity(own.grams[probes], loss_gram(own))
+        alike = similarity(own.grams[probes], own.loss_gram)
         values = []
         for version in VERSIONS:
             usable = alike.usable(version, np.arange(len(parts)))
@@ -190,7 +190,7 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
     values, reach = over_replicates(measure, recording)
     return [
         {
-            "network": network(recording),
+            "network": recording.name,
             "stage": recording.plan.probes[parts[0].probe].stage,
             "source": source,
             "version": version,

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.replicates import REACH, over_replicates
-from gradlens.analyzers.signals import network, signal_names, signal_stages
 from gradlens.analyzers.similarity import similarity
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -31,7 +30,7 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
     i, j = (axis.ravel() for axis in np.indices((rows, columns)))
 
     def measure(a: Recording, b: Recording) -> dict[str, np.ndarray]:
-        grams = np.concatenate([a.grams[list(a.plan.signals)], b.grams[list(b.plan.signals)]])
+        grams = np.concatenate([a.signal_grams, b.signal_grams])
         whole = similarity(grams, None).versions
         return {version: whole[version][:rows, rows:][i, j] for version in CROSS_VERSIONS}
 
@@ -39,12 +38,12 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
     values |= {f"{version}_reach": reached for version, reached in reach.items()}
     frame = pd.DataFrame(
         {
-            "network_a": network(first),
-            "network_b": network(second),
-            "stage_a": np.array(signal_stages(first), dtype=object)[i],
-            "stage_b": np.array(signal_stages(second), dtype=object)[j],
-            "signal_a": np.array(signal_names(first), dtype=object)[i],
-            "signal_b": np.array(signal_names(second), dtype=object)[j],
+            "network_a": first.name,
+            "network_b": second.name,
+            "stage_a": np.array([signal.stage for signal in first.signals], dtype=object)[i],
+            "stage_b": np.array([signal.stage for signal in second.signals], dtype=object)[j],
+            "signal_a": np.array([signal.name for signal in first.signals], dtype=object)[i],
+            "signal_b": np.array([signal.name for signal in second.signals], dtype=object)[j],
             "order_a": i,
             "order_b": j,
             **values,

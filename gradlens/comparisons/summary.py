@@ -14,8 +14,8 @@ from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
 from gradlens.analyzers.paths import structural_duplication
-from gradlens.analyzers.replicates import batch_reach, noise
-from gradlens.analyzers.signals import WHOLE, network, stages_of
+from gradlens.analyzers.replicates import batch_reach
+from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue import names, quantities, units
 from gradlens.metrics import half_widths, mean_interval
@@ -108,13 +108,13 @@ class Summary:
         for metric in WITH_INTERVAL:
             frame[f"{metric}_low"] = frame[metric] - reach[metric]
             frame[f"{metric}_high"] = frame[metric] + reach[metric]
-        frame.insert(0, "network", network(recording))
+        frame.insert(0, "network", recording.name)
         return Table(
             "summary",
             frame,
             "The network by stage (output stride), means over seeds.",
             how=(
-                f"From the tables below; low and high: 95 % t interval over {noise(recording) or 'seeds'}; branch "
+                f"From the tables below; low and high: 95 % t interval over {recording.noise or 'seeds'}; branch "
                 "correlation is the mean CKA (energy) between branches."
             ),
             units=units("summary"),
@@ -144,9 +144,9 @@ class Comparison:
         return Table(
             "comparison",
             pd.DataFrame(rows),
-            f"{network(first)} (a) and {network(second)} (b) by stage; difference b − a, paired by seed.",
+            f"{first.name} (a) and {second.name} (b) by stage; difference b − a, paired by seed.",
             how=(
-                f"{_over(first)}; {self.level:.0%} t interval of the paired differences over {noise(first) or 'seeds'} "
+                f"{_over(first)}; {self.level:.0%} t interval of the paired differences over {first.noise or 'seeds'} "
                 "(both networks see the same samples in the same order), without those in "
                 "which either is undefined. Costs and counts that do not vary over seeds have no interval."
             ),

@@ -13,7 +13,7 @@ import pandas as pd
 
 from gradlens.analyzers.cost import Cost, Throughput
 from gradlens.analyzers.replicates import batch_reach, mean_known
-from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.signals import WHOLE
 from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue import names, quantities, units
 from gradlens.comparisons.families import TESTED, family
@@ -83,11 +83,11 @@ class Variants:
     def frames(self) -> dict[str, pd.DataFrame]:
         """``variant_metrics`` by the variant's name."""
         pairs = zip(self.recordings, self.scores, strict=True)
-        return {network(recording): variant_metrics(recording, scores) for recording, scores in pairs}
+        return {recording.name: variant_metrics(recording, scores) for recording, scores in pairs}
 
     def rows(self, frames: Mapping[str, pd.DataFrame]) -> Table:
         """A row a stage and variant: means with their intervals over seeds, and costs."""
-        costs = {network(recording): _costs(recording) for recording in self.recordings}
+        costs = {recording.name: _costs(recording) for recording in self.recordings}
         stages = merged_stages(frames.values())
         rows = [
             self._row(name, stage, frame.loc[[stage]], costs[name])
@@ -122,7 +122,7 @@ class Variants:
 
     def over_batches(self, rows: Sequence[dict[str, Any]]) -> None:
         """Intervals of differences of one seed, over its batches; without a p-value."""
-        known = {network(recording): recording for recording in self.recordings}
+        known = {recording.name: recording for recording in self.recordings}
         stages = list(dict.fromkeys(row["stage"] for row in rows))
 
         def measure(first: Recording, second: Recording) -> dict[str, np.ndarray]:
@@ -162,7 +162,7 @@ class Variants:
 def _within_batches(frame: pd.DataFrame, recording: Recording, stages: Sequence[str], level: float) -> None:
     """Intervals of a variant of one seed, over its batches."""
     reach = batch_reach(partial(variant_values, stages=stages), recording, level=level)
-    own = (frame["network"] == network(recording)).to_numpy()
+    own = (frame["network"] == recording.name).to_numpy()
     for metric, values in reach.items():
         if f"{metric}_low" in frame:
             by_stage = pd.Series(values, index=list(stages)).reindex(frame.loc[own, "stage"]).to_numpy()

@@ -72,6 +72,31 @@ class Slice(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Signal:
+    """A signal of a plan: the probe that watches it, with the name that tables show.
+
+    Attributes:
+        number: of the probe.
+        name: module path, with ``@2`` for a module's second call.
+        probe: what is watched.
+    """
+
+    number: int
+    name: str
+    probe: Probe
+
+    @property
+    def stage(self) -> str:
+        """Label of the stage."""
+        return self.probe.stage
+
+    @property
+    def sampled(self) -> bool:
+        """Whether an axis of the gradient holds the samples, so that it has a Gram."""
+        return self.probe.outer is not None
+
+
+@dataclass(frozen=True)
 class Group:
     """Gradients that belong together: the branches of a fork, the parts of a split, or a merge's.
 

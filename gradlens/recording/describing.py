@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +11,9 @@ from numpy.typing import NDArray
 from gradlens.graph.plan import Plan
 from gradlens.numbers import scaled
 from gradlens.recording.costs import Costs
+from gradlens.recording.provenance import Provenance
 
 WHERE = {"fork": "fork", "split": "partial split", "merge": "merge"}
-
-
-def title_of(meta: Mapping[str, Any]) -> str:
-    """The network's name, as a heading."""
-    return f"Recording of {meta.get('network') or meta.get('model_class', 'a model')}"
 
 
 def facts_of(
@@ -26,7 +21,7 @@ def facts_of(
     replicates: Sequence[tuple[int, int]],
     kept: Sequence[NDArray[np.float64]],
     costs: Costs | None,
-    meta: Mapping[str, Any],
+    provenance: Provenance,
 ) -> dict[str, str]:
     """Name of a fact to the fact, in the order in which one asks.
 
@@ -35,13 +30,13 @@ def facts_of(
         replicates: (seed, batch) of each.
         kept: arrays, the Grams ``[p, s, n, n]`` first.
         costs: of one step, where they were counted.
-        meta: of the recording.
+        provenance: of the recording.
     """
     found = {
-        "watched": _watched(plan, meta.get("space") == "weights"),
+        "watched": _watched(plan, provenance.of_weights),
         "samples": _samples(replicates, kept[0].shape[-1]),
-        "state": f"{meta.get('mode', 'unknown')} mode, {meta.get('space', 'activations')} space",
-        "sites": f"{meta.get('sites', 'signals')}, pairs by {meta.get('pairs', 'sketch')}",
+        "state": f"{provenance.mode} mode, {provenance.space} space",
+        "sites": f"{provenance.sites}, pairs by {provenance.pairs}",
         "graph": f"{len(plan.graph.nodes)} operations, signals in stages {', '.join(_stages(plan)) or 'none'}",
         "kept": f"{len(kept[0])} Grams a replicate, {_bytes(kept)}",
     }
@@ -50,15 +45,15 @@ def facts_of(
     return found
 
 
-def notes_of(meta: Mapping[str, Any]) -> list[str]:
+def notes_of(provenance: Provenance) -> list[str]:
     """What a reader must know of how the network was made and watched."""
-    notes = [str(note) for note in meta.get("notes", ())]
-    unseen = list(meta.get("unseen_layers", ()))
+    notes = list(provenance.notes)
+    unseen = provenance.unseen_layers
     if unseen:
         notes.append(
             f"{_count(len(unseen), 'layer')} ran whose gradient is not among the signals: {', '.join(unseen[:4])}"
         )
-    if meta.get("partial"):
+    if provenance.partial:
         notes.append("stopped before its end; it holds what was finished")
     return notes
 

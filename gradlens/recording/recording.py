@@ -15,13 +15,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from gradlens.errors import GradlensError
-from gradlens.graph.plan import Group, Plan
+from gradlens.graph.plan import Group, Plan, Signal
+from gradlens.graph.sites import numbered
 from gradlens.recording import codec
 from gradlens.recording.costs import Costs
-from gradlens.recording.describing import facts_of, notes_of, title_of
+from gradlens.recording.describing import facts_of, notes_of
+from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
 
 Array = NDArray[np.float64]
+BATCHES = 3
+"""Batches of one seed from which on there is an interval over them."""
 FORMAT = 2
 """1: without the names of the parameters that a weight is made of; still read."""
 
@@ -56,6 +60,43 @@ class Recording:
     meta: Mapping[str, Any]
     halves: Array | None = None
 
+    @cached_property
+    def provenance(self) -> Provenance:
+        """How the recording was made, read from ``meta``."""
+        return Provenance.of(self.meta)
+
+    @property
+    def name(self) -> str:
+        """Display name of the recorded network."""
+        return self.provenance.network
+
+    @cached_property
+    def signals(self) -> tuple[Signal, ...]:
+        """The signals with their names, in depth order."""
+        probes = [self.plan.probes[number] for number in self.plan.signals]
+        names = numbered([probe.module or "(model)" for probe in probes], "{}@{}")
+        return tuple(map(Signal, self.plan.signals, names, probes))
+
+    @property
+    def signal_grams(self) -> Array:
+        """Grams of the signals, ``[l, s, n, n]``."""
+        return self.grams[list(self.plan.signals)]
+
+    @property
+    def loss_gram(self) -> Array | None:
+        """Gram of the gradient at the network's output, ``[s, n, n]``; None if not recorded."""
+        number = self.plan.loss
+        if number is None or self.plan.probes[number].outer is None:
+            return None
+        return np.asarray(self.grams[number])
+
+    @property
+    def noise(self) -> str:
+        """What intervals are taken over: ``seeds``, ``batches`` of the one seed, or nothing (empty)."""
+        if len(self.seeds) > 1:
+            return "seeds"
+        return "batches" if len(self.replicates) >= BATCHES else ""
+
     @property
     def n(self) -> int:
         """Samples a replicate."""
@@ -72,14 +113,14 @@ class Recording:
         return np.asarray(np.trace(self.grams, axis1=-2, axis2=-1))
 
     def __repr__(self) -> str:
-        return facts_text(title_of(self.meta), self._facts(), notes_of(self.meta))
+        return facts_text(f"Recording of {self.name}", self._facts(), notes_of(self.provenance))
 
     def _repr_html_(self) -> str:
-        return facts_html(title_of(self.meta), self._facts(), notes_of(self.meta))
+        return facts_html(f"Recording of {self.name}", self._facts(), notes_of(self.provenance))
 
     def _facts(self) -> dict[str, str]:
         kept = [self.grams, *self.inner.values(), *([] if self.halves is None else [self.halves])]
-        return facts_of(self.plan, self.replicates, kept, self.costs, self.meta)
+        return facts_of(self.plan, self.replicates, kept, self.costs, self.provenance)
 
     def member_grams(self, group: Group) -> Array:
         """Gram of each branch or part, ``[b, s, n, n]``; side by side gradients add their Grams."""

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from gradlens.analyzers import ANALYZERS, ON_REQUEST
-from gradlens.analyzers.signals import network
 from gradlens.catalogue import TABLES, about
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
@@ -48,7 +47,7 @@ def analyze(
     summary = Summary()(recording)
     with told(progress) as tell:
         found = tables_of([recording], extra, tell) if tables is None else _asked(recording, tables, tell)
-    meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
+    meta = {**recording.meta, "kind": "inspect", "a": recording.name, "seeds": list(recording.seeds)}
     return Result(
         tables={"summary": summary, **found},
         meta=meta,
@@ -67,7 +66,7 @@ def _asked(recording: Recording, names: Sequence[str], tell: Progress | None) ->
         if tell is not None:
             tell(name, place + 1, len(names))
         if table is None:
-            lack = about(name).missing(recording.meta.get("space"))
+            lack = about(name).missing(recording.provenance.space)
             raise GradlensError(f"no table {name!r}: this recording {lack}")
         found[name] = table
     return found
@@ -79,8 +78,8 @@ def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ())
     cross = cross_network(first, second)
     meta = {
         "kind": "compare",
-        "a": network(first),
-        "b": network(second),
+        "a": first.name,
+        "b": second.name,
         "seeds": list(first.seeds),
         "model_a": dict(first.meta),
         "model_b": dict(second.meta),
@@ -101,7 +100,7 @@ def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) 
     """Three recordings and more of the same samples, each compared with the first."""
     contrasts = Contrasts()(recordings)
     cross = cross_networks(recordings)
-    names = [network(recording) for recording in recordings]
+    names = [recording.name for recording in recordings]
     warnings = [text for other in recordings[1:] for text in warnings_between(recordings[0], other)]
     return Result(
         tables={
@@ -169,12 +168,12 @@ def paths(
     (recording,) = cells.run()
     made = {entry.name: ANALYZERS[entry.name](recording) for entry in PATH_TABLES}
     found = {name: table for name, table in made.items() if table is not None}
-    meta = {**recording.meta, "kind": "inspect", "a": network(recording), "seeds": list(recording.seeds)}
+    meta = {**recording.meta, "kind": "inspect", "a": recording.name, "seeds": list(recording.seeds)}
     return Result(
         tables=found,
         meta={**meta, **cells.meta, "study": asdict(study)},
         finding=finding_of_paths(recording, found.get("paths")),
-        warnings=(*cells.warnings, *recording.meta.get("notes", ())),
+        warnings=(*cells.warnings, *recording.provenance.notes),
     )
 
 

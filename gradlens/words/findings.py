@@ -8,8 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradlens.analyzers.replicates import noise
-from gradlens.analyzers.signals import WHOLE, network
+from gradlens.analyzers.signals import WHOLE
 from gradlens.recording import Recording
 from gradlens.results import Table
 from gradlens.words.warnings import ENOUGH, unlike_signals
@@ -21,7 +20,7 @@ MANY = 10**6
 
 def finding_alone(recording: Recording, summary: Table) -> str:
     """Duplication of the whole network, where it is highest, and what remains given the loss."""
-    name = network(recording)
+    name = recording.name
     whole = _row(summary.frame, WHOLE)
     if math.isnan(whole["duplication"]):
         return f"{name}: duplication is not defined here, {_too_few(recording)}."
@@ -45,12 +44,12 @@ def finding_alone(recording: Recording, summary: Table) -> str:
 
 def finding_between(first: Recording, second: Recording, comparison: Table) -> str:
     """The difference in duplication of two networks, with its interval, and what remains given the loss."""
-    a, b = network(first), network(second)
+    a, b = first.name, second.name
     whole = _row(comparison.frame, WHOLE)
     for recording, side in ((first, "a"), (second, "b")):
         if math.isnan(whole[f"duplication_{side}"]):
-            return f"No comparison of duplication: {network(recording)}, {_too_few(recording)}."
-    between, over = noise(first) or "seeds", _over(first)
+            return f"No comparison of duplication: {recording.name}, {_too_few(recording)}."
+    between, over = first.noise or "seeds", _over(first)
     return (
         f"{_said(whole, 'duplication', a, b, between)} {_numbers(whole, 'duplication', over)}; given the loss, "
         f"{_amount(whole, 'duplication_given_loss', between)} {_numbers(whole, 'duplication_given_loss', over)}."
@@ -74,12 +73,12 @@ def _small(recording: Recording) -> str:
 
 def _over(recording: Recording) -> str:
     """Said of an interval that is not over seeds."""
-    return f" over {len(recording.replicates)} batches" if noise(recording) == "batches" else ""
+    return f" over {len(recording.replicates)} batches" if recording.noise == "batches" else ""
 
 
 def finding_of_paths(recording: Recording, paths: Table | None) -> str:
     """How many paths lead to the first layer, how long they are, and how long those that carry energy."""
-    name = network(recording)
+    name = recording.name
     if paths is None:
         return f"{name} has no weighted layer, so there is no path to count."
     first = paths.frame.iloc[0]
@@ -101,7 +100,7 @@ def _too_few(recording: Recording) -> str:
     """Why two signals are wanting."""
     watched = len(recording.plan.signals)
     if watched < 2:
-        sites = recording.meta.get("sites", "signals")
+        sites = recording.provenance.sites
         return f"{watched or 'no'} signal{'s' * (watched != 1)} watched with sites={sites}, and it takes two"
     return f"fewer than two of its {watched} signals carry gradient at this state"
 
@@ -160,7 +159,7 @@ def _numbers(row: Mapping[str, float], metric: str, over: str) -> str:
 
 def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
     """Which networks have more or less duplication than the first, and what remains given the loss."""
-    reference, *others = (network(recording) for recording in recordings)
+    reference, *others = (recording.name for recording in recordings)
     whole = contrasts.frame[contrasts.frame["stage"] == WHOLE]
     rows = whole[whole["metric"] == "duplication"].to_dict("records")
     if not rows:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gradlens.analyzers.replicates import noise
-from gradlens.analyzers.signals import network
-from gradlens.analyzers.similarity import loss_gram
 from gradlens.recording import Recording
 
 ENOUGH = 128
@@ -30,8 +27,8 @@ def dead_signals(recording: Recording) -> int:
 
 def warnings_alone(recording: Recording) -> Iterator[str]:
     """What limits the numbers of one network."""
-    name, signals = network(recording), len(recording.plan.signals)
-    for note in recording.meta.get("notes", ()):
+    name, signals = recording.name, len(recording.plan.signals)
+    for note in recording.provenance.notes:
         yield f"{name}: {note}"
     dead = dead_signals(recording)
     if dead:
@@ -39,13 +36,13 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
             f"{name}: dead at this state: {dead} of {signals} signals are exactly zero and left out of "
             f"similarities; {_advice(recording)}"
         )
-    unseen = list(recording.meta.get("unseen_layers", ()))
+    unseen = recording.provenance.unseen_layers
     if unseen:
         yield (
             f"{name}: {len(unseen)} layers ran whose gradient is not among the signals, for their operation is "
             f"not known as a weighted one or leads to no loss ({', '.join(unseen[:4])})"
         )
-    partly = list(recording.meta.get("partly_seen", ()))
+    partly = recording.provenance.partly_seen
     if partly:
         yield (
             f"{name}: {len(partly)} weights are read by other operations too ({', '.join(partly[:4])}); what comes "
@@ -63,22 +60,23 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
         yield f"{name}: {lost} of {signals} signals have no axis that holds the samples and are left out"
     if not recording.plan.groups:
         yield f"{name}: no forks and no partial splits among the watched sites; signals only"
-    if loss_gram(recording) is None:
+    if recording.loss_gram is None:
         yield f"{name}: the network's output was not found, so nothing is given the loss"
     yield from _replication(recording)
 
 
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     """Where the comparison of two networks is not fair, and what limits each."""
-    a, b = network(first), network(second)
+    a, b = first.name, second.name
     unlike = unlike_signals(first, second)
     if unlike:
         yield (
             f"not a fair comparison: {unlike}, so similarities are over different kinds of layers; use --warmup-steps "
             "10 or --no-zero-init"
         )
-    if first.meta.get("mode") != second.meta.get("mode"):
-        yield f"not a fair comparison: {a} in {first.meta.get('mode')} mode, {b} in {second.meta.get('mode')}"
+    modes = first.provenance.mode, second.provenance.mode
+    if modes[0] != modes[1]:
+        yield f"not a fair comparison: {a} in {modes[0]} mode, {b} in {modes[1]}"
     counts = tuple(len(recording.replicates) * recording.n for recording in (first, second))
     if counts[0] != counts[1] or first.n != second.n:
         yield f"not a fair comparison: {counts[0]} samples through {a}, {counts[1]} through {b}"
@@ -95,12 +93,12 @@ def unlike_signals(first: Recording, second: Recording) -> str:
     if abs(shares[0] - shares[1]) <= UNEQUAL and (dead[0] == 0) == (dead[1] == 0):
         return ""
     alive = [f"{count - lost} of {count}" for lost, count in zip(dead, counts, strict=True)]
-    return f"{alive[0]} signals of {network(first)} are alive and {alive[1]} of {network(second)}"
+    return f"{alive[0]} signals of {first.name} are alive and {alive[1]} of {second.name}"
 
 
 def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
     """What differs beside the topology, so that no one attributes all to it."""
-    a, b = network(first), network(second)
+    a, b = first.name, second.name
     parts = []
     layers = len(first.plan.signals), len(second.plan.signals)
     if layers[0] != layers[1]:
@@ -126,7 +124,7 @@ def _replication(recording: Recording) -> Iterator[str]:
             f"below about {ENOUGH} samples; {wanted} batches of {recording.n} would do (--batches), or a larger "
             "--batch-size"
         )
-    if noise(recording) == "batches":
+    if recording.noise == "batches":
         yield (
             "one seed: intervals are over its batches and tell what other samples would change, not what other "
             "initial weights would; --seeds 3 or more tells that"
@@ -137,8 +135,8 @@ def _replication(recording: Recording) -> Iterator[str]:
 
 def _advice(recording: Recording) -> str:
     """What may bring dead signals to life, given what was done already."""
-    lifted = recording.meta.get("zero_init") is False
-    if recording.meta.get("warmup_steps"):
+    lifted = recording.provenance.zero_init is False
+    if recording.provenance.warmup_steps:
         return "they stay so after the warm-up: look at the loss, and for ways that are switched off"
     if lifted:
         return "not for zero-initialised normalisations; --warmup-steps 10 tells whether training wakes them"
@@ -156,7 +154,7 @@ def _unsteady(recording: Recording) -> Iterator[str]:
     for name, speeds in recording.throughput.items():
         if speeds and max(speeds) > UNSTEADY * min(speeds):
             yield (
-                f"{network(recording)}: the measured speed ({name}) varies {max(speeds) / min(speeds):.1f}-fold "
+                f"{recording.name}: the measured speed ({name}) varies {max(speeds) / min(speeds):.1f}-fold "
                 "between repeats: something else used the machine, do not compare speeds"
             )
 

@@ -7,7 +7,7 @@ from scipy import stats
 from gradlens.analyzers import similarity as similarity_module
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.duplication import Duplication
-from gradlens.analyzers.replicates import batch_reach, noise, over_replicates
+from gradlens.analyzers.replicates import batch_reach, over_replicates
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
 from gradlens.metrics import mean_interval
@@ -28,9 +28,9 @@ def pair(hand):
 
 
 def test_what_intervals_are_over(hand, draw):
-    assert noise(pair_of(hand, draw, [(0, 0), (1, 0)])) == "seeds"
-    assert noise(pair_of(hand, draw, [(0, 0), (0, 1), (0, 2)])) == "batches"
-    assert noise(pair_of(hand, draw, [(0, 0), (0, 1)])) == ""
+    assert pair_of(hand, draw, [(0, 0), (1, 0)]).noise == "seeds"
+    assert pair_of(hand, draw, [(0, 0), (0, 1), (0, 2)]).noise == "batches"
+    assert pair_of(hand, draw, [(0, 0), (0, 1)]).noise == ""
 
 
 def pair_of(hand, draw, replicates):

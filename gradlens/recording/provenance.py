@@ -1,0 +1,56 @@
+"""How a recording was made: the entries of its ``meta`` that gradlens itself reads, as one typed value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a recording was made; a missing entry has the value of an unknown or default one.
+
+    Attributes:
+        network: display name of the network.
+        sites: see ``Watch``.
+        pairs: see ``Watch``.
+        mode: see ``Watch``; ``unknown`` if not recorded.
+        space: see ``Watch``.
+        notes: what a reader of the numbers must know of how the network was made.
+        unseen_layers: layers that ran and learn, without a signal.
+        partly_seen: weights that other operations read as well.
+        dry_samples: samples of the dry pass; 0 if there was none.
+        partial: the capture was stopped before its end.
+        zero_init: zero-initialised normalisation weights were left at zero; None if unknown.
+        warmup_steps: training steps before the capture.
+    """
+
+    network: str = "model"
+    sites: str = "signals"
+    pairs: str = "sketch"
+    mode: str = "unknown"
+    space: str = "activations"
+    notes: tuple[str, ...] = ()
+    unseen_layers: tuple[str, ...] = ()
+    partly_seen: tuple[str, ...] = ()
+    dry_samples: int = 0
+    partial: bool = False
+    zero_init: bool | None = None
+    warmup_steps: int = 0
+
+    @classmethod
+    def of(cls, meta: Mapping[str, Any]) -> Provenance:
+        """Read the entries of a recording's ``meta``."""
+        known = {field.name: meta[field.name] for field in fields(cls) if meta.get(field.name) is not None}
+        lists = {name: tuple(map(str, known[name])) for name in _LISTS if name in known}
+        name = meta.get("network") or meta.get("model_class") or cls.network
+        return cls(**{**known, **lists, "network": str(name)})
+
+    @property
+    def of_weights(self) -> bool:
+        """Whether the signals are gradients of weights."""
+        return self.space == "weights"
+
+
+_LISTS = ("notes", "unseen_layers", "partly_seen")
