@@ -19,6 +19,7 @@ CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
 """Titles of the panels."""
+DUPLICATIONS = ("duplication", "duplication_given_loss")
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -32,7 +33,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
-    shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
+    shown = [q for q in (*DUPLICATIONS, "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     trained = "accuracy" in shown
     count = len(shown) + trained
@@ -117,7 +118,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    shown = [q for q in ("duplication", "duplication_given_loss", "loss", "accuracy") if q in frame]
+    shown = [q for q in (*DUPLICATIONS, "loss", "accuracy") if q in frame]
     divided, _ = subplots.grid(ax, len(shown), len(shown), SLIM, across=0.5)
     for panel, quantity in zip(divided, shown, strict=True):
         for network, style in styles.items():
