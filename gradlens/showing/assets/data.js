@@ -51,7 +51,7 @@ window.gradlens = (() => {
     return fixed(value, value >= 99.95 ? 0 : value >= 9.9995 ? 1 : 3);
   }
 
-  // A cell as text, with the format of gradlens.showing.numbers. Kinds: text, flag, integer, count, bytes, number.
+  // A cell as text, with the format of gradlens.numbers. Kinds: text, flag, integer, count, bytes, number.
   function formatCell(value, kind) {
     if (value === null || value === undefined || Number.isNaN(value)) return DASH;
     if (typeof value === "boolean") return value ? "yes" : "no";
