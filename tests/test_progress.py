@@ -49,10 +49,10 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 def test_a_notebook_shows_one_line_and_clears_it(screen: Screen) -> None:
-    with told(None) as tell:
-        assert tell is not None
-        tell("seed 0: <b>", 1, 4)
-        tell("seed 0: <b>", 2, 4)
+    with told(None) as callback:
+        assert callback is not None
+        callback("seed 0: <b>", 1, 4)
+        callback("seed 0: <b>", 2, 4)
     assert screen.made == 1
     assert [page[:27] for page in screen.pages] == [
         '<progress value="1" max="4"',
@@ -63,9 +63,9 @@ def test_a_notebook_shows_one_line_and_clears_it(screen: Screen) -> None:
 
 
 def test_an_interrupt_leaves_nothing_behind(screen: Screen) -> None:
-    with pytest.raises(KeyboardInterrupt), told(None) as tell:  # noqa: PT012
-        assert tell is not None
-        tell("a", 1, 4)
+    with pytest.raises(KeyboardInterrupt), told(None) as callback:  # noqa: PT012
+        assert callback is not None
+        callback("a", 1, 4)
         raise KeyboardInterrupt
     assert screen.pages[-1] == ""
 
@@ -73,22 +73,22 @@ def test_an_interrupt_leaves_nothing_behind(screen: Screen) -> None:
 def test_calls_in_one_cell_share_a_line_and_the_next_cell_has_its_own(screen: Screen) -> None:
     for cell, lines in ((1, 1), (1, 1), (2, 2)):
         screen.shell.execution_count = cell
-        with told(None) as tell:
-            assert tell is not None
-            tell("a", 1, 2)
+        with told(None) as callback:
+            assert callback is not None
+            callback("a", 1, 2)
         assert screen.made == lines
 
 
 def test_false_turns_progress_off(screen: Screen) -> None:
-    with told(False) as tell:
-        assert tell is None
+    with told(False) as callback:
+        assert callback is None
 
 
 def test_a_callable_receives_all_steps(screen: Screen) -> None:
     steps = list[tuple[str, int, int]]()
-    with told(lambda *step: steps.append(step)) as tell:
-        assert tell is not None
-        tell("a", 1, 2)
+    with told(lambda *step: steps.append(step)) as callback:
+        assert callback is not None
+        callback("a", 1, 2)
     assert steps == [("a", 1, 2)]
     assert screen.pages == []
 
@@ -100,8 +100,8 @@ def test_a_callable_receives_all_steps(screen: Screen) -> None:
 )
 def test_nothing_is_shown_outside_notebooks(screen: Screen, shell: Any) -> None:
     screen.shell = shell
-    with told(None) as tell:
-        assert tell is None
+    with told(None) as callback:
+        assert callback is None
 
 
 def test_ipython_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,8 +113,8 @@ def test_ipython_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", spy)
-    with told(None) as tell:
-        assert tell is None
+    with told(None) as callback:
+        assert callback is None
 
 
 def test_short_work_shows_nothing_and_the_line_changes_at_most_ten_times_per_second() -> None:
@@ -180,8 +180,8 @@ def test_an_executed_notebook_keeps_only_an_empty_line() -> None:
     source = (
         "import gradlens.progress\n"
         "gradlens.progress.PATIENCE = 0\n"
-        "with gradlens.progress.told(None) as tell:\n"
-        "    tell('seen', 1, 2)\n"
+        "with gradlens.progress.told(None) as callback:\n"
+        "    callback('seen', 1, 2)\n"
         "    raise KeyboardInterrupt"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])

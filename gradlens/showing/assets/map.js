@@ -420,7 +420,7 @@
     }
 
     describe() {
-      this.detail.replaceChildren(...window.gradlens.place(this.subject, this));
+      this.detail.replaceChildren(...window.gradlens.panel(this.subject, this));
     }
 
     select(item) {

@@ -66,7 +66,7 @@
       [row.signal_a, row.signal_b, within(row.energy, row.energy_reach), formatCell(row.energy_given_loss, "number")]));
   }
 
-  window.gradlens.place = (item, map) => {
+  window.gradlens.panel = (item, map) => {
     const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
     const stage = `stage:${item.group}`, block = `block:${item.network.partOf(item.nodes[0])}`, opened = item.network.open;
     const inside = !item.key.startsWith("stage:");
