@@ -97,6 +97,7 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
 """The strategies that are measured if none are named."""
 
+
 def split_strategy(name: str) -> tuple[str, str]:
     """A model name in two parts: before the ``@``, and the strategy with its options after it.
 

@@ -18,7 +18,7 @@ from gradlens.graph.planning import SPACES
 from gradlens.hooks.state import preserved
 from gradlens.hooks.steps import Loss, Step, step_of
 from gradlens.hooks.watcher import Watcher
-from gradlens.progress import Progress, told
+from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
 from gradlens.version import VERSION
@@ -88,7 +88,7 @@ def capture(
     cut = False
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
-    with told(progress) as tell, preserved(model, mode), torch.enable_grad():
+    with progress_callback(progress) as tell, preserved(model, mode), torch.enable_grad():
         if tell is not None:
             run.tell = partial(_remark, tell, length_hint(batches))
         try:
