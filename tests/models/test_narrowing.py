@@ -13,7 +13,8 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.narrowing import drop_channels, narrowed, without_first_inputs
+from gradlens.models.dense import drop_channels
+from gradlens.models.narrowing import narrowed, without_first_inputs
 
 
 @pytest.fixture(autouse=True)

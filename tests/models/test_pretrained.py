@@ -34,7 +34,7 @@ def torchvision_weights(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tens
 @pytest.mark.usefixtures("nobody_answers")
 def test_a_hub_out_of_reach_is_told_without_minutes_of_retries() -> None:
     start = time.monotonic()
-    with pytest.raises(GradlensError, match="--checkpoint FILE"):
+    with pytest.raises(GradlensError, match="checkpoint=FILE"):
         load_model("resnet18", pretrained=True)
     assert time.monotonic() - start < 20
     assert constants.HF_HUB_OFFLINE is False
@@ -52,7 +52,7 @@ def test_torchvision_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         raise OSError("nobody there")
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", refused)
-    with pytest.raises(GradlensError, match="--checkpoint FILE"):
+    with pytest.raises(GradlensError, match="checkpoint=FILE"):
         load_model("torchvision:resnet18", pretrained=True)
 
 
