@@ -632,7 +632,7 @@ def test_what_is_no_module_is_refused(arguments: Any, said: str) -> None:
 
 
 def test_a_named_stage_that_cannot_be_cut_is_an_error_and_not_a_warning() -> None:
-    with pytest.raises(GradlensError, match=r"cannot be made cross stage partial: s1: no block behind"):
+    with pytest.raises(GradlensError, match=r"cannot be made cross stage partial: s1: no block after"):
         cspify(load_model("regnetx_002", num_classes=10, seed=0), stages=["s1", "s4"], seed=0)
 
 
