@@ -556,7 +556,7 @@ def test_weights_of_nothing_and_for_nothing(tmp_path: Path) -> None:
         (net() + conv(4, 3, 2) + section("upsample") + shortcut(-2), "adds maps of 128×128 pixels (layer 0) to"),
         (net(3, 4, 4) + conv(4, 7, pad=0), "layer 0 leaves no pixel of maps of 4×4; use larger images"),
         (net(3, 4, 4) + section("maxpool", size=5, padding=0), "layer 0 leaves no pixel of maps of 4×4"),
-        (net() + section("maxpool", size=2, padding=3), "pads by 3 pixels, so some windows of 2 would contain none; pad by at most 2"),
+        (net() + section("maxpool", size=2, padding=3), "pads by 3 pixels, so some windows of 2 would contain none"),
         (net() + SOFTMAX + conv(3), "layer 0 is a [softmax] with layers after it"),
         (net() + section("cost") + section("avgpool"), "layer 0 is a [cost] with layers after it"),
     ],
