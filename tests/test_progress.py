@@ -13,7 +13,7 @@ from torch import nn
 
 import gradlens as gl
 from gradlens import progress
-from gradlens.progress import NotebookLine, told
+from gradlens.progress import NotebookLine, progress_callback
 
 
 class Screen:
@@ -49,7 +49,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 def test_a_notebook_shows_one_line_and_clears_it(screen: Screen) -> None:
-    with told(None) as callback:
+    with progress_callback(None) as callback:
         assert callback is not None
         callback("seed 0: <b>", 1, 4)
         callback("seed 0: <b>", 2, 4)
@@ -63,7 +63,7 @@ def test_a_notebook_shows_one_line_and_clears_it(screen: Screen) -> None:
 
 
 def test_an_interrupt_leaves_nothing_behind(screen: Screen) -> None:
-    with pytest.raises(KeyboardInterrupt), told(None) as callback:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), progress_callback(None) as callback:  # noqa: PT012
         assert callback is not None
         callback("a", 1, 4)
         raise KeyboardInterrupt
@@ -73,20 +73,20 @@ def test_an_interrupt_leaves_nothing_behind(screen: Screen) -> None:
 def test_calls_in_one_cell_share_a_line_and_the_next_cell_has_its_own(screen: Screen) -> None:
     for cell, lines in ((1, 1), (1, 1), (2, 2)):
         screen.shell.execution_count = cell
-        with told(None) as callback:
+        with progress_callback(None) as callback:
             assert callback is not None
             callback("a", 1, 2)
         assert screen.made == lines
 
 
 def test_false_turns_progress_off(screen: Screen) -> None:
-    with told(False) as callback:
+    with progress_callback(False) as callback:
         assert callback is None
 
 
 def test_a_callable_receives_all_steps(screen: Screen) -> None:
     steps = list[tuple[str, int, int]]()
-    with told(lambda *step: steps.append(step)) as callback:
+    with progress_callback(lambda *step: steps.append(step)) as callback:
         assert callback is not None
         callback("a", 1, 2)
     assert steps == [("a", 1, 2)]
@@ -100,7 +100,7 @@ def test_a_callable_receives_all_steps(screen: Screen) -> None:
 )
 def test_nothing_is_shown_outside_notebooks(screen: Screen, shell: Any) -> None:
     screen.shell = shell
-    with told(None) as callback:
+    with progress_callback(None) as callback:
         assert callback is None
 
 
@@ -113,7 +113,7 @@ def test_ipython_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", spy)
-    with told(None) as callback:
+    with progress_callback(None) as callback:
         assert callback is None
 
 
@@ -180,7 +180,7 @@ def test_an_executed_notebook_keeps_only_an_empty_line() -> None:
     source = (
         "import gradlens.progress\n"
         "gradlens.progress.PATIENCE = 0\n"
-        "with gradlens.progress.told(None) as callback:\n"
+        "with gradlens.progress.progress_callback(None) as callback:\n"
         "    callback('seen', 1, 2)\n"
         "    raise KeyboardInterrupt"
     )

@@ -17,7 +17,7 @@ from gradlens.grams.accumulator import BatchGrams
 from gradlens.hooks.state import preserved
 from gradlens.hooks.steps import Loss, Step, step_of
 from gradlens.hooks.watcher import Watcher
-from gradlens.progress import Progress, told
+from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch, watch_of
@@ -70,7 +70,7 @@ def capture(
     cut = False
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
-    with told(progress) as tell, preserved(model, watch.mode), torch.enable_grad():
+    with progress_callback(progress) as tell, preserved(model, watch.mode), torch.enable_grad():
         if tell is not None:
             run.tell = partial(_remark, tell, length_hint(batches))
         try:

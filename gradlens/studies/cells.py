@@ -15,7 +15,7 @@ from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import load_model, warm_up
 from gradlens.models.spec import NetworkSpec
-from gradlens.progress import Progress, told
+from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
 
@@ -140,7 +140,7 @@ class Cells:
         """
         finished: list[list[Recording]] = []
         try:
-            with told(self._wanted) as self._progress:
+            with progress_callback(self._wanted) as self._progress:
                 self._seeds(finished)
         except KeyboardInterrupt:
             self.partial = True

@@ -15,7 +15,7 @@ from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
 from gradlens.errors import GradlensError, close_matches
-from gradlens.progress import Progress, told
+from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.results import Result, Table
 from gradlens.studies.cells import Cells, Study, subjects
@@ -45,7 +45,7 @@ def analyze(
         GradlensError: a table is not known, or the recording does not hold what it needs.
     """
     summary = Summary()(recording)
-    with told(progress) as tell:
+    with progress_callback(progress) as tell:
         found = tables_of([recording], extra, tell) if tables is None else _asked(recording, tables, tell)
     meta = {**recording.meta, "kind": "inspect", "a": recording.name, "seeds": list(recording.seeds)}
     return Result(
