@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
-from gradlens.graph.plan import Group, Plan, Probe
+from gradlens.graph.plan import Group, Plan
+from gradlens.graph.probes import TensorProbe
 from gradlens.graph.stages import LOSS
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.walking import walk
@@ -75,10 +76,9 @@ class Hand:
         self.nodes.append(Node("Convolution", place, (features.shape[1:],), weighted=signal))
         self.owners.append(Owner(module, 0))
         self.stages.append(stage)
-        probe = Probe(
+        probe = TensorProbe(
             node=place,
-            position=0,
-            accumulated=True,
+            output=0,
             name=f"{module}:conv",
             module=module,
             stage=stage,

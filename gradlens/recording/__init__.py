@@ -1,4 +1,4 @@
-"""What watched passes left: the Recording, its file and its costs. No torch."""
+"""The Recording of watched backward passes, its file and its costs. No torch."""
 
 from gradlens.recording.recording import Recording
 

@@ -215,7 +215,7 @@ def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
         "3 batches of 6, seed 0",
         "train mode",
         "signals in stages 2, head",
-        f"{len(recording.grams)} Grams a replicate",
+        f"{len(recording.grams)} Grams per replicate",
     ):
         assert told in shown
     page = recording._repr_html_()
@@ -225,7 +225,7 @@ def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
     for told in (
         "made so",
         "1 layer ran whose gradient is not among the signals: odd",
-        "stopped before its end",
+        "the capture was stopped early",
     ):
         assert f"note: {told}" in repr(cut)
         assert f"<li>{told}" in cut._repr_html_()
