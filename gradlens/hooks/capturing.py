@@ -71,7 +71,7 @@ def capture(
         try:
             first = next(rest)
         except StopIteration:
-            raise GradlensError("no batches to capture; pass at least one") from None
+            raise GradlensError("no batches to capture; give at least one") from None
         state, watched = watcher.first(first)
         finished = [watched]
         try:

@@ -27,7 +27,7 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
         GradlensError: both are passed.
     """
     if loss is not None and step is not None:
-        raise GradlensError("pass either loss= or step=, not both: a step computes its own loss")
+        raise GradlensError("give either loss= or step=, not both: a step computes its own loss")
     if step is not None:
         return step
     criterion = loss or functional.cross_entropy
@@ -40,7 +40,7 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
         output = model(inputs)
         if criterion is functional.cross_entropy and not isinstance(output, Tensor):
             raise GradlensError(
-                f"the model returns a {type(output).__name__}, not logits; pass loss=(output, target) -> scalar, "
+                f"the model returns a {type(output).__name__}, not logits; give loss=(output, target) -> scalar, "
                 "or step=(model, batch) -> loss"
             )
         return criterion(output, targets)
@@ -53,7 +53,7 @@ def _pair(batch: object) -> Pair:
         inputs, targets = cast(Pair, batch)
     except (TypeError, ValueError):
         raise GradlensError(
-            f"a batch is a {type(batch).__name__}, not (inputs, targets); pass step=(model, batch) -> loss"
+            f"a batch is a {type(batch).__name__}, not (inputs, targets); give step=(model, batch) -> loss"
         ) from None
     return inputs, targets
 

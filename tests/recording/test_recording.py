@@ -119,6 +119,15 @@ def test_what_is_saved_is_what_is_loaded(recording: gl.Recording, tmp_path: Path
         assert table.frame.equals(gl.analyze(loaded).tables[name].frame), name
 
 
+@pytest.mark.parametrize("options", [{"sites": "all"}, {"space": "weights"}], ids=["all", "weights"])
+def test_the_second_format_holds_the_same_plan(options: dict[str, str], save_older: Any) -> None:
+    recording = gl.capture(net(), batches(2), costs=False, **options)
+    assert any(group.parts for group in recording.plan.groups)
+    loaded = gl.Recording.load(save_older(recording, 2))
+    assert loaded.plan == recording.plan
+    assert_same(loaded, recording)
+
+
 def test_a_recording_without_labels_and_costs_is_loaded_too(tmp_path: Path) -> None:
     def step(model: nn.Module, batch: Any) -> Tensor:
         return model(batch["x"]).square().mean()
