@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlens.metrics import cka, direction, given, hsic_matrix, is_constant
+from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
 from gradlens.recording import Recording
 
 Array = NDArray[np.float64]
@@ -58,7 +58,7 @@ def similarity(grams: Array, loss: Array | None) -> Similarity:
         versions[name] = _spread(cka(hsic)[: len(alive), : len(alive)], alive, signals)
         partial = np.full((len(alive), len(alive)), np.nan)
         if loss is not None and len(alive):
-            partial = cka(given(hsic, len(alive)))[: len(alive), : len(alive)]
+            partial = cka(partial_hsic(hsic, len(alive)))[: len(alive), : len(alive)]
         versions[f"{name} given loss"] = _spread(partial, alive, signals)
     return Similarity(versions, dead, unusable)
 

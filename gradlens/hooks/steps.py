@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
+from gradlens.randomness import seed_all
 
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
@@ -58,12 +57,9 @@ def _pair(batch: object) -> Pair:
     return inputs, targets
 
 
-def seed_draws(seed: int, place: int) -> None:
-    """Dropout and the like draw the same at every capture; ``preserved`` puts the states back."""
-    own = (seed * 1_000_003 + place) % (1 << 63)
-    torch.manual_seed(own)
-    np.random.seed(own % (1 << 32))
-    random.seed(own)
+def seed_draws(seed: int, batch: int) -> None:
+    """Seed dropout and similar draws by seed and batch number, equal at each capture; ``preserved`` restores."""
+    seed_all((seed * 1_000_003 + batch) % (1 << 63))
 
 
 def labels_of(batch: object, n: int) -> NDArray[np.int64] | None:
