@@ -68,8 +68,8 @@ def _product(flat: Tensor) -> Tensor:
     if d < MANY * CHUNK:
         return flat @ flat.T
     cut = d - d % CHUNK
-    dealt = flat[:, :cut].view(n, -1, CHUNK).transpose(0, 1)
-    product = torch.bmm(dealt, dealt.transpose(1, 2)).sum(0)
+    chunks = flat[:, :cut].view(n, -1, CHUNK).transpose(0, 1)
+    product = torch.bmm(chunks, chunks.transpose(1, 2)).sum(0)
     return product + flat[:, cut:] @ flat[:, cut:].T if cut < d else product
 
 

@@ -124,8 +124,8 @@ def signed_sums(flat: Tensor, signs: Tensor, width: int) -> Tensor:
     """
     n, buckets = flat.shape[0], flat.shape[1] // width
     cut = buckets * width
-    dealt = flat[:, :cut].view(n, buckets, width).permute(1, 2, 0)
-    return torch.bmm(signs[:cut].view(buckets, 1, width), dealt).squeeze(1).T.double()
+    chunks = flat[:, :cut].view(n, buckets, width).permute(1, 2, 0)
+    return torch.bmm(signs[:cut].view(buckets, 1, width), chunks).squeeze(1).T.double()
 
 
 def exact(features: int) -> bool:

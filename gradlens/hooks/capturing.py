@@ -59,7 +59,7 @@ def capture(
             is not finite (which batch, which site), a graph that is hidden or that changes from batch to
             batch, an unknown option.
     """
-    watch = watch_of(watch, options)
+    watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step)
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}

@@ -38,7 +38,7 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
     if n < FEWEST:
         raise GradlensError(
             f"batch {index} has {n} samples; gradients are compared over samples and the unbiased "
-            f"HSIC needs at least {FEWEST} (and BatchNorm in train mode at least 2): raise the batch size"
+            f"HSIC needs at least {FEWEST} (and BatchNorm in train mode at least 2): use larger batches"
         )
     return n
 
@@ -46,7 +46,7 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
 def check_same_size(index: int, n: int, first: int) -> None:
     """Raise if a batch has another number of samples than the first."""
     if n != first:
-        raise GradlensError(f"batch {index} has {n} samples, the first {first}: drop the odd one")
+        raise GradlensError(f"batch {index} has {n} samples, the first {first}; give batches of one size")
 
 
 def checked_loss(index: int, model: nn.Module, run: Callable[[], Tensor]) -> Tensor:

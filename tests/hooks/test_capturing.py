@@ -779,6 +779,7 @@ def test_a_graph_that_changes_names_the_batch_and_the_change() -> None:
         ({"reduction": "none"}, "mean, sum"),
         ({"mode": "trian"}, "train, eval, keep"),
         ({"spaec": "weights"}, "unknown option 'spaec'.*did you mean space"),
+        ({"cost": False}, "unknown option 'cost'.*did you mean costs"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )
