@@ -46,8 +46,10 @@ def pair(
 
     watcher = Watcher(model, Watch(sites=sites, space=space))
 
+    state, _ = watcher.first((images, targets))
+
     def captured() -> None:
-        watcher.batch(0, (images, targets))
+        watcher.next(state, 0, (images, targets))
 
     return plain, captured
 
@@ -56,7 +58,7 @@ def ratio(name: str, sites: str, options: argparse.Namespace) -> dict[str, float
     """Return the median ratio of alternating pairs of steps, and its range."""
     plain, captured = pair(name, sites, options.batch, options.size, options.space)
     plain()
-    captured()  # the first call plans the sites and runs the dry pass
+    captured()
     ratios, seconds = [], []
     for number in range(options.pairs):
         first, second = (plain, captured) if number % 2 == 0 else (captured, plain)

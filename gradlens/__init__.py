@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradlens.data import load_data
     from gradlens.hooks import capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
-    from gradlens.recording import Recording
+    from gradlens.recording import Recording, Watch
     from gradlens.results import Result, Table, load
     from gradlens.studies.shattering import shattering
     from gradlens.studies.strategies import strategies
@@ -32,6 +32,7 @@ _HOMES = {
     "TRANSITIONS": "gradlens.models",
     "Table": "gradlens.results",
     "Training": "gradlens.studies.training",
+    "Watch": "gradlens.recording",
     "analyze": "gradlens.studies.studies",
     "capture": "gradlens.hooks",
     "compare": "gradlens.studies.studies",
@@ -54,6 +55,7 @@ __all__ = [
     "TRANSITIONS",
     "Table",
     "Training",
+    "Watch",
     "__version__",
     "analyze",
     "capture",

@@ -5,7 +5,7 @@ Python checks values against the declaration, and the command line builds its op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -68,13 +68,18 @@ def _check(name: str, value: object, declaration: Option) -> None:
         raise GradlensError(f"{name}={value}; use at most {declaration.most:g}")
 
 
-def known(kind: type, values: Mapping[str, object]) -> None:
+def known(kind: type, values: Mapping[str, object], others: Iterable[str] = ()) -> None:
     """Check the names of options.
+
+    Args:
+        kind: dataclass whose fields are the options.
+        values: by name.
+        others: names that a caller accepts in addition; they are suggested too.
 
     Raises:
         GradlensError: a name is not a field of ``kind``.
     """
-    names = [entry.name for entry in fields(kind)]
+    names = [*(entry.name for entry in fields(kind)), *others]
     for name in values:
         if name not in names:
             raise GradlensError(

@@ -1,5 +1,6 @@
-"""What watched passes left: the Recording, its file and its costs. No torch."""
+"""The Recording of watched backward passes, its file and its costs. No torch."""
 
 from gradlens.recording.recording import Recording
+from gradlens.recording.watch import Watch
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "Watch"]
