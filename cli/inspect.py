@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -35,7 +35,7 @@ def inspect_network(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Measure the gradients of one network, stage by stage.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,7 +32,7 @@ def trace_paths(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Count the paths of the gradient through one network, and weigh them by energy.
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gradlens.errors import GradlensError
+from gradlens.options import build, options_of
+from gradlens.studies.options import ZERO_INIT, Training
 
 from .completion import Model
 from .delivery import Delivery, deliver
-from .options import COUNT, delivering_options, sampling_options
+from .options import declared_option, delivering_options, sampling_options, training_options
 from .output import cells_folder, default_folder, slug
 
 if TYPE_CHECKING:
@@ -33,25 +35,6 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.25,0.5") from None
 
 
-TRAINING = (
-    click.option("--train-steps", "steps", type=click.IntRange(min=0), default=0,
-                 help="Also measure along and after so many steps of SGD on samples that are not measured."),
-    click.option("--eval", "evaluate", is_flag=True, help="Also loss and accuracy on held-out samples."),
-    click.option("--lr", type=click.FloatRange(min=0), default=0.02, help="Learning rate of the first step."),
-    click.option("--momentum", type=click.FloatRange(0, 1), default=0.9, help="Momentum of SGD."),
-    click.option("--weight-decay", type=click.FloatRange(min=0), default=5e-4, help="Weight decay of SGD."),
-    click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine",
-                 help="Of the learning rate."),
-    click.option("--snapshots", type=COUNT, default=4, help="Measurements along the training."),
-)  # fmt: skip
-
-
-def _training_options(command: Any) -> Any:
-    for option in reversed(TRAINING):
-        command = option(command)
-    return command
-
-
 @click.command("strategies")
 @click.argument("model", type=Model())
 @click.option("--strategies", "chosen", default=DEFAULT, callback=_names, metavar="LIST",
@@ -61,11 +44,9 @@ def _training_options(command: Any) -> Any:
 @click.option("--partial", default="split", callback=_names, metavar="LIST",
               help="split (channels are cut), project (two 1x1 convolutions), or both.")  # fmt: skip
 @click.option("--stem", default="", metavar="cifar", help="A stem that keeps the resolution of small images.")
-@click.option(
-    "--zero-init", is_flag=True, help="Leave zero-initialised last norms at zero, as timm makes them."
-)
+@declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
-@_training_options
+@training_options
 @delivering_options
 @click.option("--resume", is_flag=True, help="Go on with the cut run of --out DIR: finished cells are kept.")
 @click.pass_context
@@ -81,7 +62,7 @@ def measure_strategies(
     out: Path | None,
     force: bool,
     resume: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Make a network cross stage partial under each transition strategy, and compare their gradients.
 
@@ -104,12 +85,10 @@ def measure_strategies(
     folder = out or default_folder(what)
     cells = cells_folder(folder)
     _check_cells(cells, resume, force)
-    training = {name: options.pop(name) for name in ("steps", "evaluate", "lr", "momentum", "weight_decay",
-                                                     "schedule", "snapshots")}  # fmt: skip
+    training = {name: options.pop(name) for name in options_of(Training)}
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.strategies import strategies
-        from gradlens.studies.training import Training
 
         return strategies(
             model,
@@ -117,7 +96,7 @@ def measure_strategies(
             gamma=gamma,
             partial=partial,
             stem=stem,
-            training=Training(**training),
+            training=build(Training, training),
             folder=cells,
             progress=progress,
             **options,

@@ -16,6 +16,7 @@ import pandas as pd
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, upgraded
+from gradlens.results.provenance import RunProvenance
 from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class Result:
     meta: Mapping[str, Any]
     finding: str
     warnings: Sequence[str] = ()
+
+    @property
+    def provenance(self) -> RunProvenance:
+        """How the result was made, read from ``meta``."""
+        return RunProvenance.of(self.meta)
 
     def __getitem__(self, name: str) -> Table:
         if name not in self.tables:

@@ -12,11 +12,12 @@ from gradlens.errors import GradlensError
 from gradlens.models.spec import CspSpec, split_name
 from gradlens.progress import Progress
 from gradlens.results import Result
-from gradlens.studies.cells import Subject, skipped_images
+from gradlens.studies.analysis import tables_of
+from gradlens.studies.cell import Subject
+from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
+from gradlens.studies.options import ZERO_INIT, Training, study_of
 from gradlens.studies.spaces import require_one
-from gradlens.studies.studies import study_of, tables_of
-from gradlens.studies.training import Training
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone
 
@@ -58,8 +59,8 @@ def strategies(
         raise GradlensError(f"a {type(model).__name__} is no name; give one such as 'resnet50'")
     chosen = _listed(strategies)
     plan = training or Training()
-    study = study_of({"zero_init": False, **options})
-    require_one(study.space)
+    require_one(options)
+    study = study_of({"zero_init": ZERO_INIT, **options})
     if study.warmup_steps:
         raise GradlensError("warmup_steps is for compare and inspect; give training=Training(steps=...) here")
     named = variants(model, chosen, _listed(gamma), _listed(partial), stem)
@@ -72,7 +73,7 @@ def strategies(
         "names": [variant.name for variant in named],
         "state": f"after {plan.steps} training steps" if plan.steps else "at initialisation",
         "seeds": [row.seed for row in rows],
-        "study": asdict(study),
+        "study": study.flat(),
         "training": asdict(plan),
         "data_identity": grid.identities,
     }
