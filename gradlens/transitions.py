@@ -7,7 +7,11 @@ figure 3): ``p1`` bypasses the block ``B``, ``p2`` runs through it, ``T`` is a t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+STRATEGY_OF = "strategy_of"
+"""Key of the strategies by network label, in the metadata of a run and in the attributes of its frames."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ STRATEGIES: dict[str, Strategy] = {
 DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
 """The strategies that are measured if none are named."""
 
+
 def split_strategy(name: str) -> tuple[str, str]:
     """A model name in two parts: before the ``@``, and the strategy with its options after it.
 
@@ -119,3 +124,18 @@ def strategy_in(label: str) -> str:
     """
     name = label.rpartition(" [")[0] if label.endswith("]") else label
     return split_strategy(name or label)[1].partition(",")[0].strip()
+
+
+def strategies_by_label(meta: Mapping[str, object]) -> dict[str, str]:
+    """The strategies of a run by the label of each network, as far as its metadata has them.
+
+    >>> strategies_by_label({"strategies": ["none", "csp γ=0.25"], "names": ["net@none", "net@csp,gamma=0.25"]})
+    {'none': 'none', 'csp γ=0.25': 'csp'}
+    """
+    direct = meta.get(STRATEGY_OF)
+    if isinstance(direct, Mapping):
+        return dict(direct)
+    labels, names = meta.get("strategies"), meta.get("names")  # runs of older versions
+    if not isinstance(labels, (list, tuple)) or not isinstance(names, (list, tuple)):
+        return {}
+    return {str(label): strategy_in(str(name)) for label, name in zip(labels, names, strict=False)}

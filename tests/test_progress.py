@@ -13,7 +13,7 @@ from torch import nn
 
 import gradlens as gl
 from gradlens import progress
-from gradlens.progress import NotebookLine, told
+from gradlens.progress import NotebookLine, progress_callback
 
 
 class Screen:
@@ -49,7 +49,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 def test_a_notebook_shows_one_line_and_takes_it_away(screen: Screen) -> None:
-    with told(None) as tell:
+    with progress_callback(None) as tell:
         assert tell is not None
         tell("seed 0: <b>", 1, 4)
         tell("seed 0: <b>", 2, 4)
@@ -63,7 +63,7 @@ def test_a_notebook_shows_one_line_and_takes_it_away(screen: Screen) -> None:
 
 
 def test_nothing_is_left_over_by_an_interrupt(screen: Screen) -> None:
-    with pytest.raises(KeyboardInterrupt), told(None) as tell:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), progress_callback(None) as tell:  # noqa: PT012
         assert tell is not None
         tell("a", 1, 4)
         raise KeyboardInterrupt
@@ -73,20 +73,20 @@ def test_nothing_is_left_over_by_an_interrupt(screen: Screen) -> None:
 def test_calls_in_one_cell_share_a_line_and_the_next_cell_has_its_own(screen: Screen) -> None:
     for cell, lines in ((1, 1), (1, 1), (2, 2)):
         screen.shell.execution_count = cell
-        with told(None) as tell:
+        with progress_callback(None) as tell:
             assert tell is not None
             tell("a", 1, 2)
         assert screen.made == lines
 
 
 def test_it_is_off_by_an_argument(screen: Screen) -> None:
-    with told(False) as tell:
+    with progress_callback(False) as tell:
         assert tell is None
 
 
 def test_the_caller_s_own_takes_all(screen: Screen) -> None:
     heard = list[tuple[str, int, int]]()
-    with told(lambda *step: heard.append(step)) as tell:
+    with progress_callback(lambda *step: heard.append(step)) as tell:
         assert tell is not None
         tell("a", 1, 2)
     assert heard == [("a", 1, 2)]
@@ -100,7 +100,7 @@ def test_the_caller_s_own_takes_all(screen: Screen) -> None:
 )
 def test_nothing_is_shown_where_there_is_no_notebook(screen: Screen, shell: Any) -> None:
     screen.shell = shell
-    with told(None) as tell:
+    with progress_callback(None) as tell:
         assert tell is None
 
 
@@ -113,7 +113,7 @@ def test_ipython_is_not_imported_to_find_out(monkeypatch: pytest.MonkeyPatch) ->
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", spy)
-    with told(None) as tell:
+    with progress_callback(None) as tell:
         assert tell is None
 
 
@@ -180,7 +180,7 @@ def test_an_executed_notebook_keeps_an_empty_line_only() -> None:
     source = (
         "import gradlens.progress\n"
         "gradlens.progress.PATIENCE = 0\n"
-        "with gradlens.progress.told(None) as tell:\n"
+        "with gradlens.progress.progress_callback(None) as tell:\n"
         "    tell('seen', 1, 2)\n"
         "    raise KeyboardInterrupt"
     )

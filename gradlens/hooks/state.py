@@ -10,8 +10,7 @@ from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.randomness import random_states_kept
-
-MODES = ("train", "eval", "keep")
+from gradlens.recording.watch import MODES
 
 
 @contextmanager

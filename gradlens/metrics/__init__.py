@@ -10,7 +10,7 @@ from gradlens.metrics.duplication import duplication, effective_number, mean_sim
 from gradlens.metrics.forks import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.metrics.hsic import cka, direction, hsic_matrix, is_constant, partial_hsic, u_center
 from gradlens.metrics.inference import Association, Paired, association, holm, paired
-from gradlens.metrics.intervals import Interval, half_widths, mean_interval, slope
+from gradlens.metrics.intervals import Interval, Line, fitted_line, half_widths, mean_interval, slope
 from gradlens.metrics.noise import Noise, noise, noise_scale, signal_to_noise
 from gradlens.metrics.null import Null, permutation_null, split_half
 from gradlens.metrics.paths import Step, mean_jaccard, mean_length, path_counts, path_shares, reuse
@@ -20,6 +20,7 @@ __all__ = [
     "Association",
     "Canonical",
     "Interval",
+    "Line",
     "Noise",
     "Null",
     "Paired",
@@ -34,6 +35,7 @@ __all__ = [
     "effective_number",
     "effective_rank",
     "energy_shares",
+    "fitted_line",
     "gradient_diversity",
     "half_widths",
     "holm",

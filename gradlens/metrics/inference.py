@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
@@ -49,6 +48,8 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     >>> round(paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference, 3)
     1.2
     """
+    from scipy import stats  # takes a second to import, which plots of a saved run need not wait for
+
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     differences = differences[np.isfinite(differences)]
     mean, low, high = mean_interval(differences, level)
@@ -97,6 +98,8 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
     Returns:
         NaN for fewer than four runs, or if one of the two is constant up to rounding.
     """
+    from scipy import stats  # takes a second to import, which plots of a saved run need not wait for
+
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x)[known], np.asarray(y)[known]
     unknown = Association(math.nan, math.nan, math.nan, math.nan)

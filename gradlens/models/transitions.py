@@ -51,7 +51,7 @@ class Transition(nn.Module):
         pool: makes the pooling at the end of the stage; the identity where there is none.
     """
 
-    program: ClassVar[str]
+    program: ClassVar[str] = ""
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__()

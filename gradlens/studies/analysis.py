@@ -12,7 +12,7 @@ from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
 from gradlens.errors import GradlensError, close_matches
-from gradlens.progress import Progress, told
+from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
@@ -41,7 +41,7 @@ def analyze(
         GradlensError: a table is not known, or the recording does not hold what it needs.
     """
     summary = Summary()(recording)
-    with told(progress) as callback:
+    with progress_callback(progress) as callback:
         if tables is None:
             others = tables_of([recording], extra, callback)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
@@ -14,6 +14,7 @@ from gradlens.data import Batches, load_data
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import load_model
+from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress
 from gradlens.recording import Recording
 from gradlens.studies.options import Study
@@ -29,11 +30,16 @@ Weights = str | Path | None
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure: its name, its label in the results, and its weights."""
+    """A network to measure, its label in tables, and its file of weights or None."""
 
-    name: str
+    spec: NetworkSpec
     label: str
     checkpoint: Weights = None
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return str(self.spec)
 
 
 def samples_of(study: Study, seed: int, *, batches: int | None = None, start: int = 0) -> Batches:
@@ -85,7 +91,7 @@ def fresh(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelNote)
         model = load_model(
-            network.name,
+            network.spec,
             num_classes=data.num_classes,
             in_chans=data.in_chans,
             image_size=study.image_size,
@@ -111,11 +117,11 @@ def measured(
     progress: Progress | None = None,
 ) -> Recording:
     """Capture one network on one seed; costs and speed are measured on the first seed only."""
-    halves = study.null and study.watch.space == "activations"
+    halves = study.null and not study.watch.of_weights
     return capture(
         model,
         data,
-        **asdict(replace(study.watch, seed=seed, halves=halves)),
+        replace(study.watch, seed=seed, halves=halves),
         costs=seed == 0,
         throughput=REPEATS if study.throughput and seed == 0 else 0,
         keep_partial=keep_partial,

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from gradlens.data import Batches
 from gradlens.models import warm_up
-from gradlens.progress import Progress, told
+from gradlens.models.spec import NetworkSpec
+from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
 from gradlens.studies.cell import Subject, Weights, fits, fresh, measured, samples_of, spare_batches
@@ -26,7 +27,8 @@ def subjects(names: Sequence[str], checkpoints: Sequence[Weights]) -> list[Subje
             tags = [f"{tag}, {index + 1}" for tag, index in zip(tags, positions, strict=True)]
         for index, tag in zip(positions, tags, strict=True):
             labels[index] = f"{name} [{tag}]"
-    return [Subject(*parts) for parts in zip(names, labels, checkpoints, strict=True)]
+    specs = map(NetworkSpec.parse, names)
+    return [Subject(*parts) for parts in zip(specs, labels, checkpoints, strict=True)]
 
 
 class Cells:
@@ -65,7 +67,7 @@ class Cells:
         """
         rows: list[list[Recording]] = []
         try:
-            with told(self._requested) as self._progress:
+            with progress_callback(self._requested) as self._progress:
                 self._seeds(rows)
         except KeyboardInterrupt:
             self.partial = True

@@ -135,7 +135,7 @@ def test_the_matrices_are_positive_semi_definite(independent, n):
 
 
 def test_fewer_than_four_samples_have_no_unbiased_hsic(independent):
-    with pytest.raises(GradlensError, match=r"3 samples a batch.*at least 4"):
+    with pytest.raises(GradlensError, match=r"3 samples per batch.*at least 4"):
         hsic_matrix(independent(2, 1, 3))
     assert np.isfinite(hsic_matrix(independent(2, 1, 4))).all()
 

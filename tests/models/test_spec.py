@@ -137,7 +137,9 @@ def test_zero_init_is_lifted_behind_the_cut_too() -> None:
 
 @pytest.mark.parametrize("text", ["csp", "fusion_last,gamma=0.25", "none,stem=cifar"])
 def test_there_are_no_pretrained_weights_of_a_changed_network(text: str) -> None:
-    with pytest.raises(GradlensError, match=r"no pretrained weights of resnet18@.*; leave out pretrained=True"):
+    with pytest.raises(
+        GradlensError, match=r"no pretrained weights of resnet18@.*; leave out pretrained=True"
+    ):
         load_model(f"resnet18@{text}", pretrained=True)
 
 

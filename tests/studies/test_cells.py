@@ -117,9 +117,9 @@ def test_every_network_has_the_same_replicates_and_labels(run):
 def test_every_network_is_given_the_same_images(run, monkeypatch):
     seen = []
 
-    def spy(model, batches, **options):
-        seen.append((options["meta"]["name"].rpartition(":")[2], options["seed"], fingerprint(list(batches))))
-        return capture(model, batches, **options)
+    def spy(model, batches, watch, **options):
+        seen.append((options["meta"]["name"].rpartition(":")[2], watch.seed, fingerprint(list(batches))))
+        return capture(model, batches, watch, **options)
 
     capture = cell.capture
     monkeypatch.setattr(cell, "capture", spy)
@@ -139,9 +139,9 @@ def test_a_seed_sets_the_weights(run):
 def test_each_seed_has_weights_of_its_own(run, named, monkeypatch):
     seen = []
 
-    def spy(model, batches, **options):
+    def spy(model, batches, watch, **options):
         seen.append(model.stem.weight.detach().clone())
-        return capture(model, batches, **options)
+        return capture(model, batches, watch, **options)
 
     capture = cell.capture
     monkeypatch.setattr(cell, "capture", spy)

@@ -104,7 +104,7 @@ def test_names_say_what_is_built_and_labels_what_differs():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net'"),
+        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net' and strategies='csp'"),
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
         (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
