@@ -107,12 +107,15 @@ def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:
     return not value
 
 
-def _type(declared: Option, default: object, more: tuple[str, ...]) -> click.ParamType:
+def _type(
+    declared: Option, default: object, more: tuple[str, ...]
+) -> object:  # ParamType takes parameters in newer clicks only
     if declared.choices:
         offered = [choice for choice in declared.choices if choice not in declared.python_only]
         return click.Choice([*offered, *more])
     if isinstance(default, int):
-        return click.IntRange(declared.least, declared.most)
+        least, most = (None if bound is None else int(bound) for bound in (declared.least, declared.most))
+        return click.IntRange(least, most)
     if isinstance(default, float):
         return click.FloatRange(declared.least, declared.most)
     return click.STRING

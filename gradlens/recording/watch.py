@@ -40,7 +40,11 @@ class Watch:
         choices=PAIRS,
     )
     mode: str = option(
-        "train", "Mode of the network while it is measured.", group=SAMPLES, choices=MODES, python_only=("keep",)
+        "train",
+        "Mode of the network while it is measured.",
+        group=SAMPLES,
+        choices=MODES,
+        python_only=("keep",),
     )
     space: str = option(
         "activations",
@@ -56,9 +60,7 @@ class Watch:
     def __post_init__(self) -> None:
         check(self)
         if self.halves and self.space == "weights":
-            raise GradlensError(
-                "halves are of signals at the outputs of layers; use space='activations'"
-            )
+            raise GradlensError("halves are of signals at the outputs of layers; use space='activations'")
 
     @property
     def modules(self) -> str | None:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
+from gradlens.analyzers import ANALYZERS, ON_REQUEST
+from gradlens.catalogue import about
+from gradlens.catalogue import tables as entries
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
@@ -18,9 +20,6 @@ from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
 from gradlens.words.warnings import warnings_alone, warnings_between
-
-PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
-"""Tables of a result about paths."""
 
 
 def analyze(
@@ -70,9 +69,7 @@ def _requested_tables(
         if callback is not None:
             callback(name, done, len(names))
         if table is None:
-            lack = WANTING.get(name, "holds nothing for it")
-            if name in ("reuse", "readers") and recording.provenance.of_weights:
-                lack = "is of a network without such a source: no layer reads several, or no source has two readers"
+            lack = about(name).missing(recording.provenance.space)
             raise GradlensError(f"no table {name!r}: this recording {lack}")
         tables[name] = table
     return tables
@@ -80,7 +77,9 @@ def _requested_tables(
 
 def analyze_paths(recording: Recording) -> Result:
     """Compute the tables about the gradient's paths through one network."""
-    tables = {name: table for name in PATH_TABLES if (table := ANALYZERS[name](recording)) is not None}
+    chosen = sorted(entries(lambda entry: entry.in_paths), key=lambda entry: entry.in_paths)
+    results = {entry.name: ANALYZERS[entry.name](recording) for entry in chosen}
+    tables = {name: table for name, table in results.items() if table is not None}
     return Result(
         tables=tables,
         meta=_meta(recording, PATHS),

@@ -150,5 +150,7 @@ def fits(name: str, data: Batches) -> Iterator[None]:
         advice = "an image too small for the network needs a larger image_size="
         if "out of bounds" in first_line:
             advice = "the network has fewer classes than the data"
-        images = f"{data.in_chans} x {data.image_size} x {data.image_size} images of {data.num_classes} classes"
+        images = (
+            f"{data.in_chans} x {data.image_size} x {data.image_size} images of {data.num_classes} classes"
+        )
         raise GradlensError(f"{name} fails on {images}: {first_line} ({advice})") from error

@@ -128,7 +128,9 @@ class Cells:
 def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
     """Return a warning that names the images which could not be read, or nothing if all could be read."""
     lists = [identity.get("skipped") for identity in identities]
-    files = list(dict.fromkeys(str(file) for names in lists if isinstance(names, (list, tuple)) for file in names))
+    files = list(
+        dict.fromkeys(str(file) for names in lists if isinstance(names, (list, tuple)) for file in names)
+    )
     if not files:
         return []
     more = ", ..." if len(files) > SHOWN else ""

@@ -5,26 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from gradlens.catalogue import SUFFIX, about
 from gradlens.errors import GradlensError
-from gradlens.plots.spaces import SUFFIX
 from gradlens.results import Result
 from gradlens.studies.options import BOTH
-
-DIFFERING = (
-    "summary",
-    "comparison",
-    "networks",
-    "contrasts",
-    "duplication",
-    "correlation",
-    "flow",
-    "null",
-    "canonical",
-    "cross",
-    "diagnosis",
-    "map_nodes",
-)
-"""Tables that are of the signals: there is one in each space."""
 
 
 def require_one(options: Mapping[str, object]) -> None:
@@ -34,7 +18,9 @@ def require_one(options: Mapping[str, object]) -> None:
         GradlensError: ``space`` is ``both``.
     """
     if options.get("space") == BOTH:
-        raise GradlensError("space='both' is for compare and inspect; use space='activations' or 'weights' here")
+        raise GradlensError(
+            "space='both' is for compare and inspect; use space='activations' or 'weights' here"
+        )
 
 
 def in_both(measure: Callable[..., Result], options: Mapping[str, object]) -> Result:
@@ -58,7 +44,7 @@ def joined(activations: Result, weights: Result) -> Result:
     """
     tables = dict(activations.tables)
     for table_name, table in weights.tables.items():
-        name = f"{table_name}{SUFFIX}" if table_name in DIFFERING else table_name
+        name = f"{table_name}{SUFFIX}" if about(table_name).each_space else table_name
         if name not in tables:
             tables[name] = replace(table, name=name, caption=f"{table.caption} Of the gradients of weights.")
     study = {**activations.provenance.study, "space": BOTH}

@@ -14,6 +14,7 @@ from gradlens.studies.options import Training
 
 __all__ = ["Score", "Training", "score", "train"]
 
+
 class Score(NamedTuple):
     """Mean cross entropy and accuracy on held-out samples."""
 
