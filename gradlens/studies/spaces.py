@@ -19,7 +19,7 @@ def require_one(options: Mapping[str, object]) -> None:
     """
     if options.get("space") == BOTH:
         raise GradlensError(
-            "space='both' is for compare and inspect; use space='activations' or 'weights' here"
+            "space='both' is for compare and inspect; use space='activations' or space='weights' here"
         )
 
 
