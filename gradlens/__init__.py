@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from gradlens.errors import GradlensError
+from gradlens.installation import warn_of_conflict
 from gradlens.version import VERSION
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gradlens.studies.studies import compare, inspect, paths
 
 __version__ = VERSION
+warn_of_conflict()
 
 _HOMES = {
     "Recording": "gradlens.recording",
