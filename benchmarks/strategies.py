@@ -18,9 +18,9 @@ import torch
 from torch.nn import functional
 
 import gradlens as gl
+from gradlens.transitions import DEFAULT
 
 MODELS = ("resnet50", "resnext50_32x4d", "densenet121", "darknet53", "peleenet")
-STRATEGIES = ("none", "fusion_first", "fusion_last", "csp")
 
 
 def step(name: str, batch: int, size: int) -> Callable[[], None]:
@@ -37,8 +37,8 @@ def step(name: str, batch: int, size: int) -> Callable[[], None]:
 
 def rows(model: str, batch: int, size: int, rounds: int) -> list[dict[str, object]]:
     """A row a strategy: images a second, and their ratio to ``none``."""
-    steps = {name: step(f"{model}@{name}", batch, size) for name in STRATEGIES}
-    speeds: dict[str, list[float]] = {name: [] for name in STRATEGIES}
+    steps = {name: step(f"{model}@{name}", batch, size) for name in DEFAULT}
+    speeds: dict[str, list[float]] = {name: [] for name in DEFAULT}
     for place in range(rounds + 1):
         for name, run in steps.items():
             begin = time.perf_counter()
@@ -66,7 +66,7 @@ def main() -> None:
     found: list[dict[str, object]] = []
     for model in options.models.split(","):
         found += rows(model, options.batch, options.size, options.rounds)
-        print(*found[-len(STRATEGIES) :], sep="\n", file=sys.stderr, flush=True)
+        print(*found[-len(DEFAULT) :], sep="\n", file=sys.stderr, flush=True)
     environment = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),

@@ -10,6 +10,7 @@ import click
 from gradlens.errors import GradlensError
 from gradlens.options import build, options_of
 from gradlens.studies.options import ZERO_INIT, Training
+from gradlens.transitions import DEFAULT, STRATEGIES
 
 from .completion import Model
 from .delivery import Delivery, deliver
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from .progress import Progress
 
-DEFAULT = "none,fusion_first,fusion_last,csp"
+PROGRAMS = ", ".join(f"{name} {strategy.program}" for name, strategy in STRATEGIES.items())
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> list[str]:
@@ -37,18 +38,22 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
 
 @click.command("strategies")
 @click.argument("model", type=Model())
-@click.option("--strategies", "chosen", default=DEFAULT, callback=_names, metavar="LIST",
-              help="Of none, fusion_first, fusion_last, csp, no_fusion.")  # fmt: skip
+@click.option("--strategies", "chosen", default=",".join(DEFAULT), callback=_names, metavar="LIST",
+              help=f"Of {PROGRAMS}.")  # fmt: skip
 @click.option("--gamma", default="0.5", callback=_numbers, metavar="LIST",
-              help="Share of channels that goes round the block; several make a sweep.")  # fmt: skip
+              help="Share of channels that bypasses the block; several values make a sweep.")  # fmt: skip
 @click.option("--partial", default="split", callback=_names, metavar="LIST",
-              help="split (channels are cut), project (two 1x1 convolutions), or both.")  # fmt: skip
-@click.option("--stem", default="", metavar="cifar", help="A stem that keeps the resolution of small images.")
+              help="split (cut the channels), project (two 1x1 convolutions), or both.")  # fmt: skip
+@click.option(
+    "--stem", default="", metavar="cifar", help="Use a stem that keeps the resolution of small images."
+)
 @declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
 @training_options
 @delivering_options
-@click.option("--resume", is_flag=True, help="Go on with the cut run of --out DIR: finished cells are kept.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the interrupted run of --out DIR; finished cells are kept."
+)
 @click.pass_context
 def measure_strategies(
     ctx: click.Context,
@@ -64,13 +69,13 @@ def measure_strategies(
     resume: bool,
     **options: object,
 ) -> None:
-    """Make a network cross stage partial under each transition strategy, and compare their gradients.
+    """Make a network cross stage partial with each transition strategy, and compare the gradients.
 
     MODEL is a network whose stages are sequences of blocks: resnet50, resnext50_32x4d, densenet121,
     darknet53, peleenet (`gradlens models --csp` lists more). All strategies see the same samples in the
-    same order; a seed sets the weights of all, and differences are paired over seeds.
+    same order, each seed sets the weights of all, and differences are paired over seeds.
 
-    A run that was cut, also by a kill, goes on with --resume and the same --out.
+    --resume with the same --out continues an interrupted run, also after a kill.
 
     \b
     Examples:
@@ -80,7 +85,7 @@ def measure_strategies(
       gradlens strategies resnet18 --stem cifar --image-size 32 --train-steps 200 --eval --out runs/learn --resume
     """
     if resume and out is None:
-        raise click.UsageError("--resume needs the --out DIR of the run that was cut")
+        raise click.UsageError("--resume needs the --out DIR of the interrupted run")
     what = slug("strategies", model)
     folder = out or default_folder(what)
     cells = cells_folder(folder)
@@ -106,17 +111,17 @@ def measure_strategies(
 
 
 def _check_cells(cells: Path, resume: bool, force: bool) -> None:
-    """Cells of a cut run are neither mixed into another run nor thrown away unasked."""
+    """Neither mix the cells of an interrupted run into another run, nor delete them without --force."""
     import shutil
 
     if resume and not cells.exists():
         raise GradlensError(
-            f"there is nothing to resume: {cells} holds no cells of a cut run; leave --resume out to start anew"
+            f"there is nothing to resume: {cells} holds no cells of an interrupted run; leave out --resume"
         )
     if resume or not cells.exists():
         return
     if not force:
         raise GradlensError(
-            f"{cells} holds finished cells of a cut run; --resume goes on, --force starts anew"
+            f"{cells} holds finished cells of an interrupted run; continue with --resume, or start again with --force"
         )
     shutil.rmtree(cells)

@@ -128,7 +128,7 @@ class Training:
 
     steps: int = option(
         0,
-        "Also measure along and after a training of this many steps of SGD, on samples that are not measured.",
+        "Also measure along and after this many steps of SGD, on samples that are not measured.",
         group=TRAINING,
         flag="train-steps",
         least=0,
@@ -145,7 +145,9 @@ class Training:
     snapshots: int = option(
         4, "Measurements after the first, evenly over the steps.", group=TRAINING, least=1
     )
-    evaluate: bool = option(False, "Also loss and accuracy on held-out samples.", group=TRAINING, flag="eval")
+    evaluate: bool = option(
+        False, "Also measure loss and accuracy on held-out samples.", group=TRAINING, flag="eval"
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -19,7 +19,7 @@ from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import ZERO_INIT, Training, study_of
 from gradlens.studies.spaces import require_one
-from gradlens.transitions import DEFAULT
+from gradlens.transitions import DEFAULT, STRATEGY_OF
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone
 
@@ -72,7 +72,7 @@ def strategies(
         "a": model,
         "strategies": [network.label for network in networks],
         "names": [network.name for network in networks],
-        "strategy_of": {network.label: strategy_of(network) for network in networks},
+        STRATEGY_OF: {network.label: strategy_of(network) for network in networks},
         "programs": {name: TRANSITIONS[name].program for name in dict.fromkeys(map(strategy_of, networks))},
         "state": f"after {plan.steps} training steps" if plan.steps else "at initialisation",
         "seeds": [row.seed for row in rows],

@@ -308,7 +308,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, t
         command(network, cut), env=environment, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 1
-    assert "--resume goes on" in refused.stderr
+    assert "continue with --resume" in refused.stderr
     subprocess.run(command(network, cut, "--resume"), env=environment, check=True, capture_output=True)
     subprocess.run(command(network, uncut), env=environment, check=True, capture_output=True)
     assert not cells.exists()
