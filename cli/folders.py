@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from gradlens.errors import GradlensError
 from gradlens.results.documents import require_readable
@@ -43,7 +42,7 @@ class Run:
     partial: bool = False
     problem: str = ""
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """Return the run as a JSON object."""
         time = datetime.fromtimestamp(self.when).astimezone().isoformat(timespec="seconds")
         return {**asdict(self), "folder": str(self.folder), "networks": list(self.networks), "when": time}
@@ -80,32 +79,31 @@ def run_folders(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
 def read_run(folder: Path) -> Run:
     """Read one run; a damaged one has a ``problem``."""
     path = folder / RESULT
+    run = Run(folder)
     try:
-        facts: dict[str, Any] = {"when": path.stat().st_mtime, "size": _size(folder)}
+        run = replace(run, when=path.stat().st_mtime, size=_size(folder))
+        return _described(run, json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        return Run(folder, problem=f"cannot be read: {error.strerror or error}")
-    try:
-        return Run(folder, **facts, **_facts(json.loads(path.read_text(encoding="utf-8"))))
-    except OSError as error:
-        return Run(folder, **facts, problem=f"cannot be read: {error.strerror or error}")
+        return replace(run, problem=f"cannot be read: {error.strerror or error}")
     except GradlensError as error:
-        return Run(folder, **facts, problem=str(error))
+        return replace(run, problem=str(error))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return Run(folder, **facts, problem=f"damaged: {' '.join(str(error).split())}")
+        return replace(run, problem=f"damaged: {' '.join(str(error).split())}")
 
 
-def _facts(document: Mapping[str, object]) -> dict[str, Any]:
+def _described(run: Run, document: Mapping[str, object]) -> Run:
     require_readable(document)
     meta = document["meta"]
     if not isinstance(meta, Mapping):
         raise TypeError("its meta is not a table")
     provenance = RunProvenance.of(meta)
-    return {
-        "kind": provenance.kind,
-        "networks": provenance.networks,
-        "finding": str(document["finding"]),
-        "partial": provenance.partial,
-    }
+    return replace(
+        run,
+        kind=provenance.kind,
+        networks=provenance.networks,
+        finding=str(document["finding"]),
+        partial=provenance.partial,
+    )
 
 
 def _size(folder: Path) -> int:

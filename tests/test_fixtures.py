@@ -91,7 +91,7 @@ def test_its_page_is_drawn_without_torch(folder, tmp_path):
     [
         ({"format": FORMAT + 1}, "update gradlens"),
         ({"format": FORMAT - 100}, "run the command again"),
-        ({"format": None}, "says no format version"),
+        ({"format": None}, "has no format version"),
     ],
 )
 def test_another_format_is_refused_saying_what_to_do(change, told, tmp_path):

@@ -16,26 +16,20 @@ class RunProvenance:
     Attributes:
         kind: ``inspect``, ``compare``, ``paths`` or ``strategies``; empty if not recorded.
         networks: display names; of a run of strategies the name of the model that they changed.
-        labels: of the strategies, in the order of the run.
         space: ``activations``, ``weights`` or ``both``.
         seeds: that were measured.
         partial: the run was interrupted.
         command: command line that made it; empty if it was made in Python.
         study: options by name.
-        state: of the networks of a run of strategies, such as ``at initialisation``.
-        notes: what a reader of the numbers must know of how a network was made.
     """
 
     kind: str = ""
     networks: tuple[str, ...] = ()
-    labels: tuple[str, ...] = ()
     space: str = "activations"
     seeds: tuple[int, ...] = ()
     partial: bool = False
     command: str = ""
     study: Mapping[str, object] = field(default_factory=dict)
-    state: str = ""
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, meta: Mapping[str, object]) -> RunProvenance:
@@ -46,14 +40,11 @@ class RunProvenance:
         return cls(
             kind=_kind(str(meta.get("kind") or ""), command),
             networks=_networks(meta),
-            labels=_texts(meta.get("strategies")),
             space=str(study.get("space") or meta.get("space") or cls.space),
             seeds=tuple(map(int, _texts(meta.get("seeds")))),
             partial=bool(meta.get("partial")),
             command=command,
             study=study,
-            state=str(meta.get("state") or ""),
-            notes=_texts(meta.get("notes")),
         )
 
     @property
