@@ -8,8 +8,7 @@ from dataclasses import replace
 import pandas as pd
 
 from gradlens.analyzers import ANALYZERS, ON_REQUEST
-from gradlens.catalogue import about
-from gradlens.catalogue import tables as entries
+from gradlens.catalogue import TABLES, about
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
@@ -20,6 +19,9 @@ from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
 from gradlens.words.warnings import warnings_alone, warnings_between
+
+PATH_TABLES = sorted((entry for entry in TABLES if entry.in_paths), key=lambda entry: entry.in_paths)
+"""Tables of a result about paths."""
 
 
 def analyze(
@@ -77,8 +79,7 @@ def _requested_tables(
 
 def analyze_paths(recording: Recording) -> Result:
     """Compute the tables about the gradient's paths through one network."""
-    chosen = sorted(entries(lambda entry: entry.in_paths), key=lambda entry: entry.in_paths)
-    results = {entry.name: ANALYZERS[entry.name](recording) for entry in chosen}
+    results = {entry.name: ANALYZERS[entry.name](recording) for entry in PATH_TABLES}
     tables = {name: table for name, table in results.items() if table is not None}
     return Result(
         tables=tables,

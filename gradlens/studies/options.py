@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
-from gradlens.catalogue import tables
+from gradlens.catalogue import TABLES
 from gradlens.errors import GradlensError
 from gradlens.options import (
     EXTRAS,
@@ -88,7 +88,7 @@ class Study:
     @property
     def extra(self) -> list[str]:
         """Names of the requested tables that are not made by default."""
-        return [entry.name for entry in tables(lambda entry: entry.option) if getattr(self, entry.option)]
+        return [entry.name for entry in TABLES if entry.option and getattr(self, entry.option)]
 
     def flat(self) -> dict[str, object]:
         """Return all options by name, as results and finished cells store them."""

@@ -12,7 +12,7 @@ from torch import nn
 
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
-from gradlens.catalogue import tables
+from gradlens.catalogue import TABLES
 from gradlens.data import load_data
 from gradlens.recording.watch import Watch
 from gradlens.studies.analysis import analyze_paths, analyze_several
@@ -81,7 +81,7 @@ def test_a_saved_recording_is_analysed_and_reported_without_torch(tmp_path, spac
 
 def test_a_result_of_paths_has_its_kind_and_its_tables():
     result = analyze_paths(recorded())
-    chosen = [entry.name for entry in tables(lambda entry: entry.in_paths)]
+    chosen = [entry.name for entry in TABLES if entry.in_paths]
     assert result.meta["kind"] == "paths"
     assert set(result.tables) <= set(chosen)
     assert list(result.tables)[:2] == ["structure", "paths"]
