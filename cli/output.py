@@ -7,14 +7,17 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradlens.errors import GradlensError
+
+from .wording import in_options
 
 if TYPE_CHECKING:
     from gradlens.results import Result
@@ -100,7 +103,7 @@ def publish(result: Result, target: Destination) -> Path:
 
     folder = target.folder
     with _staging(folder) as staging:
-        page = write(result, staging, _shown_name(folder)).relative_to(staging)
+        page = write(result, staging, _shown_name(folder), _wording(result)).relative_to(staging)
         if _filled(folder):
             if target.force:
                 _swap(staging, folder)
@@ -123,7 +126,7 @@ def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
     from gradlens.report import write
 
     with _staging(run / "report", advice) as staging:  # inside the run, which alone has to be writable
-        page = write(result, staging, _shown_name(run)).relative_to(staging)
+        page = write(result, staging, _shown_name(run), _wording(result)).relative_to(staging)
         files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
         for file in sorted(files, key=lambda path: path == page):  # the page last, when its files are there
             if file != Path(RESULT):
@@ -135,6 +138,11 @@ def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
 def _shown_name(folder: Path) -> str:
     """Return a run as the commands on its page name it: an absolute path by its name only, as a page may be moved."""
     return folder.resolve().name if folder.is_absolute() else str(folder)
+
+
+def _wording(result: Result) -> Callable[[str], str]:
+    """Return the wording of messages on the page: options of the command line if a command made the result."""
+    return partial(in_options, running=result.provenance.kind) if result.provenance.command else str
 
 
 def free_name(folder: Path) -> Path:

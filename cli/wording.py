@@ -11,19 +11,26 @@ PARAMETER = re.compile(r"""(?<![\w.,@=/\[-])(\w+)=('[^']*'|"[^"]*"|[^\s'",;:()]*
 """``name=value``, not within a name of a network such as ``resnet50@csp,gamma=0.25``."""
 
 
-def in_options(text: str) -> str:
-    """Return a message with every parameter that the command line knows as its option."""
+def in_options(text: str, running: str = "") -> str:
+    """Return a message with every parameter that the command line knows as its option.
+
+    Args:
+        text: a message of the library.
+        running: the command that the message is about; by default the one that runs.
+    """
     ctx = click.get_current_context(silent=True)
-    return text if ctx is None else translated(text, options_of(ctx))
-
-
-def options_of(ctx: click.Context) -> dict[str, click.Option]:
-    """Return the options of all commands by parameter and by flag; those of the running command take precedence."""
+    if ctx is None:
+        return text
     root = ctx.find_root()
-    commands = dict(root.command.commands) if isinstance(root.command, click.Group) else {}
-    running = commands.pop(root.invoked_subcommand or "", ctx.command)
+    return translated(text, options_of(root.command, running or root.invoked_subcommand or ""))
+
+
+def options_of(group: click.Command, running: str) -> dict[str, click.Option]:
+    """Return the options of all commands by parameter and by flag; those of the running command take precedence."""
+    commands = dict(group.commands) if isinstance(group, click.Group) else {}
+    last = [commands.pop(running)] if running in commands else []
     options: dict[str, click.Option] = {}
-    for command in (*commands.values(), running):
+    for command in (*commands.values(), *last):
         for option in command.params:
             if isinstance(option, click.Option):
                 options |= dict.fromkeys((str(option.name), _flag(option)[2:].replace("-", "_")), option)

@@ -268,7 +268,6 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
 
 def space_tables(result: Result, name: str) -> dict[str, str]:
     """By space, the table of this kind that the result holds in it."""
-    recorded = result.meta.get("space") or result.meta.get("study", {}).get("space")
-    own = "weights" if recorded == "weights" else "activations"
+    own = "weights" if result.provenance.tables_of_weights else "activations"
     found = {own: name, "weights": name + SUFFIX} if own == "activations" else {own: name}
     return {space: table for space, table in found.items() if table in result.tables}

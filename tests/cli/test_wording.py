@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -14,9 +15,7 @@ from gradlens_cli.wording import in_options, options_of, translated
 
 
 def options(command: str) -> dict[str, click.Option]:
-    with click.Context(gradlens, info_name="gradlens") as ctx:
-        ctx.invoked_subcommand = command
-        return options_of(ctx)
+    return options_of(gradlens, command)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +68,17 @@ def test_errors_and_warnings_are_translated(
     study.answer = fail  # type: ignore[attr-defined]
     ran = run("compare", "a", "b")
     assert ran.stderr.endswith("error: lower --batches or --batch-size\n")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("meta", "shown"), [({"command": "gradlens inspect net"}, True), ({}, False)])
+def test_the_page_of_a_command_shows_options_and_its_data_parameters(
+    run: Callable[..., object], tmp_path: Path, meta: dict[str, str], shown: bool
+) -> None:
+    saved = Result({}, {"kind": "inspect", "a": "net", **meta}, "Nothing.", ("use seeds=3 or more",)).save(
+        tmp_path
+    )
+    before = (saved / "result.json").read_text("utf-8")
+    run("report", saved)
+    page = (saved / "report.html").read_text("utf-8")
+    assert ('<code class="option">--seeds 3</code>' in page, "seeds=3" in page) == (shown, not shown)
+    assert (saved / "result.json").read_text("utf-8") == before
