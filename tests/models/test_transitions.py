@@ -115,8 +115,9 @@ def test_every_strategy_has_a_class_with_its_program_and_its_own_class() -> None
 
 @pytest.mark.parametrize("strategy", [name for name in TRANSITIONS if name != "none"])
 def test_every_strategy_has_the_output_shape_of_the_baseline(strategy: str) -> None:
-    transition = TRANSITIONS[strategy](WIDTHS, layer(False), lambda: nn.AvgPool2d(2))
-    assert transition(*ways(WIDTHS)).shape == (2, WIDTHS.out, 2, 2)
+    widths = Widths(bypass=4, dense=4, out=8)
+    transition = TRANSITIONS[strategy](widths, layer(False), lambda: nn.AvgPool2d(2))
+    assert transition(*ways(widths)).shape == (2, widths.out, 2, 2)
 
 
 def test_the_documentation_shows_every_strategy_with_its_program() -> None:
