@@ -39,7 +39,7 @@ def units(shown: Iterable[Block]) -> str:
     """The units of the columns that are shown, equal ones together.
 
     >>> units([Block(["stage", "duplication", "FLOPs"], [])])
-    'duplication: 0 unrelated to 1 copies; FLOPs: an image, multiply-add = 2'
+    'duplication: 0 unrelated to 1 copies; FLOPs: per image, multiply-add = 2'
     """
     present = {head for block in shown for head in block.headers}
     heads: dict[str, list[str]] = {}

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import units
 from gradlens.graph.plan import Plan
 from gradlens.graph.stages import HEAD, LOSS
 from gradlens.recording import Recording
@@ -55,15 +56,7 @@ class Cost:
                 "alive at once that the step allocated, gradients of parameters included; bottleneck: FLOPs "
                 "of the largest layer over their mean."
             ),
-            units={
-                "parameters": "elements",
-                "flops": "FLOPs an image, multiply-add = 2",
-                "traffic_elements": "elements an image",
-                "traffic_bytes": "bytes an image",
-                "saved_bytes": "bytes an image",
-                "peak_bytes": "bytes an image, at the batch size used",
-                "bottleneck": "largest / mean",
-            },
+            units=units("cost"),
         )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from gradlens.analyzers.energies import energy_steps
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import units
 from gradlens.graph.nodes import Graph
 from gradlens.graph.sources import Segment, combinations, sources, timestamps
 from gradlens.metrics import (
@@ -168,12 +169,7 @@ class Structure:
                 "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
                 "forks, what the energy-weighted path lengths leave out. No gradient is needed for the rest."
             ),
-            units={
-                "structural_duplication": "0 to 1",
-                "longest_shortest": "weighted layers, the longest of the layers' shortest paths",
-                "longest": "weighted layers",
-                "cross_terms": "relative to the branches' energy",
-            },
+            units=units("structure"),
         )
 
 

@@ -69,10 +69,10 @@ class About:
 # fmt: off
 TABLES: tuple[About, ...] = (
     About("networks", "All numbers of the networks", plot="strategies.TRADE_OFF"),
-    About("contrasts", "Every network against the first", plot="strategies.FOREST"),
+    About("contrasts", "Each network against the first", plot="strategies.FOREST"),
     About("strategies", "Strategies against their cost", plot="strategies.TRADE_OFF"),
-    About("differences", "Every two strategies", plot="strategies.FOREST"),
-    About("trajectory", "Along the training", plot="strategies.TRAJECTORY"),
+    About("differences", "Pairs of strategies", plot="strategies.FOREST"),
+    About("trajectory", "During training", plot="strategies.TRAJECTORY"),
     About("learning", "Duplication and accuracy"),
     About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
           needs=(Need.SIGNALS,)),
@@ -103,7 +103,7 @@ TABLES: tuple[About, ...] = (
     About("exactness", "Exactness of the capture", "exactness.Exactness", needs=(Need.SUMS,),
           each_space=False, in_paths=5, place=Place.LATE),
     About("map_nodes", "Operations on the map", "map.MapNodes", place=Place.LATE),
-    About("map_edges", "What runs between them", "map.MapEdges", each_space=False, place=Place.LATE),
+    About("map_edges", "Connections on the map", "map.MapEdges", each_space=False, place=Place.LATE),
     About("comparison", "All numbers of the comparison", place=Place.LATE),
     About("summary", "All numbers of the summary", place=Place.LATE),
 )

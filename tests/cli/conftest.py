@@ -45,10 +45,11 @@ def compared() -> Result:
 
 @pytest.fixture
 def inspected() -> Result:
+    shown = [metric for metric in METRICS if metric != "structural_duplication"]  # older runs lack it
     row = {
         "stage": "whole",
         "signals": 53,
-        **dict.fromkeys(METRICS, 0.5),
+        **dict.fromkeys(shown, 0.5),
         "flops": 4.1e9,
         "parameters": 23.5e6,
     }

@@ -224,7 +224,7 @@ def test_inspect_prints_one_row_a_stage(run: Run, study: Any, inspected: Result)
     assert lines[0].split()[:3] == ["stage", "duplication", "direction"]
     assert "\N{EN DASH}" in lines[1]
     assert lines[2].split()[0] == "whole"
-    assert lines[2].endswith("4.1 G  23.5 M      0.50")
+    assert lines[2].endswith("4.1 G  23.5 M")
     assert lines[-1] == "It copies."
     assert max(map(len, lines)) <= 120
 

@@ -93,7 +93,7 @@ def test_units_are_those_of_the_columns_that_are_shown() -> None:
     head = ["layer", "signals", "at split", "structural duplication", "images/s", "at merge", "layers"]
     assert summary.units([Block(head, [])]) == (
         "structural duplication: 0 to 1, from the graph alone; at split, at merge: CKA, about 0 to 1;"
-        " signals, layers: a network"
+        " signals, layers: per network"
     )
 
 

@@ -86,7 +86,7 @@ def test_the_overview_marks_only_intervals_without_zero(make_result):
     assert not by_stage["whole"].clear
     assert by_stage["head"].cells == ("–", "–")
     assert by_stage["whole"].cells == ("0.700", "0.600")
-    assert found.stages["Flow slope (decades a layer)"][0].difference == "−0.3000"
+    assert found.stages["Flow slope (decades per layer)"][0].difference == "−0.3000"
 
 
 def networks_of(names):
