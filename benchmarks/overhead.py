@@ -47,8 +47,10 @@ def pair(
 
     watcher = Watcher(model, Watch(sites=sites, space=space))
 
+    state, _ = watcher.first((images, targets))
+
     def captured() -> None:
-        watcher.batch(0, (images, targets))
+        watcher.next(state, 0, (images, targets))
 
     return plain, captured
 
@@ -57,7 +59,7 @@ def ratio(name: str, sites: str, options: argparse.Namespace) -> dict[str, float
     """Median ratio of alternating pairs and its range."""
     plain, captured = pair(name, sites, options.batch, options.size, options.space)
     plain()
-    captured()  # plans the sites and runs the dry pass
+    captured()
     ratios, seconds = [], []
     for place in range(options.pairs):
         first, second = (plain, captured) if place % 2 == 0 else (captured, plain)

@@ -9,7 +9,7 @@ from typing import TypeVar
 import click
 
 from gradlens.options import EXTRAS, SAMPLES, STARTING, TRAINING, WATCHING, Option, options_of
-from gradlens.recording.watch import Watch
+from gradlens.recording import Watch
 from gradlens.studies.options import BOTH, Study, Training
 
 from .voice import remember

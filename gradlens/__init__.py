@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gradlens.data import load_data
     from gradlens.hooks import capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
-    from gradlens.recording import Recording
+    from gradlens.recording import Recording, Watch
     from gradlens.results import Result, Table, load
     from gradlens.studies.analysis import analyze
     from gradlens.studies.options import Training
@@ -33,6 +33,7 @@ _HOMES = {
     "TRANSITIONS": "gradlens.models",
     "Table": "gradlens.results",
     "Training": "gradlens.studies.options",
+    "Watch": "gradlens.recording",
     "analyze": "gradlens.studies.analysis",
     "capture": "gradlens.hooks",
     "compare": "gradlens.studies.studies",
@@ -55,6 +56,7 @@ __all__ = [
     "TRANSITIONS",
     "Table",
     "Training",
+    "Watch",
     "__version__",
     "analyze",
     "capture",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from oracles import per_sample
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
-from gradlens.graph.plan import Group, Plan, Probe
+from gradlens.graph.plan import Group, Plan
+from gradlens.graph.probes import TensorProbe
 from gradlens.graph.stages import LOSS
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.walking import walk
@@ -75,10 +79,9 @@ class Hand:
         self.nodes.append(Node("Convolution", place, (features.shape[1:],), weighted=signal))
         self.owners.append(Owner(module, 0))
         self.stages.append(stage)
-        probe = Probe(
+        probe = TensorProbe(
             node=place,
-            position=0,
-            accumulated=True,
+            output=0,
             name=f"{module}:conv",
             module=module,
             stage=stage,
@@ -139,6 +142,40 @@ class Hand:
             meta=self.meta,
             **self.extra,
         )
+
+
+def _older_probe(probe, form):
+    """A probe as formats 1 and 2 wrote it: one type with flags."""
+    probe, kind = dict(probe), probe["kind"]
+    del probe["kind"]
+    probe["position"] = probe.pop("slot") if kind == "edge" else probe.pop("output", 0)
+    older = {"inputs": (), "uses": (), **probe, "accumulated": kind != "edge", "weight": kind == "weight"}
+    if form == 1:
+        del older["uses"]
+    return older
+
+
+@pytest.fixture
+def save_older(tmp_path):
+    """Save a recording in an older format; the path comes back."""
+
+    def save(recording, form):
+        path = recording.save(tmp_path / "new.safetensors")
+        with safe_open(str(path), framework="numpy") as file:
+            document = json.loads(file.metadata()["gradlens"])
+        plan = document["plan"]
+        plan["probes"] = [_older_probe(probe, form) for probe in plan["probes"]]
+        for group in plan["groups"]:
+            del group["parts"]
+        for node in plan["nodes"] if form == 1 else ():
+            for name in ("parameter", "maker", "roots", "reads", "gain", "turned"):
+                del node[name]
+        metadata = {"gradlens": json.dumps({**document, "format": form})}
+        old = tmp_path / f"format{form}.safetensors"
+        save_file(load_file(str(path)), str(old), metadata=metadata)
+        return old
+
+    return save
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradlens.graph import ops
-from gradlens.graph.nodes import Edge, TensorKey
+from gradlens.graph.nodes import Edge, Slot, TensorKey
 from gradlens.metrics import energy_shares
 from gradlens.recording import Recording
 
@@ -18,9 +18,6 @@ class Drawn:
 
     def __init__(self, recording: Recording) -> None:
         self.recording, self.plan, self.graph = recording, recording.plan, recording.plan.graph
-        self.probes = {
-            (p.node, p.position, p.accumulated): k for k, p in enumerate(self.plan.probes) if not p.weight
-        }
         self._known: dict[Edge, tuple[float, bool]] = {}
 
     @cached_property
@@ -78,7 +75,7 @@ class Drawn:
 
     def _measured(self, edge: Edge) -> tuple[float, bool]:
         probe = self._probe(edge)
-        if probe is not None and self.plan.probes[probe].outer is not None:
+        if probe is not None and self.plan.probes[probe].sampled:
             count = self.recording.n * len(self.recording.replicates)
             return float(self.recording.energies[probe].sum()) / count, True
         node, inputs = self.graph.nodes[edge.producer], self.graph.inputs.get(edge.producer, [])
@@ -103,11 +100,11 @@ class Drawn:
 
     def _probe(self, edge: Edge) -> int | None:
         key = TensorKey(edge.producer, edge.output)
-        found = self.probes.get((edge.consumer, edge.slot, False))
+        found = self.plan.edge_probes.get(Slot(edge.consumer, edge.slot))
         if found is None and len(self.graph.consumers[key]) == 1:
-            found = self.probes.get((edge.producer, edge.output, True))
+            found = self.plan.tensor_probes.get(key)
         if found is None and self._hands_on(edge):
-            found = self.probes.get((edge.consumer, 0, True))
+            found = self.plan.tensor_probes.get(TensorKey(edge.consumer, 0))
             onward = self.graph.consumers.get(TensorKey(edge.consumer, 0), ())
             if found is None and len(onward) == 1:  # one addition after another: one buffer for all
                 found = self._probe(onward[0])
@@ -125,9 +122,7 @@ class Drawn:
             shares = energy_shares(own)
             edges = self.graph.consumers.get(TensorKey(*group.source), [])
             if group.where == "split":
-                probes = [self.plan.probes[member[0]] for member in group.members]
-                keys = [TensorKey(probe.node, probe.position) for probe in probes]
-                ends = [self.graph.consumers.get(key, []) for key in keys]
+                ends = [self.graph.consumers.get(key, []) for key in group.part_keys]
             else:
                 ends = [[edge] for edge in edges] if len(edges) == len(own) else []
             for own_edges, share, label in zip(ends, shares, group.labels, strict=False):

@@ -98,7 +98,7 @@ class Reuse:
 
     def __call__(self, recording: Recording) -> Table | None:
         """The table, or None where no layer reads several sources."""
-        several = any(recording.plan.probes[part.probe].inputs for part in recording.plan.slices)
+        several = any(part.probe not in recording.plan.signals for part in recording.plan.slices)
         if not in_weight_space(recording) or not several:
             return None
         totals = {

@@ -1,16 +1,18 @@
-"""What watched passes left: the Recording, its file and its costs. No torch.
+"""The Recording of watched backward passes, its file and its costs. No torch.
 
-The name loads on first use: ``gradlens.recording.watch`` is needed where numpy would be slow to import.
+``Recording`` loads on first use: the command line needs ``Watch`` where numpy would be slow to import.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradlens.recording.watch import Watch
+
 if TYPE_CHECKING:
     from gradlens.recording.recording import Recording
 
-__all__ = ["Recording"]
+__all__ = ["Recording", "Watch"]
 
 
 def __getattr__(name: str) -> object:

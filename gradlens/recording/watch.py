@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,15 +73,16 @@ class Watch:
         return self.space == "weights"
 
 
-def watch_of(watch: Watch | None, options: Mapping[str, Any]) -> Watch:
+def watch_of(watch: Watch | None, options: Mapping[str, Any], others: Iterable[str] = ()) -> Watch:
     """Return a declaration with some of its options replaced.
 
     Args:
         watch: the declaration; None for the defaults.
         options: values by the names of the fields of ``Watch``.
+        others: further parameters of the caller, to suggest for a misspelt name.
 
     Raises:
         GradlensError: an option is not known, or its value is not allowed.
     """
-    check_names(options, options_of(Watch))
+    check_names(options, [*options_of(Watch), *others])
     return replace(watch or Watch(), **options)

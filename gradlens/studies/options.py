@@ -20,7 +20,7 @@ from gradlens.options import (
     option,
     options_of,
 )
-from gradlens.recording.watch import Watch
+from gradlens.recording import Watch
 
 BOTH = "both"
 """Request for one measurement per space, where ``Watch`` takes one space."""

@@ -14,7 +14,7 @@ import gradlens as gl
 from gradlens.analyzers import ANALYZERS
 from gradlens.catalogue import TABLES
 from gradlens.data import load_data
-from gradlens.recording.watch import Watch
+from gradlens.recording import Watch
 from gradlens.studies.analysis import analyze_paths, analyze_several
 
 READER = """
