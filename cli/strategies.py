@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gradlens.errors import GradlensError
+from gradlens.options import build, options_of
+from gradlens.studies.options import ZERO_INIT, Training
 from gradlens.transitions import DEFAULT, STRATEGIES
 
 from .completion import Model
 from .delivery import Delivery, deliver
-from .options import COUNT, delivering_options, sampling_options
+from .options import declared_option, delivering_options, sampling_options, training_options
 from .output import cells_folder, default_folder, slug
 
 if TYPE_CHECKING:
@@ -34,25 +36,6 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.25,0.5") from None
 
 
-TRAINING = (
-    click.option("--train-steps", "steps", type=click.IntRange(min=0), default=0,
-                 help="Also measure along and after this many steps of SGD, on samples that are not measured."),
-    click.option("--eval", "evaluate", is_flag=True, help="Also measure loss and accuracy on held-out samples."),
-    click.option("--lr", type=click.FloatRange(min=0), default=0.02, help="Learning rate of the first step."),
-    click.option("--momentum", type=click.FloatRange(0, 1), default=0.9, help="Momentum of SGD."),
-    click.option("--weight-decay", type=click.FloatRange(min=0), default=5e-4, help="Weight decay of SGD."),
-    click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine",
-                 help="Schedule of the learning rate."),
-    click.option("--snapshots", type=COUNT, default=4, help="Measurements along the training."),
-)  # fmt: skip
-
-
-def _training_options(command: Any) -> Any:
-    for option in reversed(TRAINING):
-        command = option(command)
-    return command
-
-
 @click.command("strategies")
 @click.argument("model", type=Model())
 @click.option("--strategies", "chosen", default=",".join(DEFAULT), callback=_names, metavar="LIST",
@@ -64,11 +47,9 @@ def _training_options(command: Any) -> Any:
 @click.option(
     "--stem", default="", metavar="cifar", help="Use a stem that keeps the resolution of small images."
 )
-@click.option(
-    "--zero-init", is_flag=True, help="Keep last normalisations that start at zero, as timm makes them."
-)
+@declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
-@_training_options
+@training_options
 @delivering_options
 @click.option(
     "--resume", is_flag=True, help="Continue the interrupted run of --out DIR; finished cells are kept."
@@ -86,7 +67,7 @@ def measure_strategies(
     out: Path | None,
     force: bool,
     resume: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Make a network cross stage partial with each transition strategy, and compare the gradients.
 
@@ -109,12 +90,10 @@ def measure_strategies(
     folder = out or default_folder(what)
     cells = cells_folder(folder)
     _check_cells(cells, resume, force)
-    training = {name: options.pop(name) for name in ("steps", "evaluate", "lr", "momentum", "weight_decay",
-                                                     "schedule", "snapshots")}  # fmt: skip
+    training = {name: options.pop(name) for name in options_of(Training)}
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.strategies import strategies
-        from gradlens.studies.training import Training
 
         return strategies(
             model,
@@ -122,7 +101,7 @@ def measure_strategies(
             gamma=gamma,
             partial=partial,
             stem=stem,
-            training=Training(**training),
+            training=build(Training, training),
             folder=cells,
             progress=progress,
             **options,

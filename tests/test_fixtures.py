@@ -91,7 +91,7 @@ def test_the_page_of_a_run_is_written_without_torch(folder, tmp_path):
     [
         ({"format": FORMAT + 1}, "update gradlens"),
         ({"format": FORMAT - 100}, "run the command again"),
-        ({"format": None}, "says no format version"),
+        ({"format": None}, "has no format version"),
     ],
 )
 def test_the_error_for_another_format_states_what_to_do(change, message, tmp_path):

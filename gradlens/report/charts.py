@@ -162,9 +162,8 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
 
 def space_tables(result: Result, name: str) -> dict[str, str]:
     """The tables of this kind by space, as far as the result has them."""
-    recorded = result.meta.get("space") or result.meta.get("study", {}).get("space")
     both = {"activations": name, "weights": name + SUFFIX}
-    names = {"weights": name} if recorded == "weights" else both
+    names = {"weights": name} if result.provenance.tables_of_weights else both
     return {space: table for space, table in names.items() if table in result.tables}
 
 

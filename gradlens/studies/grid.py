@@ -12,9 +12,10 @@ from gradlens.data import Batches
 from gradlens.errors import GradlensError
 from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
-from gradlens.studies.cells import Study, Subject, fits, fresh, measured, samples_of, spare_batches
+from gradlens.studies.cell import Subject, fits, fresh, measured, samples_of, spare_batches
+from gradlens.studies.options import Study, Training
 from gradlens.studies.store import Snapshot, Store
-from gradlens.studies.training import Score, Training, score, train
+from gradlens.studies.training import Score, score, train
 from gradlens.version import VERSION
 
 HELD_OUT = 512
@@ -53,7 +54,7 @@ class Grid:
         progress: Progress | bool | None = None,
     ) -> None:
         self.study, self.training, self.variants = study, training, variants
-        options = {k: v for k, v in asdict(study).items() if k not in ("seeds", "throughput")}
+        options = {k: v for k, v in study.flat().items() if k not in ("seeds", "throughput")}
         self._folder = folder
         self._request = {
             **options,

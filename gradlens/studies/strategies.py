@@ -13,11 +13,12 @@ from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.progress import Progress
 from gradlens.results import Result
-from gradlens.studies.cells import Subject, skipped_images
+from gradlens.studies.analysis import tables_of
+from gradlens.studies.cell import Subject
+from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
+from gradlens.studies.options import ZERO_INIT, Training, study_of
 from gradlens.studies.spaces import require_one
-from gradlens.studies.studies import study_of, tables_of
-from gradlens.studies.training import Training
 from gradlens.transitions import DEFAULT, STRATEGY_OF
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone
@@ -59,8 +60,8 @@ def strategies(
     if not isinstance(model, str):
         raise GradlensError(f"a {type(model).__name__} is no name; give one such as 'resnet50'")
     plan = training or Training()
-    study = study_of({"zero_init": False, **options})
-    require_one(study.space)
+    require_one(options)
+    study = study_of({"zero_init": ZERO_INIT, **options})
     if study.warmup_steps:
         raise GradlensError("warmup_steps is for compare and inspect; give training=Training(steps=...) here")
     networks = variants(model, _listed(strategies), _listed(gamma), _listed(partial), stem)
@@ -75,7 +76,7 @@ def strategies(
         "programs": {name: TRANSITIONS[name].program for name in dict.fromkeys(map(strategy_of, networks))},
         "state": f"after {plan.steps} training steps" if plan.steps else "at initialisation",
         "seeds": [row.seed for row in rows],
-        "study": asdict(study),
+        "study": study.flat(),
         "training": asdict(plan),
         "data_identity": grid.identities,
     }

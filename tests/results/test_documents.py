@@ -39,9 +39,9 @@ def test_upgrades_follow_each_other(third, monkeypatch):
             "format 1, this gradlens reads 2 to 3; open it with the gradlens that wrote it, or run the command again",
         ),
         (0, "reads 2 to 3"),
-        (None, "says no format version"),
-        ("3", "says no format version"),
-        (True, "says no format version"),
+        (None, "has no format version"),
+        ("3", "has no format version"),
+        (True, "has no format version"),
     ],
 )
 def test_the_error_for_another_version_states_what_to_do(version, message, third):

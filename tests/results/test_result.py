@@ -182,7 +182,7 @@ def test_damage_raises_a_clear_error(result, tmp_path, damage):
     (tmp_path / "result.json").write_text(damage(text), encoding="utf-8")
     with pytest.raises(
         GradlensError,
-        match=r"result\.json (is damaged: |cannot be opened: it says no format version).*run the command again",
+        match=r"result\.json (is damaged: |cannot be opened: it has no format version).*run the command again",
     ):
         load(tmp_path)
 
