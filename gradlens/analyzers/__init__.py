@@ -1,4 +1,4 @@
-"""Recording → Table: each analyzer is a frozen dataclass of its parameters that is called."""
+"""Recording → Table: an analyzer is a frozen dataclass of its parameters with ``__call__``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gradlens.analyzers.exactness import Exactness
 from gradlens.analyzers.extra import Canonicals, Nulls
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.map import MapEdges, MapNodes
-from gradlens.analyzers.paths import PathLengths, Paths, Structure
+from gradlens.analyzers.paths import PathLengths, Paths
+from gradlens.analyzers.structure import Structure
 from gradlens.analyzers.weights import NoiseScale, Readers, Reuse
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -37,10 +38,10 @@ ANALYZERS: dict[str, Callable[[Recording], Table | None]] = {
     "map_nodes": MapNodes(),
     "map_edges": MapEdges(),
 }
-"""By table name; None where the recording holds nothing for it."""
+"""Analyzers by table name; they return None if the recording has no data for the table."""
 
 ON_REQUEST: dict[str, Callable[[Recording], Table | None]] = {"null": Nulls(), "canonical": Canonicals()}
-"""Analyzers that take longer, by table name."""
+"""Analyzers that take longer, by table name; they run only on request."""
 
 _WEIGHTS = "was recorded without weight space; capture again with space='weights'"
 _SIGNALS = "holds fewer than two signals; capture again with sites='signals'"

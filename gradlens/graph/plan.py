@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gradlens.graph.nodes import Graph
+from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.owners import Owner
 
 
@@ -147,6 +147,11 @@ class Plan:
     owners: tuple[Owner, ...]
     stages: tuple[str, ...]
     slices: tuple[Slice, ...] = ()
+
+    def part_keys(self, group: Group) -> list[TensorKey]:
+        """The tensor of each part of a split, as its first probe sees it."""
+        probes = [self.probes[member[0]] for member in group.members]
+        return [TensorKey(probe.node, probe.position) for probe in probes]
 
     @property
     def weights(self) -> dict[int, list[int]]:

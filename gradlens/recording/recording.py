@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from gradlens.errors import GradlensError
-from gradlens.graph.plan import Group, Plan, Signal
+from gradlens.graph.plan import Group, Plan, Probe, Signal, Slice
 from gradlens.graph.sites import numbered
 from gradlens.recording import codec
 from gradlens.recording.costs import Costs
@@ -91,6 +91,11 @@ class Recording:
         return np.asarray(self.grams[number])
 
     @property
+    def in_weight_space(self) -> bool:
+        """Whether there are signals and these are gradients of weights."""
+        return bool(self.provenance.of_weights and self.signals)
+
+    @property
     def noise(self) -> str:
         """What intervals are taken over: ``seeds``, ``batches`` of the one seed, or nothing (empty)."""
         if len(self.seeds) > 1:
@@ -125,6 +130,18 @@ class Recording:
     def member_grams(self, group: Group) -> Array:
         """Gram of each branch or part, ``[b, s, n, n]``; side by side gradients add their Grams."""
         return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
+
+    def branch_energies(self, group: Group) -> Array:
+        """Energy of each branch or part over all replicates, ``[b]``."""
+        return np.array([self.energies[list(member)].sum() for member in group.members])
+
+    def total_energy(self, group: Group) -> float:
+        """Energy of the accumulated gradient over all replicates; NaN if it was not watched."""
+        return float("nan") if group.total is None else float(self.energies[group.total].sum())
+
+    def probe_of(self, part: Slice) -> Probe:
+        """The probe that watches a part of a weight."""
+        return self.plan.probes[part.probe]
 
     def with_meta(self, **meta: Any) -> Recording:
         """A copy with entries added to ``meta``."""
