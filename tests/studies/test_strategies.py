@@ -168,7 +168,7 @@ def test_the_finding_says_difference_interval_and_what_remains(fresh, network):
     assert "duplication than none" in fresh.finding
     assert "95 % interval" in fresh.finding
     assert "given the loss" in fresh.finding
-    assert "Of 6 pairs of 4 strategies" in fresh.finding
+    assert "Of 6 pairs of 4 strategies, " in fresh.finding
     row = whole(fresh, "differences").query("metric == 'duplication' and a == 'none' and b == 'csp'").iloc[0]
     assert ("less" if row["difference"] < 0 else "more") in fresh.finding.split("duplication")[0]
 
@@ -434,4 +434,4 @@ def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
     assert rows.loc["duplication", "high"] < 0
     assert rows.loc["duplication", "mean_a"] > rows.loc["duplication", "mean_b"]
     assert np.isfinite(rows.loc["duplication_given_loss", ["low", "difference", "high"]].astype(float)).all()
-    assert "given the loss it has" in result.finding
+    assert "given the loss, " in result.finding

@@ -74,7 +74,9 @@ def test_too_few_samples_are_told(hand, draw):
     build.gradient(draw(0))
     build.gradient(draw(1))
     found = said([build.recording()] * 2, (0.79, 0.68, -0.15, -0.07))
-    assert found.endswith("From 16 samples a seed, which is too few: duplication reads high below about 128.")
+    assert found.endswith(
+        "From 16 samples per seed, which is too few: duplication is overestimated below about 128."
+    )
 
 
 def test_more(pair):
@@ -94,8 +96,8 @@ def test_an_interval_that_holds_zero_is_no_difference(pair):
 def test_identical_networks_are_the_same_to_all_digits_and_not_within_a_noise(pair):
     found = said(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
     assert found == (
-        "theirs and ours show no difference, the same to all digits, in gradient duplication (0.60 against 0.60); "
-        "given the loss, no difference, the same to all digits, (0.30 against 0.30)."
+        "theirs and ours show no difference at all in gradient duplication (0.60 against 0.60); "
+        "given the loss, no difference at all (0.30 against 0.30)."
     )
     assert "beyond the noise between seeds" in said(pair, (0.6, 0.6, 0.0, 1e-12))
 
@@ -157,7 +159,7 @@ def test_alone_the_most_duplicated_stage_is_named(pair):
     ]
     assert (
         alone(pair, rows)
-        == "ours: duplication 0.75 over 6 live signals, among the stages most in 8 (0.90); given the loss 0.40."
+        == "ours: duplication 0.75 over 6 live signals, highest in stage 8 (0.90); given the loss 0.40."
     )
 
 
