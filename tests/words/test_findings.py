@@ -8,6 +8,7 @@ import pytest
 
 from gradlens.results import Table
 from gradlens.words.findings import finding_alone, finding_between
+from gradlens.words.wording import Contrast, Outcome
 
 NAN = math.nan
 
@@ -143,6 +144,30 @@ def test_seeds_that_do_not_pair_still_make_a_sentence(pair):
     found = said(pair, (0.5, 0.75, NAN, NAN, NAN))
     assert "has the difference is not defined" not in found
     assert "not defined" in found
+
+
+@pytest.mark.parametrize(
+    ("numbers", "clause"),
+    [
+        ((0.5, 0.4, NAN, NAN, NAN), "the difference is not defined"),
+        ((0.4, 0.4, 0.0, 0.0, 0.0), "no difference at all"),
+        ((0.5, 0.4, -0.1, -0.3, 0.1), "no difference beyond the noise between batches"),
+        ((0.5, 0.4, -0.1, -0.3, -0.05, 0.2), "no difference that holds after Holm's correction"),
+        ((0.5, 0.499, -0.001, -0.002, -0.0005), "no difference to two digits"),
+        ((0.5, 0.4, -0.1, -0.3, -0.05, 0.01), "0.10 less"),
+        ((0.4, 0.5, 0.1, NAN, NAN), "0.10 more"),
+    ],
+)
+def test_an_outcome_has_one_wording(numbers, clause):
+    contrast = Contrast(*numbers)
+    assert contrast.clause("batches") == clause
+    assert clause in contrast.sentence("b", "a", "duplication", "batches")
+
+
+def test_a_reversed_comparison_is_the_opposite():
+    contrast = Contrast(0.5, 0.4, -0.1, -0.3, -0.05, 0.01)
+    assert contrast.reversed() == Contrast(0.4, 0.5, 0.1, 0.05, 0.3, 0.01)
+    assert contrast.reversed().outcome is Outcome.MORE
 
 
 def alone(pair, rows):
