@@ -27,6 +27,7 @@ from torch.nn import functional
 
 import gradlens as gl
 from gradlens.hooks.watcher import Watcher
+from gradlens.recording.watch import Watch
 
 ALLOCATORS = {"steady": {"MALLOC_MMAP_THRESHOLD_": str(1 << 20)}, "default": {}}
 MODELS = ("resnet50", "cspresnet50", "densenet121")
@@ -44,7 +45,7 @@ def pair(
         loss = functional.cross_entropy(model(images), targets)
         torch.autograd.grad(loss, parameters, allow_unused=True)
 
-    watcher = Watcher(model, sites=sites, space=space)
+    watcher = Watcher(model, Watch(sites=sites, space=space))
 
     def captured() -> None:
         watcher.batch(0, (images, targets))

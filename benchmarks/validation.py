@@ -66,15 +66,15 @@ def veit() -> list[Row]:
             "most of it (ResNet-110)",
             f"{drawn:.0f} % at initialisation, mean length {centre:.1f} of 54",
             drawn > 50,
-            "freshly initialised, digits, eval statistics of one batch; Veit does not state the state of training",
+            "freshly initialised, digits, eval statistics of one batch; Veit does not state how long it was trained",
         ),
         row(
-            "the same by energy-weighted path lengths (one backward pass)",
+            "the same, from path lengths weighted by energy (one backward pass)",
             "most of it",
             f"{ours:.0f} %, mean length {mean:.1f} of 54",
             ours > 50,
-            "squared norms with the cross terms dropped, where Veit's are norms times counts: both put most of the "
-            "gradient on short paths, but this approximation halves the mean length",
+            "squared norms without cross terms, while Veit uses norms times counts: both place most of the gradient on "
+            "short paths, but this approximation halves the mean length",
         ),
     ]
 
@@ -90,9 +90,9 @@ def balduzzi() -> list[Row]:
         {depth: math.prod((k + 0.5) / (k + 1) for k in range(1, depth + 1)) for depth in deep}
     )
     return [
-        row("plain ReLU network: factor a layer", "1/2 (theorem 1)", f"{base:.3f}", abs(base - 0.5) < 0.05),
+        row("plain ReLU network: factor per layer", "1/2 (theorem 1)", f"{base:.3f}", abs(base - 0.5) < 0.05),
         row(
-            "residual, no BatchNorm: factor a layer",
+            "residual, no BatchNorm: factor per layer",
             "3/4 (theorem 2)",
             f"{rest:.3f}",
             abs(rest - 0.75) < 0.05,
@@ -102,15 +102,15 @@ def balduzzi() -> list[Row]:
             f"-1/2 for deep networks; {exact:.2f} over these depths",
             f"{scaled:.2f}",
             abs(scaled - exact) < 0.08,
-            "the theorem's product over depths of 2 to 64 layers",
+            "the theorem's product for depths of 2 to 64 layers",
         ),
         row(
             "residual, normalised by the batch: exponent of the depth",
             "-1/2",
             f"{batch:.2f}",
             abs(batch + 0.5) < 0.08,
-            "no: the theorem lets each layer add variance 1; centred over the batch a ReLU's output has "
-            "1 - 1/π of it, so the scale grows by 0.68 a layer and the exponent tends to -1/2 / 0.68 = -0.73",
+            "no: in the theorem each layer adds variance 1; a ReLU's output that is centred over the batch has only "
+            "1 - 1/π, so the scale grows by 0.68 per layer and the exponent tends to -1/2 / 0.68 = -0.73",
         ),
     ]
 
@@ -160,7 +160,7 @@ def dense() -> list[Row]:
         row("readers of x_0' in CSPDenseNet (eq. 4: T_U alone)", [1, 1, 1, 1], twin.bypass,
             twin.bypass == [1, 1, 1, 1]),
         row("channels of the concatenations, Σ (c m + (m² + m) d / 2)", closed[0], width[0], width[0] == closed[0]),
-        row("the same with half of c round the block", closed[1], width[1], width[1] == closed[1]),
+        row("the same with half of c bypassing the block", closed[1], width[1], width[1] == closed[1]),
     ]  # fmt: skip
 
 
@@ -177,13 +177,13 @@ def agreement() -> list[Row]:
         row("diversity, 8 orthogonal gradients", 1.0, crossed, crossed == 1),
         row("diversity, two orthogonal pairs", 0.5, paired, paired == 0.5),
         row(
-            "stiffness within and across classes, one direction a class",
+            "stiffness within and across classes, one direction per class",
             [1.0, 0.0],
             [within, across],
             (within, across) == (1.0, 0.0),
         ),
         row(
-            "confusion of two gradients at an angle of 2",
+            "confusion of two gradients at an angle of 2 rad",
             round(math.cos(2.0), 6),
             round(least, 6),
             abs(least - math.cos(2.0)) < 1e-12,
@@ -197,13 +197,14 @@ def weights() -> list[Row]:
     signals, compared = networks.against_single_samples("convnext_atto")
     return [
         row(
-            f"Grams of per-sample gradients at the outputs of {compared} layers of convnext_atto, against one backward "
-            "pass a sample", "equal", f"largest relative difference {signals:.1e}", signals < 1e-6, "the same samples",
+            f"Grams of per-sample gradients at the outputs of {compared} layers of convnext_atto, against one "
+            "backward pass per sample", "equal", f"largest relative difference {signals:.1e}", signals < 1e-6,
+            "the same samples",
         ),
         row(
             f"Grams of per-sample weight gradients, {layers} weights of convnext_atto, against torch.func.vmap(grad)",
             "equal", f"largest relative difference {worst:.1e}", worst < 1e-6,
-            "float64, 4 samples of 32 pixels; layer scale (a bare parameter) has no layer and is left out",
+            "float64, 4 samples of 32 pixels; layer scale (a bare parameter) belongs to no layer and is left out",
         )
     ]  # fmt: skip
 
@@ -223,7 +224,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
     "veit": ("Path lengths (Veit, Wilber & Belongie 2016, arXiv 1605.06431)", veit),
     "balduzzi": ("Shattering (Balduzzi et al. 2017, arXiv 1702.08591)", balduzzi),
     "independence": (
-        "Independent data (Kornblith 2019; Nguyen 2021; values of the biased estimator from a simulation of ours)",
+        "Independent data (Kornblith 2019; Nguyen 2021; values of the biased estimator from our own simulation)",
         independence,
     ),
     "dense": ("DenseNet and CSPDenseNet (Huang 2017; Wang et al. 2019, arXiv 1911.11929)", dense),
@@ -237,9 +238,9 @@ def page(document: dict[str, Any]) -> str:
     """The document as Markdown."""
     lines = [
         "# Validation", "",
-        "Known results of the field, set beside what gradlens finds; one row does not agree, and says why. Made by",
-        "`python -m benchmarks.validation`; the numbers",
-        "stand in [validation.json](validation.json), with the environment they were made in.", "",
+        "Known results of the field, compared with the results of gradlens. One row does not agree and gives the",
+        "reason. *Published* is the value of the source or of theory. `python -m benchmarks.validation` writes this",
+        "page; [validation.json](validation.json) has the numbers and the environment in which they were computed.", "",
     ]  # fmt: skip
     for section in document["sections"].values():
         lines += [
@@ -250,7 +251,7 @@ def page(document: dict[str, Any]) -> str:
         ]
         for own in section["rows"]:
             told = "yes" if own["agrees"] else "**no**"
-            remark = f" ({own['remark']})" if own["remark"] else ""
+            remark = f"; {own['remark']}" if own["remark"] else ""
             lines.append(f"| {own['what']}{remark} | {own['claim']} | {own['ours']} | {told} |")
         lines.append("")
     return "\n".join(lines)

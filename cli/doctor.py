@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
+from gradlens.installation import DISTRIBUTION
 from gradlens.version import VERSION
 
+from .installed import problems
 from .layout import Block, print_blocks
 from .packages import NEEDS, Package, package
 from .terminal import say
@@ -26,6 +28,7 @@ class Findings:
     """What was found.
 
     Attributes:
+        installation: what is wrong with the installed files of gradlens, each with what to do.
         packages: all that gradlens may use.
         torch_problem: why torch cannot be imported; empty where it can.
         devices: that torch sees; the CPU first.
@@ -33,6 +36,7 @@ class Findings:
         places: caches and what is known of the network.
     """
 
+    installation: list[str]
     packages: list[Package]
     torch_problem: str
     devices: list[str]
@@ -42,7 +46,7 @@ class Findings:
     @property
     def broken(self) -> list[str]:
         """What is needed and does not work, each with what to do."""
-        found = [
+        found = self.installation + [
             f"{p.need.name}: {p.problem}; python -m pip install '{p.need.name}{p.need.versions}'"
             for p in self.packages
             if p.broken
@@ -61,6 +65,8 @@ class Findings:
         """As JSON writes it."""
         return {
             "gradlens": VERSION,
+            "distribution": DISTRIBUTION,
+            "installation": self.installation,
             "python": platform.python_version(),
             "platform": platform.platform(),
             "packages": {
@@ -106,6 +112,7 @@ def findings() -> Findings:
     """Look and try; nothing here raises because something is missing."""
     problem, devices = _torch()
     return Findings(
+        installation=problems(),
         packages=[package(need) for need in NEEDS],
         torch_problem=problem,
         devices=devices,

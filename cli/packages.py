@@ -57,6 +57,8 @@ NEEDS = (
     Need("psutil", ">=5.9", "the benchmarks", "test"),
     Need("playwright", ">=1.40", "the tests in a browser", "test"),
     Need("pyyaml", ">=6", "the tests", "test", module="yaml"),
+    Need("hatchling", ">=1.27", "the tests of the wheel", "test"),
+    Need("editables", ">=0.5", "the tests of the wheel", "test"),
 )
 
 

@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from gradlens.errors import GradlensError
+from gradlens.installation import warn_of_conflict
 from gradlens.version import VERSION
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gradlens.studies.training import Training
 
 __version__ = VERSION
+warn_of_conflict()
 
 _HOMES = {
     "Recording": "gradlens.recording",

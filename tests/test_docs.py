@@ -161,7 +161,7 @@ def test_every_explanation_has_its_three_parts() -> None:
     assert len(sections) > 20
     for section in sections:
         marks = re.findall(r"^- \*\*(.+?)\*\*", section, flags=re.M)
-        assert marks == ["What it is.", "Low, high.", "Not."], section.splitlines()[0]
+        assert marks == ["What it is.", "How to read it.", "What it does not show."], section.splitlines()[0]
 
 
 @pytest.mark.parametrize("name", [name for name in gl.__all__ if name != "__version__"])

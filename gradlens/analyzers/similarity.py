@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.analyzers.remembering import remembered
-from gradlens.metrics import cka, direction, given, hsic_matrix, is_constant
+from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
 from gradlens.recording import Recording
 from gradlens.versions import VERSIONS, Version
 
@@ -91,7 +91,7 @@ def _cka(grams: Array, loss: Array | None, version: Version) -> tuple[Array, Arr
         stacked.append(transformed(loss, version)[None])
     hsic = hsic_matrix(np.concatenate(stacked)) if count else np.zeros((0, 0))
     if loss is not None and count:
-        partial = cka(given(hsic, count))[:count, :count]
+        partial = cka(partial_hsic(hsic, count))[:count, :count]
     return cka(hsic)[:count, :count], partial
 
 

@@ -19,8 +19,8 @@ from gradlens.grams.projection import CHUNK, Projection, wide
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.graph.plan import Group, Plan
+from gradlens.recording.watch import Watch
 
-PAIRS = ("sketch", "exact")
 TOLERANCE = 1e-4
 """Relative error of a projected sum that float32 rounding cannot reach (seen: below 1e-5)."""
 
@@ -58,9 +58,7 @@ class Accumulator:
         plan: what is watched.
         n: samples in the batch.
         projection: shared by all batches.
-        pairs: ``sketch``, or ``exact`` to hold a fork's contributions until it is complete.
-        halves: also keep a Gram of every second feature of each signal.
-        scale: factor on every gradient, ``n`` for a mean-reduced loss.
+        watch: what is kept (``pairs``, ``halves``), and the reduction of the loss.
     """
 
     def __init__(
@@ -68,18 +66,17 @@ class Accumulator:
         plan: Plan,
         n: int,
         projection: Projection,
-        pairs: str = "sketch",
-        scale: float = 1.0,
-        halves: bool = False,
+        watch: Watch,
     ) -> None:
         self._plan, self._n, self._projection = plan, n, projection
-        self._pairs, self._scale = pairs, scale
+        self._exact = watch.pairs == "exact"
+        self._scale = float(n) if watch.reduction == "mean" else 1.0
         self._roles = roles(plan)
         self._grams = torch.zeros(len(plan.probes), n, n, dtype=torch.float64)
         for number, probe in enumerate(plan.probes):
             if probe.outer is None:
                 self._grams[number] = torch.nan
-        self._place = {number: place for place, number in enumerate(plan.signals)} if halves else {}
+        self._place = {number: place for place, number in enumerate(plan.signals)} if watch.halves else {}
         self._halves = torch.full((len(self._place), n, n), torch.nan, dtype=torch.float64)
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._uses: dict[int, list[Use]] = defaultdict(list)
@@ -166,7 +163,7 @@ class Accumulator:
             return self._projection.part(gradient, n, group.channels[member], group.axis, whole, outer)
         if not _many(group):
             return self._projection.total(gradient, outer, n)
-        if self._pairs == "exact":
+        if self._exact:
             return wide(gradient).reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
         return self._projection.sketch(gradient, outer, n)
 

@@ -15,9 +15,6 @@ from gradlens.graph.reading import folded_in_channels, input_axis, learning_weig
 from gradlens.graph.sites import numbered, site_names
 from gradlens.graph.stages import stages
 
-SITES = ("signals", "forks", "all")
-SPACES = ("activations", "weights")
-
 
 def plan_sites(
     sizes: Sizes,
@@ -26,6 +23,7 @@ def plan_sites(
     output: TensorKey | None,
     sites: str = "signals",
     space: str = "activations",
+    modules: str | None = None,
 ) -> Plan:
     """Choose what to watch.
 
@@ -34,12 +32,12 @@ def plan_sites(
         owners: owner of each node.
         image: spatial size of the input.
         output: the model's output tensor, whose gradient is the loss signal.
-        sites: ``signals`` (forks, partial splits and the signal of every weighted layer),
-            ``forks``, ``all`` (every edge) or a glob of module paths.
+        sites: ``forks`` leaves signals out, ``all`` adds every edge (see ``Watch``).
         space: ``activations``, or ``weights``: a signal is the gradient of a layer's weight, sample by
             sample, instead of that at its output.
+        modules: glob of module paths that limits the sites; None for all modules.
     """
-    return _Planner(sizes, owners, image, space).plan(output, sites)
+    return _Planner(sizes, owners, image, space).plan(output, sites, modules)
 
 
 class _Planner:
@@ -59,11 +57,10 @@ class _Planner:
         self.probes: dict[tuple[int, int, bool], int] = {}
         self.built: list[Probe] = []
 
-    def plan(self, output: TensorKey | None, sites: str) -> Plan:
+    def plan(self, output: TensorKey | None, sites: str, glob: str | None) -> Plan:
         groups = [*map(self.fork, self.branches.forks)]
         for split in self.branches.splits:
             groups += self.split(split)
-        glob = None if sites in SITES else sites
         groups = [group for group in groups if _selected(group.site.partition(":")[0], glob)]
         signals = [] if sites == "forks" else self.signals(glob)
         if sites == "all":

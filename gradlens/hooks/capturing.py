@@ -13,36 +13,30 @@ import torch
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.grams.accumulator import PAIRS, BatchGrams
-from gradlens.graph.planning import SPACES
+from gradlens.grams.accumulator import BatchGrams
 from gradlens.hooks.state import preserved
 from gradlens.hooks.steps import Loss, Step, step_of
 from gradlens.hooks.watcher import Watcher
 from gradlens.progress import Progress, told
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
+from gradlens.recording.watch import Watch, watch_of
 from gradlens.version import VERSION
 
 
 def capture(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
+    watch: Watch | None = None,
     *,
     loss: Loss | None = None,
     step: Step | None = None,
-    sites: str = "signals",
-    pairs: str = "sketch",
-    mode: str = "train",
-    reduction: str = "mean",
-    seed: int = 0,
-    samples: int | None = None,
-    space: str = "activations",
-    halves: bool = False,
     costs: bool = True,
     throughput: int = 0,
     keep_partial: bool = False,
     progress: Progress | bool | None = None,
-    meta: Mapping[str, Any] | None = None,
+    meta: Mapping[str, object] | None = None,
+    **options: Any,
 ) -> Recording:
     """Watch one backward pass a batch and keep a Gram of every gradient at the chosen sites.
 
@@ -53,42 +47,30 @@ def capture(
         model: any module, unprepared.
         batches: of one size, read one by one (a ``DataLoader`` will do); each is
             ``(inputs, targets)``, or anything that ``step`` takes.
+        watch: what to watch, and how; the defaults of ``Watch`` if None.
         loss: ``loss(output, target) -> scalar``; cross entropy by default.
         step: ``step(model, batch) -> scalar loss`` for any model and batch, instead of ``loss``.
-        sites: ``signals``, ``forks``, ``all`` or a glob of module paths.
-        pairs: ``sketch``, or ``exact``: hold the contributions of forks of three and more until
-            the fork is complete (an activation's memory each).
-        mode: ``train``, ``eval`` or ``keep``.
-        reduction: of the loss over the batch, ``mean`` or ``sum``; Grams are of the summed loss.
-        seed: of dropout and the projections; also names the replicates.
-        samples: in a batch, where that cannot be read from the batch itself.
-        space: ``activations``: a signal is the gradient at the output of a weighted layer. ``weights``: that
-            of the layer's weight, sample by sample, and of its parts by what they read; also of
-            normalisations and embeddings.
-        halves: also keep a Gram of every second feature of each signal, for the ceiling of similarity
-            (half of a Gram's work more); not in weight space.
         costs: count FLOPs, traffic and memory of one step.
         throughput: timed repeats of a step, 0 for none.
         keep_partial: on Ctrl-C return what was finished, marked in ``meta``.
         progress: called with (what, done, total), in weight space first with what it will cost; by default
             a line in a notebook and nothing elsewhere; ``False`` for none.
         meta: entries to add.
+        options: fields of ``Watch`` that replace those of ``watch``: ``sites="all"``, ``seed=3``.
 
     Raises:
         GradlensError: see the message; among others fewer than 4 samples, a loss or gradient that
             is not finite (which batch, which site), a graph that cannot be seen, a graph that
             changes from batch to batch.
     """
-    _check_options(pairs, reduction, space)
-    if halves and space == "weights":
-        raise GradlensError("halves are of signals at layers' outputs; capture them with space='activations'")
-    run = Watcher(model, step_of(loss, step), sites, pairs, reduction, seed, samples, space, halves)
+    watch = watch_of(watch, options)
+    run = Watcher(model, watch, step_of(loss, step))
     finished: list[BatchGrams] = []
-    first: Any = None
+    first: object = None
     cut = False
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
-    with told(progress) as tell, preserved(model, mode), torch.enable_grad():
+    with told(progress) as tell, preserved(model, watch.mode), torch.enable_grad():
         if tell is not None:
             run.tell = partial(_remark, tell, length_hint(batches))
         try:
@@ -105,7 +87,7 @@ def capture(
             if not (keep_partial and finished):
                 raise
             cut = True
-        described = _meta(model, run, mode, reduction) | dict(meta or {})
+        described = _meta(model, run) | dict(meta or {})
     return run.recording(finished, counted, speeds, described | ({"partial": True} if cut else {}))
 
 
@@ -113,16 +95,7 @@ def _remark(tell: Progress, total: int, text: str) -> None:
     tell(text, 0, max(total, 1))
 
 
-def _check_options(pairs: str, reduction: str, space: str) -> None:
-    if space not in SPACES:
-        raise GradlensError(f"space={space!r} is not known; use one of {', '.join(SPACES)}")
-    if pairs not in PAIRS:
-        raise GradlensError(f"pairs={pairs!r} is not known; use one of {', '.join(PAIRS)}")
-    if reduction not in ("mean", "sum"):
-        raise GradlensError(f"reduction={reduction!r} is not known; use mean or sum")
-
-
-def _meta(model: nn.Module, run: Watcher, mode: str, reduction: str) -> dict[str, Any]:
+def _meta(model: nn.Module, run: Watcher) -> dict[str, object]:
     norms = sum("BatchNorm" in type(module).__name__ for module in model.modules())
     return {
         "gradlens": VERSION,
@@ -132,13 +105,13 @@ def _meta(model: nn.Module, run: Watcher, mode: str, reduction: str) -> dict[str
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "model_class": type(model).__name__,
-        "mode": mode,
+        "mode": run.watch.mode,
         "training": model.training,
         "batch_norms": norms,
-        "reduction": reduction,
-        "sites": run.sites,
-        "pairs": run.pairs,
-        "space": run.space,
+        "reduction": run.watch.reduction,
+        "sites": run.watch.sites,
+        "pairs": run.watch.pairs,
+        "space": run.watch.space,
         "unseen_layers": run.unseen,
         "partly_seen": run.partly,
         "dry_samples": run.dry.samples if run.dry is not None else 0,

@@ -1,26 +1,23 @@
-"""Leaving a model exactly as it was found."""
+"""Leaving a model exactly as it was before."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from torch import nn
 
 from gradlens.errors import GradlensError
-
-MODES = ("train", "eval", "keep")
+from gradlens.randomness import random_states_kept
+from gradlens.recording.watch import MODES
 
 
 @contextmanager
 def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
-    """Run with the model in a mode; afterwards mode, buffers and random states are as before.
+    """Run the block with the model in a mode, then restore modes, buffers and random states.
 
-    The random states are PyTorch's, NumPy's and Python's own. ``.grad`` and ``requires_grad`` need
-    no care: gradients are taken with ``torch.autograd.grad``.
+    ``.grad`` and ``requires_grad`` need no care because gradients are taken with ``torch.autograd.grad``.
 
     Args:
         model: any module.
@@ -38,9 +35,7 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
         for name, buffer in module._buffers.items()
         if buffer is not None
     ]
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
+    with random_states_kept():
         try:
             if mode != "keep":
                 model.train(mode == "train")
@@ -49,8 +44,6 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
             with torch.no_grad():
                 for module, name, buffer, saved in buffers:
                     buffer.copy_(saved)
-                    module._buffers[name] = buffer  # forward may have put another in its place
+                    module._buffers[name] = buffer  # forward may have replaced it
             for module, training in modes:
                 module.training = training
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
+from gradlens.randomness import seed_all
 
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
@@ -51,12 +50,9 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     return inputs, targets
 
 
-def seed_draws(seed: int, place: int) -> None:
-    """Dropout and the like draw the same at every capture; ``preserved`` puts the states back."""
-    own = (seed * 1_000_003 + place) % (1 << 63)
-    torch.manual_seed(own)
-    np.random.seed(own % (1 << 32))
-    random.seed(own)
+def seed_draws(seed: int, batch: int) -> None:
+    """Seed dropout and similar draws by seed and batch number, equal at each capture; ``preserved`` restores."""
+    seed_all((seed * 1_000_003 + batch) % (1 << 63))
 
 
 def labels_of(batch: Any, n: int) -> Any:

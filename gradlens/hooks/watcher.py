@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -19,19 +19,20 @@ from gradlens.grams.projection import Projection
 from gradlens.graph.layout import Sizes
 from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.plan import Plan
-from gradlens.graph.planning import SITES, plan_sites
+from gradlens.graph.planning import plan_sites
 from gradlens.hooks.calls import Calls, module_calls
 from gradlens.hooks.costs import step_costs
 from gradlens.hooks.dry import SAMPLES, DryPass, batch_size, dry_pass, first_samples
 from gradlens.hooks.finiteness import first_not_finite
 from gradlens.hooks.forecast import forecast
-from gradlens.hooks.recorder import watch
+from gradlens.hooks.recorder import watch as watching
 from gradlens.hooks.steps import Step, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
 from gradlens.hooks.unseen import partly_seen, unseen_layers
 from gradlens.hooks.walking import walk
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
+from gradlens.recording.watch import SITES, Watch
 
 
 @dataclass
@@ -40,26 +41,14 @@ class Watcher:
 
     Attributes:
         model: in the mode it is to be watched in.
+        watch: what to watch, and how.
         step: ``step(model, batch) -> scalar loss``; cross entropy of (inputs, targets) by default.
-        sites: see ``capture``.
-        pairs: see ``capture``.
-        reduction: see ``capture``.
-        seed: see ``capture``.
-        samples: see ``capture``.
-        space: see ``capture``.
-        halves: see ``capture``.
         tell: called with what weight space will cost, before the first gradient is computed.
     """
 
     model: nn.Module
+    watch: Watch = field(default_factory=Watch)
     step: Step | None = None
-    sites: str = "signals"
-    pairs: str = "sketch"
-    reduction: str = "mean"
-    seed: int = 0
-    samples: int | None = None
-    space: str = "activations"
-    halves: bool = False
     tell: Callable[[str], object] | None = None
 
     def __post_init__(self) -> None:
@@ -79,7 +68,7 @@ class Watcher:
         self._check_size(place, batch)
         if self.plan is None:
             self.dry = self._dry(batch)
-        seed_draws(self.seed, place)
+        seed_draws(self.watch.seed, place)
         with module_calls(self.model) as calls:
             loss = self._loss(place, batch)
         assert loss.grad_fn is not None  # checked in _loss
@@ -98,23 +87,25 @@ class Watcher:
         """Plan what to watch from the first graph."""
         output = _output_key(nodes, calls.output)
         image = _image(calls.inputs)
-        self.plan = plan_sites(self._sizes(graph), calls.owners(graph), image, output, self.sites, self.space)
+        watch = self.watch
+        self.plan = plan_sites(
+            self._sizes(graph), calls.owners(graph), image, output, watch.sites, watch.space, watch.modules
+        )
         self._check_sites(self.plan)
         self.unseen = unseen_layers(self.model, calls, self.plan)
         self.partly = partly_seen(self.plan)
         if self.plan.weights and self.tell is not None:
             self.tell(str(forecast(self.plan, self.n)))
-        self.projection = Projection(projected_features(self.plan, self.n), self.seed)
+        self.projection = Projection(projected_features(self.plan, self.n), self.watch.seed)
 
     def _backward(self, place: int, loss: Tensor, nodes: list[Any]) -> BatchGrams:
         """One watched backward pass; ``nodes`` is emptied, for it keeps the graph alive."""
         assert self.plan is not None
         assert self.projection is not None
-        scale = float(self.n) if self.reduction == "mean" else 1.0
-        kept = Accumulator(self.plan, self.n, self.projection, self.pairs, scale, self.halves)
+        kept = Accumulator(self.plan, self.n, self.projection, self.watch)
         layers = {node: partial(kept.weigh, node, numbers) for node, numbers in self.plan.weights.items()}
         try:
-            with watch(nodes, self.plan.probes, kept.update, layers):
+            with watching(nodes, self.plan.probes, kept.update, layers):
                 nodes.clear()
                 torch.autograd.grad(loss, self.wanted, allow_unused=True)
         except GradlensError as error:
@@ -127,15 +118,16 @@ class Watcher:
         return kept.value()
 
     def _check_sites(self, plan: Plan) -> None:
-        if not plan.signals and not plan.groups and self.sites not in SITES:
+        if not plan.signals and not plan.groups and self.watch.modules is not None:
             modules = sorted({owner.module for owner in plan.owners if owner.module})
             raise GradlensError(
-                f"no watched module matches {self.sites!r}; there are {', '.join(modules[:6])}, … "
-                f"({len(modules)} in all), or use {', '.join(SITES)}" + close_matches(self.sites, modules)
+                f"no watched module matches {self.watch.sites!r}; there are {', '.join(modules[:6])}, … "
+                f"({len(modules)} in all), or use {', '.join(SITES)}"
+                + close_matches(self.watch.sites, modules)
             )
 
     def _check_size(self, place: int, batch: Any) -> None:
-        n = self.samples or batch_size(batch)
+        n = self.watch.samples or batch_size(batch)
         if not n:
             raise GradlensError(
                 f"no samples are found in batch {place}, a {type(batch).__name__}; say how many a batch holds "
@@ -170,7 +162,7 @@ class Watcher:
         few = first_samples(batch, samples)
         if few is None:
             return None
-        seed_draws(self.seed, 0)
+        seed_draws(self.watch.seed, 0)
         try:
             return dry_pass(self.model, self._loss(0, few), samples)
         except (
@@ -236,7 +228,7 @@ class Watcher:
             },
             dry_errors=self._dry_errors(self.plan),
             labels=np.stack(labels) if all(label is not None for label in labels) else None,
-            replicates=tuple((self.seed, place) for place in range(len(finished))),
+            replicates=tuple((self.watch.seed, place) for place in range(len(finished))),
             costs=costs,
             throughput=speeds,
             meta=meta,

@@ -1,16 +1,16 @@
 """Pure mathematics on Gram matrices: no model, no graph, no file.
 
 Shapes use the letters of docs/notation.md: ``n`` samples, ``l`` signals, ``s`` replicates,
-``b`` branches. A Gram is ``K = G Gᵀ`` ``[n, n]`` in float64, ``G`` one row a sample.
+``b`` branches. A Gram is ``K = G Gᵀ`` ``[n, n]`` in float64, ``G`` with one row per sample.
 """
 
 from gradlens.metrics.agreement import confusion, gradient_diversity, stiffness
 from gradlens.metrics.cca import Canonical, canonical
 from gradlens.metrics.duplication import duplication, effective_number, mean_similarity
 from gradlens.metrics.forks import coherence, energy_shares, mean_cosine, pair_inner_products
-from gradlens.metrics.hsic import cka, direction, given, hsic_matrix, is_constant, u_center
+from gradlens.metrics.hsic import cka, direction, hsic_matrix, is_constant, partial_hsic, u_center
 from gradlens.metrics.inference import Association, Paired, association, holm, paired
-from gradlens.metrics.intervals import Interval, half_widths, mean_interval, slope
+from gradlens.metrics.intervals import Interval, Line, fitted_line, half_widths, mean_interval, slope
 from gradlens.metrics.noise import Noise, noise, noise_scale, signal_to_noise
 from gradlens.metrics.null import Null, permutation_null, split_half
 from gradlens.metrics.paths import Step, mean_jaccard, mean_length, path_counts, path_shares, reuse
@@ -20,6 +20,7 @@ __all__ = [
     "Association",
     "Canonical",
     "Interval",
+    "Line",
     "Noise",
     "Null",
     "Paired",
@@ -34,7 +35,7 @@ __all__ = [
     "effective_number",
     "effective_rank",
     "energy_shares",
-    "given",
+    "fitted_line",
     "gradient_diversity",
     "half_widths",
     "holm",
@@ -49,6 +50,7 @@ __all__ = [
     "noise_scale",
     "pair_inner_products",
     "paired",
+    "partial_hsic",
     "participation_ratio",
     "path_counts",
     "path_shares",

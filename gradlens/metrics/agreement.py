@@ -1,4 +1,4 @@
-"""Do the samples of a batch ask for the same change? All from one Gram."""
+"""Whether the samples of a batch agree on the update, from one Gram."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradlens.metrics.hsic import Array, direction
 
 
 def gradient_diversity(gram: Array) -> float:
-    """``Σ‖g_i‖² / ‖Σ g_i‖²``: ``1/n`` when all agree, 1 when orthogonal, larger when they cancel.
+    """``Σ‖g_i‖² / ‖Σ g_i‖²``: ``1/n`` if all agree, 1 if they are orthogonal, larger if they cancel.
 
     Yin et al. 2018, arXiv 1706.05699, definition 2.
 
@@ -31,7 +31,7 @@ def gradient_diversity(gram: Array) -> float:
 def stiffness(gram: Array, labels: NDArray[np.int64] | None = None) -> tuple[float, float]:
     """Mean cosine between samples, within a class and across classes.
 
-    Fort et al. 2019, arXiv 1901.09491, eq. 4 (the cosine form). Samples without gradient are
+    Fort et al. 2019, arXiv 1901.09491, eq. 4 (the cosine form). Samples without a gradient are
     left out.
 
     Args:
@@ -39,7 +39,7 @@ def stiffness(gram: Array, labels: NDArray[np.int64] | None = None) -> tuple[flo
         labels: ``[n]``; without labels every pair counts as across.
 
     Returns:
-        (within, across), each in [-1, 1] or NaN where there is no such pair.
+        (within, across), each in [-1, 1] or NaN if there is no such pair.
     """
     alive = np.diagonal(gram) > 0
     pairs = np.outer(alive, alive) & ~np.eye(len(gram), dtype=bool)
@@ -49,7 +49,7 @@ def stiffness(gram: Array, labels: NDArray[np.int64] | None = None) -> tuple[flo
 
 
 def confusion(gram: Array) -> float:
-    """The most negative cosine between two samples' gradients, or the smallest; in [-1, 1].
+    """The smallest cosine between two samples' gradients, in [-1, 1].
 
     Sankararaman et al. 2020, arXiv 1904.06963, definition 2.1 in its cosine form.
 

@@ -19,8 +19,8 @@ class Canonical(NamedTuple):
 
     Attributes:
         svcca: plain mean over the smaller number of directions.
-        pwcca: weighted by how much of the first gradient each canonical direction carries.
-        directions: kept of the first and of the second.
+        pwcca: weighted by each canonical direction's share of the first gradient.
+        directions: number kept of the first and of the second gradient.
     """
 
     svcca: float
@@ -36,8 +36,8 @@ def canonical(a: Array, b: Array, variance: float = VARIANCE) -> Canonical:
     direction ``h``, its share of the variance; Morcos sums ``|⟨h, x_j⟩|`` over features, which a Gram does
     not hold.
 
-    Two random sets of ``k`` and ``l`` directions among ``n`` samples correlate by chance, and where
-    ``k + l > n - 1`` some correlations are 1 whatever the gradients: NaN then.
+    Two random sets of ``k`` and ``l`` directions among ``n`` samples correlate by chance, and if
+    ``k + l > n - 1`` some correlations are 1 for any gradients: the result is then NaN.
 
     Args:
         a: ``[n, n]``.

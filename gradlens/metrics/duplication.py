@@ -1,4 +1,4 @@
-"""How many distinct gradients a set of signals holds, and how much of it is duplicate."""
+"""How many distinct gradients a set of signals holds, and how much of it is duplication."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def effective_number(similarity: Array) -> float:
 
 
 def duplication(similarity: Array) -> float:
-    """``D = (l - N_eff) / (l - 1)``: 0 when all signals are unrelated, 1 when they are copies.
+    """``D = (l - N_eff) / (l - 1)``: 0 if all signals are unrelated, 1 if they are copies.
 
     Args:
         similarity: CKA matrix ``[l, l]`` without NaN.

@@ -8,7 +8,7 @@ from gradlens.metrics.hsic import Array
 
 
 def energy_shares(energies: Array) -> Array:
-    """Share of each branch, ``tr K_a / Σ_b tr K_b``, in [0, 1]; NaN when no branch carries any.
+    """Share of each branch, ``tr K_a / Σ_b tr K_b``, in [0, 1]; NaN if no branch has energy.
 
     Args:
         energies: ``[b]``, the traces of the branches' Grams.
@@ -18,7 +18,7 @@ def energy_shares(energies: Array) -> Array:
 
 
 def coherence(sum_energy: float, energies: Array) -> float:
-    """``‖Σ_b g_b‖² / Σ_b ‖g_b‖²``: ``b`` when all are equal, 1 when orthogonal, 0 when they cancel.
+    """``‖Σ_b g_b‖² / Σ_b ‖g_b‖²``: ``b`` if all are equal, 1 if they are orthogonal, 0 if they cancel.
 
     Args:
         sum_energy: trace of the Gram of the accumulated gradient.
@@ -34,7 +34,7 @@ def coherence(sum_energy: float, energies: Array) -> float:
 def pair_inner_products(norms_sum: Array, norms: Array) -> Array:
     """Per-sample inner products of two branches by polarisation, exact, ``[..., 2, 2, n]``.
 
-    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: nothing needs to be held until both have arrived.
+    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: neither contribution has to be kept until the other arrives.
 
     Args:
         norms_sum: ``[..., n]``, squared norms of the accumulated gradient.
@@ -52,10 +52,10 @@ def mean_cosine(inner: Array, first: int, second: int) -> float:
     Args:
         inner: ``[..., b, b, n]``, per-sample inner products.
         first: a branch.
-        second: another.
+        second: another branch.
 
     Returns:
-        NaN when no sample has gradient on both branches.
+        NaN if no sample has a gradient on both branches.
     """
     norms = inner[..., first, first, :] * inner[..., second, second, :]
     alive = norms > 0

@@ -14,11 +14,11 @@ from gradlens.errors import GradlensError
 Array = NDArray[np.float64]
 
 ROUNDING = 1e-6
-"""Relative size below which a float32 Gram's remainder is rounding (measured about 1e-7)."""
+"""Relative size below which a float32 Gram's remainder is rounding error (measured: about 1e-7)."""
 
 
 def u_center(grams: Array) -> Array:
-    """U-centred Grams: every row sums to 0 and the diagonal is 0.
+    """Return U-centred Grams: every row sums to 0 and the diagonal is 0.
 
     Székely & Rizzo 2014, *Partial distance correlation*, eq. 2.2. The inner product of two of
     them, over ``n (n - 3)``, is HSIC₁ (Song et al. 2012).
@@ -35,7 +35,9 @@ def u_center(grams: Array) -> Array:
     """
     n = grams.shape[-1]
     if n < 4:
-        raise GradlensError(f"{n} samples a batch; the unbiased HSIC needs at least 4: raise the batch size")
+        raise GradlensError(
+            f"{n} samples per batch; the unbiased HSIC needs at least 4: raise the batch size"
+        )
     off = grams * (1.0 - np.eye(n))
     rows = off.sum(axis=-1, keepdims=True)
     columns = off.sum(axis=-2, keepdims=True)
@@ -45,9 +47,9 @@ def u_center(grams: Array) -> Array:
 
 
 def direction(grams: Array) -> Array:
-    """Grams of the samples' unit gradients, ``K_ij / √(K_ii K_jj)``: how they point, not how large.
+    """Grams of the samples' unit gradients, ``K_ij / √(K_ii K_jj)``: direction without size.
 
-    A sample whose gradient is exactly zero points nowhere: its row and column are 0.
+    A sample whose gradient is exactly zero has no direction: its row and column are 0.
 
     Args:
         grams: ``[..., n, n]``.
@@ -58,7 +60,7 @@ def direction(grams: Array) -> Array:
 
 
 def hsic_matrix(grams: Array) -> Array:
-    """Unbiased HSIC₁ between every two signals, averaged over replicates, ``[l, l]``.
+    """Unbiased HSIC₁ of every pair of signals, averaged over replicates, ``[l, l]``.
 
     Song et al. 2012, eq. 5, averaged over minibatches before any ratio is taken (Nguyen, Raghu &
     Kornblith 2021, arXiv 2010.15327, eq. 3). Positive semi-definite up to rounding.
@@ -72,7 +74,7 @@ def hsic_matrix(grams: Array) -> Array:
 
 
 def is_constant(grams: Array) -> NDArray[np.bool_]:
-    """True for the signals that vary over samples no more than rounding; their CKA is undefined.
+    """Return True for signals that vary over samples by no more than rounding; their CKA is undefined.
 
     Args:
         grams: ``[l, s, n, n]``.
@@ -86,7 +88,7 @@ def is_constant(grams: Array) -> NDArray[np.bool_]:
 
 
 def cka(hsic: Array) -> Array:
-    """CKA of every two signals, ``H_ij / √(H_ii H_jj)``; at most 1, NaN where a signal has no HSIC.
+    """CKA of every pair of signals, ``H_ij / √(H_ii H_jj)``; at most 1, NaN if a signal has no HSIC.
 
     Kornblith et al. 2019, arXiv 1905.00414, eq. 2, with the unbiased estimator; for unrelated
     signals it is about 0 and may be slightly negative.
@@ -99,11 +101,11 @@ def cka(hsic: Array) -> Array:
     return np.asarray(np.divide(hsic, outer, out=np.full_like(hsic, np.nan), where=outer > 0))
 
 
-def given(hsic: Array, index: int) -> Array:
-    """HSICs after what signal ``index`` explains is taken out: ``H_ij - H_i0 H_0j / H_00``.
+def partial_hsic(hsic: Array, index: int) -> Array:
+    """HSICs after partialling out signal ``index``: ``H_ij - H_i0 H_0j / H_00``.
 
-    A Schur complement, so positive semi-definite where ``hsic`` is. The row of ``index`` and those
-    of signals that it explains up to rounding become exactly 0, hence NaN in ``cka``.
+    A Schur complement, so positive semi-definite if ``hsic`` is (partial HSIC; Székely & Rizzo 2014). The row of
+    ``index``, and the rows of signals that it explains up to rounding, become exactly 0, hence NaN in ``cka``.
 
     Args:
         hsic: ``[l, l]``.

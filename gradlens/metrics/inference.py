@@ -1,4 +1,4 @@
-"""Paired differences over replicates: interval, p-value, and what many comparisons do to it."""
+"""Paired differences over replicates: interval, p-value, and its correction for many comparisons."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
 
 CLOSEST = 1 - 1e-12
-"""Of a rank correlation to 1: Fisher's transform of 1 itself is infinite."""
+"""Largest rank correlation that Fisher's transform is applied to: the transform of 1 is infinite."""
 
 
 class Paired(NamedTuple):
@@ -38,8 +37,8 @@ class Paired(NamedTuple):
 def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     """Compare two measurements of the same replicates.
 
-    Replicates in which one is NaN are left out. Fewer than two give NaN for all but the difference,
-    and so do differences that are all equal, over which nothing varies.
+    Replicates in which either value is NaN are left out. With fewer than two replicates, or if all differences are
+    equal, everything but the difference is NaN.
 
     Args:
         a: ``[s]``.
@@ -49,6 +48,8 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     >>> round(paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference, 3)
     1.2
     """
+    from scipy import stats  # takes a second to import, which plots of a saved run need not wait for
+
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     differences = differences[np.isfinite(differences)]
     mean, low, high = mean_interval(differences, level)
@@ -61,7 +62,7 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for a family of comparisons (Holm 1979); NaN values are no part of it.
+    """p-values corrected for a family of comparisons (Holm 1979); NaN values are not counted.
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
@@ -70,9 +71,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
     known = np.flatnonzero(np.isfinite(p))
     corrected = np.full(p.size, math.nan)
     highest = 0.0
-    for rank, place in enumerate(known[np.argsort(p[known], kind="stable")]):
-        highest = max(highest, min(1.0, (known.size - rank) * float(p[place])))
-        corrected[place] = highest
+    for rank, index in enumerate(known[np.argsort(p[known], kind="stable")]):
+        highest = max(highest, min(1.0, (known.size - rank) * float(p[index])))
+        corrected[index] = highest
     return [float(value) for value in corrected]
 
 
@@ -95,8 +96,10 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
         level: coverage.
 
     Returns:
-        NaN for fewer than four runs, or where one of the two is constant up to rounding.
+        NaN for fewer than four runs, or if one of the two is constant up to rounding.
     """
+    from scipy import stats  # takes a second to import, which plots of a saved run need not wait for
+
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x)[known], np.asarray(y)[known]
     unknown = Association(math.nan, math.nan, math.nan, math.nan)
@@ -105,12 +108,12 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
     with warnings.catch_warnings():
         warnings.simplefilter("error", stats.NearConstantInputWarning)
         try:
-            found = stats.pearsonr(x, y)
+            correlation = stats.pearsonr(x, y)
         except stats.NearConstantInputWarning:
             return unknown
     if kind == "pearson":
-        low, high = found.confidence_interval(level)
-        return Association(float(found.statistic), float(low), float(high), float(found.pvalue))
+        low, high = correlation.confidence_interval(level)
+        return Association(float(correlation.statistic), float(low), float(high), float(correlation.pvalue))
     rank = stats.spearmanr(x, y)
     value = float(rank.statistic)
     spread = math.sqrt((1 + value**2 / 2) / (x.size - 3)) * float(stats.norm.ppf(0.5 + level / 2))

@@ -1,11 +1,11 @@
-"""Intervals over replicates, and the slope of a line."""
+"""Intervals over replicates, and lines through points."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit  # what stats.t.ppf calls; scipy.stats takes a second to import
 
 from gradlens.metrics.hsic import Array
 
@@ -18,8 +18,15 @@ class Interval(NamedTuple):
     high: float
 
 
+class Line(NamedTuple):
+    """``y = slope * x + intercept``."""
+
+    slope: float
+    intercept: float
+
+
 def mean_interval(values: Array, level: float = 0.95) -> Interval:
-    """Student's t interval of a mean; for paired differences give the differences.
+    """Student's t interval of a mean; for paired differences pass the differences.
 
     Args:
         values: ``[s]``; NaN values are left out.
@@ -30,14 +37,9 @@ def mean_interval(values: Array, level: float = 0.95) -> Interval:
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
-    if known.size == 0:
-        return Interval(float("nan"), float("nan"), float("nan"))
-    mean = float(known.mean())
-    if known.size < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    error = float(known.std(ddof=1) / np.sqrt(known.size))
-    reach = float(stats.t.ppf(0.5 + level / 2, known.size - 1)) * error
-    return Interval(mean, mean - reach, mean + reach)
+    mean = float(known.mean()) if known.size else float("nan")
+    half_width = float(half_widths(known, level))
+    return Interval(mean, mean - half_width, mean + half_width)
 
 
 def half_widths(values: Array, level: float = 0.95) -> Array:
@@ -58,13 +60,23 @@ def half_widths(values: Array, level: float = 0.95) -> Array:
     mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
     squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
     free = np.maximum(count - 1, 1)
-    reach = stats.t.ppf(0.5 + level / 2, free) * np.sqrt(squares / free / np.maximum(count, 1))
-    return np.where(count > 1, reach, np.nan)
+    half = stdtrit(free, 0.5 + level / 2) * np.sqrt(squares / free / np.maximum(count, 1))
+    return np.where(count > 1, half, np.nan)
+
+
+def fitted_line(x: Array, y: Array) -> Line:
+    """Least-squares line of ``y`` over ``x``; NaN below two distinct finite points.
+
+    >>> [round(value, 6) for value in fitted_line(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 5.0]))]
+    [2.0, 1.0]
+    """
+    known = np.isfinite(x) & np.isfinite(y)
+    if known.sum() < 2 or np.ptp(x[known]) == 0:
+        return Line(float("nan"), float("nan"))
+    intercept, slope = np.polynomial.polynomial.polyfit(x[known], y[known], 1)
+    return Line(float(slope), float(intercept))
 
 
 def slope(x: Array, y: Array) -> float:
     """Least-squares slope of ``y`` over ``x``; NaN below two distinct finite points."""
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.sum() < 2 or np.ptp(x[known]) == 0:
-        return float("nan")
-    return float(np.polynomial.polynomial.polyfit(x[known], y[known], 1)[1])
+    return fitted_line(x, y).slope

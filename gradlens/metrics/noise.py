@@ -1,4 +1,4 @@
-"""How much of a mini-batch gradient is signal and how much is noise, from per-sample weight gradients."""
+"""Signal and noise of a mini-batch gradient, from per-sample weight gradients."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def noise(gram: Array) -> Noise:
     (McCandlish, Kaplan, Amodei et al. 2018, arXiv 1812.06162, appendix A.1, with batches of 1 and n).
 
     Args:
-        gram: ``[n, n]`` of per-sample gradients of the summed loss; several layers add their Grams.
+        gram: ``[n, n]`` of per-sample gradients of the summed loss; the Grams of several layers add up.
 
     Returns:
-        NaN for fewer than two samples. ``square`` is negative where the mean drowns in the noise.
+        NaN for fewer than two samples. ``square`` is negative if the noise exceeds the mean.
 
     >>> noise(np.array([[1.0, 1.0], [1.0, 1.0]]))
     Noise(variance=0.0, square=1.0)
@@ -41,18 +41,18 @@ def noise(gram: Array) -> Noise:
 
 
 def noise_scale(terms: list[Noise]) -> float:
-    """Simple noise scale ``B = tr Σ / |G|²`` in samples: batches far below it are mostly noise.
+    """Simple noise scale ``B = tr Σ / |G|²`` in samples: the gradient of a much smaller batch is mostly noise.
 
     Numerator and denominator are averaged over batches before dividing (McCandlish 2018, appendix A.1).
 
     Returns:
-        NaN where the mean gradient cannot be told from 0.
+        NaN if the mean gradient cannot be distinguished from 0.
     """
     square = float(np.mean([term.square for term in terms])) if terms else math.nan
     return float(np.mean([term.variance for term in terms])) / square if square > 0 else math.nan
 
 
 def signal_to_noise(terms: list[Noise]) -> float:
-    """``|G|² / tr Σ``, the squared gradient signal-to-noise ratio of one sample; NaN as ``noise_scale``."""
+    """``|G|² / tr Σ``, the squared signal-to-noise ratio of one sample's gradient; NaN like ``noise_scale``."""
     scale = noise_scale(terms)
     return 1 / scale if scale > 0 else math.nan

@@ -1,4 +1,4 @@
-"""What a duplication is worth: its value where nothing is shared, and the most that noise allows."""
+"""Reference values of duplication: under independence (a permutation null), and the ceiling that noise sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gradlens.metrics.duplication import duplication
-from gradlens.metrics.hsic import Array, cka, given, hsic_matrix
+from gradlens.metrics.hsic import Array, cka, hsic_matrix, partial_hsic
 
 
 class Null(NamedTuple):
@@ -33,16 +33,16 @@ def permutation_null(
     statistic: Callable[[Array], float] | None = None,
     loss: Array | None = None,
 ) -> Null:
-    """The samples of each signal shuffled independently, so that no two have anything in common.
+    """Shuffle the samples of each signal independently, so that no two signals share anything.
 
-    Each signal keeps its Gram, its rank and its noise; only the correspondence of samples is lost.
+    Each signal keeps the spectrum of its Gram; only the correspondence of samples is lost.
 
     Args:
         grams: ``[l, s, n, n]``, live signals.
         permutations: how many.
         seed: of the shuffling.
         statistic: of the CKA matrix ``[l, l]``; duplication by default.
-        loss: Gram of the loss signal ``[s, n, n]``, which is not shuffled: all values are then given it.
+        loss: Gram of the loss signal ``[s, n, n]``, which is not shuffled; if passed, all values are given the loss.
 
     Returns:
         NaN for fewer than two signals.
@@ -60,8 +60,8 @@ def permutation_null(
 def split_half(half: Array, whole: Array) -> Array:
     """CKA of one half of a signal's features with the other half, ``[l]``: a ceiling of similarity.
 
-    Two halves of one gradient are as alike as two measurements of one thing can be at this number of
-    samples; a similarity between two layers near it means that they cannot be told apart.
+    Two halves of one gradient are as similar as two measurements of the same quantity can be at this number of
+    samples; if the similarity of two layers is near it, the layers cannot be distinguished.
 
     Args:
         half: Grams of half of the features, ``[l, s, n, n]``.
@@ -74,13 +74,13 @@ def split_half(half: Array, whole: Array) -> Array:
 
 
 def _similarity(grams: Array, loss: Array | None) -> Array:
-    """CKA, given the loss where there is one; signals that it explains altogether are left out."""
+    """CKA, given the loss if there is one; signals that the loss explains entirely are left out."""
     if loss is None:
         return cka(hsic_matrix(grams))
     count = len(grams)
-    found = cka(given(hsic_matrix(np.concatenate([grams, loss[None]])), count))[:count, :count]
-    kept = np.flatnonzero(np.isfinite(np.diagonal(found)))
-    return found[np.ix_(kept, kept)]
+    similarity = cka(partial_hsic(hsic_matrix(np.concatenate([grams, loss[None]])), count))[:count, :count]
+    kept = np.flatnonzero(np.isfinite(np.diagonal(similarity)))
+    return similarity[np.ix_(kept, kept)]
 
 
 def _shuffled(grams: Array, random: np.random.Generator) -> Array:

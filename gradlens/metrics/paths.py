@@ -1,7 +1,7 @@
-"""Gradient paths of a network: how many, how long, and from where, by dynamic programming.
+"""Gradient paths of a network: their number, lengths and sources, by dynamic programming.
 
-A path leads from the loss backwards to a node; its length is the number of layers on it. Nothing is
-enumerated, and the counts are exact integers however large they get.
+A path leads from the loss backwards to a node; its length is the number of layers on it. No path is
+enumerated, and the counts are exact integers of any size.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from gradlens.metrics.hsic import Array
 
 
 class Step(NamedTuple):
-    """The gradient of ``consumer`` goes on to ``producer``.
+    """The gradient passes from ``consumer`` to ``producer``.
 
     Attributes:
         consumer: nearer to the loss.
         producer: farther from it.
-        share: of the producer's gradient that comes this way; not used by counts.
+        share: of the producer's gradient that comes along this step; counts ignore it.
     """
 
     consumer: int
@@ -30,15 +30,15 @@ class Step(NamedTuple):
 
 
 def path_counts(nodes: int, steps: Sequence[Step], layers: Sequence[bool]) -> list[list[int]]:
-    """Number of paths from the loss by length: the coefficients of one polynomial a node.
+    """Number of paths from the loss by length: the coefficients of one polynomial per node.
 
     Args:
         nodes: node 0 is the loss.
-        steps: those into a node before those out of it; two of the same nodes are two paths.
-        layers: which nodes a path counts as it passes; the node where it ends is not passed.
+        steps: the steps into a node before the steps out of it; two steps between the same nodes are two paths.
+        layers: nodes that add 1 to the length of a path through them; the node where the path ends does not count.
 
     Returns:
-        By node, entry ``k`` is the number of paths of length ``k``; empty where none arrives.
+        By node, entry ``k`` is the number of paths of length ``k``; empty if none arrives.
 
     >>> residual = [Step(0, 1), Step(1, 2), Step(2, 3), Step(1, 3)]  # an add, a layer, their input
     >>> path_counts(4, residual, [False, False, True, False])[3]
@@ -53,32 +53,32 @@ def path_counts(nodes: int, steps: Sequence[Step], layers: Sequence[bool]) -> li
 
 
 def path_shares(nodes: int, steps: Sequence[Step], layers: Sequence[bool]) -> list[Array]:
-    """Distribution of a gradient over the lengths of the paths it came by, one a node.
+    """Distribution of a gradient over the lengths of its paths, one per node.
 
-    Each fork's energy shares are taken for probabilities, as if its contributions were orthogonal;
-    their cross terms are dropped (the coherence of a fork says how large they are).
+    The energy shares of each fork are used as probabilities, as if its contributions were orthogonal;
+    their cross terms are dropped (the coherence of a fork shows how large they are).
 
     Args:
         nodes: as in ``path_counts``.
-        steps: the shares of the steps into a producer sum to 1, or to 0 where nothing arrives.
+        steps: the shares of the steps into a producer sum to 1, or to 0 if nothing arrives.
         layers: as in ``path_counts``.
 
     Returns:
         By node, entry ``k`` is the share of length ``k``.
     """
-    found = [np.zeros(0) for _ in range(nodes)]
-    found[0] = np.ones(1)
+    shares = [np.zeros(0) for _ in range(nodes)]
+    shares[0] = np.ones(1)
     for consumer, producer, share in steps:
-        passed = found[consumer] * share
+        passed = shares[consumer] * share
         if layers[consumer] and len(passed):
             passed = np.concatenate([[0.0], passed])
-        longest = max(len(found[producer]), len(passed))
-        found[producer] = _padded(found[producer], longest) + _padded(passed, longest)
-    return found
+        longest = max(len(shares[producer]), len(passed))
+        shares[producer] = _padded(shares[producer], longest) + _padded(passed, longest)
+    return shares
 
 
 def mean_length(weights: Sequence[int] | Array) -> float:
-    """Mean of the lengths ``0, 1, …`` under these weights, exact for integers; NaN where all are 0.
+    """Mean of the lengths ``0, 1, …`` with these weights, exact for integers; NaN if all are 0.
 
     >>> mean_length([1, 2, 1])
     1.0
@@ -90,8 +90,8 @@ def mean_length(weights: Sequence[int] | Array) -> float:
 def mean_jaccard(sets: Sequence[frozenset[int]]) -> float:
     """Mean of ``|A ∩ B| / |A ∪ B|`` over all pairs; NaN for fewer than two sets.
 
-    Over the layers of a dense block in front of one reader it is 1/2, whatever their number; in a
-    chain, where each layer has a source of its own, it is 0.
+    For the layers of a dense block in front of one reader it is 1/2 for any number of layers; in a
+    chain, where each layer has its own source, it is 0.
 
     >>> mean_jaccard([frozenset({1, 2}), frozenset({2})])
     0.5
@@ -103,7 +103,7 @@ def mean_jaccard(sets: Sequence[frozenset[int]]) -> float:
 
 
 def reuse(sources: Mapping[int, frozenset[int]]) -> dict[int, int]:
-    """How many layers each source hands its gradient to.
+    """Return the number of layers that each source passes its gradient to.
 
     Args:
         sources: by layer.
@@ -112,8 +112,8 @@ def reuse(sources: Mapping[int, frozenset[int]]) -> dict[int, int]:
     {2: 1, 3: 2}
     """
     counted: dict[int, int] = {}
-    for own in sources.values():
-        for source in own:
+    for layer_sources in sources.values():
+        for source in layer_sources:
             counted[source] = counted.get(source, 0) + 1
     return dict(sorted(counted.items()))
 

@@ -1,4 +1,4 @@
-"""How many directions a batch of gradients spans, from its Gram; not centred unless you centre it."""
+"""How many directions a batch of gradients spans, from its Gram; not centred unless the caller centres it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def effective_rank(gram: Array) -> float:
         gram: ``[n, n]``.
 
     Returns:
-        NaN for a zero Gram, which has no direction.
+        NaN for a zero Gram, which spans no direction.
 
     >>> round(effective_rank(np.eye(3)), 9)
     3.0
@@ -43,7 +43,7 @@ def participation_ratio(gram: Array) -> float:
 
 
 def _eigenvalues(gram: Array) -> Array:
-    """Eigenvalues of a positive semi-definite matrix; what rounding leaves of a zero becomes 0."""
+    """Eigenvalues of a positive semi-definite matrix; rounding errors of zero eigenvalues become 0."""
     eigenvalues = np.linalg.eigvalsh(gram)
-    floor = eigenvalues.max(initial=0.0) * 1e-7  # of a Gram taken in float32
+    floor = eigenvalues.max(initial=0.0) * 1e-7  # rounding of a Gram computed in float32
     return np.where(eigenvalues > floor, eigenvalues, 0.0)

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
-from gradlens.models.seeding import seeded
 from gradlens.models.stage import CspStage, Project, Split, Style
 from gradlens.models.transitions import TRANSITIONS, Widths
+from gradlens.randomness import seeded
 
 PARTIALS = ("split", "project")
 

@@ -1,4 +1,4 @@
-"""What stands behind the ``@`` of a model name: ``resnet50@csp,gamma=0.25,partial=project``."""
+"""The network that a name describes: ``resnet50@csp,gamma=0.25,partial=project``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from dataclasses import dataclass, fields
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.models.cspify import PARTIALS, check_options
+from gradlens.models.naming import Source, source
 from gradlens.models.stems import STEMS
+from gradlens.transitions import split_strategy
 
 FORM = "NAME@strategy,gamma=0.5,partial=split,stem=cifar"
+EXAMPLES = {"gamma": "0.5", "partial": PARTIALS[0], "stem": STEMS[0]}
+"""The options after the strategy, each with an example."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,12 @@ class CspSpec:
 
     Attributes:
         strategy: a key of ``TRANSITIONS``.
-        gamma: share of channels that goes round the block.
+        gamma: share of channels that bypasses the block.
         partial: ``split`` or ``project``.
         stem: ``cifar`` for a stem that keeps the resolution of small images, empty for the network's own.
+
+    Raises:
+        GradlensError: an unknown strategy or stem, or a value that is not allowed.
     """
 
     strategy: str = "csp"
@@ -27,45 +34,75 @@ class CspSpec:
     partial: str = "split"
     stem: str = ""
 
+    def __post_init__(self) -> None:
+        check_options(self.strategy, self.gamma, self.partial)
+        if self.stem not in ("", *STEMS):
+            raise GradlensError(f"stem={self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
+
     def __str__(self) -> str:
-        """As it stands in a name, without what is the default."""
-        plain = CspSpec(self.strategy)
-        own = [
-            field.name for field in fields(self) if getattr(self, field.name) != getattr(plain, field.name)
-        ]
-        return ",".join([self.strategy, *(f"{name}={getattr(self, name)}" for name in own)])
+        """The text after the ``@`` of a name, without default values."""
+        options = {field.name: field.default for field in fields(self) if field.name != "strategy"}
+        changed = [name for name, default in options.items() if getattr(self, name) != default]
+        return ",".join([self.strategy, *(f"{name}={getattr(self, name)}" for name in changed)])
+
+    @property
+    def changes(self) -> bool:
+        """Whether the network is another than the unchanged one."""
+        return self.strategy != "none" or bool(self.stem)
 
 
-def split_name(name: str) -> tuple[str, CspSpec | None]:
-    """A model name without what stands behind its ``@``, and what that says.
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network to build: the name of a model, and how that model is made cross stage partial.
 
-    Raises:
-        GradlensError: an unknown strategy or option, or a value that is not allowed.
-
-    >>> split_name("densenet121@fusion_first,gamma=0.25")
-    ('densenet121', CspSpec(strategy='fusion_first', gamma=0.25, partial='split', stem=''))
+    Attributes:
+        base: name of the model, in one of the forms that ``naming.source`` reads.
+        csp: None leaves the model as its library makes it.
     """
-    base, mark, text = name.rpartition("@")
-    if not mark or any(part in text for part in ("/", ".py", ".cfg")):  # a path may have an @ in it
-        return name, None
-    strategy, *options = (part.strip() for part in text.split(","))
-    values = dict(_option(name, option) for option in options)
-    if len(values) < len(options):
-        raise GradlensError(f"{name!r} gives an option twice; write {FORM}")
-    spec = CspSpec(strategy, _gamma(name, values.pop("gamma", "0.5")), **values)
-    check_options(spec.strategy, spec.gamma, spec.partial)
-    if spec.stem not in ("", *STEMS):
-        raise GradlensError(f"stem={spec.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
-    return base, spec
+
+    base: str
+    csp: CspSpec | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> NetworkSpec:
+        """Read a name; what follows its last ``@`` is the transition strategy with its options.
+
+        Raises:
+            GradlensError: an unknown strategy or option, or a value that is not allowed.
+
+        >>> NetworkSpec.parse("densenet121@fusion_first,gamma=0.25")
+        NetworkSpec(base='densenet121', csp=CspSpec(strategy='fusion_first', gamma=0.25, partial='split', stem=''))
+        """
+        base, text = split_strategy(name)
+        if base == name:
+            return cls(name)
+        strategy, *options = (part.strip() for part in text.split(","))
+        values = dict(_option(name, option) for option in options)
+        if len(values) < len(options):
+            raise GradlensError(f"{name!r} gives an option twice; write {FORM}")
+        return cls(base, CspSpec(strategy, _gamma(name, values.pop("gamma", "0.5")), **values))
+
+    def __str__(self) -> str:
+        """The name in its shortest form."""
+        return self.base if self.csp is None else f"{self.base}@{self.csp}"
+
+    @property
+    def source(self) -> Source:
+        """The library or file that the model comes from.
+
+        Raises:
+            GradlensError: the base has no known form, or its library does not have it.
+        """
+        return source(self.base)
 
 
 def _option(name: str, text: str) -> tuple[str, str]:
     key, mark, value = text.partition("=")
-    known = {"gamma": "0.5", "partial": PARTIALS[0], "stem": STEMS[0]}
-    if not mark or key not in known:
-        example = ", ".join(f"{option}={given}" for option, given in known.items())
+    if not mark or key not in EXAMPLES:
+        examples = ", ".join(f"{option}={example}" for option, example in EXAMPLES.items())
         raise GradlensError(
-            f"{text!r} in {name!r} is not an option; write {FORM} (options: {example}){close_matches(key, known)}"
+            f"{text!r} in {name!r} is not an option; write {FORM} (options: {examples})"
+            f"{close_matches(key, EXAMPLES)}"
         )
     return key, value
 

@@ -12,6 +12,7 @@ convolutions at the first three stages' widths cost 0.077 behind the pooling and
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
+from gradlens.transitions import STRATEGIES, Strategy
 
 Layer = Callable[[int, int], nn.Module]
 """``layer(channels in, channels out)``: a 1x1 convolution with normalisation and activation."""
@@ -62,16 +64,12 @@ class Transition(nn.Module):
 class Baseline(Transition):
     """``T(B(x))``: the network as it is; nothing goes round."""
 
-    program = "T(B(x))"
-
     def __init__(self, *args: Any) -> None:
         raise TypeError("the strategy 'none' cuts nothing, so it has nothing to fuse")
 
 
 class FusionFirst(Transition):
     """``T(cat[p1, B(p2)])`` (figure 3c)."""
-
-    program = "T(cat[p1, B(p2)])"
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__(widths, layer, pool)
@@ -87,8 +85,6 @@ class FusionFirst(Transition):
 class FusionLast(Transition):
     """``cat[p1, T(B(p2))]`` (figure 3d)."""
 
-    program = "cat[p1, T(B(p2))]"
-
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__(widths, layer, pool)
         self.before = layer(widths.dense, widths.out - widths.bypass)
@@ -101,8 +97,6 @@ class FusionLast(Transition):
 
 class CrossStage(Transition):
     """``T_U(cat[p1, T_T(B(p2))])`` (figure 3b)."""
-
-    program = "T_U(cat[p1, T_T(B(p2))])"
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__(widths, layer, pool)
@@ -126,8 +120,6 @@ class NoFusion(Transition):
         GradlensError: the stage's width is another (dense blocks).
     """
 
-    program = "cat[p1, B(p2)]"
-
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__(widths, layer, pool)
         if widths.bypass + widths.dense != widths.out:
@@ -142,10 +134,12 @@ class NoFusion(Transition):
         return torch.cat([self.pool(bypass), self.pool(dense)], dim=1)
 
 
-TRANSITIONS: dict[str, type[Transition]] = {
-    "none": Baseline,
-    "fusion_first": FusionFirst,
-    "fusion_last": FusionLast,
-    "csp": CrossStage,
-    "no_fusion": NoFusion,
-}
+def _class_of(strategy: Strategy) -> type[Transition]:
+    module, _, name = strategy.module.rpartition(".")
+    transition: type[Transition] = getattr(importlib.import_module(module), name)
+    transition.program = strategy.program
+    return transition
+
+
+TRANSITIONS = {name: _class_of(strategy) for name, strategy in STRATEGIES.items()}
+"""Classes by the name of their strategy; the facts about each strategy are in ``gradlens.transitions``."""

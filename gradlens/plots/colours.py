@@ -1,19 +1,21 @@
-"""Fixed colours, markers and lines: one a transition strategy, one a place in the list of networks.
+"""Fixed colours, markers and lines: one style per transition strategy, one per position in a list of networks.
 
-The palette is Okabe and Ito's (2008), which people with any colour vision tell apart; markers,
-line styles and hatches say the same again for a reader in grey.
+The palette is Okabe and Ito's (2008), which people with any colour vision can distinguish; markers,
+line styles and hatches repeat the distinction for a reader in grey.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import matplotlib
 import pandas as pd
 from matplotlib.colors import to_hex
 
+from gradlens import transitions
 from gradlens.plots import order
 
 AMONG = "networks"
@@ -35,11 +37,9 @@ class Style:
 
 
 STRATEGIES: dict[str, Style] = {
-    "none": Style(BLACK, "o", "-"),
-    "fusion_first": Style(ORANGE, "s", "--", "////"),
-    "fusion_last": Style(SKY, "^", "-.", "...."),
-    "csp": Style(GREEN, "D", "-", "xxxx"),
-    "no_fusion": Style(PURPLE, "v", ":", "\\\\\\\\"),
+    strategy.name: Style(strategy.colour, strategy.marker, strategy.line, strategy.hatch)
+    for strategy in transitions.STRATEGIES.values()
+    if strategy.colour
 }
 
 POSITIONS: tuple[Style, ...] = (
@@ -55,48 +55,70 @@ POSITIONS: tuple[Style, ...] = (
 BRANCHES: dict[str, str] = {
     "residual": GREEN,
     "skip": "#CFCFCF",
-    "dense": "#9B4F82",  # purple, darker: it must stand against sky in grey too
+    "dense": "#9B4F82",  # purple, darker: it must differ from sky in grey too
     "bypass": SKY,
 }
 BRANCH_HATCHES: dict[str, str] = {"dense": "////", "bypass": ".."}
-"""Residual and dense are alike in grey, and so nearly are skip and bypass."""
+"""Residual and dense are equal in grey, and skip and bypass nearly so."""
 
 
-def styles(networks: Sequence[str]) -> dict[str, Style]:
-    """The style of each network, by transition strategy where the names tell it, else by place.
+def styles(networks: Sequence[str], strategies: Mapping[str, str] = MappingProxyType({})) -> dict[str, Style]:
+    """The style of each network: that of its transition strategy if all have one, else by position.
 
-    >>> styles(["densenet [csp]", "densenet [none]"])["densenet [csp]"] == STRATEGIES["csp"]
+    Args:
+        networks: display names.
+        strategies: strategies by display name; one that is missing here is read from the name.
+
+    >>> styles(["densenet121@csp", "densenet121@none"])["densenet121@csp"] == STRATEGIES["csp"]
     True
     >>> styles(["resnet50", "cspresnet50"])["cspresnet50"] == POSITIONS[1]
     True
+    >>> styles(["none", "mine"])["none"] == STRATEGIES["none"]
+    True
     """
-    named = [_strategy(network) for network in networks]
-    if None not in named:
-        found: dict[str, Style] = {}
-        for place, (network, name) in enumerate(zip(networks, named, strict=True)):
-            before = named[:place].count(name)  # a sweep: the strategy's colour, another marker and line
-            own = STRATEGIES[name or "none"]
-            others = [look for look in POSITIONS if look.marker != own.marker and look.line != own.line]
-            other = others[(before - 1) % len(others)]
-            marks = {"marker": other.marker, "line": other.line, "hatch": other.hatch}
-            found[network] = own if not before else replace(own, **marks)
-        return found
-    return {network: POSITIONS[i % len(POSITIONS)] for i, network in enumerate(networks)}
+    known = strategies_of(networks, strategies)
+    if not all(known.values()):
+        return {network: POSITIONS[i % len(POSITIONS)] for i, network in enumerate(networks)}
+    fixed = _strategy_styles(known.values())
+    drawn: dict[str, Style] = {}
+    seen: Counter[str] = Counter()
+    for network, strategy in known.items():
+        drawn[network] = _variation(fixed[strategy], seen[strategy])
+        seen[strategy] += 1
+    return drawn
 
 
 def styles_in(frame: pd.DataFrame) -> dict[str, Style]:
     """The style of each network of a frame.
 
-    Where the frame holds some networks of a run only (``frame.attrs[AMONG]`` names all), each keeps the
-    style that it has among all.
+    If the frame holds some networks of a run only (``frame.attrs[AMONG]`` names all), each keeps the
+    style that it has among all. ``frame.attrs[STRATEGY_OF]`` holds the strategies that the run knows.
     """
     shown = order.networks(frame)
-    among = styles([*dict.fromkeys([*frame.attrs.get(AMONG, ()), *shown])])
-    return {network: among[network] for network in shown}
+    among = list(dict.fromkeys([*frame.attrs.get(AMONG, ()), *shown]))
+    by_network = styles(among, frame.attrs.get(transitions.STRATEGY_OF, {}))
+    return {network: by_network[network] for network in shown}
+
+
+def strategies_of(networks: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
+    """The strategy of each network, empty if it has none.
+
+    It is the known one, or the one in the model name (``resnet50@csp``). Labels of a saved run of strategies
+    (``csp γ=0.25``) begin with it.
+
+    >>> strategies_of(["none", "csp γ=0.25"], {}), strategies_of(["cspresnet50"], {})
+    ({'none': 'none', 'csp γ=0.25': 'csp'}, {'cspresnet50': ''})
+    """
+    first_words = {network: network.partition(" ")[0] for network in networks}
+    labels = not transitions.STRATEGIES.keys().isdisjoint(first_words.values())
+    return {
+        network: known.get(network) or transitions.strategy_in(network) or (word if labels else "")
+        for network, word in first_words.items()
+    }
 
 
 def branch_colours(branches: Sequence[str]) -> list[str]:
-    """A colour a branch of one fork: fixed for the named ways, else light to dark in their order.
+    """One colour per branch of a fork: fixed for the named branches, else light to dark in their order.
 
     >>> branch_colours(["residual", "skip"]) == [BRANCHES["residual"], BRANCHES["skip"]]
     True
@@ -108,7 +130,24 @@ def branch_colours(branches: Sequence[str]) -> list[str]:
     return [BRANCHES.get(branch, to_hex(scale(0.92 - 0.84 * i / last))) for i, branch in enumerate(branches)]
 
 
-def _strategy(network: str) -> str | None:
-    """The one strategy that stands as a word in a network's name."""
-    found = {word for word in re.split(r"\W+", network) if word in STRATEGIES}
-    return found.pop() if len(found) == 1 else None
+def _strategy_styles(strategies: Iterable[str]) -> dict[str, Style]:
+    """Styles by strategy: the fixed one, or a colour and marks that no fixed one has."""
+    others = [
+        name for name in dict.fromkeys([*transitions.STRATEGIES, *strategies]) if name not in STRATEGIES
+    ]
+    colours = {style.colour for style in STRATEGIES.values()}
+    markers = {style.marker for style in STRATEGIES.values()}
+    free = [style.colour for style in POSITIONS if style.colour not in colours] or [MUTED]
+    marks = [style for style in POSITIONS if style.marker not in markers] or list(POSITIONS)
+    return STRATEGIES | {
+        name: replace(marks[(i + i // len(free)) % len(marks)], colour=free[i % len(free)])
+        for i, name in enumerate(others)
+    }
+
+
+def _variation(style: Style, number: int) -> Style:
+    """The same colour with another marker and line for each further network of a strategy, as in a sweep."""
+    if not number:
+        return style
+    others = [other for other in POSITIONS if other.marker != style.marker and other.line != style.line]
+    return replace(others[(number - 1) % len(others)], colour=style.colour)

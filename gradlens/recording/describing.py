@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.graph.plan import Plan
+from gradlens.numbers import scaled
 from gradlens.recording.costs import Costs
 from gradlens.recording.provenance import Provenance
-from gradlens.showing.numbers import scaled
 
 WHERE = {"fork": "fork", "split": "partial split", "merge": "merge"}
 

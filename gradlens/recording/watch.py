@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from gradlens.options import check, option
+from gradlens.errors import GradlensError
+from gradlens.options import check, known, option
 
 SITES = ("signals", "forks", "all")
 SPACES = ("activations", "weights")
 PAIRS = ("sketch", "exact")
 MODES = ("train", "eval", "keep")
+REDUCTIONS = ("mean", "sum")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Watch:
         samples: in a batch, if that cannot be read from the batch itself.
 
     Raises:
-        GradlensError: a value is not allowed.
+        GradlensError: a value is not allowed, or halves are requested in weight space.
     """
 
     sites: str = option(
@@ -51,10 +55,38 @@ class Watch:
         "What a signal is: the gradient at a layer's output, or that of its weights, sample by sample.",
         choices=SPACES,
     )
-    reduction: str = option("mean", "Reduction of the loss over the batch.", choices=("mean", "sum"))
+    reduction: str = option("mean", "Reduction of the loss over the batch.", choices=REDUCTIONS)
     halves: bool = option(False, "Also keep a Gram of every second feature of each signal.")
     seed: int = option(0, "Seed of dropout and of the projections; also names the replicates.")
     samples: int | None = option(None, "Samples in a batch, if that cannot be read from the batch itself.")
 
     def __post_init__(self) -> None:
         check(self)
+        if self.halves and self.space == "weights":
+            raise GradlensError(
+                "halves are of signals at layers' outputs; capture them with space='activations'"
+            )
+
+    @property
+    def modules(self) -> str | None:
+        """The glob of module paths if ``sites`` is one, else None."""
+        return None if self.sites in SITES else self.sites
+
+    @property
+    def of_weights(self) -> bool:
+        """Whether signals are gradients of weights."""
+        return self.space == "weights"
+
+
+def watch_of(watch: Watch | None, options: Mapping[str, Any]) -> Watch:
+    """Return a declaration with some of its options replaced.
+
+    Args:
+        watch: the declaration; None for the defaults.
+        options: values by the names of the fields of ``Watch``.
+
+    Raises:
+        GradlensError: an option is not known, or its value is not allowed.
+    """
+    known(Watch, options)
+    return replace(watch or Watch(), **options)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
+from gradlens.numbers import shown
 from gradlens.plots import order
 from gradlens.plots.flow import fitted_slope, is_live
-from gradlens.showing.numbers import shown
 
 CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add up
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from gradlens.numbers import MINUS, percent, shown
 from gradlens.plots import order
 from gradlens.results import Result
-from gradlens.showing.numbers import MINUS, percent, shown
 
 METRICS = {
     "duplication": "Duplication D, energy",

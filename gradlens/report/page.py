@@ -13,6 +13,7 @@ import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from gradlens.numbers import shown
 from gradlens.plots import PLOTS
 from gradlens.plots.spaces import kind
 from gradlens.report.captions import seen
@@ -20,7 +21,6 @@ from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
 from gradlens.results import Result, Table
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
-from gradlens.showing.numbers import shown
 
 ROWS = 60  # rows of a table that the page shows without its scripts
 TITLES = {

@@ -17,6 +17,7 @@ import pandas as pd
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, upgraded
 from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
+from gradlens.transitions import STRATEGY_OF, strategies_by_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,6 +85,12 @@ class Result:
     meta: Mapping[str, Any]
     finding: str
     warnings: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Let the frames know which network has which transition strategy, for the colours of plots."""
+        strategies = strategies_by_label(self.meta)
+        for table in self.tables.values() if strategies else ():
+            table.frame.attrs[STRATEGY_OF] = strategies
 
     def __getitem__(self, name: str) -> Table:
         if name not in self.tables:

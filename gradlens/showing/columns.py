@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from gradlens.showing.numbers import DASH, MINUS, shown
+from gradlens.numbers import DASH, MINUS, shown
 
 MAIN = (
     "duplication",

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
+from gradlens.numbers import COUNTS, shown
 from gradlens.showing.columns import Shown
-from gradlens.showing.numbers import COUNTS, shown
 
 ROWS = 40_000
 """Rows of a table that the page carries."""

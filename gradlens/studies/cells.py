@@ -13,8 +13,9 @@ from gradlens.data import Batches, load_data
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import load_model, warm_up
-from gradlens.models.seeding import seeded
+from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, told
+from gradlens.randomness import seeded
 from gradlens.recording import Recording
 
 SHOWN = 3
@@ -76,11 +77,16 @@ class Study:
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure: its name and, where given, its weights."""
+    """A network to measure, its label in tables, and its file of weights or None."""
 
-    name: str
+    spec: NetworkSpec
     label: str
     checkpoint: Any = None
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return str(self.spec)
 
 
 def subjects(names: Sequence[str], checkpoints: Sequence[Any]) -> list[Subject]:
@@ -93,7 +99,8 @@ def subjects(names: Sequence[str], checkpoints: Sequence[Any]) -> list[Subject]:
             tags = [f"{tag}, {place + 1}" for tag, place in zip(tags, places, strict=True)]
         for place, tag in zip(places, tags, strict=True):
             labels[place] = f"{name} [{tag}]"
-    return [Subject(*parts) for parts in zip(names, labels, checkpoints, strict=True)]
+    specs = map(NetworkSpec.parse, names)
+    return [Subject(*parts) for parts in zip(specs, labels, checkpoints, strict=True)]
 
 
 class Cells:
@@ -221,7 +228,7 @@ def fresh(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelNote)
         model = load_model(
-            network.name,
+            network.spec,
             num_classes=data.num_classes,
             in_chans=data.in_chans,
             image_size=study.image_size,

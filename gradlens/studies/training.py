@@ -1,4 +1,4 @@
-"""A short training run that is measured on its way."""
+"""A short training run with measurements along it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
+from gradlens.models.sgd import Batch, sgd
 
-Batch = tuple[Tensor, Tensor]
 SCHEDULES = ("cosine", "constant")
 
 
@@ -22,7 +22,7 @@ class Training:
     """How a network is trained between two measurements.
 
     Attributes:
-        steps: updates in all; 0 measures the fresh network only.
+        steps: number of updates; 0 measures the fresh network only.
         lr: learning rate of the first step.
         momentum: of SGD.
         weight_decay: of SGD.
@@ -53,22 +53,22 @@ class Training:
                 raise GradlensError(f"{name} is {getattr(self, name)}; it must be from {low} to {high}")
         if self.evaluate and not self.steps:
             raise GradlensError(
-                "held-out accuracy of an untrained network says nothing; give --train-steps too"
+                "held-out accuracy of an untrained network has no meaning; give a training as well, such as steps=200"
             )
 
     def stops(self) -> list[int]:
-        """Steps after which the network is measured, 0 and the last among them."""
-        return sorted({round(self.steps * place / self.snapshots) for place in range(self.snapshots + 1)})
+        """Steps after which the network is measured, 0 and the last included."""
+        return sorted({round(self.steps * index / self.snapshots) for index in range(self.snapshots + 1)})
 
     def rate(self, step: int) -> float:
-        """Learning rate of a step, the first being 0."""
+        """Learning rate of a step; the first step is 0."""
         if self.schedule == "constant":
             return self.lr
         return self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2
 
 
 class Score(NamedTuple):
-    """Mean cross entropy and share of right answers on held-out samples."""
+    """Mean cross entropy and accuracy on held-out samples."""
 
     loss: float
     accuracy: float
@@ -77,50 +77,39 @@ class Score(NamedTuple):
 def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: int) -> Iterator[int]:
     """Train, and yield the number of steps done before the first and after each.
 
-    The order of the batches is shuffled anew in each round, by the seed; the model is in train
-    mode while a step is taken, and whoever asks for the next step finds ``.grad`` empty.
+    Each epoch visits the batches in a new order, which the seed determines. The model is in train mode during a
+    step, and ``.grad`` is empty between steps.
 
     Raises:
         GradlensError: the loss is not finite.
     """
-    optimizer = torch.optim.SGD(
-        model.parameters(), lr=training.lr, momentum=training.momentum, weight_decay=training.weight_decay
-    )
-    order = _order(len(batches), seed)
     yield 0
-    for step in range(training.steps):
-        model.train()
-        for group in optimizer.param_groups:
-            group["lr"] = training.rate(step)
-        images, targets = batches[next(order)]
-        loss = functional.cross_entropy(model(images), targets)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise GradlensError(
-                f"the loss is {value} at training step {step + 1} (learning rate {training.lr:g}); use a "
-                "lower --lr"
-            )
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        yield step + 1
+    steps = sgd(
+        model,
+        (batches[index] for index in _order(len(batches), seed)),
+        map(training.rate, range(training.steps)),
+        momentum=training.momentum,
+        weight_decay=training.weight_decay,
+    )
+    for done, _ in enumerate(steps, start=1):
+        yield done
 
 
 def score(model: nn.Module, batches: Sequence[Batch]) -> Score:
-    """Loss and accuracy in eval mode; the model's mode is put back."""
+    """Return loss and accuracy in eval mode; the model's mode is restored."""
     mode = model.training
     model.eval()
-    losses, right, total = 0.0, 0, 0
+    losses, correct, total = 0.0, 0, 0
     try:
         with torch.no_grad():
             for images, targets in batches:
                 output = model(images)
                 losses += float(functional.cross_entropy(output, targets, reduction="sum"))
-                right += int((output.argmax(dim=1) == targets).sum())
+                correct += int((output.argmax(dim=1) == targets).sum())
                 total += len(targets)
     finally:
         model.train(mode)
-    return Score(losses / total, right / total)
+    return Score(losses / total, correct / total)
 
 
 def _order(count: int, seed: int) -> Iterator[int]:

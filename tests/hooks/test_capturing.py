@@ -776,8 +776,9 @@ def test_a_graph_that_changes_names_the_batch_and_the_change() -> None:
         ({"loss": lambda o, t: 3.0}, "not a scalar tensor.*float"),
         ({"loss": summed, "step": autocast}, "not both"),
         ({"pairs": "exactly"}, "sketch, exact"),
-        ({"reduction": "none"}, "mean or sum"),
+        ({"reduction": "none"}, "mean, sum"),
         ({"mode": "trian"}, "train, eval, keep"),
+        ({"spaec": "weights"}, "unknown option 'spaec'.*did you mean space"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )

@@ -7,7 +7,7 @@ from oracles.cka import biased_cka, hsic1, hsic_u_statistic, minibatch_cka
 from oracles.residual import given_by_regression
 
 from gradlens.errors import GradlensError
-from gradlens.metrics import cka, direction, given, hsic_matrix, is_constant, u_center
+from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic, u_center
 
 
 def related(grams, signals=4, replicates=3, n=9, seed=0):
@@ -130,12 +130,12 @@ def test_adding_a_constant_to_every_sample_changes_nothing(grams):
 def test_the_matrices_are_positive_semi_definite(independent, n):
     """More signals than an [n, n] matrix has free entries, so that the rank is deficient too."""
     hsic = hsic_matrix(independent(30, 2, n))
-    for matrix in (hsic, given(hsic, 3)):
+    for matrix in (hsic, partial_hsic(hsic, 3)):
         assert np.linalg.eigvalsh(matrix).min() > -1e-10 * np.trace(hsic)
 
 
 def test_fewer_than_four_samples_have_no_unbiased_hsic(independent):
-    with pytest.raises(GradlensError, match=r"3 samples a batch.*at least 4"):
+    with pytest.raises(GradlensError, match=r"3 samples per batch.*at least 4"):
         hsic_matrix(independent(2, 1, 3))
     assert np.isfinite(hsic_matrix(independent(2, 1, 4))).all()
 
@@ -187,7 +187,7 @@ def test_few_hard_samples_make_energies_alike_and_directions_not(grams):
 def test_given_is_the_partial_correlation(grams):
     hsic = hsic_matrix(related(grams))
     r = cka(hsic)
-    partial = cka(given(hsic, 0))
+    partial = cka(partial_hsic(hsic, 0))
     for i, j in ((1, 2), (1, 3), (2, 3)):
         expected = (r[i, j] - r[i, 0] * r[0, j]) / np.sqrt((1 - r[i, 0] ** 2) * (1 - r[0, j] ** 2))
         assert partial[i, j] == pytest.approx(expected, rel=1e-9)
@@ -195,7 +195,7 @@ def test_given_is_the_partial_correlation(grams):
 
 def test_given_is_what_regression_leaves(grams):
     signals = related(grams)
-    ours = cka(given(hsic_matrix(signals), 2))
+    ours = cka(partial_hsic(hsic_matrix(signals), 2))
     rest = [0, 1, 3]
     expected = given_by_regression(signals, 2)
     assert np.allclose(ours[np.ix_(rest, rest)], expected[np.ix_(rest, rest)], rtol=1e-8)
@@ -205,13 +205,13 @@ def test_what_only_the_condition_relates_is_unrelated_given_it(orthogonal):
     a, b, common = orthogonal(3, 8)
     hsic = hsic_matrix(np.stack([common, a + common, b + common]))
     assert cka(hsic)[1, 2] == pytest.approx(0.5)
-    assert cka(given(hsic, 0))[1, 2] == pytest.approx(0, abs=1e-12)
+    assert cka(partial_hsic(hsic, 0))[1, 2] == pytest.approx(0, abs=1e-12)
 
 
 def test_a_relation_beside_the_condition_survives_it(orthogonal):
     a, b, common = orthogonal(3, 8)
     hsic = hsic_matrix(np.stack([common, a + common, a + b + common]))
-    assert cka(given(hsic, 0))[1, 2] == pytest.approx(1 / np.sqrt(2))
+    assert cka(partial_hsic(hsic, 0))[1, 2] == pytest.approx(1 / np.sqrt(2))
 
 
 @pytest.mark.parametrize("rounding", [0.0, 1e-8, 1e-7])
@@ -219,7 +219,7 @@ def test_what_the_condition_explains_has_no_similarity_given_it(independent, rou
     """Up to the rounding of Grams that were accumulated in float32."""
     signals = independent(4, 2, 8)
     signals[2] = 0.1 * (signals[0] + rounding * independent(1, 2, 8, seed=1)[0])
-    partial = cka(given(hsic_matrix(signals), 0))
+    partial = cka(partial_hsic(hsic_matrix(signals), 0))
     for explained in (0, 2):
         assert np.isnan(partial[explained]).all()
         assert np.isnan(partial[:, explained]).all()
@@ -229,11 +229,11 @@ def test_what_the_condition_explains_has_no_similarity_given_it(independent, rou
 def test_nothing_is_known_given_a_zero_signal(independent):
     signals = independent(3, 1, 8)
     signals[1] = 0.0
-    assert np.isnan(given(hsic_matrix(signals), 1)).all()
+    assert np.isnan(partial_hsic(hsic_matrix(signals), 1)).all()
 
 
 def test_given_leaves_its_argument_alone(independent):
     hsic = hsic_matrix(independent(3, 1, 8))
     kept = hsic.copy()
-    given(hsic, 0)
+    partial_hsic(hsic, 0)
     assert (hsic == kept).all()

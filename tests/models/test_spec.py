@@ -10,7 +10,7 @@ from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.models import load_model
-from gradlens.models.spec import CspSpec, split_name
+from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stage import CspStage
 from gradlens.models.stems import cifar_stem
 
@@ -38,7 +38,7 @@ from gradlens.models.stems import cifar_stem
 def test_a_name_is_what_stands_before_the_last_at_and_what_it_says(
     name: str, base: str, spec: CspSpec | None
 ) -> None:
-    assert split_name(name) == (base, spec)
+    assert NetworkSpec.parse(name) == NetworkSpec(base, spec)
 
 
 @pytest.mark.parametrize("strategy", ["none", "fusion_first", "csp"])
@@ -47,7 +47,8 @@ def test_a_name_is_what_stands_before_the_last_at_and_what_it_says(
 @pytest.mark.parametrize("stem", ["", "cifar"])
 def test_a_spec_written_out_reads_as_itself(strategy: str, gamma: float, partial: str, stem: str) -> None:
     spec = CspSpec(strategy, gamma, partial, stem)
-    assert split_name(f"resnet18@{spec}") == ("resnet18", spec)
+    network = NetworkSpec("resnet18", spec)
+    assert NetworkSpec.parse(f"resnet18@{spec}") == NetworkSpec.parse(str(network)) == network
 
 
 def test_defaults_are_not_written() -> None:
@@ -136,7 +137,9 @@ def test_zero_init_is_lifted_behind_the_cut_too() -> None:
 
 @pytest.mark.parametrize("text", ["csp", "fusion_last,gamma=0.25", "none,stem=cifar"])
 def test_there_are_no_pretrained_weights_of_a_changed_network(text: str) -> None:
-    with pytest.raises(GradlensError, match=r"no pretrained weights of resnet18@.*; leave out --pretrained"):
+    with pytest.raises(
+        GradlensError, match=r"no pretrained weights of resnet18@.*; leave out pretrained=True"
+    ):
         load_model(f"resnet18@{text}", pretrained=True)
 
 

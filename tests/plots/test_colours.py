@@ -1,8 +1,20 @@
 """The same thing has the same colour everywhere."""
 
+import pytest
 from matplotlib.colors import to_rgb
 
-from gradlens.plots.colours import BRANCHES, POSITIONS, STRATEGIES, branch_colours, styles
+from gradlens import transitions
+from gradlens.plots.colours import (
+    BRANCHES,
+    POSITIONS,
+    STRATEGIES,
+    branch_colours,
+    strategies_of,
+    styles,
+    styles_in,
+)
+from gradlens.results import Result, Table, load
+from gradlens.transitions import Strategy
 
 
 def test_the_colours_of_strategies_are_fixed():
@@ -16,13 +28,13 @@ def test_the_colours_of_strategies_are_fixed():
 
 
 def test_a_strategy_keeps_its_colour_whatever_its_place():
-    one = styles(["densenet [none]", "densenet [csp]"])
-    other = styles(["densenet [csp]", "densenet [fusion_last]", "densenet [none]"])
-    assert one["densenet [csp]"] == other["densenet [csp]"] == STRATEGIES["csp"]
+    one = styles(["densenet121@none", "densenet121@csp"])
+    other = styles(["densenet121@csp", "densenet121@fusion_last", "densenet121@none"])
+    assert one["densenet121@csp"] == other["densenet121@csp"] == STRATEGIES["csp"]
 
 
 def test_two_networks_of_one_strategy_share_its_colour_and_differ_in_marker_and_line():
-    first, second = styles(["resnet [csp]", "vgg [csp]"]).values()
+    first, second = styles(["resnet50@csp", "vgg16@csp"]).values()
     assert first == STRATEGIES["csp"]
     assert second.colour == first.colour
     assert second.marker != first.marker
@@ -31,6 +43,56 @@ def test_two_networks_of_one_strategy_share_its_colour_and_differ_in_marker_and_
 
 def test_a_name_that_only_contains_the_letters_is_no_strategy():
     assert styles(["cspresnet50"])["cspresnet50"] == POSITIONS[0]
+
+
+def test_an_unknown_strategy_gets_a_free_style_and_the_others_keep_theirs():
+    known = styles(list(STRATEGIES))
+    more = styles([*STRATEGIES, "mine γ=0.25", "yours"])
+    assert {name: more[name] for name in STRATEGIES} == known == STRATEGIES
+    for name in ("mine γ=0.25", "yours"):
+        assert more[name].colour not in {style.colour for style in known.values()}
+        assert more[name].marker not in {style.marker for style in known.values()}
+    assert more["mine γ=0.25"] != more["yours"]
+
+
+def test_a_new_strategy_without_a_colour_gets_one_that_is_free(monkeypatch):
+    new = Strategy("mine", "mine.Transition", "B(x)", "A trial.")
+    monkeypatch.setitem(transitions.STRATEGIES, "mine", new)
+    first, alone = styles(["none", "mine"]), styles(["net@mine"])
+    assert first["none"] == STRATEGIES["none"]
+    assert first["mine"] == alone["net@mine"]
+    assert first["mine"].colour not in {style.colour for style in STRATEGIES.values()}
+
+
+@pytest.mark.parametrize(
+    ("label", "strategy"),
+    [
+        ("resnet50@csp", "csp"),
+        ("resnet50@csp,gamma=0.25 [runs/last.pt]", "csp"),
+        ("csp γ=0.25 project", "csp"),
+        ("nets/a@b.py:csp", ""),
+        ("fusion csp", ""),
+        ("my-csp", ""),
+    ],
+)
+def test_a_strategy_is_read_from_a_name_by_its_form(label, strategy):
+    assert strategies_of([label], {}) == {label: strategy}
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"strategy_of": {"a": "csp", "b": "none"}},
+        {"strategies": ["a", "b"], "names": ["net@csp,gamma=0.25", "net@none"]},
+    ],
+)
+def test_a_result_lets_plots_know_which_network_has_which_strategy(meta, frames, tmp_path):
+    made = Result({"flow": Table("flow", frames(("a", "b"))["flow"], "")}, meta, "")
+    made.save(tmp_path)
+    for result in (made, load(tmp_path)):
+        frame = result["flow"].frame
+        assert styles_in(frame) == {"a": STRATEGIES["csp"], "b": STRATEGIES["none"]}
+        assert styles_in(frame[frame["network"] == "b"]) == {"b": STRATEGIES["none"]}
 
 
 def test_styles_differ_without_colour():

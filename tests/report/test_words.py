@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gradlens.numbers import NARROW, percent, shown
 from gradlens.report.captions import SENTENCES, seen
 from gradlens.report.comparison import overview
 from gradlens.report.page import page
 from gradlens.results import Result, Table
-from gradlens.showing.numbers import NARROW, percent, shown
 
 NAN = math.nan
 G, M = f"{NARROW}G", f"{NARROW}M"

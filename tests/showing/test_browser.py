@@ -14,9 +14,9 @@ from PIL import Image
 from showing.browser import browser, drawn, opened
 
 import gradlens as gl
+from gradlens.numbers import shown
 from gradlens.report import write
 from gradlens.results import Result
-from gradlens.showing.numbers import shown
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>"

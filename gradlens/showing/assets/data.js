@@ -51,7 +51,7 @@ window.gradlens = (() => {
     return fixed(value, value >= 99.95 ? 0 : value >= 9.9995 ? 1 : 3);
   }
 
-  // A cell as text, as gradlens.showing.numbers writes it. Kinds: text, flag, integer, count, bytes, number.
+  // A cell as text, as gradlens.numbers writes it. Kinds: text, flag, integer, count, bytes, number.
   function shown(value, kind) {
     if (value === null || value === undefined || Number.isNaN(value)) return DASH;
     if (typeof value === "boolean") return value ? "yes" : "no";

@@ -1,0 +1,21 @@
+"""What gradlens measures, written once: a line per quantity and a line per table. Light and literal."""
+
+from gradlens.catalogue.quantities import QUANTITIES, Column, Quantity, names, quantities, quantity, units
+from gradlens.catalogue.tables import SUFFIX, TABLES, About, Place, about, kind, tables
+
+__all__ = [
+    "QUANTITIES",
+    "SUFFIX",
+    "TABLES",
+    "About",
+    "Column",
+    "Place",
+    "Quantity",
+    "about",
+    "kind",
+    "names",
+    "quantities",
+    "quantity",
+    "tables",
+    "units",
+]

@@ -1,0 +1,225 @@
+"""The quantities that are summarised, compared and printed: one entry each, in the order of the page.
+
+A new quantity is one entry in ``QUANTITIES``, and the code that computes its column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
+"""How numbers are written: ``gradlens.numbers`` has the digits of each."""
+PARTS = ("_a", "_b", "_difference", "_low", "_high", "_reach")
+"""Endings of the columns that belong to a quantity: of two networks, their difference, an interval."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a quantity is printed on the terminal.
+
+    Attributes:
+        screen: ``compare`` (also ``inspect``), ``strategies`` (also ``compare`` of three networks) or ``paths``.
+        block: table on that screen; blocks that fit are joined.
+        last: after the quantities of its block that are not.
+        head: heading where it differs from ``Quantity.head``.
+    """
+
+    screen: Literal["compare", "strategies", "paths"]
+    block: int = 1
+    last: bool = False
+    head: str = ""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measured number: a column of tables that has one value per stage or per network.
+
+    Attributes:
+        name: of the column.
+        title: on the page.
+        head: short heading on the terminal.
+        unit: or range, as in ``Table.units``.
+        scale: the unit in few words, for the terminal; None if it is ``unit``, empty if it is not printed.
+        format: how its numbers are written.
+        tables: that have it as a column.
+        screens: where the terminal prints it.
+        figure: title of its panel in figures of several networks; empty if it has none.
+        version: similarity version that a duplication is of.
+        fixed: of the network alone, the same for every seed.
+        cost: counted by the analyzer of costs.
+        tested: compared between networks with p-values.
+        with_interval: has an interval in the summary of one network.
+        by_stage: shown by stage on the page if several networks stand side by side.
+        relative: a difference is also written in percent.
+        main: read first, in notebooks.
+    """
+
+    name: str
+    title: str
+    head: str
+    unit: str
+    scale: str | None = None
+    format: Format = "ratio"
+    tables: tuple[str, ...] = ()
+    screens: tuple[Column, ...] = ()
+    figure: str = ""
+    version: str = ""
+    fixed: bool = False
+    cost: bool = False
+    tested: bool = False
+    with_interval: bool = False
+    by_stage: bool = False
+    relative: bool = False
+    main: bool = False
+
+    @property
+    def short_unit(self) -> str:
+        """The unit as printed on the terminal; empty if it is not."""
+        return self.unit if self.scale is None else self.scale
+
+
+_PAIR = ("summary", "comparison")
+_SEVERAL = ("strategies", "networks")
+_ALL = (*_PAIR, *_SEVERAL)
+_TRAINED = (*_SEVERAL, "trajectory")
+_EVERY = (*_PAIR, *_TRAINED)
+_COMPARE = tuple((Column("compare", block),) for block in range(4))
+_STRATEGIES = (Column("strategies"),)
+_PATHS = (Column("paths"),)
+_COSTS = (Column("strategies", 2),)
+
+# fmt: off
+QUANTITIES: tuple[Quantity, ...] = (
+    Quantity("duplication", "Duplication D, energy", "duplication", "0 to 1", "0 unrelated to 1 copies",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D", version="energy",
+             tested=True, with_interval=True, by_stage=True, main=True),
+    Quantity("duplication_direction", "Duplication D, direction", "direction", "0 to 1", "0 unrelated to 1 copies",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), version="direction",
+             tested=True, with_interval=True, by_stage=True, main=True),
+    Quantity("duplication_given_loss", "Duplication D, given the loss", "given loss", "0 to 1",
+             "0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
+             figure="D given the loss", version="energy given loss",
+             tested=True, with_interval=True, by_stage=True, main=True),
+    Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
+             "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
+             screens=(Column("compare", 3, last=True), *_STRATEGIES,
+                      Column("paths", head="structural duplication"))),
+    Quantity("n_eff_share", "Distinct signals, N_eff / L", "N_eff / L", "N_eff / L", "share of distinct signals",
+             tables=_EVERY, screens=_COMPARE[2], with_interval=True),
+    Quantity("branch_correlation", "Correlation of branches", "branch corr.",
+             "mean CKA (energy) between the branches of forks and the parts of splits", "CKA, about 0 to 1",
+             tables=_PAIR, screens=_COMPARE[2], with_interval=True, main=True),
+    Quantity("split_correlation", "Bypass and dense way, at the split", "at split",
+             "CKA (energy) of bypass and dense way", "CKA, about 0 to 1",
+             tables=_TRAINED, screens=_STRATEGIES, tested=True, by_stage=True, main=True),
+    Quantity("merge_correlation", "Bypass and dense way, at the merge", "at merge",
+             "CKA (energy) of bypass and dense way", "CKA, about 0 to 1",
+             tables=_TRAINED, screens=_STRATEGIES, figure="correlation at the merge",
+             tested=True, by_stage=True, main=True),
+    Quantity("flow_slope", "Flow slope (decades a layer)", "flow slope", "decades a layer", format="slope",
+             tables=_EVERY, screens=_COMPARE[2], tested=True, by_stage=True),
+    Quantity("signals", "Signals", "signals", "count", "a network", format="count",
+             tables=("summary", *_SEVERAL), screens=_COMPARE[3]),
+    Quantity("dead_signals", "Dead signals", "dead", "signals that are exactly zero", "a network", format="count",
+             tables=_EVERY, screens=_COMPARE[3]),
+    Quantity("flops", "FLOPs per image", "FLOPs", "FLOPs an image, multiply-add = 2", "an image, multiply-add = 2",
+             format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[3], *_COSTS),
+             fixed=True, cost=True, by_stage=True, relative=True, main=True),
+    Quantity("parameters", "Parameters", "parameters", "elements",
+             format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[3], *_COSTS),
+             fixed=True, cost=True, by_stage=True, relative=True, main=True),
+    Quantity("traffic_elements", "Feature-map traffic per image (elements)", "traffic", "elements an image",
+             format="amount", tables=(*_SEVERAL, "cost"), screens=_COSTS,
+             fixed=True, cost=True, by_stage=True, relative=True),
+    Quantity("traffic_bytes", "Feature-map traffic per image (bytes)", "traffic, bytes", "bytes an image",
+             format="bytes", tables=("cost",), fixed=True, cost=True),
+    Quantity("saved_bytes", "Saved for backward per image", "saved", "bytes an image",
+             format="bytes", tables=("cost",), fixed=True, cost=True),
+    Quantity("peak_bytes", "Most memory per image", "peak", "bytes an image, at the batch size used",
+             format="bytes", tables=("cost",), fixed=True, cost=True),
+    Quantity("bottleneck", "Largest layer / mean", "bottleneck", "FLOPs of the largest layer / mean",
+             "largest layer / mean", tables=(*_SEVERAL, "cost"), screens=_COSTS, fixed=True, cost=True),
+    Quantity("images_per_second", "Images a second, forward and backward", "images/s",
+             "images / s, forward + backward; wall-clock", "", format="speed", tables=_SEVERAL, screens=_COSTS),
+    Quantity("accuracy", "Held-out accuracy", "accuracy", "share of held-out samples",
+             tables=_TRAINED, screens=_STRATEGIES, figure="held-out accuracy", main=True),
+    Quantity("loss", "Held-out loss", "loss", "cross entropy, held-out",
+             tables=_TRAINED, screens=_STRATEGIES, figure="held-out loss"),
+    Quantity("layers", "Weighted layers", "layers", "weighted layers", "a network", format="count",
+             tables=("structure", "cost"), screens=(Column("paths"),), fixed=True),
+    Quantity("timestamp_combinations", "Combinations of timestamps", "combinations", "count", "", format="count",
+             tables=("structure",), screens=_PATHS, fixed=True),
+    Quantity("mean_sources", "Sources of a layer, mean", "mean sources", "layers", "",
+             tables=("structure",), screens=_PATHS, fixed=True),
+    Quantity("max_reuse", "Readers of a layer, most", "max reuse", "layers", "", format="count",
+             tables=("structure",), screens=_PATHS, fixed=True),
+    Quantity("longest_shortest", "Longest of the shortest paths", "longest shortest path",
+             "weighted layers, the longest of the layers' shortest paths", "", format="count",
+             tables=("structure",), screens=_PATHS, fixed=True),
+    Quantity("longest", "Longest path", "longest path", "weighted layers", "", format="count",
+             tables=("structure",), screens=_PATHS, fixed=True),
+    Quantity("cross_terms", "Cross terms", "cross terms", "relative to the branches' energy", "",
+             tables=("structure",), screens=_PATHS),
+)
+# fmt: on
+
+
+def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quantity, ...]:
+    """Return the quantities that fit, in the order of the page, or of the screen if one is named.
+
+    Args:
+        table: that has them as columns.
+        screen: that prints them.
+        **flags: fields of ``Quantity`` that must be true or false.
+
+    >>> [quantity.name for quantity in quantities("comparison", cost=True)]
+    ['flops', 'parameters']
+    """
+    chosen = [
+        entry
+        for entry in QUANTITIES
+        if (not table or table in entry.tables)
+        and (not screen or column(entry, screen) is not None)
+        and all(bool(getattr(entry, flag)) is value for flag, value in flags.items())
+    ]
+    if screen:
+        chosen.sort(key=lambda entry: _position(entry, screen))
+    return tuple(chosen)
+
+
+def names(table: str = "", **flags: bool) -> tuple[str, ...]:
+    """Return the names of ``quantities``.
+
+    >>> names(relative=True)
+    ('flops', 'parameters', 'traffic_elements')
+    """
+    return tuple(entry.name for entry in quantities(table, **flags))
+
+
+def units(table: str) -> dict[str, str]:
+    """Return the unit of each quantity that is a column of ``table``."""
+    return {entry.name: entry.unit for entry in quantities(table)}
+
+
+def quantity(name: str) -> Quantity | None:
+    """Return the quantity that a column holds, its differences and intervals included; None if it is of none.
+
+    >>> quantity("flops_difference").head, quantity("rms")
+    ('FLOPs', None)
+    """
+    base = next((name.removesuffix(part) for part in PARTS if name.endswith(part)), name)
+    return _BY_NAME.get(name) or _BY_NAME.get(base)
+
+
+def column(entry: Quantity, screen: str) -> Column | None:
+    """Return where a screen prints the quantity; None if it does not."""
+    return next((column for column in entry.screens if column.screen == screen), None)
+
+
+def _position(entry: Quantity, screen: str) -> tuple[int, bool]:
+    place = column(entry, screen)
+    return (0, False) if place is None else (place.block, place.last)
+
+
+_BY_NAME = {entry.name: entry for entry in QUANTITIES}

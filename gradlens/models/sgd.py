@@ -1,0 +1,68 @@
+"""Stochastic gradient descent: the one loop that warms up and trains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gradlens.errors import GradlensError
+
+Batch = tuple[Tensor, Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def sgd(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    rates: Iterable[float],
+    *,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    loss: Loss | None = None,
+    name: str = "training",
+) -> Iterator[float]:
+    """Take one step per learning rate, and yield the loss of each.
+
+    The model is in train mode during a step and has no gradients after it.
+
+    Args:
+        model: takes images ``[n, c, h, w]`` and returns logits ``[n, classes]``.
+        batches: images and targets ``[n]``, at least as many as rates.
+        rates: learning rate of each step.
+        momentum: of SGD.
+        weight_decay: of SGD.
+        loss: of output and target; None means cross entropy.
+        name: of the steps, for the error message.
+
+    Raises:
+        GradlensError: a loss is not finite.
+    """
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=momentum, weight_decay=weight_decay)
+    criterion: Loss = loss or functional.cross_entropy
+    for step, (rate, (images, targets)) in enumerate(zip(rates, batches, strict=False), start=1):
+        model.train()
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad(set_to_none=True)
+        try:
+            value = criterion(model(images), targets)
+            number = _finite(value, f"{name} step {step} (learning rate {rate:g})")
+            value.backward()
+            optimizer.step()
+        finally:
+            optimizer.zero_grad(set_to_none=True)
+        yield number
+
+
+def _finite(value: Tensor, step: str) -> float:
+    number = float(value.detach())
+    if not math.isfinite(number):
+        raise GradlensError(
+            f"the loss is {number} at {step}; use a lower learning rate, fewer steps, or look for NaN in the data"
+            " and weights"
+        )
+    return number

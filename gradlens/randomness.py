@@ -1,0 +1,62 @@
+"""The global random states of PyTorch (CPU and CUDA), NumPy and Python: save, restore and seed them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from gradlens.errors import GradlensError
+
+LIMIT = 2**32
+"""Seeds are below it; NumPy accepts no larger one."""
+
+
+@contextmanager
+def random_states_kept() -> Iterator[None]:
+    """Restore all random states after the block, also if it raises."""
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=_cuda_devices()):
+            yield
+    finally:
+        np.random.set_state(numpy_state)
+        random.setstate(python_state)
+
+
+def seed_all(seed: int) -> None:
+    """Seed every generator; NumPy's takes the last 32 bits of the seed.
+
+    Unlike ``torch.manual_seed``, this queues no seed for CUDA devices that have not been used yet: a queued seed
+    would outlive ``random_states_kept``.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    np.random.seed(seed % LIMIT)
+    random.seed(seed)
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Seed every generator for the block and restore the states after it; None does neither.
+
+    Raises:
+        GradlensError: the seed is negative or too large.
+    """
+    if seed is None:
+        yield
+        return
+    if not 0 <= seed < LIMIT:
+        raise GradlensError(f"seed is {seed}; it must be from 0 to {LIMIT - 1}")
+    with random_states_kept():
+        seed_all(seed)
+        yield
+
+
+def _cuda_devices() -> list[int]:
+    """The CUDA devices that have a random state to save; asking an unused one would initialise CUDA."""
+    return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

@@ -1,0 +1,141 @@
+"""The transition strategies as facts: name, formula, description and drawing style of each.
+
+The classes are in ``gradlens.models.transitions``; this module needs neither torch nor matplotlib, so plots,
+the command line's completion and the documentation can read it. Notation of Wang et al. 2019 (arXiv 1911.11929,
+figure 3): ``p1`` bypasses the block ``B``, ``p2`` runs through it, ``T`` is a transition layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+STRATEGY_OF = "strategy_of"
+"""Key of the strategies by network label, in the metadata of a run and in the attributes of its frames."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One transition strategy.
+
+    Attributes:
+        name: as options and specifications write it (``resnet50@csp``).
+        module: dotted name of its class.
+        program: formula of the stage's output.
+        help: one sentence for the command line and the documentation.
+        default: whether it is measured if no strategies are named.
+        colour: of the palette; empty takes a free style of the palette, then marker, line and hatch are not used.
+        marker: matplotlib's marker.
+        line: matplotlib's line style.
+        hatch: matplotlib's hatch.
+    """
+
+    name: str
+    module: str
+    program: str
+    help: str
+    default: bool = False
+    colour: str = ""
+    marker: str = "o"
+    line: str = "-"
+    hatch: str = ""
+
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy(
+            name="none",
+            module="gradlens.models.transitions.Baseline",
+            program="T(B(x))",
+            help="The unchanged network, which is the baseline.",
+            default=True,
+            colour="#000000",
+        ),
+        Strategy(
+            name="fusion_first",
+            module="gradlens.models.transitions.FusionFirst",
+            program="T(cat[p1, B(p2)])",
+            help="Concatenate both branches, then apply the transition.",
+            default=True,
+            colour="#E69F00",
+            marker="s",
+            line="--",
+            hatch="////",
+        ),
+        Strategy(
+            name="fusion_last",
+            module="gradlens.models.transitions.FusionLast",
+            program="cat[p1, T(B(p2))]",
+            help="Apply the transition to the dense branch, then concatenate.",
+            default=True,
+            colour="#56B4E9",
+            marker="^",
+            line="-.",
+            hatch="....",
+        ),
+        Strategy(
+            name="csp",
+            module="gradlens.models.transitions.CrossStage",
+            program="T_U(cat[p1, T_T(B(p2))])",
+            help="Apply one transition to the dense branch and another after concatenating.",
+            default=True,
+            colour="#009E73",
+            marker="D",
+            hatch="xxxx",
+        ),
+        Strategy(
+            name="no_fusion",
+            module="gradlens.models.transitions.NoFusion",
+            program="cat[p1, B(p2)]",
+            help="Concatenate both branches without a transition.",
+            colour="#CC79A7",
+            marker="v",
+            line=":",
+            hatch="\\\\\\\\",
+        ),
+    )
+}
+"""Strategies by name; options, colours and documentation follow this order."""
+
+DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
+"""The strategies that are measured if none are named."""
+
+
+def split_strategy(name: str) -> tuple[str, str]:
+    """A model name in two parts: before the ``@``, and the strategy with its options after it.
+
+    The second part is empty if the name has no strategy; a path may contain an ``@``.
+
+    >>> split_strategy("resnet50@csp,gamma=0.25"), split_strategy("nets/a@b.py:small")
+    (('resnet50', 'csp,gamma=0.25'), ('nets/a@b.py:small', ''))
+    """
+    base, mark, text = name.rpartition("@")
+    if not mark or any(part in text for part in ("/", ".py", ".cfg")):
+        return name, ""
+    return base, text
+
+
+def strategy_in(label: str) -> str:
+    """The strategy in the display name of a network: a model name, perhaps with a distinction in brackets.
+
+    >>> strategy_in("resnet50@csp,gamma=0.25 [last.pt]"), strategy_in("cspresnet50")
+    ('csp', '')
+    """
+    name = label.rpartition(" [")[0] if label.endswith("]") else label
+    return split_strategy(name or label)[1].partition(",")[0].strip()
+
+
+def strategies_by_label(meta: Mapping[str, object]) -> dict[str, str]:
+    """The strategies of a run by the label of each network, as far as its metadata has them.
+
+    >>> strategies_by_label({"strategies": ["none", "csp γ=0.25"], "names": ["net@none", "net@csp,gamma=0.25"]})
+    {'none': 'none', 'csp γ=0.25': 'csp'}
+    """
+    direct = meta.get(STRATEGY_OF)
+    if isinstance(direct, Mapping):
+        return dict(direct)
+    labels, names = meta.get("strategies"), meta.get("names")  # runs of older versions
+    if not isinstance(labels, (list, tuple)) or not isinstance(names, (list, tuple)):
+        return {}
+    return {str(label): strategy_in(str(name)) for label, name in zip(labels, names, strict=False)}
