@@ -7,6 +7,7 @@ Names after the command (``python -m benchmarks.gallery reuse``) make the pictur
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from pathlib import Path
 
 from PIL import Image
 
-FOLDER = Path(__file__).parents[1] / "docs" / "images" / "gallery"
+PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
+FOLDER = PAGE.parent / "images" / "gallery"
 COLOURS = 128  # of a palette; the figures have flat areas and one colour scale
 
 RUNS: dict[str, str] = {
@@ -26,14 +28,17 @@ RUNS: dict[str, str] = {
 }
 """A command by name."""
 
-PICTURES: dict[str, str] = {
-    **dict.fromkeys(("networks", "contrasts"), "networks"),
-    **dict.fromkeys(("strategies", "differences", "trajectory"), "strategies"),
-    **dict.fromkeys(("duplication", "correlation", "cross", "branches", "shares", "flow"), "compare"),
-    **dict.fromkeys(("structure", "paths", "path_lengths", "cost", "throughput"), "compare"),
-    "reuse": "reuse",
-}
-"""The run that each table's picture is from."""
+
+def pictures() -> dict[str, str]:
+    """By table, the run that its picture is from: the one whose command ends its section in the gallery."""
+    commands = {command: run for run, command in RUNS.items()}
+    runs = {}
+    for section in re.split(r"^## ", PAGE.read_text("utf-8"), flags=re.M)[1:]:
+        table = re.search(r": `(\w+)`$", section.splitlines()[0])
+        command = re.search(r"^From: `(.+)`", section, flags=re.M)
+        if table and command:
+            runs[table[1]] = commands[command[1]]
+    return runs
 
 
 def make(name: str, folder: Path) -> None:
@@ -41,7 +46,7 @@ def make(name: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         words = [*shlex.split(RUNS[name])[1:], "--out", f"{scratch}/run"]
         subprocess.run([sys.executable, "-m", "gradlens", *words], check=True)
-        for table in (table for table, run in PICTURES.items() if run == name):
+        for table in (table for table, run in pictures().items() if run == name):
             save_small(Path(scratch, "run", "figures", f"{table}.png"), folder / f"{table}.png")
 
 

@@ -78,12 +78,13 @@ def _own_doc(value):
 
 
 def test_the_registries_agree():
-    from gradlens.analyzers import ANALYZERS, STUDY_TABLES
+    from gradlens.analyzers import ANALYZERS
+    from gradlens.catalogue import TABLES
     from gradlens.data import DATASETS
     from gradlens.data.loading import READERS
     from gradlens.plots import PLOTS
 
-    assert set(PLOTS) <= {*ANALYZERS, *STUDY_TABLES}
+    assert set(PLOTS) <= {entry.name for entry in TABLES}
     assert set(READERS) <= set(DATASETS)
     for registry in (ANALYZERS, PLOTS, READERS):
         assert registry

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import units
 from gradlens.graph.plan import Plan
 from gradlens.graph.stages import HEAD, LOSS
 from gradlens.recording import Recording
@@ -36,15 +37,7 @@ class Cost:
                 "alive at once that the step allocated, gradients of parameters included; bottleneck: FLOPs "
                 "of the largest layer over their mean."
             ),
-            units={
-                "parameters": "elements",
-                "flops": "FLOPs per image, multiply-add = 2",
-                "traffic_elements": "elements per image",
-                "traffic_bytes": "bytes per image",
-                "saved_bytes": "bytes per image",
-                "peak_bytes": "bytes per image, at the batch size used",
-                "bottleneck": "largest / mean",
-            },
+            units=units("cost"),
         )
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
 from gradlens.analyzers.tracing import Traced, shortest, traced
+from gradlens.catalogue import units
 from gradlens.graph.sources import timestamps
 from gradlens.metrics import coherence, mean_jaccard
 from gradlens.recording import Recording
@@ -46,12 +47,7 @@ class Structure:
                 "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
                 "forks, the part that energy-weighted path lengths leave out. The other columns need no gradient."
             ),
-            units={
-                "structural_duplication": "0 to 1",
-                "longest_shortest": "weighted layers, the longest of the layers' shortest paths",
-                "longest": "weighted layers",
-                "cross_terms": "relative to the branches' energy",
-            },
+            units=units("structure"),
         )
 
 

@@ -17,54 +17,27 @@ from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.analyzers.similarity import similarity
 from gradlens.analyzers.structure import structural_duplication
+from gradlens.catalogue import names, quantities, units
 from gradlens.metrics import half_widths, mean_interval
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS
+from gradlens.versions import ENERGY
 
-METRICS = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "structural_duplication",
-    "n_eff_share",
-    "branch_correlation",
-    "flow_slope",
-    "dead_signals",
-    "flops",
-    "parameters",
-)
-WITH_INTERVAL = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "n_eff_share",
-    "branch_correlation",
-)
-"""Metrics whose interval stands in the summary of one network."""
-FIXED = ("structural_duplication", "flops", "parameters")
-"""Metrics of the network alone, the same for every seed."""
-VARYING = tuple(metric for metric in METRICS if metric not in FIXED)
-_VERSIONS = {
-    "duplication": ENERGY,
-    "duplication_direction": DIRECTION,
-    "duplication_given_loss": ENERGY_GIVEN_LOSS,
-}
-UNITS = {
-    "duplication": "0 to 1",
-    "structural_duplication": "0 to 1, from the graph alone",
-    "n_eff_share": "N_eff / L",
-    "branch_correlation": "mean CKA (energy) between the branches of forks and the parts of splits",
-    "flow_slope": "decades a layer",
-    "dead_signals": "signals that are exactly zero",
-    "flops": "FLOPs an image, multiply-add = 2",
-    "parameters": "elements",
-}
+COMPARED = names("comparison")
+"""Metrics that two networks are compared in."""
+VARYING = names("comparison", fixed=False)
+"""The compared metrics that differ between seeds."""
+FIXED = names("comparison", fixed=True)
+"""The compared metrics of the network alone, the same for every seed."""
+WITH_INTERVAL = names("summary", with_interval=True)
+"""Metrics with an interval in the summary of one network."""
+COUNTED = names("summary", cost=True)
+"""Metrics from the table of costs."""
 
 
 def seed_metrics(recording: Recording) -> pd.DataFrame:
-    """Return ``METRICS`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
+    """Return ``COMPARED`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
     return _seed_metrics(recording).copy()
 
 
@@ -75,7 +48,7 @@ def _seed_metrics(recording: Recording) -> pd.DataFrame:
     structural = structural_duplication(recording)
     frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
     cost = Cost()(recording)
-    for name in ("flops", "parameters"):
+    for name in COUNTED:
         column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
         frame[name] = [column.get(stage, np.nan) for stage, _ in frame.index]
     return frame
@@ -99,9 +72,10 @@ def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
     values = pd.DataFrame(columns=["version"])
     if recording.signals:
         values = Duplication().values(recording).set_index(["stage", "seed"])
-    for name, version in _VERSIONS.items():
-        rows = values[values["version"] == version.label]
-        frame[name] = rows["duplication"] if len(rows) else np.nan
+    for quantity in quantities("comparison"):
+        if quantity.version:
+            rows = values[values["version"] == quantity.version.label]
+            frame[quantity.name] = rows["duplication"] if len(rows) else np.nan
     energy = values[values["version"] == ENERGY.label]
     for name, column in (("n_eff_share", "n_eff_share"), ("dead_signals", "dead"), ("signals", "signals")):
         frame[name] = energy[column] if len(energy) else np.nan
@@ -134,7 +108,7 @@ class Summary:
         """Return the table."""
         values = seed_metrics(recording)
         means = values.groupby(level="stage", sort=False).mean()
-        frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
+        frame = means.reset_index()[["stage", *names("summary")]]
         stages = list(frame["stage"])
         by_seed = [values.xs(seed, level="seed").reindex(stages) for seed in recording.seeds]
         widths = {
@@ -154,7 +128,7 @@ class Summary:
                 f"From the tables below; low and high: 95 % t interval over {recording.noise or 'seeds'}; branch "
                 "correlation is the mean CKA (energy) between branches."
             ),
-            units=UNITS,
+            units=units("summary"),
         )
 
 
@@ -176,7 +150,7 @@ class Comparison:
         rows = []
         for index, stage in enumerate(stages):
             row: dict[str, object] = {"stage": stage}
-            for metric in METRICS:
+            for metric in COMPARED:
                 half = widths[metric][index] if metric in widths else None
                 row |= self._cells(metric, _values(a, stage, metric), _values(b, stage, metric), half)
             rows.append(row)
@@ -190,7 +164,7 @@ class Comparison:
                 "(both networks see the same samples in the same order), without those in "
                 "which either is undefined. Costs and counts that do not vary over seeds have no interval."
             ),
-            units=UNITS,
+            units=units("comparison"),
         )
 
     def _cells(

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.comparisons.families import TESTED
-from gradlens.comparisons.summary import UNITS
+from gradlens.catalogue import quantities, units
 from gradlens.comparisons.variants import MEASURED
 from gradlens.metrics import association
 from gradlens.results import Table
@@ -31,7 +30,7 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
         "The whole network along the training.",
         how="Measured on the same batches at each step; loss and accuracy on held-out samples.",
-        units={**UNITS, "accuracy": "share of held-out samples", "loss": "cross entropy, held-out"},
+        units=units("trajectory"),
     )
 
 
@@ -46,7 +45,7 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
         return None
     within = runs - runs.groupby(level=1).transform("mean")
     rows = []
-    for metric in TESTED[:3]:
+    for metric in (quantity.name for quantity in quantities("trajectory") if quantity.version):
         for over, frame in (("strategies and seeds", runs), ("strategies within a seed", within)):
             for kind in ("pearson", "spearman"):
                 values = association(frame[metric].to_numpy(), frame["accuracy"].to_numpy(), kind)

@@ -14,16 +14,18 @@ from gradlens.analyzers.cost import Cost, Throughput
 from gradlens.analyzers.replicates import batch_half_widths, mean_known
 from gradlens.analyzers.signals import WHOLE
 from gradlens.analyzers.similarity import similarity
+from gradlens.catalogue import names, units
 from gradlens.comparisons.families import PAIRED_UNITS, TESTED, Difference, family, how_paired
-from gradlens.comparisons.summary import UNITS, merged_stages, seed_metrics
+from gradlens.comparisons.summary import merged_stages, seed_metrics
 from gradlens.metrics import mean_interval
 from gradlens.recording import Recording
 from gradlens.results import Table
 from gradlens.versions import ENERGY
 
-MEASURED = (*TESTED[:3], "n_eff_share", *TESTED[3:], "dead_signals", "accuracy", "loss")
-FROM_GRAPH = "structural_duplication"
-COSTS = ("flops", "parameters", "traffic_elements", "bottleneck")
+MEASURED = names("trajectory")
+"""Metrics of each seed, which have intervals."""
+FROM_GRAPH = names("strategies", fixed=True, cost=False)
+COSTS = names("strategies", cost=True)
 PART_CORRELATIONS = {"split_correlation": "split", "merge_correlation": "merge"}
 """Correlations between the parts of partial splits: metric to where it is measured."""
 
@@ -108,16 +110,7 @@ class Variants:
                 "where the branches are concatenated. Costs as in the table of costs. Speed: median, lowest and "
                 "highest of a few steps; the variants were timed one after the other, so compare with care."
             ),
-            units={
-                **UNITS,
-                "split_correlation": "CKA (energy) of bypass and dense branch",
-                "merge_correlation": "CKA (energy) of bypass and dense branch",
-                "traffic_elements": "elements per image",
-                "bottleneck": "FLOPs of the largest layer / mean",
-                "images_per_second": "images / s, forward + backward; wall-clock",
-                "accuracy": "share of held-out samples",
-                "loss": "cross entropy, held-out",
-            },
+            units=units("strategies"),
         )
 
     def _row(
@@ -127,7 +120,7 @@ class Variants:
         for metric in MEASURED:
             mean, low, high = mean_interval(seeds[metric].to_numpy(dtype=float), self.level)
             row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
-        return row | {FROM_GRAPH: seeds[FROM_GRAPH].mean()} | costs.get(stage, {})
+        return row | {metric: seeds[metric].mean() for metric in FROM_GRAPH} | costs.get(stage, {})
 
     def over_batches(self, rows: Sequence[Difference]) -> list[Difference]:
         """Return the rows, for a single seed with intervals over its batches."""

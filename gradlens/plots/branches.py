@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from gradlens.plots import canvas, order, sites
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
+from gradlens.plots.plot import Plot
 
 KINDS = {"residual": "o", "parallel": "s", "gate": "^", "dense": "D", "other": "h"}
 
@@ -100,3 +101,6 @@ def _legend(frame: pd.DataFrame) -> list[tuple[Line2D, ...]]:
             shape = KINDS.get(kind, KINDS["other"])
             handles.append((mark(shape, kind), mark(shape, kind, "white")))
     return handles
+
+
+BRANCHES = Plot(branch_correlation, height=3.1, stacked=True)

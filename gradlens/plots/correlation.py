@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, PALE
+from gradlens.plots.plot import Plot
 
 VERSIONS = {
     "energy": "CKA, energy",
@@ -243,3 +244,7 @@ def _colour_bar(panel: Axes, image: AxesImage, label: str, *, negative: bool) ->
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=canvas.SMALL, length=2, width=0.6)
     bar.set_label(label, size=canvas.NORMAL, color=INK)
+
+
+CORRELATION = Plot(signal_correlation, beside=True, fitted=correlation_height)
+CROSS = Plot(network_by_network, beside=True, alone=0.64, fitted=cross_height)

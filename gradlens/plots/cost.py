@@ -10,6 +10,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, PALE, Style, styles_in
+from gradlens.plots.plot import Plot
 
 PANELS = {
     "flops": "FLOPs / image",
@@ -125,3 +126,7 @@ def _network_patches(looks: dict[str, Style]) -> list[Patch]:
         Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=canvas.plain(network))
         for network, look in looks.items()
     ]
+
+
+COST = Plot(cost_by_stage, height=4.2, narrow=1.9)
+THROUGHPUT = Plot(throughput, height=1.4, rows=lambda frame: max(4, 2 * len(order.networks(frame))))

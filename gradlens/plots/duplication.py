@@ -12,6 +12,7 @@ from scipy.special import stdtrit
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
+from gradlens.plots.plot import Plot
 
 CONFIDENCE = 0.95
 PANELS = {
@@ -153,3 +154,6 @@ def _legend(frame: pd.DataFrame, looks: dict[str, Style]) -> list[Line2D]:
         handles.append(Line2D([], [], color=INK, marker=".", ls="", ms=4.4, mew=0, label="one seed"))
         handles.append(Line2D([], [], color=INK, marker="|", ls="", ms=9, mew=0.8, label="95 % t interval"))
     return handles
+
+
+DUPLICATION = Plot(duplication_by_stage, height=3.4, narrow=1.6)

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogFormatterSciNotation
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE, styles_in
+from gradlens.plots.plot import Plot
 
 
 def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -95,3 +96,6 @@ def _axes(ax: Axes, *, any_live: bool) -> None:
         ax.set_yticks([])
         ax.text(0.5, 0.5, "every signal is dead", transform=ax.transAxes, ha="center",
                 fontsize=canvas.NORMAL, color=MUTED)  # fmt: skip
+
+
+FLOW = Plot(flow_over_depth, height=3.0, rows=lambda frame: max(2, len(order.networks(frame))))

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, styles_in
+from gradlens.plots.plot import Plot
 
 LENGTH = "length of the path from the loss (weighted layers)"
 PANEL, DOWN, WORDS = 1.1, 0.5, 0.85  # inches: a panel of lengths, between two, above and below them
@@ -142,3 +143,8 @@ def _tidy(ax: Axes) -> None:
     ax.yaxis.grid(True, color=PALE, linewidth=0.4)
     ax.set_axisbelow(True)
     ax.margins(x=0.02)
+
+
+STRUCTURE = Plot(structure_by_stage, height=2.6)
+PATHS = Plot(lengths_over_depth, height=2.9, beside=True)
+LENGTHS = Plot(length_distribution, fitted=lengths_height)

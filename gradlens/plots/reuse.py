@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, PALE
+from gradlens.plots.plot import Plot
 
 
 def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -65,3 +66,6 @@ def rank(orders: pd.Series) -> np.ndarray:
     [1, 0, 1, 2]
     """
     return np.asarray(orders.rank(method="dense").astype(int) - 1)
+
+
+REUSE = Plot(reuse_map, height=3.4, beside=True)

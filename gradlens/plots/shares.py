@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots import canvas, order, sites
 from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles_in
+from gradlens.plots.plot import Plot
 
 FINEST = 2e-4  # least room over and under the coherences: rounding shall not look like a finding
 
@@ -116,3 +117,6 @@ def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
     meaning = "1: orthogonal (above: add up, below: cancel)"
     handles.append(Line2D([], [], ls=(0, (4, 3)), color=MUTED, lw=0.7, label=meaning))
     return handles
+
+
+SHARES = Plot(branch_shares, height=3.6, stacked=True)

@@ -11,6 +11,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.duplication import t_interval
+from gradlens.plots.plot import Plot
 
 SLIM = 1.4  # inches that a panel takes at least
 CLEAR = 0.05  # corrected p below which a difference is drawn filled
@@ -199,3 +200,8 @@ def _forest_legend() -> list[Line2D]:
         Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="not so"),
         Line2D([], [], color=INK, lw=1.2, label="95 % t interval over seeds"),
     ]
+
+
+TRADE_OFF = Plot(trade_off, height=3.2, narrow=1.5)
+FOREST = Plot(forest, height=1.2, rows=pairs, narrow=2.2)
+TRAJECTORY = Plot(along_training, height=3.0, narrow=1.5)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
-from gradlens.numbers import shown
+from gradlens.numbers import format_cell as shown
 from gradlens.plots import order
 from gradlens.plots.flow import fitted_slope, is_live
 

@@ -61,7 +61,10 @@ def _clear_pairs(frame: pd.DataFrame, variants: int) -> str:
     pairs = contrasts_of(frame, "duplication").values()
     clear = sum(pair.p < CLEAR for pair in pairs)
     plural = "s" * (len(pairs) != 1)
-    return f"Of {len(pairs)} pair{plural} of {variants} strategies, {clear} differ in duplication after Holm's correction."
+    return (
+        f"Of {len(pairs)} pair{plural} of {variants} strategies, {clear} differ in duplication after Holm's "
+        "correction."
+    )
 
 
 def _learnt(learning: Table | None) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradlens.numbers import NARROW, percent, shown
+from gradlens.numbers import NARROW, format_cell, percent
 from gradlens.report.captions import SENTENCES, seen
 from gradlens.report.comparison import overview
 from gradlens.report.page import page
@@ -39,12 +39,12 @@ G, M = f"{NARROW}G", f"{NARROW}M"
     ],
 )
 def test_cells(value, column, text):
-    assert shown(value, column) == text
+    assert format_cell(value, column) == text
 
 
 def test_signs():
-    assert shown(0.1, sign=True) == "+0.100"
-    assert shown(0.0, sign=True) == "0"
+    assert format_cell(0.1, sign=True) == "+0.100"
+    assert format_cell(0.0, sign=True) == "0"
     assert percent(0.5) == "+50 %"
 
 
@@ -86,7 +86,7 @@ def test_the_overview_marks_only_intervals_without_zero(make_result):
     assert not by_stage["whole"].clear
     assert by_stage["head"].cells == ("–", "–")
     assert by_stage["whole"].cells == ("0.700", "0.600")
-    assert found.stages["Flow slope (decades a layer)"][0].difference == "−0.3000"
+    assert found.stages["Flow slope (decades per layer)"][0].difference == "−0.3000"
 
 
 def networks_of(names):

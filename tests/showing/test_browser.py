@@ -14,7 +14,7 @@ from PIL import Image
 from showing.browser import browser, drawn, opened
 
 import gradlens as gl
-from gradlens.numbers import shown
+from gradlens.numbers import format_cell
 from gradlens.report import write
 from gradlens.results import Result
 
@@ -152,7 +152,7 @@ def test_the_space_is_chosen_where_a_run_has_both(chromium: Any, tmp_path: Path)
         page.locator("#map button[data-level=all]").click()
         twin = result["map_nodes_weights"].frame.set_index("signal").loc["layer3.0.conv1", "alike"]
         item = page.locator("#map .item[data-place='layer3.0.conv1:conv']")
-        assert item.get_attribute("aria-label").endswith(f"of the gradients of weights {shown(twin)}")
+        assert item.get_attribute("aria-label").endswith(f"of the gradients of weights {format_cell(twin)}")
 
 
 def test_scripts_write_every_table_as_python_does(chromium: Any, page_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_sorting_sorts_and_filtering_filters(chromium: Any, page_path: Path, res
         for falling in (True, False):
             heading.locator("button").click()
             values = frame["rms"].sort_values(ascending=not falling)
-            assert [row[place] for row in rows_of(page, "flow")] == [shown(value) for value in values]
+            assert [row[place] for row in rows_of(page, "flow")] == [format_cell(value) for value in values]
             assert heading.get_attribute("aria-sort") == ("descending" if falling else "ascending")
         field = page.locator("details", has=region).locator("input")
         field.fill("stage=16 depth>12 resnet18@csp")
@@ -222,14 +222,14 @@ def test_a_click_on_the_map_opens_the_right_numbers(chromium: Any, page_path: Pa
         page.locator(f'#map .item[data-place="{layer["site"]}"]').first.click()
         told = page.locator("#map .detail").inner_text()
         assert "resnet18: layer3.0.conv1:conv" in told
-        assert f"(energy)\n{shown(layer['alike'])}" in told
-        assert f"effective rank\n{shown(layer['effective_rank'])}" in told
-        assert f"FLOPs an image\n{shown(layer['flops'], 'flops')}" in told
+        assert f"(energy)\n{format_cell(layer['alike'])}" in told
+        assert f"effective rank\n{format_cell(layer['effective_rank'])}" in told
+        assert f"FLOPs an image\n{format_cell(layer['flops'], 'flops')}" in told
         fork = nodes[(nodes["network"] == "resnet18") & (nodes["fork"] != "")].iloc[0]
         page.locator(f'#map .item[data-place="{fork["site"]}"]').first.click()
         shares = result["shares"].frame
         own = shares[(shares["network"] == "resnet18") & (shares["site"] == fork["fork"])].iloc[0]
-        assert shown(own["share"]) in page.locator("#map .detail table").first.inner_text()
+        assert format_cell(own["share"]) in page.locator("#map .detail table").first.inner_text()
 
 
 def panel(page: Any) -> tuple[str, list[str]]:
@@ -274,7 +274,7 @@ def test_a_stage_of_the_map_tells_what_the_tables_say(chromium: Any, page_path: 
                 told = page.locator("#map .detail").inner_text()
                 assert told.startswith(f"{network}: stage {stage}")
                 assert f"stage\n{stage}\n" in told
-                flops = shown(cost.loc[(network, stage), "flops"], "flops")
+                flops = format_cell(cost.loc[(network, stage), "flops"], "flops")
                 assert f"FLOPs an image\n{flops}" in told
 
 

@@ -193,7 +193,7 @@ def test_the_result_is_saved_drawn_and_shown(fresh, trained, tmp_path):
         text = page(again, {})
         assert "transition strategies of" in text
         assert "merge" in text
-        assert "Every two strategies" in text
+        assert "Pairs of strategies" in text
 
 
 def test_training_is_followed_and_scored(trained):
