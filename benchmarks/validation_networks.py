@@ -16,7 +16,7 @@ from torch.nn import functional
 import gradlens as gl
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.energies import energy_steps
-from gradlens.analyzers.paths import weighted_layers
+from gradlens.analyzers.tracing import weighted_layers
 from gradlens.graph.nodes import Graph
 from gradlens.graph.sources import combinations, sources
 

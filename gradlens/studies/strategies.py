@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gradlens.comparisons.variants import Variants, learning, trajectory
+from gradlens.comparisons.training import learning, trajectory
+from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
 from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.transitions import TRANSITIONS

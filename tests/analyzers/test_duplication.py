@@ -5,8 +5,8 @@ import pytest
 from oracles.residual import cka_by_regression
 
 from gradlens.analyzers.duplication import Duplication
-from gradlens.analyzers.similarity import VERSIONS
 from gradlens.metrics import cka, direction, duplication, hsic_matrix
+from gradlens.versions import DIRECTION, VERSIONS
 
 
 def row(table, stage, version="energy", seed=0):
@@ -33,7 +33,7 @@ def staged(hand, draw):
 def test_a_row_a_seed_stage_and_version_and_one_for_the_whole(staged):
     frame = Duplication()(staged).frame
     assert [*dict.fromkeys(frame.stage)] == ["4", "8", "head", "whole"]
-    assert [*dict.fromkeys(frame.version)] == list(VERSIONS)
+    assert [*dict.fromkeys(frame.version)] == [version.label for version in VERSIONS]
     assert len(frame) == 4 * 4
     assert set(frame.network) == {"net"}
 
@@ -184,4 +184,4 @@ def test_a_recording_of_forks_alone_has_no_table(hand, draw):
 
 
 def test_one_version_may_be_asked_for(staged):
-    assert set(Duplication(versions=("direction",))(staged).frame.version) == {"direction"}
+    assert set(Duplication(versions=(DIRECTION,))(staged).frame.version) == {"direction"}
