@@ -1,6 +1,6 @@
-"""Recording → Table: each analyzer is a frozen dataclass of its parameters that is called.
+"""Recording → Table: an analyzer is a frozen dataclass of its parameters with ``__call__``.
 
-A new analyzer is a class in a file of its own here and one entry in ``gradlens/catalogue/tables.py``.
+A new analyzer is a class in a file of this folder and one entry in ``gradlens/catalogue/tables.py``.
 """
 
 from __future__ import annotations

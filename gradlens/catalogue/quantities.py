@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gradlens.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS, Version
+
 Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
 """How numbers are written: ``gradlens.numbers`` has the digits of each."""
 PARTS = ("_a", "_b", "_difference", "_low", "_high", "_reach")
@@ -45,7 +47,7 @@ class Quantity:
         tables: that have it as a column.
         screens: where the terminal prints it.
         figure: title of its panel in figures of several networks; empty if it has none.
-        version: similarity version that a duplication is of.
+        version: of the similarity, for a duplication.
         fixed: of the network alone, the same for every seed.
         cost: counted by the analyzer of costs.
         tested: compared between networks with p-values.
@@ -64,7 +66,7 @@ class Quantity:
     tables: tuple[str, ...] = ()
     screens: tuple[Column, ...] = ()
     figure: str = ""
-    version: str = ""
+    version: Version | None = None
     fixed: bool = False
     cost: bool = False
     tested: bool = False
@@ -101,14 +103,14 @@ _COSTS = (Column("strategies", 2),)
 # fmt: off
 QUANTITIES: tuple[Quantity, ...] = (
     Quantity("duplication", "Duplication D, energy", "duplication", "0 to 1", "0 unrelated to 1 copies",
-             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D", version="energy",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D", version=ENERGY,
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("duplication_direction", "Duplication D, direction", "direction", "0 to 1", "0 unrelated to 1 copies",
-             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), version="direction",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), version=DIRECTION,
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("duplication_given_loss", "Duplication D, given the loss", "given loss", "0 to 1",
              "0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
-             figure="D given the loss", version="energy given loss",
+             figure="D given the loss", version=ENERGY_GIVEN_LOSS,
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
              "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
