@@ -20,7 +20,7 @@ class Column:
 
     Attributes:
         screen: ``compare`` (also ``inspect``), ``strategies`` (also ``compare`` of three networks) or ``paths``.
-        block: table on that screen; blocks that fit are joined.
+        block: group of columns on that screen; ``compare`` of two networks prints each as a table.
         last: after the quantities of its block that are not.
         head: heading where it differs from ``Quantity.head``.
     """
@@ -73,6 +73,15 @@ class Quantity:
     relative: bool = False
     main: bool = False
 
+    def column(self, screen: str) -> Column | None:
+        """Return where a screen prints the quantity; None if it does not."""
+        return next((column for column in self.screens if column.screen == screen), None)
+
+    def heading(self, screen: str) -> str:
+        """Return the heading of its column on a screen."""
+        column = self.column(screen)
+        return (column and column.head) or self.head
+
     @property
     def short_unit(self) -> str:
         """The unit as printed on the terminal; empty if it is not."""
@@ -86,7 +95,7 @@ _TRAINED = (*_SEVERAL, "trajectory")
 _EVERY = (*_PAIR, *_TRAINED)
 _COMPARE = tuple((Column("compare", block),) for block in range(4))
 _STRATEGIES = (Column("strategies"),)
-_PATHS = (Column("paths"),)
+_PATHS = (Column("paths", 3),)
 _COSTS = (Column("strategies", 2),)
 
 # fmt: off
@@ -104,7 +113,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
              "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
              screens=(Column("compare", 3, last=True), *_STRATEGIES,
-                      Column("paths", head="structural duplication"))),
+                      Column("paths", 2, head="structural duplication"))),
     Quantity("n_eff_share", "Distinct signals, N_eff / L", "N_eff / L", "N_eff / L", "share of distinct signals",
              tables=_EVERY, screens=_COMPARE[2], with_interval=True),
     Quantity("branch_correlation", "Correlation of branches", "branch corr.",
@@ -180,7 +189,7 @@ def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quanti
         entry
         for entry in QUANTITIES
         if (not table or table in entry.tables)
-        and (not screen or column(entry, screen) is not None)
+        and (not screen or entry.column(screen) is not None)
         and all(bool(getattr(entry, flag)) is value for flag, value in flags.items())
     ]
     if screen:
@@ -188,13 +197,13 @@ def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quanti
     return tuple(chosen)
 
 
-def names(table: str = "", **flags: bool) -> tuple[str, ...]:
+def names(table: str = "", screen: str = "", **flags: bool) -> tuple[str, ...]:
     """Return the names of ``quantities``.
 
     >>> names(relative=True)
     ('flops', 'parameters', 'traffic_elements')
     """
-    return tuple(entry.name for entry in quantities(table, **flags))
+    return tuple(entry.name for entry in quantities(table, screen, **flags))
 
 
 def units(table: str) -> dict[str, str]:
@@ -212,14 +221,9 @@ def quantity(name: str) -> Quantity | None:
     return _BY_NAME.get(name) or _BY_NAME.get(base)
 
 
-def column(entry: Quantity, screen: str) -> Column | None:
-    """Return where a screen prints the quantity; None if it does not."""
-    return next((column for column in entry.screens if column.screen == screen), None)
-
-
 def _position(entry: Quantity, screen: str) -> tuple[int, bool]:
-    place = column(entry, screen)
-    return (0, False) if place is None else (place.block, place.last)
+    column = entry.column(screen)
+    return (0, False) if column is None else (column.block, column.last)
 
 
 _BY_NAME = {entry.name: entry for entry in QUANTITIES}

@@ -8,17 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradlens.catalogue import names
 from gradlens.metrics import holm, paired
 
-TESTED = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "split_correlation",
-    "merge_correlation",
-    "flow_slope",
-)
-"""What is compared between networks: costs do not vary over seeds."""
+TESTED = names(tested=True)
+"""Metrics that are compared between networks with p-values: costs do not vary over seeds."""
 
 
 def family(

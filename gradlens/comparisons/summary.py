@@ -17,59 +17,32 @@ from gradlens.analyzers.paths import structural_duplication
 from gradlens.analyzers.replicates import batch_reach
 from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.analyzers.similarity import similarity
+from gradlens.catalogue import names, quantities, units
 from gradlens.metrics import half_widths, mean_interval
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
-METRICS = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "structural_duplication",
-    "n_eff_share",
-    "branch_correlation",
-    "flow_slope",
-    "dead_signals",
-    "flops",
-    "parameters",
-)
-WITH_INTERVAL = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "n_eff_share",
-    "branch_correlation",
-)
-"""Metrics whose interval stands in the summary of one network."""
-FIXED = ("structural_duplication", "flops", "parameters")
-"""Metrics of the network alone, the same for every seed."""
-VARYING = tuple(metric for metric in METRICS if metric not in FIXED)
-_VERSIONS = {
-    "duplication": "energy",
-    "duplication_direction": "direction",
-    "duplication_given_loss": "energy given loss",
-}
-UNITS = {
-    "duplication": "0 to 1",
-    "structural_duplication": "0 to 1, from the graph alone",
-    "n_eff_share": "N_eff / L",
-    "branch_correlation": "mean CKA (energy) between the branches of forks and the parts of splits",
-    "flow_slope": "decades a layer",
-    "dead_signals": "signals that are exactly zero",
-    "flops": "FLOPs an image, multiply-add = 2",
-    "parameters": "elements",
-}
+COMPARED = names("comparison")
+"""Metrics that two networks are compared in."""
+VARYING = names("comparison", fixed=False)
+"""Those of them that differ between seeds."""
+FIXED = names("comparison", fixed=True)
+"""Those of them that are of the network alone, the same for every seed."""
+WITH_INTERVAL = names("summary", with_interval=True)
+"""Metrics whose interval is in the summary of one network."""
+COUNTED = names("summary", cost=True)
+"""Metrics from the table of costs."""
 
 
 def seed_metrics(recording: Recording) -> pd.DataFrame:
-    """``METRICS`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
+    """``COMPARED`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
     stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
     frame = _measured(recording, stages)
     structural = structural_duplication(recording)
     frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
     cost = Cost()(recording)
-    for name in ("flops", "parameters"):
+    for name in COUNTED:
         column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
         frame[name] = [column.get(stage, np.nan) for stage, _ in frame.index]
     return frame
@@ -91,9 +64,10 @@ def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
 def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
     empty = pd.DataFrame(columns=["version"])
     found = Duplication().values(recording).set_index(["stage", "seed"]) if recording.plan.signals else empty
-    for name, version in _VERSIONS.items():
-        own = found[found["version"] == version]
-        frame[name] = own["duplication"] if len(own) else np.nan
+    for quantity in quantities("comparison"):
+        if quantity.version:
+            own = found[found["version"] == quantity.version]
+            frame[quantity.name] = own["duplication"] if len(own) else np.nan
     energy = found[found["version"] == "energy"]
     for name, column in (("n_eff_share", "n_eff_share"), ("dead_signals", "dead"), ("signals", "signals")):
         frame[name] = energy[column] if len(energy) else np.nan
@@ -123,7 +97,7 @@ class Summary:
         """The table."""
         found = seed_metrics(recording)
         means = found.groupby(level="stage", sort=False).mean()
-        frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
+        frame = means.reset_index()[["stage", *names("summary")]]
         stages = list(frame["stage"])
         by_seed = [found.xs(seed, level="seed").reindex(stages) for seed in recording.seeds]
         reach = {
@@ -143,7 +117,7 @@ class Summary:
                 f"From the tables below; low and high: 95 % t interval over {recording.noise or 'seeds'}; branch "
                 "correlation is the mean CKA (energy) between branches."
             ),
-            units=UNITS,
+            units=units("summary"),
         )
 
 
@@ -176,12 +150,12 @@ class Comparison:
                 "(both networks see the same samples in the same order), without those in "
                 "which either is undefined. Costs and counts that do not vary over seeds have no interval."
             ),
-            units=UNITS,
+            units=units("comparison"),
         )
 
     def _row(self, a: pd.DataFrame, b: pd.DataFrame, stage: str) -> dict[str, Any]:
         row: dict[str, Any] = {"stage": stage}
-        for metric in METRICS:
+        for metric in COMPARED:
             left, right = _values(a, stage, metric), _values(b, stage, metric)
             paired = (right - left).dropna().tolist() if len(left) and len(right) else []
             difference = mean_interval(np.array(paired, dtype=np.float64), self.level)

@@ -15,15 +15,17 @@ from gradlens.analyzers.cost import Cost, Throughput
 from gradlens.analyzers.replicates import batch_reach, mean_known
 from gradlens.analyzers.signals import WHOLE
 from gradlens.analyzers.similarity import similarity
+from gradlens.catalogue import names, quantities, units
 from gradlens.comparisons.families import TESTED, family
-from gradlens.comparisons.summary import UNITS, merged_stages, seed_metrics
+from gradlens.comparisons.summary import merged_stages, seed_metrics
 from gradlens.metrics import association, mean_interval
 from gradlens.recording import Recording
 from gradlens.results import Table
 
-MEASURED = (*TESTED[:3], "n_eff_share", *TESTED[3:], "dead_signals", "accuracy", "loss")
-FROM_GRAPH = "structural_duplication"
-COSTS = ("flops", "parameters", "traffic_elements", "bottleneck")
+MEASURED = names("trajectory")
+"""Metrics of each seed, which have intervals."""
+FROM_GRAPH = names("strategies", fixed=True, cost=False)
+COSTS = names("strategies", cost=True)
 WAYS = {"split_correlation": "split", "merge_correlation": "merge"}
 
 
@@ -106,16 +108,7 @@ class Variants:
                 "where the ways are concatenated. Costs as in the table of costs. Speed: median, lowest and highest "
                 "of a few steps, each variant timed by itself after the other: compare with care."
             ),
-            units={
-                **UNITS,
-                "split_correlation": "CKA (energy) of bypass and dense way",
-                "merge_correlation": "CKA (energy) of bypass and dense way",
-                "traffic_elements": "elements an image",
-                "bottleneck": "FLOPs of the largest layer / mean",
-                "images_per_second": "images / s, forward + backward; wall-clock",
-                "accuracy": "share of held-out samples",
-                "loss": "cross entropy, held-out",
-            },
+            units=units("strategies"),
         )
 
     def _row(
@@ -125,7 +118,7 @@ class Variants:
         for metric in MEASURED:
             mean, low, high = mean_interval(own[metric].to_numpy(dtype=float), self.level)
             row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
-        return row | {FROM_GRAPH: own[FROM_GRAPH].mean()} | costs.get(stage, {})
+        return row | {metric: own[metric].mean() for metric in FROM_GRAPH} | costs.get(stage, {})
 
     def over_batches(self, rows: Sequence[dict[str, Any]]) -> None:
         """Intervals of differences of one seed, over its batches; without a p-value."""
@@ -214,7 +207,7 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
         "The whole network along the training.",
         how="Measured on the same batches at each step; loss and accuracy on held-out samples.",
-        units={**UNITS, "accuracy": "share of held-out samples", "loss": "cross entropy, held-out"},
+        units=units("trajectory"),
     )
 
 
@@ -226,7 +219,7 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
         return None
     within = runs - runs.groupby(level=1).transform("mean")
     rows = []
-    for metric in TESTED[:3]:
+    for metric in (quantity.name for quantity in quantities("trajectory") if quantity.version):
         for over, frame in (("strategies and seeds", runs), ("strategies within a seed", within)):
             for kind in ("pearson", "spearman"):
                 found = association(frame[metric].to_numpy(), frame["accuracy"].to_numpy(), kind)

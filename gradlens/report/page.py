@@ -13,47 +13,16 @@ import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gradlens.numbers import shown
+from gradlens.catalogue import TABLES, Place, about, kind
+from gradlens.numbers import format_cell
 from gradlens.plots import PLOTS
-from gradlens.plots.spaces import kind
-from gradlens.report.captions import seen
+from gradlens.report.captions import caption
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
 from gradlens.results import Result, Table
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 
 ROWS = 60  # rows of a table that the page shows without its scripts
-TITLES = {
-    "comparison": "All numbers of the comparison",
-    "summary": "All numbers of the summary",
-    "networks": "All numbers of the networks",
-    "contrasts": "Every network against the first",
-    "strategies": "Strategies against their cost",
-    "differences": "Every two strategies",
-    "trajectory": "Along the training",
-    "learning": "Duplication and accuracy",
-    "duplication": "Duplication by stage",
-    "correlation": "Correlation of the signals",
-    "cross": "Network against network",
-    "branches": "Correlation of the branches",
-    "shares": "Shares of the branches",
-    "flow": "Gradient flow over depth",
-    "structure": "Duplication by structure",
-    "paths": "Gradient paths over depth",
-    "path_lengths": "Lengths of the gradient's paths",
-    "null": "Duplication against its null",
-    "canonical": "Canonical correlations of the signals",
-    "diagnosis": "Where to look",
-    "noise": "Signal and noise of the weight gradients",
-    "readers": "Duplication between the readers of a source",
-    "reuse": "Reuse of the sources",
-    "cost": "Cost by stage",
-    "throughput": "Speed",
-    "exactness": "Exactness of the capture",
-    "map_nodes": "Operations on the map",
-    "map_edges": "What runs between them",
-}
-LATE = ("exactness", "map_nodes", "map_edges", "comparison", "summary")
 
 
 @dataclass(frozen=True)
@@ -141,7 +110,7 @@ def _entry(key: str, value: Any) -> Entry:
 
 def _exact(value: Any) -> str:
     """A value of the provenance: never rounded, since it is there to be repeated."""
-    return shown(value) if value is None or isinstance(value, bool) else str(value)
+    return format_cell(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _title(result: Result) -> str:
@@ -167,15 +136,16 @@ def _ordered(names: Iterable[str]) -> list[str]:
     """Tables with a figure first, then others, then those that only repeat or assure."""
     present = list(names)
     first = [name for plot in PLOTS for name in present if kind(name) == plot]
-    last = [name for late in LATE for name in present if kind(name) == late]
+    late = [entry.name for entry in TABLES if entry.place is Place.LATE]
+    last = [name for table in late for name in present if kind(name) == table]
     return first + [name for name in present if name not in (*first, *last)] + last
 
 
 def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) -> dict[str, Any]:
     frame = table.frame
-    title = TITLES.get(kind(table.name), table.name.replace("_", " ").capitalize())
+    title = about(table.name).title
     title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
-    sentence = seen(kind(table.name), frame)
+    sentence = caption(kind(table.name), frame)
     described = f"{title}. {sentence or table.caption} The table below it holds every value."
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {
@@ -200,5 +170,5 @@ def _inches(svg: bytes) -> float:
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:
-    columns = [[shown(value, str(name)) for value in frame[name]] for name in frame.columns]
+    columns = [[format_cell(value, str(name)) for value in frame[name]] for name in frame.columns]
     return [list(row) for row in zip(*columns, strict=True)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from gradlens.catalogue import TABLES
 from gradlens.data import Batches, load_data
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
@@ -67,7 +68,7 @@ class Study:
     @property
     def extra(self) -> list[str]:
         """Tables on request."""
-        return [name for name, wanted in (("null", self.null), ("canonical", self.cca)) if wanted]
+        return [entry.name for entry in TABLES if entry.option and getattr(self, entry.option)]
 
     def __post_init__(self) -> None:
         for name, least in (("seeds", 1), ("batches", 1), ("warmup_steps", 0)):

@@ -6,26 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from gradlens.catalogue import SUFFIX, about
 from gradlens.errors import GradlensError
-from gradlens.plots.spaces import SUFFIX
 from gradlens.results import Result
 
 BOTH = "both"
-DIFFERING = (
-    "summary",
-    "comparison",
-    "networks",
-    "contrasts",
-    "duplication",
-    "correlation",
-    "flow",
-    "null",
-    "canonical",
-    "cross",
-    "diagnosis",
-    "map_nodes",
-)
-"""Tables that are of the signals: there is one in each space."""
 
 
 def require_one(space: str) -> None:
@@ -55,7 +40,7 @@ def joined(activations: Result, weights: Result) -> Result:
     """
     tables = dict(activations.tables)
     for name, table in weights.tables.items():
-        own = f"{name}{SUFFIX}" if name in DIFFERING else name
+        own = f"{name}{SUFFIX}" if about(name).each_space else name
         if own not in tables:
             tables[own] = replace(table, name=own, caption=f"{table.caption} Of the gradients of weights.")
     study = {**activations.meta.get("study", {}), "space": BOTH}

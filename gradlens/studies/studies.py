@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
+from gradlens.analyzers import ANALYZERS, ON_REQUEST
+from gradlens.catalogue import TABLES, about
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
@@ -22,7 +23,7 @@ from gradlens.studies.spaces import BOTH, in_both, require_one
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
 from gradlens.words.warnings import warnings_alone, warnings_between
 
-PATH_TABLES = ("structure", "paths", "path_lengths", "shares", "exactness")
+PATH_TABLES = sorted((entry for entry in TABLES if entry.in_paths), key=lambda entry: entry.in_paths)
 """Tables of a result about paths."""
 
 
@@ -65,9 +66,7 @@ def _asked(recording: Recording, names: Sequence[str], tell: Progress | None) ->
         if tell is not None:
             tell(name, place + 1, len(names))
         if table is None:
-            lack = WANTING.get(name, "holds nothing for it")
-            if name in ("reuse", "readers") and recording.provenance.of_weights:
-                lack = "is of a network without such a source: no layer reads several, or no source has two readers"
+            lack = about(name).missing(recording.provenance.space)
             raise GradlensError(f"no table {name!r}: this recording {lack}")
         found[name] = table
     return found
@@ -167,12 +166,13 @@ def paths(
     require_one(study.space)
     cells = Cells(study, subjects([model], [checkpoint]), progress)
     (recording,) = cells.run()
-    tables = {name: table for name in PATH_TABLES if (table := ANALYZERS[name](recording)) is not None}
+    made = {entry.name: ANALYZERS[entry.name](recording) for entry in PATH_TABLES}
+    found = {name: table for name, table in made.items() if table is not None}
     meta = {**recording.meta, "kind": "inspect", "a": recording.name, "seeds": list(recording.seeds)}
     return Result(
-        tables=tables,
+        tables=found,
         meta={**meta, **cells.meta, "study": asdict(study)},
-        finding=finding_of_paths(recording, tables.get("paths")),
+        finding=finding_of_paths(recording, found.get("paths")),
         warnings=(*cells.warnings, *recording.provenance.notes),
     )
 
