@@ -1,20 +1,60 @@
-"""Numbers as people read them: significant digits, humanised counts and bytes, true minus signs."""
+"""Numbers as text, for the terminal, the page and notebooks: the one place that chooses digits.
+
+The catalogue gives the format of a quantity; ``TERMINAL`` and ``PAGE`` hold the digits of each format.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from gradlens.catalogue import Format, quantity
+
 MINUS, DASH, NARROW = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
-COUNTS = ("flops", "parameters", "traffic_elements")
+THOUSANDS = ("", "k", "M", "G", "T", "P")
 
 
-def shown(value: Any, column: str = "", *, sign: bool = False) -> str:
-    r"""A cell of a table as text; the column's name decides how counts and bytes are written.
+@dataclass(frozen=True)
+class Style:
+    """How numbers are written for one kind of reader.
 
-    >>> shown(4_089_184_256, "flops"), shown(0.73456, "duplication"), shown(float("nan"))
+    Attributes:
+        formats: by format, from a magnitude to its digits.
+        minus: sign of a negative number.
+        infinity: text of a number that is infinite.
+        plus_zero: a difference whose digits after the point are rounded to zero has a sign, too.
+    """
+
+    formats: Mapping[Format, Callable[[float], str]]
+    minus: str = MINUS
+    infinity: str = "\N{INFINITY}"
+    plus_zero: bool = False
+
+
+def format_number(value: float | None, form: Format, style: Style, *, sign: bool = False) -> str:
+    """Return a number in the digits of its format; a dash if it is missing.
+
+    >>> format_number(-0.104, "ratio", TERMINAL), format_number(-0.104, "ratio", PAGE)
+    ('-0.10', '−0.104')
+    >>> format_number(4.089e9, "amount", TERMINAL, sign=True), format_number(math.nan, "amount", TERMINAL)
+    ('+4.1 G', '–')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    text = style.infinity if math.isinf(value) else style.formats[form](abs(float(value)))
+    if text == DASH:
+        return text
+    return _with_sign(text, value, style.minus, sign, style.plus_zero)
+
+
+def format_cell(value: Any, column: str = "", *, sign: bool = False) -> str:
+    r"""Return a cell of a table as text; the column's format decides how counts and bytes are written.
+
+    >>> format_cell(4_089_184_256, "flops"), format_cell(0.73456, "duplication"), format_cell(float("nan"))
     ('4.09\u202fG', '0.735', '–')
-    >>> shown(-0.104, sign=True)
+    >>> format_cell(-0.104, sign=True)
     '−0.104'
     """
     value = value.item() if hasattr(value, "item") else value
@@ -24,19 +64,48 @@ def shown(value: Any, column: str = "", *, sign: bool = False) -> str:
         return "yes" if value else "no"
     if not isinstance(value, (int, float)):
         return str(value)
-    if column.startswith(COUNTS):
-        text = scaled(abs(value), 1000.0, ("", "k", "M", "G", "T", "P"))
-    elif column.endswith("bytes"):
-        text = scaled(abs(value), 1024.0, ("B", "KiB", "MiB", "GiB", "TiB"))
-    elif isinstance(value, int):
-        text = str(abs(value))
+    form = format_of(column)
+    if form in ("amount", "bytes"):
+        text = PAGE.formats[form](abs(value))
     else:
-        text = significant(abs(value))
-    return _signed(text, value, sign)
+        text = str(abs(value)) if isinstance(value, int) else significant(abs(value))
+    return _with_sign(text, value, MINUS, sign)
+
+
+def format_of(column: str) -> Format | None:
+    """Return the format of a column: that of its quantity, or ``bytes`` if its name ends so; None if it has none.
+
+    >>> format_of("flops_a"), format_of("buffer_bytes"), format_of("rms")
+    ('amount', 'bytes', None)
+    """
+    entry = quantity(column)
+    if entry is not None:
+        return entry.format
+    return "bytes" if column.endswith("bytes") else None
+
+
+def format_p(value: float | None) -> str:
+    """Return a p-value as text.
+
+    >>> format_p(0.0312), format_p(0.00001), format_p(None)
+    ('0.031', '< 0.001', '–')
+    """
+    if value is None or math.isnan(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else fixed(value, 3)
+
+
+def fixed(value: float, digits: int, *, sign: bool = False, minus: str = MINUS) -> str:
+    """Return a number with as many digits after the point; zero has no sign.
+
+    >>> fixed(-0.25, 3), fixed(0.0001, 3, sign=True), fixed(0.5, 1, sign=True)
+    ('−0.250', '0.000', '+0.5')
+    """
+    return _with_sign(f"{abs(value):.{digits}f}", value, minus, sign)
 
 
 def scaled(value: float, base: float, prefixes: tuple[str, ...]) -> str:
-    r"""Three significant digits and the prefix that keeps them short.
+    r"""Return three significant digits and the prefix that keeps them short.
 
     >>> scaled(25_557_032, 1000.0, ("", "k", "M"))
     '25.6\u202fM'
@@ -50,7 +119,7 @@ def scaled(value: float, base: float, prefixes: tuple[str, ...]) -> str:
 
 
 def significant(value: float) -> str:
-    """Three digits that count, or a power of ten where those would stand far off.
+    """Return three significant digits, or a power of ten if the number is far from one.
 
     >>> significant(0.0), significant(0.5), significant(1.234e-7), significant(123456.0)
     ('0', '0.500', '1.23e-7', '1.23e5')
@@ -64,21 +133,71 @@ def significant(value: float) -> str:
     if not 1e-3 <= value < 1e5:
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    if value < 0.1:
+    if value < 0.09995:
         return f"{value:.3g}"
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.9995 else f"{value:.3f}"
 
 
 def percent(value: float) -> str:
-    """A share of one as a signed whole percentage.
+    """Return a share of one as a signed whole percentage.
 
     >>> percent(-0.167)
     '−17 %'
     """
-    return _signed(f"{abs(value):.0%}".replace("%", NARROW + "%"), value, True).replace(NARROW, " ")
+    return _with_sign(f"{abs(value):.0%}".replace("%", " %"), value, MINUS, True)
 
 
-def _signed(text: str, value: float, sign: bool) -> str:
-    if not any(digit in text for digit in "123456789\N{INFINITY}"):
-        return text
-    return (MINUS if value < 0 else "+" if sign else "") + text
+def _with_sign(text: str, value: float, minus: str, sign: bool, plus_zero: bool = False) -> str:
+    if any(digit in text for digit in "123456789\N{INFINITY}"):
+        return (minus if value < 0 else "+" if sign else "") + text
+    return f"+{text}" if sign and plus_zero and "." in text else text
+
+
+def _short(value: float) -> str:
+    """Return two digits after the point; none from a hundred on."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def _thousands(value: float) -> str:
+    """Return one digit after the point and a letter for the thousands.
+
+    >>> _thousands(4.1e9), _thousands(999_999), _thousands(7), _thousands(1.33)
+    ('4.1 G', '1.0 M', '7', '1.3')
+    """
+    if value < 1000:
+        return f"{value:.1f}".removesuffix(".0")
+    step = 0
+    while value >= 999.95 and step + 1 < len(THOUSANDS):
+        value, step = value / 1000, step + 1
+    return f"{value:.1f} {THOUSANDS[step]}"
+
+
+def _bytes(value: float) -> str:
+    return scaled(value, 1024.0, ("B", "KiB", "MiB", "GiB", "TiB"))
+
+
+TERMINAL = Style(
+    {
+        "ratio": _short,
+        "slope": lambda value: f"{value:.3f}",
+        "count": _thousands,
+        "amount": _thousands,
+        "bytes": _bytes,
+        "speed": lambda value: f"{value:.0f}" if value >= 10 else f"{value:.1f}",
+    },
+    minus="-",
+    infinity=DASH,
+)
+"""Few digits: a line of the terminal holds many numbers."""
+PAGE = Style(
+    {
+        "ratio": lambda value: f"{value:.3f}",
+        "slope": lambda value: f"{value:.4f}",
+        "count": lambda value: f"{value:.0f}" if value.is_integer() else f"{value:.1f}",
+        "amount": lambda value: scaled(value, 1000.0, THOUSANDS),
+        "bytes": _bytes,
+        "speed": lambda value: f"{value:.3f}",
+    },
+    plus_zero=True,
+)
+"""Digits of the page."""

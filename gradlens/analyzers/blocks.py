@@ -1,4 +1,4 @@
-"""What a network is drawn as before anything is opened: blocks, and runs of them at one resolution."""
+"""The collapsed view of a network: blocks, and runs of blocks at one resolution."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NUMBERED = re.compile(r"\d[a-z]?$")
 def blocks_of(
     plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> dict[int, str]:
-    """The block that each operation stands in; outside of blocks, the part of the network it belongs to.
+    """Return the block of each operation, or outside of blocks the part of the network that it belongs to.
 
-    A block is a numbered module (``layer1.0``, ``denselayer3``) with two weighted layers or more and no other such
-    module in it. An operation that a larger module does itself (the cut and the concatenation of a CSP stage)
-    stands for itself, and so does every operation of a block that something leaves and comes back to: drawn as
-    one, such a block would close a circle.
+    A block is a numbered module (``layer1.0``, ``denselayer3``) with two weighted layers or more that contains no
+    other such module. An operation that a larger module does directly (the cut and the concatenation of a CSP
+    stage) is its own block. So is every operation of a block that a path leaves and enters again: drawn as one
+    node, such a block would close a cycle.
 
     Args:
         plan: the graph and the owners of its nodes.
@@ -36,15 +36,15 @@ def blocks_of(
             weighted.update(_prefixes(owner.module))
     numbered = {path for path, count in weighted.items() if count > 1 and path and _NUMBERED.search(path)}
     outer = {ancestor for path in numbered for ancestor in list(_prefixes(path))[:-1]}
-    found = {i: _block(plan, i, numbered - outer, weighted, names) for i in visible}
-    return _without_circles(found, pairs, names)
+    blocks = {i: _block(plan, i, numbered - outer, weighted, names) for i in visible}
+    return _without_cycles(blocks, pairs, names)
 
 
 def groups_of(plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int]]) -> dict[int, str]:
-    """The stage that each operation is drawn in, as the tables have it.
+    """Return the stage that each operation is drawn in, named as in the tables.
 
-    Where the network comes back to a stage (a decoder), runs of a stage in forward order are told apart by a
-    number: drawn as one, the stage would close a circle.
+    If the network returns to a stage (a decoder), the runs of a stage in forward order are numbered: drawn as one
+    node, the stage would close a cycle.
 
     Args:
         plan: with the stage of each node.
@@ -55,14 +55,14 @@ def groups_of(plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int
     quotient = nx.DiGraph((stage[a], stage[b]) for a, b in pairs if stage[a] != stage[b])
     if nx.is_directed_acyclic_graph(quotient):
         return stage
-    counted: Counter[str] = Counter()
-    found, before = {}, ""
+    runs: Counter[str] = Counter()
+    groups, previous = {}, ""
     for index in visible:
-        if stage[index] != before:
-            before = stage[index]
-            counted[before] += 1
-        found[index] = before if counted[before] == 1 else f"{before} ({counted[before]})"
-    return found
+        if stage[index] != previous:
+            previous = stage[index]
+            runs[previous] += 1
+        groups[index] = previous if runs[previous] == 1 else f"{previous} ({runs[previous]})"
+    return groups
 
 
 def _block(
@@ -77,20 +77,20 @@ def _block(
     return inside or alone or names[index]
 
 
-def _without_circles(
+def _without_cycles(
     blocks: dict[int, str], pairs: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> dict[int, str]:
-    """Blocks taken apart until what is drawn runs one way."""
+    """Return the blocks, with those on a cycle taken apart into operations."""
     while True:
         graph = nx.DiGraph((blocks[a], blocks[b]) for a, b in pairs if blocks[a] != blocks[b])
-        circles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
-        if not circles:
+        cycles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
+        if not cycles:
             return blocks
-        apart = {name for part in circles for name in part}
-        blocks = {index: names[index] if own in apart else own for index, own in blocks.items()}
+        apart = {name for part in cycles for name in part}
+        blocks = {index: names[index] if block in apart else block for index, block in blocks.items()}
 
 
 def _prefixes(module: str) -> Iterable[str]:
-    """The module's path and those of all around it, outermost first, the model itself as an empty path."""
+    """Yield the paths of all modules around a module, outermost first (the model is an empty path), and its own."""
     parts = module.split(".") if module else []
     return (".".join(parts[:length]) for length in range(len(parts) + 1))

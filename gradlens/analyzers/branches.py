@@ -1,22 +1,24 @@
-"""The branches of forks, the parts of partial splits, and what enters their merges."""
+"""The branches of forks, the parts of partial splits, and the inputs of their merges."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlens.analyzers.replicates import REACH, over_replicates
-from gradlens.analyzers.similarity import VERSIONS, similarity
+from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
+from gradlens.analyzers.similarity import similarity
 from gradlens.graph.plan import Group
 from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.versions import VERSIONS
 
 Array = NDArray[np.float64]
 
@@ -26,57 +28,26 @@ class Branches:
     """Similarity of every two branches of a fork, split or merge, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for a network without forks and partial splits."""
+        """Return the table, or None for a network without forks and partial splits."""
         if not recording.plan.groups:
             return None
         rows = [
             row
             for index, group in enumerate(recording.plan.groups)
-            for row in self._pairs(recording, index, group)
+            for row in _pair_rows(recording, index, group)
         ]
         return Table(
             "branches",
             pd.DataFrame(rows),
-            "Similarity of the gradients that reach a tensor, or its parts, along two ways.",
+            "Similarity of the gradients that reach a tensor, or its parts, along two branches.",
             how=(
-                f"CKA as for signals. {REACH} The cosine is taken between "
-                "contributions to one tensor, which share a space: exact for two branches (from the Gram of "
-                "their sum), from a seeded sketch of 256 buckets for more (standard error at most 0.09 a sample "
-                "before averaging) unless recorded with pairs=exact. Parts of a partial split have no cosine: "
-                "their channels do not correspond."
+                f"CKA as for signals. {HALF_WIDTHS} The cosine is taken between contributions to one tensor, which "
+                "share a space: exact for two branches (from the Gram of their sum); for more, from a seeded sketch "
+                "of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
+                "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
             ),
             units={"cosine": "mean over samples, -1 to 1", "energy": "CKA", "direction": "CKA"},
         )
-
-    def _pairs(self, recording: Recording, index: int, group: Group) -> list[dict[str, Any]]:
-        count = len(group.members)
-        found = []
-
-        def measure(own: Recording) -> dict[str, Array]:
-            found.append(similarity(own.member_grams(group), own.loss_gram))
-            return {**found[-1].versions, "cosine": _cosines(own, index, group)}
-
-        matrices, reach = over_replicates(measure, recording)
-        dead = np.all([one.dead for one in found], axis=0)
-        unusable = np.all([one.unusable for one in found], axis=0)
-        watched = group.where == "fork" and bool(np.isfinite(matrices["cosine"]).any())
-        cosines = _cosines(recording, index, group)
-        exact = count == 2 or recording.provenance.pairs == "exact"
-        return [
-            {
-                **_place(recording, group),
-                "branch_a": group.labels[a],
-                "branch_b": group.labels[b],
-                **{version.replace(" ", "_"): matrices[version][a, b] for version in VERSIONS},
-                **{f"{version.replace(' ', '_')}_reach": reach[version][a, b] for version in VERSIONS},
-                "cosine": cosines[a, b],
-                "cosine_reach": reach["cosine"][a, b],
-                "cosine_exact": exact and watched,
-                "reason": _reason(group, dead, unusable, a, b),
-            }
-            for a in range(count)
-            for b in range(a + 1, count)
-        ]
 
 
 @dataclass(frozen=True)
@@ -84,58 +55,95 @@ class Shares:
     """Energy share of each branch and coherence of each fork, over all replicates."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for a network without forks and partial splits."""
+        """Return the table, or None for a network without forks and partial splits."""
         if not recording.plan.groups:
             return None
-        rows = []
-        for group in recording.plan.groups:
-            found = _shares(recording, group)
-            _, reach = over_replicates(partial(_shares, group=group), recording)
-            for branch, (label, weighted) in enumerate(zip(group.labels, group.weighted, strict=True)):
-                rows.append(
-                    {
-                        **_place(recording, group),
-                        "branch": label,
-                        "share": found["share"][branch],
-                        "share_reach": reach["share"][branch],
-                        "coherence": float(found["coherence"]),
-                        "coherence_reach": float(reach["coherence"]),
-                        "weighted_layers": weighted,
-                    }
-                )
         return Table(
             "shares",
-            pd.DataFrame(rows),
+            pd.DataFrame(_share_rows(recording)),
             "Share of the gradient's energy that comes along each branch.",
             how=(
                 "tr K_a / Σ_b tr K_b, summed over samples and replicates; coherence ‖Σ g_b‖² / Σ ‖g_b‖² of a "
-                "fork from the Gram of the accumulated gradient: the number of branches when all are equal, "
-                f"1 when orthogonal, near 0 when they cancel. {REACH}"
+                "fork from the Gram of the accumulated gradient: the number of branches if all are equal, "
+                f"1 if orthogonal, near 0 if they cancel. {HALF_WIDTHS}"
             ),
             units={"share": "0 to 1", "coherence": "0 to the number of branches"},
         )
 
 
+def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[str, object]]:
+    """Yield the rows of one fork, split or merge."""
+
+    def measure(replicate: Recording) -> dict[str, Array]:
+        values = similarity(replicate.member_grams(group), replicate.loss_gram)
+        return {
+            **values.columns(),
+            "cosine": _cosines(replicate, index, group),
+            "dead": values.dead.astype(float),
+            "unusable": values.unusable.astype(float),
+        }
+
+    values = over_replicates(measure, recording)
+    means, widths = values.means, values.half_widths
+    dead, unusable = (np.asarray(values.per_seed[name].all(axis=0)) for name in ("dead", "unusable"))
+    watched = group.where == "fork" and bool(np.isfinite(means["cosine"]).any())
+    cosines = _cosines(recording, index, group)
+    exact = len(group.members) == 2 or recording.provenance.pairs == "exact"
+    columns = [version.column for version in VERSIONS]
+    for a, b in itertools.combinations(range(len(group.members)), 2):
+        yield {
+            **_site(recording, group),
+            "branch_a": group.labels[a],
+            "branch_b": group.labels[b],
+            **{column: means[column][a, b] for column in columns},
+            **{f"{column}_reach": widths[column][a, b] for column in columns},
+            "cosine": cosines[a, b],
+            "cosine_reach": widths["cosine"][a, b],
+            "cosine_exact": exact and watched,
+            "reason": _reason(group, dead, unusable, (a, b)),
+        }
+
+
+@remembered
+def _share_rows(recording: Recording) -> list[dict[str, object]]:
+    rows = []
+    for group in recording.plan.groups:
+        values = _shares(recording, group)
+        widths = over_replicates(partial(_shares, group=group), recording).half_widths
+        rows += [
+            {
+                **_site(recording, group),
+                "branch": label,
+                "share": values["share"][branch],
+                "share_reach": widths["share"][branch],
+                "coherence": float(values["coherence"]),
+                "coherence_reach": float(widths["coherence"]),
+                "weighted_layers": weighted,
+            }
+            for branch, (label, weighted) in enumerate(zip(group.labels, group.weighted, strict=True))
+        ]
+    return rows
+
+
 def _shares(recording: Recording, group: Group) -> dict[str, Array]:
-    """Shares of the branches ``[b]`` and coherence of the fork ``[]``, over all replicates."""
-    energies = np.array([recording.energies[list(member)].sum() for member in group.members])
-    total = np.nan if group.total is None else float(recording.energies[group.total].sum())
-    coherent = coherence(total, energies) if group.where == "fork" else np.nan
-    return {"share": np.asarray(energy_shares(energies)), "coherence": np.asarray(coherent)}
+    """Return the shares of the branches ``[b]`` and the coherence of the fork ``[]``, over all replicates."""
+    energies = recording.branch_energies(group)
+    value = coherence(recording.total_energy(group), energies) if group.where == "fork" else np.nan
+    return {"share": np.asarray(energy_shares(energies)), "coherence": np.asarray(value)}
 
 
 def _cosines(recording: Recording, index: int, group: Group) -> Array:
-    """Mean cosine of every two contributions of a fork, ``[b, b]``; NaN elsewhere."""
+    """Return the mean cosine of every two contributions of a fork, ``[b, b]``; NaN if it has none."""
     count = len(group.members)
     inner = inner_products(recording, index, group)
-    found = np.full((count, count), np.nan)
+    cosines = np.full((count, count), np.nan)
     for a, b in itertools.combinations(range(count), 2):
-        found[a, b] = found[b, a] = np.nan if inner is None else mean_cosine(inner, a, b)
-    return found
+        cosines[a, b] = cosines[b, a] = np.nan if inner is None else mean_cosine(inner, a, b)
+    return cosines
 
 
 def inner_products(recording: Recording, index: int, group: Group) -> Array | None:
-    """Per-sample inner products of a fork's contributions, ``[s, b, b, n]``; None elsewhere."""
+    """Return the per-sample inner products of a fork's contributions, ``[s, b, b, n]``, or None if unknown."""
     if group.where != "fork" or group.total is None:
         return None
     if index in recording.inner:
@@ -147,7 +155,8 @@ def inner_products(recording: Recording, index: int, group: Group) -> Array | No
     return pair_inner_products(total, norms.transpose(1, 0, 2))
 
 
-def _place(recording: Recording, group: Group) -> dict[str, Any]:
+def _site(recording: Recording, group: Group) -> dict[str, object]:
+    """Return the columns that name a fork, split or merge."""
     return {
         "network": recording.name,
         "stage": group.stage,
@@ -157,8 +166,11 @@ def _place(recording: Recording, group: Group) -> dict[str, Any]:
     }
 
 
-def _reason(group: Group, dead: Any, unusable: Any, a: int, b: int) -> str:
-    for branch in (a, b):
+def _reason(
+    group: Group, dead: NDArray[np.bool_], unusable: NDArray[np.bool_], branches: tuple[int, int]
+) -> str:
+    """Return why two branches have no similarity; empty if they have one."""
+    for branch in branches:
         if dead[branch]:
             return f"{group.labels[branch]} is exactly zero at this state"
         if unusable[branch]:

@@ -1,4 +1,4 @@
-"""Signal against signal."""
+"""Similarity of every two signals."""
 
 from __future__ import annotations
 
@@ -7,43 +7,37 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.replicates import REACH, over_replicates
-from gradlens.analyzers.similarity import VERSIONS, signal_similarity
+from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.replicates import HALF_WIDTHS, Replicated, over_replicates
+from gradlens.analyzers.similarity import signal_similarity
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.versions import VERSIONS
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """CKA of every two signals, a row a pair, mean over seeds."""
+    """CKA of every two signals, one row per pair, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for fewer than two signals."""
-        if len(recording.plan.signals) < 2:
+        """Return the table, or None for fewer than two signals."""
+        if len(recording.signals) < 2:
             return None
-        names, stages = (
-            [signal.name for signal in recording.signals],
-            [signal.stage for signal in recording.signals],
-        )
-        first, second = np.triu_indices(len(names), k=1)
-
-        def measure(own: Recording) -> dict[str, np.ndarray]:
-            versions = signal_similarity(own, own.seeds[0]).versions
-            return {name.replace(" ", "_"): versions[name][first, second] for name in VERSIONS}
-
-        columns, reaches = over_replicates(measure, recording)
-        reach = {f"{version}_reach": values for version, values in reaches.items()}
+        values = _similarities(recording)
+        first, second = np.triu_indices(len(recording.signals), k=1)
+        names = np.array([signal.name for signal in recording.signals], dtype=object)
+        stages = np.array([signal.stage for signal in recording.signals], dtype=object)
         frame = pd.DataFrame(
             {
                 "network": recording.name,
-                "stage_a": np.array(stages, dtype=object)[first],
-                "stage_b": np.array(stages, dtype=object)[second],
-                "signal_a": np.array(names, dtype=object)[first],
-                "signal_b": np.array(names, dtype=object)[second],
+                "stage_a": stages[first],
+                "stage_b": stages[second],
+                "signal_a": names[first],
+                "signal_b": names[second],
                 "order_a": first,
                 "order_b": second,
-                **columns,
-                **reach,
+                **values.means,
+                **{f"{column}_reach": widths for column, widths in values.half_widths.items()},
             }
         )
         return Table(
@@ -52,7 +46,19 @@ class Correlation:
             "Similarity of the gradients that every two weighted layers receive.",
             how=(
                 "Unbiased linear CKA of per-sample Grams, averaged over a seed's batches before dividing, then "
-                f"over seeds; upper triangle. {REACH} Dead signals have no similarity and are empty."
+                f"over seeds; upper triangle. {HALF_WIDTHS} Dead signals have no similarity and are empty."
             ),
-            units=dict.fromkeys(columns, "CKA, about 0 unrelated to 1 equal"),
+            units={version.column: "CKA, about 0 unrelated to 1 equal" for version in VERSIONS},
         )
+
+
+@remembered
+def _similarities(recording: Recording) -> Replicated:
+    """Return the CKA of every two signals by column, over replicates."""
+    upper = np.triu_indices(len(recording.signals), k=1)
+
+    def measure(replicate: Recording) -> dict[str, np.ndarray]:
+        columns = signal_similarity(replicate).columns()
+        return {column: matrix[upper] for column, matrix in columns.items()}
+
+    return over_replicates(measure, recording)

@@ -1,4 +1,4 @@
-"""What the network costs, by stage."""
+"""The cost of a network, by stage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import units
 from gradlens.graph.plan import Plan
 from gradlens.graph.stages import HEAD, LOSS
 from gradlens.recording import Recording
@@ -19,34 +20,15 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Cost:
-    """Parameters, FLOPs, feature-map traffic and memory, a row a stage."""
+    """Parameters, FLOPs, feature-map traffic and memory, one row per stage."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None where costs were not counted."""
-        costs = recording.costs
-        if costs is None:
+        """Return the table, or None if costs were not counted."""
+        if recording.costs is None:
             return None
-        places = Places(recording.plan)
-        columns = {
-            "layers": places.layers(),
-            "parameters": places.total(costs.parameters),
-            "flops": places.total(costs.flops, costs.samples),
-            "traffic_elements": places.total(costs.traffic, costs.samples),
-            "traffic_bytes": places.total(costs.traffic_bytes, costs.samples),
-            "saved_bytes": places.total(costs.saved_bytes, costs.samples),
-        }
-        order = [stage for stage in places.order if any(stage in column for column in columns.values())]
-        frame = pd.DataFrame({"network": recording.name, "stage": [*order, WHOLE]})
-        for name, column in columns.items():
-            values = [column.get(stage, 0) for stage in order]
-            frame[name] = [*values, sum(values)]
-        frame["peak_bytes"] = [*[np.nan] * len(order), costs.peak_bytes / costs.samples]
-        largest = np.array(costs.largest, dtype=float)
-        bottleneck = largest.max() / largest.mean() if largest.size else np.nan
-        frame["bottleneck"] = [*[np.nan] * len(order), bottleneck]
         return Table(
             "cost",
-            frame,
+            _frame(recording),
             "Cost of one image by stage.",
             how=(
                 "Counted while one step ran: FLOPs of the forward pass with torch.utils.flop_counter "
@@ -55,24 +37,39 @@ class Cost:
                 "alive at once that the step allocated, gradients of parameters included; bottleneck: FLOPs "
                 "of the largest layer over their mean."
             ),
-            units={
-                "parameters": "elements",
-                "flops": "FLOPs an image, multiply-add = 2",
-                "traffic_elements": "elements an image",
-                "traffic_bytes": "bytes an image",
-                "saved_bytes": "bytes an image",
-                "peak_bytes": "bytes an image, at the batch size used",
-                "bottleneck": "largest / mean",
-            },
+            units=units("cost"),
         )
+
+
+def _frame(recording: Recording) -> pd.DataFrame:
+    costs, stages = recording.costs, ModuleStages(recording.plan)
+    assert costs is not None  # checked by the caller
+    columns = {
+        "layers": stages.layers(),
+        "parameters": stages.total(costs.parameters),
+        "flops": stages.total(costs.flops, costs.samples),
+        "traffic_elements": stages.total(costs.traffic, costs.samples),
+        "traffic_bytes": stages.total(costs.traffic_bytes, costs.samples),
+        "saved_bytes": stages.total(costs.saved_bytes, costs.samples),
+    }
+    order = [stage for stage in stages.order if any(stage in column for column in columns.values())]
+    frame = pd.DataFrame({"network": recording.name, "stage": [*order, WHOLE]})
+    for name, column in columns.items():
+        values = [column.get(stage, 0) for stage in order]
+        frame[name] = [*values, sum(values)]
+    frame["peak_bytes"] = [*[np.nan] * len(order), costs.peak_bytes / costs.samples]
+    largest = np.array(costs.largest, dtype=float)
+    bottleneck = largest.max() / largest.mean() if largest.size else np.nan
+    frame["bottleneck"] = [*[np.nan] * len(order), bottleneck]
+    return frame
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Images a second as measured: the one table that differs from run to run."""
+    """Measured images per second: the one table that differs from run to run."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None where nothing was timed."""
+        """Return the table, or None if nothing was timed."""
         rows = []
         for name, speeds in recording.throughput.items():
             if speeds:
@@ -99,7 +96,7 @@ class Throughput:
         )
 
 
-class Places:
+class ModuleStages:
     """The stage of every module, from the operations that it made."""
 
     def __init__(self, plan: Plan) -> None:
@@ -112,19 +109,19 @@ class Places:
         self.order = [stage for stage in dict.fromkeys(forward) if stage not in (HEAD, LOSS)] + [HEAD]
 
     def of(self, module: str) -> str:
-        """Stage of a module: its own, that of the nearest module around it, or the head."""
+        """Return the stage of a module, of the nearest module around it that has one, or the head."""
         while module not in self._stage and "." in module:
             module = module.rpartition(".")[0]
         return self._stage.get(module, HEAD)
 
     def total(self, by_module: Mapping[str, int], samples: int = 1) -> dict[str, float]:
-        """Sum by stage, an image."""
+        """Return the sum by stage, per image."""
         table: Counter[str] = Counter()
         for module, value in by_module.items():
             table[self.of(module)] += value
         return {stage: value / samples if samples > 1 else value for stage, value in table.items()}
 
     def layers(self) -> dict[str, float]:
-        """Weighted layers by stage."""
+        """Return the number of weighted layers by stage."""
         plan = self._plan
         return dict(Counter(plan.stages[i] for i, node in enumerate(plan.graph.nodes) if node.weighted))

@@ -1,4 +1,4 @@
-"""The energy share that each contribution brings: fork by fork, and part by part of a split."""
+"""The share of energy that each contribution brings: at forks, and to the parts of partial splits."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gradlens.recording import Recording
 
 
 def energy_steps(recording: Recording) -> list[Step]:
-    """Return the steps of the gradient with the share of energy that each brings to its producer.
+    """Return the steps of the gradient, each with the share of energy that it brings to its producer.
 
-    Contributions that were not watched, or have no axis of samples, count equally.
+    Contributions that were not watched, or have no axis of samples, get equal shares.
     """
     graph = recording.plan.graph
     forks, outputs = _fork_shares(recording), _output_shares(recording)
@@ -59,7 +59,6 @@ def _known_shares(recording: Recording, where: str, form: str) -> Iterator[tuple
     """Yield the groups of a form with the energy share of each member, if all of them are known."""
     for group in recording.plan.groups:
         if group.where == where and group.form == form and (where == "fork" or group.parts):
-            energies = [recording.energies[list(member)].sum() for member in group.members]
-            shares = energy_shares(np.array(energies))
+            shares = energy_shares(recording.branch_energies(group))
             if np.isfinite(shares).all():
                 yield group, shares.tolist()

@@ -1,4 +1,4 @@
-"""Do the contributions add up? Every later number rests on it."""
+"""The check that contributions add up, on which every other number rests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Exactness:
-    """Error of Σ contributions against the accumulated gradient, a row a fork or cut."""
+    """Error of Σ contributions against the accumulated gradient, one row per fork or partial split."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for a network without forks and partial splits."""
+        """Return the table, or None for a network without forks and partial splits."""
         rows = []
         for index, group in enumerate(recording.plan.groups):
             if group.total is None:
@@ -43,8 +43,8 @@ class Exactness:
             how=(
                 "error: bit for bit in a dry pass over a few samples that holds all contributions (0 expected). "
                 "projected_error: worst batch; a seeded random functional of the sum against the sum of the "
-                "functionals, relative to the norm (float32 rounding expected, about 1e-6). A run whose sums "
-                "fail ends with an error."
+                "functionals, relative to the norm (float32 rounding expected, about 1e-6). A run with a wrong sum "
+                "ends with an error."
             ),
             units={"error": "relative", "projected_error": "relative"},
         )

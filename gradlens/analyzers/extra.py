@@ -1,23 +1,21 @@
-"""What is worked out on request only: nulls and ceilings of duplication, canonical correlations."""
+"""Tables on request: nulls and ceilings of duplication, canonical correlations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from gradlens.analyzers.replicates import mean_known
-from gradlens.analyzers.signals import WHOLE, members, stages_of
-from gradlens.analyzers.similarity import VERSIONS, Similarity, signal_similarity
+from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
+from gradlens.analyzers.similarity import seed_similarities, transformed
 from gradlens.metrics import (
     Canonical,
+    Null,
     canonical,
-    direction,
     duplication,
     half_widths,
     permutation_null,
@@ -26,14 +24,14 @@ from gradlens.metrics import (
 from gradlens.metrics.cca import VARIANCE
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.versions import VERSIONS, Version
 
 Array = NDArray[np.float64]
-FORMS: dict[str, Callable[[Array], Array]] = {"energy": lambda grams: grams, "direction": direction}
 
 
 @dataclass(frozen=True)
 class Nulls:
-    """What duplication is where nothing is shared, and how alike two halves of one signal are.
+    """Duplication of unrelated signals, and the similarity of two halves of one signal.
 
     Attributes:
         permutations: of the samples of each signal.
@@ -42,86 +40,89 @@ class Nulls:
     permutations: int = 99
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, a row a stage and version; None for fewer than two signals."""
-        if len(recording.plan.signals) < 2:
+        """Return the table, one row per stage and version; None for fewer than two signals."""
+        if len(recording.signals) < 2:
             return None
-        ceilings = self._ceilings(recording)
-        found = {seed: signal_similarity(recording, seed) for seed in recording.seeds}
+        ceilings = _ceilings(recording)
         rows = [
-            self._row(recording, stage, version, ceilings, found)
+            self._row(recording, stage, version, ceilings.get(version))
             for stage in [*stages_of(recording), WHOLE]
             for version in VERSIONS
         ]
         return Table(
             "null",
             pd.DataFrame(rows),
-            "Duplication beside what it would be if no two signals shared anything.",
+            "Duplication next to its value if no two signals shared anything.",
             how=(
-                f"Null: D after the samples of each signal are shuffled by themselves, {self.permutations} times, "
-                "means over seeds; p: that of the worst seed. Ceiling: mean CKA of the two halves (every second "
-                "feature) of one signal, how alike two measurements of one thing look at this number of samples, on "
-                "average: single pairs may look more alike. It needs halves=True at the capture, and is not given "
-                "the loss, which both halves share."
+                "Null: D after the samples of each signal are shuffled independently, "
+                f"{self.permutations} times, means over seeds; p: of the worst seed. Ceiling: mean CKA of the two "
+                "halves (every second feature) of one signal: the similarity that two measurements of one thing "
+                "reach on average at this number of samples; single pairs may exceed it. It needs halves=True at "
+                "the capture. The halves share the loss, so there is no ceiling given the loss. Used: signals "
+                "with a similarity, the smallest number over seeds."
             ),
             units={"duplication": "0 to 1", "null_high": "95 % quantile of the null", "ceiling": "CKA"},
         )
 
-    def _ceilings(self, recording: Recording) -> dict[str, Array]:
-        """By version, the CKA of the halves of each signal; none is given the loss, which halves share."""
-        if recording.halves is None:
-            return {}
-        numbers = list(recording.plan.signals)
-        found = {}
-        for version, form in FORMS.items():
-            each = []
-            for seed in recording.seeds:
-                own = recording.of_seed(seed)
-                if own.halves is not None:
-                    half, rest = own.halves, own.grams[numbers] - own.halves
-                    each.append(split_half(form(half), form(half) + form(rest)))
-            found[version] = mean_known(np.stack(each))
-        return found
-
     def _row(
-        self,
-        recording: Recording,
-        stage: str,
-        version: str,
-        ceilings: dict[str, Array],
-        found: dict[int, Similarity],
-    ) -> dict[str, Any]:
-        own = members(recording, stage)
-        values, nulls, used = [], [], own
-        for seed, alike in found.items():
-            used = alike.usable(version, own)
-            matrix = alike.versions[version][used][:, used]
-            values.append(duplication(matrix))
-            numbers = [recording.plan.signals[place] for place in used]
-            one = recording.of_seed(seed)
-            form, loss = FORMS[version.removesuffix(" given loss")], one.loss_gram
-            conditioned = form(loss) if version.endswith("given loss") and loss is not None else None
-            nulls.append(
-                permutation_null(form(one.grams[numbers]), self.permutations, seed, loss=conditioned)
-            )
-        known = ceilings.get(version)
+        self, recording: Recording, stage: str, version: Version, ceilings: Array | None
+    ) -> dict[str, object]:
+        similarities = seed_similarities(recording)
+        indices = signals_of(recording, stage)
+        used = {seed: values.usable(version, indices) for seed, values in similarities.items()}
+        values = np.array(
+            [duplication(similarities[seed].between(version, subset)) for seed, subset in used.items()]
+        )
+        nulls = [self._null(recording, seed, subset, version) for seed, subset in used.items()]
+        least, some = min(map(len, used.values())), np.unique(np.concatenate(list(used.values())))
         return {
             "network": recording.name,
             "stage": stage,
-            "version": version,
-            "used": len(used),
+            "version": version.label,
+            "used": least,
             "duplication": float(np.mean(values)),
-            "duplication_reach": float(half_widths(np.array(values))),
+            "duplication_reach": float(half_widths(values)),
             "null_mean": float(np.mean([null.mean for null in nulls])),
             "null_high": float(np.mean([null.high for null in nulls])),
             "p": float(np.max([null.p for null in nulls])),
-            "ceiling": float(np.nanmean(known[used])) if known is not None and len(used) else np.nan,
-            "reason": "" if len(used) > 1 else "fewer than two live signals",
+            "ceiling": float(np.nanmean(ceilings[some])) if ceilings is not None and len(some) else np.nan,
+            "reason": "" if least > 1 else "fewer than two live signals",
         }
+
+    def _null(self, recording: Recording, seed: int, indices: NDArray[np.intp], version: Version) -> Null:
+        """Return the null of some signals in one seed."""
+        replicates = recording.of_seed(seed)
+        numbers = [recording.signals[index].number for index in indices]
+        loss = replicates.loss_gram if version.given_loss else None
+        return permutation_null(
+            transformed(replicates.grams[numbers], version),
+            self.permutations,
+            seed,
+            loss=None if loss is None else transformed(loss, version),
+        )
+
+
+def _ceilings(recording: Recording) -> dict[Version, Array]:
+    """Return the CKA of the halves of each signal, ``[l]``; none given the loss, which the halves share."""
+    if recording.halves is None:
+        return {}
+    ceilings = {}
+    for version in VERSIONS:
+        if not version.given_loss:
+            per_seed = []
+            for seed in recording.seeds:
+                replicates = recording.of_seed(seed)
+                assert replicates.halves is not None  # as in the whole recording
+                half, rest = replicates.halves, replicates.signal_grams - replicates.halves
+                both = transformed(half, version) + transformed(rest, version)
+                per_seed.append(split_half(transformed(half, version), both))
+            ceilings[version] = mean_known(np.stack(per_seed))
+    return ceilings
 
 
 @dataclass(frozen=True)
 class Canonicals:
-    """SVCCA and PWCCA of every two signals, a row a pair, mean over replicates.
+    """SVCCA and PWCCA of every two signals, one row per pair, mean over replicates.
 
     Attributes:
         variance: share of the variance that is kept of each signal.
@@ -130,24 +131,19 @@ class Canonicals:
     variance: float = VARIANCE
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for fewer than two signals."""
-        numbers = list(recording.plan.signals)
-        if len(numbers) < 2:
+        """Return the table, or None for fewer than two signals."""
+        if len(recording.signals) < 2:
             return None
-        names, stages = (
-            [signal.name for signal in recording.signals],
-            [signal.stage for signal in recording.signals],
-        )
         rows = [
             {
                 "network": recording.name,
-                "stage_a": stages[a],
-                "stage_b": stages[b],
-                "signal_a": names[a],
-                "signal_b": names[b],
-                **self._pair(recording, numbers[a], numbers[b]),
+                "stage_a": a.stage,
+                "stage_b": b.stage,
+                "signal_a": a.name,
+                "signal_b": b.name,
+                **self._pair(recording, a.number, b.number),
             }
-            for a, b in combinations(range(len(numbers)), 2)
+            for a, b in combinations(recording.signals, 2)
         ]
         return Table(
             "canonical",
@@ -156,10 +152,10 @@ class Canonicals:
             how=(
                 f"SVCCA (Raghu et al. 2017) and PWCCA (Morcos et al. 2018, with squared projections) over the "
                 f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over a seed's batches, "
-                "then over seeds; reach: half the 95 % t interval over seeds, or over the batches of one. Empty "
-                "where both signals need more directions than a batch has samples: then canonical correlations "
-                "are large whatever the gradients; raise --batch-size. By chance alone k and l directions among "
-                "n samples correlate by about sqrt(max(k, l) / n)."
+                "then over seeds; reach: half-width of the 95 % t interval over seeds, or over the batches of a "
+                "single seed. Empty if both signals need more directions than a batch has samples: canonical "
+                "correlations are then large for any gradients; raise batch_size=. By chance alone k and l "
+                "directions among n samples correlate by about sqrt(max(k, l) / n)."
             ),
             units={
                 "svcca": "0 to 1",
@@ -169,29 +165,29 @@ class Canonicals:
             },
         )
 
-    def _pair(self, recording: Recording, a: int, b: int) -> dict[str, Any]:
-        """Means over batches, then over seeds; the interval is over seeds, or over the batches of one."""
-        found = [self._of_seed(recording.of_seed(seed), a, b) for seed in recording.seeds]
-        every = [one for seed in found for one in seed]
-        directions = [max((one.directions[side] for one in every), default=0) for side in (0, 1)]
-        row: dict[str, Any] = {}
+    def _pair(self, recording: Recording, a: int, b: int) -> dict[str, object]:
+        """Return means over batches, then over seeds; the interval is over seeds, or over a single seed's batches."""
+        by_seed = [self._of_seed(recording.of_seed(seed), a, b) for seed in recording.seeds]
+        batches = [batch for seed in by_seed for batch in seed]
+        directions = [max((batch.directions[side] for batch in batches), default=0) for side in (0, 1)]
+        row = {}
         for name in ("svcca", "pwcca"):
-            values = [[getattr(one, name) for one in seed if np.isfinite(one.svcca)] for seed in found]
-            means = np.array([np.mean(own) for own in values if own])
+            values = [
+                [getattr(batch, name) for batch in seed if np.isfinite(batch.svcca)] for seed in by_seed
+            ]
+            means = np.array([np.mean(of_seed) for of_seed in values if of_seed])
             spread = means if len(recording.seeds) > 1 else np.array(values[0] if values else [])
             row[name] = float(means.mean()) if len(means) else np.nan
             row[f"{name}_reach"] = float(half_widths(spread)) if len(spread) else np.nan
         return {
-            "svcca": row["svcca"],
-            "pwcca": row["pwcca"],
-            "svcca_reach": row["svcca_reach"],
-            "pwcca_reach": row["pwcca_reach"],
+            **{name: row[name] for name in ("svcca", "pwcca", "svcca_reach", "pwcca_reach")},
             "directions_a": directions[0],
             "directions_b": directions[1],
             "reason": "" if np.isfinite(row["svcca"]) else _reason(directions, recording.n),
         }
 
     def _of_seed(self, recording: Recording, a: int, b: int) -> list[Canonical]:
+        """Return the canonical correlations of each batch of one seed."""
         return [
             canonical(x, y, self.variance)
             for x, y in zip(recording.grams[a], recording.grams[b], strict=True)
@@ -200,6 +196,7 @@ class Canonicals:
 
 
 def _reason(directions: list[int], n: int) -> str:
+    """Return why two signals have no canonical correlation."""
     if 0 in directions:
         return "a signal does not vary over samples"
     return f"{directions[0]} and {directions[1]} directions need more than the {n} samples of a batch"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from gradlens.analyzers.remembering import remembered
 from gradlens.analyzers.replicates import mean_known
-from gradlens.analyzers.signals import WHOLE, members
+from gradlens.analyzers.signals import WHOLE, signals_of
+from gradlens.graph.plan import Signal
 from gradlens.metrics import (
     confusion,
     effective_rank,
@@ -19,25 +21,20 @@ from gradlens.metrics import (
     stable_rank,
     stiffness,
 )
+from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Size, rank and agreement of each signal, a row a signal, over all replicates."""
+    """Size, rank and agreement of each signal, one row per signal, over all replicates."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table: of the signals, and of every other watched gradient where all were recorded."""
-        named = dict(zip(recording.plan.signals, [signal.name for signal in recording.signals], strict=True))
-        every = (
-            range(len(recording.plan.probes)) if recording.provenance.sites == "all" or not named else named
-        )
-        numbers = [number for number in every if recording.plan.probes[number].outer is not None]
-        numbers.sort(key=lambda number: recording.plan.probes[number].order)
-        if not numbers:
+        """Return the table: of the signals, and of every other watched gradient if all edges were recorded."""
+        rows = _rows(recording)
+        if not rows:
             return None
-        rows = [_row(recording, number, named.get(number), order) for order, number in enumerate(numbers)]
         return Table(
             "flow",
             pd.DataFrame(rows),
@@ -47,7 +44,7 @@ class Flow:
                 "and element. Effective rank: exp of the entropy of the singular values (Roy & Vetterli 2007). "
                 "Diversity Σ‖g‖²/‖Σg‖² (Yin 2018); stiffness: mean cosine between samples within and across "
                 "classes (Fort 2019); confusion: the most negative cosine (Sankararaman 2020). Depth: "
-                "weighted layers on the longest way from the input."
+                "weighted layers on the longest path from the input."
             ),
             units={
                 "depth": "weighted layers",
@@ -59,34 +56,45 @@ class Flow:
         )
 
 
-def _row(recording: Recording, number: int, signal: str | None, order: int) -> dict[str, Any]:
-    probe = recording.plan.probes[number]
-    grams = recording.grams[number]
+@remembered
+def _rows(recording: Recording) -> list[dict[str, object]]:
+    """Return the rows of the table in forward order."""
+    signals = {signal.number: signal for signal in recording.signals}
+    gradients = list(signals.values())
+    if recording.provenance.sites == "all" or not signals:
+        probes = enumerate(recording.plan.probes)
+        gradients = [signals.get(number) or Signal(number, probe.name, probe) for number, probe in probes]
+    gradients = sorted((g for g in gradients if g.sampled), key=lambda gradient: gradient.probe.order)
+    return [
+        _row(recording, gradient, "signal" if gradient.number in signals else "other", order)
+        for order, gradient in enumerate(gradients)
+    ]
+
+
+def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[str, object]:
+    probe, grams, labels = gradient.probe, recording.grams[gradient.number], recording.labels
     squares = np.clip(np.diagonal(grams, axis1=-2, axis2=-1), 0.0, None)
     norms = np.sqrt(squares)
     rms = norms / np.sqrt(probe.elements(recording.n))
-    labels = recording.labels
-    per_batch = mean_known(
-        np.array(
-            [_spectrum(gram, None if labels is None else labels[place]) for place, gram in enumerate(grams)]
-        )
-    )
+    per_batch = [
+        _spectrum(gram, None if labels is None else labels[batch]) for batch, gram in enumerate(grams)
+    ]
     return {
         "network": recording.name,
         "stage": probe.stage,
-        "signal": signal or probe.name,
-        "role": "signal" if signal else "other",
+        "signal": gradient.name,
+        "role": role,
         "order": order,
         "depth": probe.depth,
         "rms": float(rms.mean()),
         "rms_spread": float(rms.std()),
         "norm": float(norms.mean()),
-        **dict(zip(_COLUMNS, per_batch.tolist(), strict=True)),
+        **dict(zip(_SPECTRUM, mean_known(np.array(per_batch)).tolist(), strict=True)),
         "dead": not squares.any(),
     }
 
 
-_COLUMNS = (
+_SPECTRUM = (
     "effective_rank",
     "stable_rank",
     "participation_ratio",
@@ -97,7 +105,8 @@ _COLUMNS = (
 )
 
 
-def _spectrum(gram: Any, labels: Any) -> list[float]:
+def _spectrum(gram: Array, labels: NDArray[np.int64] | None) -> list[float]:
+    """Return the values of the columns ``_SPECTRUM`` in one batch."""
     within, across = stiffness(gram, labels)
     return [
         effective_rank(gram),
@@ -111,17 +120,16 @@ def _spectrum(gram: Any, labels: Any) -> list[float]:
 
 
 def flow_slope(recording: Recording, stage: str = WHOLE) -> float:
-    """Slope of log10 RMS of the live signals over depth, in decades a layer; NaN below two depths.
+    """Return the slope of log10 RMS of the live signals over depth, in decades per layer; NaN below two depths.
 
-    Negative where the gradient grows towards the input: depth counts from the input.
+    Negative if the gradient grows towards the input: depth counts from the input.
     """
-    numbers = [recording.plan.signals[place] for place in members(recording, stage)]
     depths, logs = [], []
-    for number in numbers:
-        probe = recording.plan.probes[number]
-        squares = np.diagonal(recording.grams[number], axis1=-2, axis2=-1)
-        if probe.outer is not None and squares.any():
-            rms = np.sqrt(np.clip(squares, 0.0, None) / probe.elements(recording.n)).mean()
-            depths.append(float(probe.depth))
+    for index in signals_of(recording, stage):
+        signal = recording.signals[index]
+        squares = np.diagonal(recording.grams[signal.number], axis1=-2, axis2=-1)
+        if signal.sampled and squares.any():
+            rms = np.sqrt(np.clip(squares, 0.0, None) / signal.probe.elements(recording.n)).mean()
+            depths.append(float(signal.probe.depth))
             logs.append(float(np.log10(rms)))
     return slope(np.array(depths), np.array(logs))

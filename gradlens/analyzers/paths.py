@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.energies import energy_steps
-from gradlens.analyzers.signals import WHOLE
-from gradlens.graph.nodes import Graph
-from gradlens.graph.sources import Segment, combinations, sources, timestamps
-from gradlens.metrics import (
-    Step,
-    coherence,
-    mean_interval,
-    mean_jaccard,
-    mean_length,
-    path_counts,
-    path_shares,
-    reuse,
-)
+from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.tracing import shortest, traced
+from gradlens.graph.sources import Segment, sources, timestamps
+from gradlens.metrics import mean_interval, mean_length, path_shares
+from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
 LISTED = 12
-"""Timestamps that a row writes out."""
+"""Timestamps that a row lists."""
+HOW = (
+    "Counts are exact, by dynamic programming over the autograd graph; a length counts weighted layers. Effective "
+    "length: each fork's energy shares used as probabilities, without its cross terms (their size: cross_terms in "
+    "the table structure); empty for dead layers, and if not every fork was watched (sites of some modules only). "
+    "Sources: the layers, or the loss, that pass on their gradient through operations without weights; reuse: "
+    "layers that a layer passes it to. Timestamps and combinations after Wang, Liao & Yeh 2022 (arXiv 2211.04800), "
+    "channel by channel."
+)
 
 
 @dataclass(frozen=True)
 class Paths:
-    """Paths from the loss to each weighted layer, a row a layer.
+    """Paths from the loss to each weighted layer, one row per layer.
 
     Attributes:
         level: coverage of the interval of the effective length over seeds.
@@ -42,42 +41,28 @@ class Paths:
     level: float = 0.95
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for a network without weighted layers."""
-        traced = _Traced.of(recording)
-        if not traced.layers:
+        """Return the table, or None for a network without weighted layers."""
+        trace = traced(recording)
+        if not trace.layers:
             return None
-        shares, dead = _shares(recording), _dead(recording)
-        rows = []
-        for order, layer in enumerate(traced.layers):
-            lengths = np.array([1 + mean_length(seed[layer]) for seed in shares if layer not in dead])
-            effective = mean_interval(lengths[np.isfinite(lengths)], self.level)
-            rows.append(
-                {
-                    "network": recording.name,
-                    "stage": recording.plan.stages[layer],
-                    "layer": _name(recording, layer),
-                    "order": order,
-                    **_counted(traced.counts[layer]),
-                    "effective_length": effective.mean,
-                    "effective_low": effective.low,
-                    "effective_high": effective.high,
-                    **_origins(traced.segments[layer]),
-                    "reuse": traced.fed.get(layer, 0),
-                }
-            )
+        rows = [
+            {
+                "network": recording.name,
+                "stage": recording.plan.stages[layer],
+                "layer": _name(recording, layer),
+                "order": order,
+                **_counted(trace.counts[layer]),
+                **self._effective(recording, layer),
+                **_origins(trace.segments[layer]),
+                "reuse": trace.reuse.get(layer, 0),
+            }
+            for order, layer in enumerate(trace.layers)
+        ]
         return Table(
             "paths",
             pd.DataFrame(rows),
             "Paths of the gradient from the loss to each weighted layer, that layer included.",
-            how=(
-                "Counts are exact, by dynamic programming over the autograd graph; a length counts weighted "
-                "layers. Effective length: each fork's energy shares taken for probabilities, its cross terms "
-                "dropped (their size: cross_terms in the table structure); empty for dead layers, and where not "
-                "every fork was watched (sites of some modules only). Sources: the "
-                "layers, or the loss, that hand on their gradient through operations without weights; reuse: "
-                "layers that a layer hands it to. Timestamps and combinations after Wang, Liao & Yeh 2022 "
-                "(arXiv 2211.04800), channel by channel."
-            ),
+            how=HOW,
             units={
                 "paths": "exact count",
                 "shortest": "weighted layers",
@@ -90,15 +75,26 @@ class Paths:
             },
         )
 
+    def _effective(self, recording: Recording, layer: int) -> dict[str, float]:
+        """Return the path length weighted by energy, with its interval over seeds."""
+        seeds = [] if layer in _dead(recording) else _shares(recording)
+        lengths = np.array([1 + mean_length(shares[layer]) for shares in seeds])
+        interval = mean_interval(lengths[np.isfinite(lengths)], self.level)
+        return {
+            "effective_length": interval.mean,
+            "effective_low": interval.low,
+            "effective_high": interval.high,
+        }
+
 
 @dataclass(frozen=True)
 class PathLengths:
-    """The distribution of path lengths, a row a layer and length."""
+    """The distribution of path lengths, one row per layer and length."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for a network without weighted layers."""
-        traced = _Traced.of(recording)
-        if not traced.layers:
+        """Return the table, or None for a network without weighted layers."""
+        trace = traced(recording)
+        if not trace.layers:
             return None
         shares = _shares(recording)
         rows = [
@@ -109,115 +105,37 @@ class PathLengths:
                 "order": order,
                 "length": length + 1,
                 "paths": str(count),
-                "share": count / sum(traced.counts[layer]),
+                "share": count / sum(trace.counts[layer]),
                 "energy_share": float(np.mean([_entry(seed[layer], length) for seed in shares]))
                 if shares
                 else np.nan,
             }
-            for order, layer in enumerate(traced.layers)
-            for length, count in enumerate(traced.counts[layer])
+            for order, layer in enumerate(trace.layers)
+            for length, count in enumerate(trace.counts[layer])
             if count
         ]
         return Table(
             "path_lengths",
             pd.DataFrame(rows),
-            "How many paths of each length lead from the loss to a layer, and what comes along them.",
+            "How many paths of each length lead from the loss to a layer, and the share of energy along them.",
             how="As in the table paths; energy_share is the mean over seeds and sums to 1 over lengths.",
             units={"length": "weighted layers", "share": "of paths", "energy_share": "of energy"},
         )
 
 
-@dataclass(frozen=True)
-class Structure:
-    """What the graph alone says of a stage, a row a stage and one for the whole network."""
-
-    def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None for a network without weighted layers."""
-        traced = _Traced.of(recording)
-        if not traced.layers:
-            return None
-        crossing = cross_terms(recording)
-        rows = []
-        for stage, own in traced.by_stage(recording).items():
-            segments = [segment for layer in own for segment in traced.segments[layer]]
-            counts = [traced.counts[layer] for layer in own]
-            across = [size for place, size in crossing if stage in (WHOLE, place)]
-            rows.append(
-                {
-                    "network": recording.name,
-                    "stage": stage,
-                    "layers": len(own),
-                    "structural_duplication": mean_jaccard([traced.sources[layer] for layer in own]),
-                    "timestamp_combinations": len({timestamps(s.combination) for s in segments}),
-                    "source_combinations": len({frozenset(s.combination.items()) for s in segments}),
-                    "longest_shortest": max(map(_shortest, counts)),
-                    "longest": max(map(len, counts)),
-                    "mean_sources": float(np.mean([len(traced.sources[layer]) for layer in own])),
-                    "max_reuse": max(traced.fed.get(layer, 0) for layer in own),
-                    "cross_terms": float(np.mean(across)) if across else float("nan"),
-                }
-            )
-        return Table(
-            "structure",
-            pd.DataFrame(rows),
-            "What the graph alone says about where the layers of a stage get their gradient.",
-            how=(
-                "Structural duplication: mean Jaccard overlap of the source sets of every two layers; 0 in a "
-                "chain, 1/2 among dense layers of one convolution (a bottleneck's inner layers have one source "
-                "each, which lowers it). Combinations: distinct sets of timestamps, and of (timestamp, "
-                "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
-                "forks, what the energy-weighted path lengths leave out. No gradient is needed for the rest."
-            ),
-            units={
-                "structural_duplication": "0 to 1",
-                "longest_shortest": "weighted layers, the longest of the layers' shortest paths",
-                "longest": "weighted layers",
-                "cross_terms": "relative to the branches' energy",
-            },
-        )
-
-
-@dataclass(frozen=True)
-class _Traced:
-    """What the graph alone says of every weighted layer, by node."""
-
-    layers: list[int]
-    counts: list[list[int]]
-    segments: dict[int, list[Segment]]
-    sources: dict[int, frozenset[int]]
-    fed: dict[int, int]
-
-    @classmethod
-    def of(cls, recording: Recording) -> _Traced:
-        graph, layers = recording.plan.graph, weighted_layers(recording)
-        flags = [node.weighted for node in graph.nodes]
-        found = combinations(graph)
-        segments = {layer: found.get(layer, []) for layer in layers}
-        origins = {layer: sources(own) for layer, own in segments.items()}
-        counts = path_counts(len(graph.nodes), list(steps_of(graph)), flags)
-        return cls(layers, counts, segments, origins, reuse(origins))
-
-    def by_stage(self, recording: Recording) -> dict[str, list[int]]:
-        """The layers of each stage in forward order, and of the whole network."""
-        stages = recording.plan.stages
-        named = dict.fromkeys(stages[layer] for layer in self.layers)
-        own = {stage: [layer for layer in self.layers if stages[layer] == stage] for stage in named}
-        return {**own, WHOLE: self.layers}
-
-
-def _counted(counts: Sequence[int]) -> dict[str, Any]:
-    """What the graph alone says of the paths to one layer."""
+def _counted(counts: Sequence[int]) -> dict[str, object]:
+    """Return the number and lengths of the paths to one layer."""
     return {
         "paths": str(sum(counts)),
         "log10_paths": math.log10(max(sum(counts), 1)),
-        "shortest": _shortest(counts),
+        "shortest": shortest(counts),
         "longest": len(counts),
         "mean_length": 1 + mean_length(counts),
     }
 
 
-def _origins(segments: Sequence[Segment]) -> dict[str, Any]:
-    """Where the gradient of one layer comes from."""
+def _origins(segments: Sequence[Segment]) -> dict[str, object]:
+    """Return the sources of one layer's gradient."""
     return {
         "sources": len(sources(segments)),
         "combinations": len(segments),
@@ -225,68 +143,30 @@ def _origins(segments: Sequence[Segment]) -> dict[str, Any]:
     }
 
 
-def weighted_layers(recording: Recording) -> list[int]:
-    """Nodes of the weighted layers in forward order."""
-    graph = recording.plan.graph
-    return [index for index in graph.forward_order if graph.nodes[index].weighted]
-
-
-def structural_duplication(recording: Recording) -> dict[str, float]:
-    """Structural duplication by stage, the whole network last; empty without weighted layers."""
-    traced = _Traced.of(recording)
-    if not traced.layers:
-        return {}
-    return {
-        stage: mean_jaccard([traced.sources[layer] for layer in own])
-        for stage, own in traced.by_stage(recording).items()
-    }
-
-
-def cross_terms(recording: Recording) -> list[tuple[str, float]]:
-    """(stage, ``|coherence - 1|``) of each fork that carries a gradient."""
-    found = []
-    for group in recording.plan.groups:
-        if group.where == "fork" and group.total is not None:
-            energies = np.array([recording.energies[list(member)].sum() for member in group.members])
-            size = abs(coherence(float(recording.energies[group.total].sum()), energies) - 1)
-            if math.isfinite(size):
-                found.append((group.stage, size))
-    return found
-
-
-def steps_of(graph: Graph) -> Iterator[Step]:
-    """The steps of the gradient, from the loss on."""
-    for index in reversed(graph.forward_order):
-        for edge in graph.inputs.get(index, ()):
-            yield Step(edge.consumer, edge.producer)
-
-
 def forks_watched(recording: Recording) -> bool:
-    """Every tensor that several operations read was watched, so that its energy shares are known."""
-    known = {tuple(group.source) for group in recording.plan.groups}
+    """Return whether every tensor with several readers was watched, so that its energy shares are known."""
+    watched = {tuple(group.source) for group in recording.plan.groups}
     consumers = recording.plan.graph.consumers
-    return all((key.node, key.output) in known for key, edges in consumers.items() if len(edges) > 1)
+    return all((key.node, key.output) in watched for key, edges in consumers.items() if len(edges) > 1)
 
 
-def _shares(recording: Recording) -> list[list[np.ndarray]]:
-    """By seed and node; empty where the energy at some fork is not known."""
+@remembered
+def _shares(recording: Recording) -> Sequence[Sequence[Array]]:
+    """Return the energy by path length, by seed and node; empty if the energy at some fork is not known."""
     if not forks_watched(recording):
         return []
-    return [path_shares(*_arguments(recording, seed)) for seed in recording.seeds]
+    nodes = recording.plan.graph.nodes
+    weighted = [node.weighted for node in nodes]
+    return [
+        path_shares(len(nodes), energy_steps(recording.of_seed(seed)), weighted) for seed in recording.seeds
+    ]
 
 
-def _arguments(recording: Recording, seed: int) -> tuple[int, list[Step], list[bool]]:
-    graph = recording.plan.graph
-    return len(graph.nodes), energy_steps(recording.of_seed(seed)), [node.weighted for node in graph.nodes]
-
-
+@remembered
 def _dead(recording: Recording) -> set[int]:
-    """Weighted layers whose gradient was watched and is exactly zero: no path brings them anything."""
-    return {
-        recording.plan.probes[number].node
-        for number in recording.plan.signals
-        if not recording.energies[number].any()
-    }
+    """Return the weighted layers whose gradient was watched and is exactly zero: no path brings them anything."""
+    signals = recording.signals
+    return {signal.probe.node for signal in signals if not recording.energies[signal.number].any()}
 
 
 def _name(recording: Recording, layer: int) -> str:
@@ -294,18 +174,14 @@ def _name(recording: Recording, layer: int) -> str:
     return (owner.module or "(model)") + (f"@{owner.call + 1}" if owner.call else "")
 
 
-def _shortest(counts: Sequence[int]) -> int:
-    return next((length + 1 for length, count in enumerate(counts) if count), 0)
-
-
-def _entry(shares: np.ndarray, length: int) -> float:
+def _entry(shares: Array, length: int) -> float:
     return float(shares[length]) if length < len(shares) else 0.0
 
 
 def _written(segments: Sequence[Segment]) -> str:
-    """Timestamps of each run of channels, ``1 3 5 | 3 5``."""
-    written = []
+    """Return the timestamps of each run of channels, ``1 3 5 | 3 5``."""
+    runs = []
     for segment in segments:
-        own = timestamps(segment.combination)
-        written.append(" ".join(map(str, own[:LISTED])) + (f" … {own[-1]}" if len(own) > LISTED else ""))
-    return " | ".join(dict.fromkeys(written))
+        times = timestamps(segment.combination)
+        runs.append(" ".join(map(str, times[:LISTED])) + (f" … {times[-1]}" if len(times) > LISTED else ""))
+    return " | ".join(dict.fromkeys(runs))

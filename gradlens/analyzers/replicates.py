@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,41 +12,59 @@ from gradlens.metrics import half_widths
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 
-REACH = "reach: half the 95 % t interval over seeds, or over the batches (jackknife) where there is one seed."
-"""What a column that ends in reach holds."""
+HALF_WIDTHS = (
+    "Columns that end in reach: half-width of the 95 % t interval over seeds, or over the batches (jackknife) of a "
+    "single seed."
+)
+"""Sentence that explains the columns ``*_reach``."""
 Measure = Callable[..., Mapping[str, Array]]
 
 
-def over_replicates(measure: Measure, *recordings: Recording) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Means over seeds and half the width of their interval, by name.
+@dataclass(frozen=True)
+class Replicated:
+    """Values of a measure by name.
+
+    Attributes:
+        per_seed: in each seed, ``[s, ...]``.
+        means: over the seeds in which a value is defined.
+        half_widths: of the 95 % interval of the means.
+    """
+
+    per_seed: Mapping[str, Array]
+    means: Mapping[str, Array]
+    half_widths: Mapping[str, Array]
+
+
+def over_replicates(measure: Measure, *recordings: Recording) -> Replicated:
+    """Take a measure in each seed; with a single seed, take intervals over its batches.
 
     Args:
-        measure: recordings of one seed to arrays by name.
+        measure: maps recordings of one seed to arrays by name. It returns all that it counts and changes nothing.
         *recordings: of the same seeds and batches.
     """
     seeds = recordings[0].seeds
-    found = [measure(*(recording.of_seed(seed) for recording in recordings)) for seed in seeds]
-    stacked = {name: np.stack([one[name] for one in found]) for name in found[0]}
-    reach = {name: half_widths(values) for name, values in stacked.items()}
-    means = {name: mean_known(values) for name, values in stacked.items()}
-    return means, reach | _jackknife(measure, recordings, found[0])
+    values = [measure(*(recording.of_seed(seed) for recording in recordings)) for seed in seeds]
+    per_seed = {name: np.stack([np.asarray(value[name]) for value in values]) for name in values[0]}
+    over_seeds = {name: half_widths(stacked) for name, stacked in per_seed.items()}
+    means = {name: mean_known(stacked) for name, stacked in per_seed.items()}
+    return Replicated(per_seed, means, over_seeds | _jackknife(measure, recordings, values[0]))
 
 
-def batch_reach(measure: Measure, *recordings: Recording, level: float = 0.95) -> dict[str, Array]:
-    """Half the t interval of what one seed's batches say, by the jackknife.
+def batch_half_widths(measure: Measure, *recordings: Recording, level: float = 0.95) -> dict[str, Array]:
+    """Return the half-widths of the t intervals over the batches of one seed, by the jackknife.
 
-    A similarity is a ratio of averages over batches, so no single batch has a value of its own: the measure is
-    taken again without each batch, and the interval is that of the pseudo-values ``s θ − (s − 1) θ₍₋ᵢ₎`` (Tukey
-    1958). It tells how far other samples would change a number, not what other initial weights would. Where a
-    value rests on one batch (a signal that is dead in the others), it has no interval.
+    A similarity is a ratio of averages over batches, so a single batch has no value. The measure is therefore
+    repeated without each batch, and the interval is that of the pseudo-values ``s θ − (s − 1) θ₍₋ᵢ₎`` (Tukey
+    1958). It shows how much other samples would change a number, not how much other initial weights would. A
+    value that rests on one batch (a signal that is dead in the others) has no interval.
 
     Args:
-        measure: recordings to arrays by name.
+        measure: maps recordings to arrays by name.
         *recordings: of the same batches.
         level: coverage.
 
     Returns:
-        By name; empty where there are several seeds, fewer than ``recording.BATCHES`` batches, or different ones.
+        By name; empty for several seeds, for fewer than ``recording.BATCHES`` batches, or for different ones.
     """
     return _jackknife(measure, recordings, None, level)
 
@@ -56,26 +75,28 @@ def _jackknife(
     whole: Mapping[str, Array] | None,
     level: float = 0.95,
 ) -> dict[str, Array]:
-    """``batch_reach``; ``whole`` is what the measure says of all batches, where that is known already."""
+    """Return ``batch_half_widths``; ``whole`` is the measure of all batches, if it is known already."""
     same = len({recording.replicates for recording in recordings}) == 1
     if not same or any(recording.noise != "batches" for recording in recordings):
         return {}
     count = len(recordings[0].replicates)
     whole = measure(*recordings) if whole is None else whole
-    left = [
-        measure(*(recording.take([k for k in range(count) if k != out]) for recording in recordings))
-        for out in range(count)
+    without = [
+        measure(*(recording.take([k for k in range(count) if k != left_out]) for recording in recordings))
+        for left_out in range(count)
     ]
-    found = {}
+    widths = {}
     for name, value in whole.items():
-        pseudo = np.stack([count * np.asarray(value) - (count - 1) * np.asarray(one[name]) for one in left])
+        pseudo = np.stack(
+            [count * np.asarray(value) - (count - 1) * np.asarray(rest[name]) for rest in without]
+        )
         known = np.isfinite(pseudo).all(axis=0)
-        found[name] = np.where(known, half_widths(pseudo, level), np.nan)
-    return found
+        widths[name] = np.where(known, half_widths(pseudo, level), np.nan)
+    return widths
 
 
 def mean_known(values: np.ndarray) -> np.ndarray:
-    """Mean over axis 0 without NaN; NaN where all are."""
+    """Return the mean over axis 0 without NaN values; NaN if all are NaN."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # mean of an empty slice is the NaN we want
         return np.asarray(np.nanmean(values, axis=0))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gradlens.recording import Recording
 
 WHOLE = "whole"
-"""Row of a table for the whole network, beside those of its stages."""
+"""Stage label of a table's row for the whole network."""
 
 
 def stages_of(recording: Recording) -> list[str]:
@@ -16,6 +16,6 @@ def stages_of(recording: Recording) -> list[str]:
     return list(dict.fromkeys(signal.stage for signal in recording.signals))
 
 
-def members(recording: Recording, stage: str) -> NDArray[np.intp]:
-    """Return the indices of the signals of a stage, or of all for ``whole``."""
+def signals_of(recording: Recording, stage: str) -> NDArray[np.intp]:
+    """Return the indices of the signals of a stage, or of all signals for ``whole``."""
     return np.flatnonzero([stage in (WHOLE, signal.stage) for signal in recording.signals])

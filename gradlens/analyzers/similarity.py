@@ -1,18 +1,19 @@
-"""Similarity of a set of gradients in its four versions, with a defined answer where there is none."""
+"""Similarity of a set of gradients in its four versions, with a defined answer for gradients that have none."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlens.analyzers.remembering import remembered
 from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
 from gradlens.recording import Recording
+from gradlens.versions import VERSIONS, Version
 
 Array = NDArray[np.float64]
-
-VERSIONS = ("energy", "direction", "energy given loss", "direction given loss")
 
 
 @dataclass(frozen=True)
@@ -20,23 +21,30 @@ class Similarity:
     """CKA between gradients of one seed.
 
     Attributes:
-        versions: by version, ``[l, l]``; NaN for gradients that have none.
+        versions: ``[l, l]`` by version; NaN for gradients without a similarity.
         dead: exactly zero in every replicate, ``[l]``.
         unusable: dead, constant over samples, or without a sample axis, ``[l]``.
     """
 
-    versions: dict[str, Array]
+    versions: Mapping[Version, Array]
     dead: NDArray[np.bool_]
     unusable: NDArray[np.bool_]
 
-    def usable(self, version: str, among: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Those of ``among`` that have a similarity in this version."""
-        own = np.diagonal(self.versions[version])[among]
-        return among[np.isfinite(own)]
+    def usable(self, version: Version, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return those of ``indices`` that have a similarity in this version."""
+        return indices[np.isfinite(np.diagonal(self.versions[version])[indices])]
+
+    def between(self, version: Version, indices: NDArray[np.intp]) -> Array:
+        """Return the CKA matrix of these gradients."""
+        return self.versions[version][indices][:, indices]
+
+    def columns(self) -> dict[str, Array]:
+        """Return the matrices by the column that a table has for the version."""
+        return {version.column: matrix for version, matrix in self.versions.items()}
 
 
 def similarity(grams: Array, loss: Array | None) -> Similarity:
-    """The four versions of CKA between gradients.
+    """Return the four versions of CKA between gradients.
 
     Args:
         grams: ``[l, s, n, n]`` of one seed.
@@ -50,30 +58,45 @@ def similarity(grams: Array, loss: Array | None) -> Similarity:
     unusable[known] = is_constant(grams[known])
     alive = np.flatnonzero(~unusable)
     versions = {}
-    for name, form in (("energy", _as_it_is), ("direction", direction)):
-        kept = [form(grams[alive])]
-        if loss is not None:
-            kept.append(form(loss)[None])
-        hsic = hsic_matrix(np.concatenate(kept)) if len(alive) else np.zeros((0, 0))
-        versions[name] = _spread(cka(hsic)[: len(alive), : len(alive)], alive, signals)
-        partial = np.full((len(alive), len(alive)), np.nan)
-        if loss is not None and len(alive):
-            partial = cka(partial_hsic(hsic, len(alive)))[: len(alive), : len(alive)]
-        versions[f"{name} given loss"] = _spread(partial, alive, signals)
-    return Similarity(versions, dead, unusable)
+    for base in VERSIONS:
+        if not base.given_loss:
+            full, partial = _cka(grams[alive], loss, base)
+            versions[base] = _spread(full, alive, signals)
+            versions[Version(base.direction, given_loss=True)] = _spread(partial, alive, signals)
+    return Similarity({version: versions[version] for version in VERSIONS}, dead, unusable)
 
 
-def signal_similarity(recording: Recording, seed: int) -> Similarity:
-    """Similarity between the signals of one seed's replicates."""
-    own = recording.of_seed(seed)
-    return similarity(own.signal_grams, own.loss_gram)
+def transformed(grams: Array, version: Version) -> Array:
+    """Return the Grams that a version compares: of unit gradients for direction, unchanged for energy."""
+    return direction(grams) if version.direction else grams
 
 
-def _as_it_is(grams: Array) -> Array:
-    return grams
+def signal_similarity(recording: Recording) -> Similarity:
+    """Return the similarity between the signals of a recording of one seed."""
+    return similarity(recording.signal_grams, recording.loss_gram)
 
 
-def _spread(small: Array, places: NDArray[np.intp], size: int) -> Array:
+@remembered
+def seed_similarities(recording: Recording) -> dict[int, Similarity]:
+    """Return the similarity between the signals in each seed."""
+    return {seed: signal_similarity(recording.of_seed(seed)) for seed in recording.seeds}
+
+
+def _cka(grams: Array, loss: Array | None, version: Version) -> tuple[Array, Array]:
+    """Return the CKA between live gradients ``[l, l]``, and the same given the loss."""
+    count = len(grams)
+    partial = np.full((count, count), np.nan)
+    stacked = [transformed(grams, version)]
+    if loss is not None:
+        stacked.append(transformed(loss, version)[None])
+    hsic = hsic_matrix(np.concatenate(stacked)) if count else np.zeros((0, 0))
+    if loss is not None and count:
+        partial = cka(partial_hsic(hsic, count))[:count, :count]
+    return cka(hsic)[:count, :count], partial
+
+
+def _spread(matrix: Array, indices: NDArray[np.intp], size: int) -> Array:
+    """Return a ``[size, size]`` matrix that holds ``matrix`` at ``indices``, and NaN elsewhere."""
     whole = np.full((size, size), np.nan)
-    whole[np.ix_(places, places)] = small
+    whole[np.ix_(indices, indices)] = matrix
     return whole

@@ -1,17 +1,17 @@
-"""What only weight space shows: noise of the gradient, reuse of a source, duplication between its readers."""
+"""Tables of weight space only: noise of the gradient, reuse of a source, duplication between its readers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.replicates import REACH, mean_known, over_replicates
-from gradlens.analyzers.signals import WHOLE, members, stages_of
-from gradlens.analyzers.similarity import VERSIONS, similarity
+from gradlens.analyzers.replicates import HALF_WIDTHS, mean_known, over_replicates
+from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
+from gradlens.analyzers.similarity import similarity
 from gradlens.graph.plan import Slice
 from gradlens.metrics import (
     duplication,
@@ -24,16 +24,15 @@ from gradlens.metrics import (
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.versions import VERSIONS
 
-
-def in_weight_space(recording: Recording) -> bool:
-    """The signals are gradients of weights."""
-    return bool(recording.provenance.of_weights and recording.plan.signals)
+UNCLEAR = "the mean gradient cannot be told from 0 with so few samples"
+Order = TypeVar("Order", int, tuple[int, str])
 
 
 @dataclass(frozen=True)
 class NoiseScale:
-    """Signal and noise of the weight gradients, a row a stage and one for the whole network.
+    """Signal and noise of the weight gradients, one row per stage and one for the whole network.
 
     Attributes:
         level: coverage of the interval over seeds.
@@ -42,8 +41,8 @@ class NoiseScale:
     level: float = 0.95
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None outside weight space."""
-        if not in_weight_space(recording):
+        """Return the table, or None outside weight space."""
+        if not recording.in_weight_space:
             return None
         rows = [self._row(recording, stage) for stage in [*stages_of(recording), WHOLE]]
         return Table(
@@ -53,22 +52,22 @@ class NoiseScale:
             how=(
                 "From Grams of per-sample weight gradients, added over the stage's weights (no biases): tr Σ and "
                 "|G|² unbiased, averaged over a seed's batches before dividing (McCandlish et al. 2018, arXiv "
-                "1812.06162, appendix A.1). Empty where the mean gradient cannot be told from 0 with so few "
-                "samples. In train mode BatchNorm couples the samples of a batch; then both are approximate."
+                f"1812.06162, appendix A.1). Empty if {UNCLEAR}. In train mode BatchNorm couples the samples of a "
+                "batch; then both are approximate."
             ),
             units={
                 "noise_scale": "samples",
                 "signal_to_noise": "|G|² / tr Σ of one sample",
-                "variance": "tr Σ of a sample's gradient",
+                "variance": "tr Σ of one sample's gradient",
             },
         )
 
-    def _row(self, recording: Recording, stage: str) -> dict[str, Any]:
-        own = [recording.plan.signals[place] for place in members(recording, stage)]
-        own = [number for number in own if recording.plan.probes[number].outer is not None]
+    def _row(self, recording: Recording, stage: str) -> dict[str, object]:
+        signals = [recording.signals[index] for index in signals_of(recording, stage)]
+        numbers = [signal.number for signal in signals if signal.sampled]
         scales, ratios, variances = [], [], []
         for seed in recording.seeds:
-            grams = recording.of_seed(seed).grams[own].sum(axis=0)
+            grams = recording.of_seed(seed).grams[numbers].sum(axis=0)
             terms = [noise(gram) for gram in grams]
             scales.append(noise_scale(terms))
             ratios.append(signal_to_noise(terms))
@@ -78,36 +77,35 @@ class NoiseScale:
         return {
             "network": recording.name,
             "stage": stage,
-            "weights": len(own),
+            "weights": len(numbers),
             "noise_scale": mean,
             "noise_scale_low": low,
             "noise_scale_high": high,
             "signal_to_noise": float(mean_known(np.array(ratios))),
             "variance": float(mean_known(np.array(variances))),
-            "reason": "" if len(known) else "the mean gradient cannot be told from 0 with so few samples",
+            "reason": "" if len(known) else UNCLEAR,
         }
 
 
 @dataclass(frozen=True)
 class Reuse:
-    """The gradient version of DenseNet's reuse map, a row a layer and source that it reads.
+    """The gradient version of DenseNet's reuse map, one row per layer and source that it reads.
 
-    Huang et al. 2017, figure 5, shows the mean weight from source s to layer l; here it is the size of the
+    Huang et al. 2017, figure 5, shows the mean weight from source s to layer l; this table has the size of the
     gradient of these weights.
     """
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None where no layer reads several sources."""
+        """Return the table, or None if no layer reads several sources."""
         several = any(part.probe not in recording.plan.signals for part in recording.plan.slices)
-        if not in_weight_space(recording) or not several:
+        if not recording.in_weight_space or not several:
             return None
-        totals = {
-            recording.plan.probes[number].node: recording.energies[number].sum()
-            for number in recording.plan.signals
+        energies = {
+            signal.probe.node: recording.energies[signal.number].sum() for signal in recording.signals
         }
         return Table(
             "reuse",
-            pd.DataFrame([_reuse_row(recording, part, totals) for part in recording.plan.slices]),
+            pd.DataFrame([_reuse_row(recording, part, energies) for part in recording.plan.slices]),
             "Size of the gradient of each layer's weights, by the source whose channels they read.",
             how=(
                 "rms: per sample and weight, of dL/dW_j[:, slice s]; share: of the energy of the whole weight's "
@@ -119,18 +117,18 @@ class Reuse:
 
 @dataclass(frozen=True)
 class Readers:
-    """Duplication between the readers of one source: reading (b) of docs/findings.md, a row a source.
+    """Duplication between the readers of one source: reading (b) of docs/findings.md, one row per source.
 
     ``dL/dW_j[:, slice s]`` against ``dL/dW_k[:, slice s]`` for every two layers j, k that read source s.
     """
 
     def __call__(self, recording: Recording) -> Table | None:
-        """The table, or None where no source has two readers."""
-        if not in_weight_space(recording):
+        """Return the table, or None if no source has two readers."""
+        if not recording.in_weight_space:
             return None
         by_source: dict[str, list[Slice]] = {}
         for part in recording.plan.slices:
-            if recording.plan.probes[part.probe].outer is not None:
+            if recording.probe_of(part).outer is not None:
                 by_source.setdefault(part.source, []).append(part)
         rows = [
             row
@@ -146,25 +144,31 @@ class Readers:
             "Duplication between the weight gradients of the layers that read one source.",
             how=(
                 "CKA, N_eff and D as for signals, of the parts of the readers' weights that read the source; mean "
-                f"over seeds. {REACH} The gradients that the paper's eq. 2 calls reused, "
-                "as blocks of weight gradients."
+                "over seeds. Used: readers whose gradient has a similarity in the version, the smallest number over "
+                f"seeds. {HALF_WIDTHS} These are the gradients that eq. 2 of the CSPNet paper calls reused, as "
+                "blocks of weight gradients."
             ),
-            units={"duplication": "0 to 1", "mean_cka": "dimensionless", "readers": "layers"},
+            units={
+                "duplication": "0 to 1",
+                "mean_cka": "dimensionless",
+                "readers": "layers",
+                "used": "layers",
+            },
         )
 
 
-def _reuse_row(recording: Recording, part: Slice, totals: dict[int, float]) -> dict[str, Any]:
-    plan, probe = recording.plan, recording.plan.probes[part.probe]
+def _reuse_row(recording: Recording, part: Slice, energies: dict[int, float]) -> dict[str, object]:
+    probe, slices = recording.probe_of(part), recording.plan.slices
     energy = recording.energies[part.probe]
     count = recording.n * probe.elements(recording.n)
-    total = totals.get(part.layer, 0.0)
+    total = energies.get(part.layer, 0.0)
     return {
         "network": recording.name,
         "stage": probe.stage,
         "layer": probe.module,
         "source": part.source,
-        "order_layer": _rank(probe.order, [plan.probes[own.probe].order for own in plan.slices]),
-        "order_source": _rank((part.order, part.source), [(own.order, own.source) for own in plan.slices]),
+        "order_layer": _rank(probe.order, [recording.probe_of(other).order for other in slices]),
+        "order_source": _rank((part.order, part.source), [(other.order, other.source) for other in slices]),
         "first_input": part.start,
         "inputs": part.stop - part.start,
         "rms": float(np.sqrt(energy / count).mean()) if probe.outer is not None else np.nan,
@@ -172,37 +176,37 @@ def _reuse_row(recording: Recording, part: Slice, totals: dict[int, float]) -> d
     }
 
 
-def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> list[dict[str, Any]]:
+def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> list[dict[str, object]]:
+    """Return the rows of one source, one per version."""
     probes = [part.probe for part in parts]
-    used = 0
 
-    def measure(own: Recording) -> dict[str, Array]:
-        nonlocal used
-        alike = similarity(own.grams[probes], own.loss_gram)
-        values = []
-        for version in VERSIONS:
-            usable = alike.usable(version, np.arange(len(parts)))
-            matrix = alike.versions[version][usable][:, usable]
-            values.append((duplication(matrix), mean_similarity(matrix)))
-            used = len(usable) if version == "energy" else used
-        return dict(zip(("duplication", "mean_cka"), np.array(values).T, strict=True))
+    def measure(replicate: Recording) -> dict[str, Array]:
+        values = similarity(replicate.grams[probes], replicate.loss_gram)
+        used = [values.usable(version, np.arange(len(parts))) for version in VERSIONS]
+        matrices = [values.between(version, indices) for version, indices in zip(VERSIONS, used, strict=True)]
+        return {
+            "used": np.array([len(indices) for indices in used]),
+            "duplication": np.array([duplication(matrix) for matrix in matrices]),
+            "mean_cka": np.array([mean_similarity(matrix) for matrix in matrices]),
+        }
 
-    values, reach = over_replicates(measure, recording)
+    values = over_replicates(measure, recording)
+    used = values.per_seed["used"].min(axis=0)
     return [
         {
             "network": recording.name,
-            "stage": recording.plan.probes[parts[0].probe].stage,
+            "stage": recording.probe_of(parts[0]).stage,
             "source": source,
-            "version": version,
+            "version": version.label,
             "readers": len(parts),
-            "used": used,
-            **{name: float(column[place]) for name, column in values.items()},
-            **{f"{name}_reach": float(column[place]) for name, column in reach.items()},
+            "used": int(used[row]),
+            **{name: float(values.means[name][row]) for name in ("duplication", "mean_cka")},
+            **{f"{name}_reach": float(values.half_widths[name][row]) for name in ("duplication", "mean_cka")},
         }
-        for place, version in enumerate(VERSIONS)
+        for row, version in enumerate(VERSIONS)
     ]
 
 
-def _rank(order: Any, orders: Sequence[Any]) -> int:
-    """Place among the distinct orders."""
+def _rank(order: Order, orders: Sequence[Order]) -> int:
+    """Return the index of an order among the distinct orders, sorted."""
     return sorted(set(orders)).index(order)

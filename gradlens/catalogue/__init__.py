@@ -1,7 +1,16 @@
 """What gradlens measures, written once: a line per quantity and a line per table. Light and literal."""
 
-from gradlens.catalogue.quantities import QUANTITIES, Column, Quantity, names, quantities, quantity, units
-from gradlens.catalogue.tables import SUFFIX, TABLES, About, Place, about, kind, tables
+from gradlens.catalogue.quantities import (
+    QUANTITIES,
+    Column,
+    Format,
+    Quantity,
+    names,
+    quantities,
+    quantity,
+    units,
+)
+from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, Place, about, kind, tables
 
 __all__ = [
     "QUANTITIES",
@@ -9,6 +18,8 @@ __all__ = [
     "TABLES",
     "About",
     "Column",
+    "Format",
+    "Need",
     "Place",
     "Quantity",
     "about",

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gradlens.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS, Version
+
 Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
 """How numbers are written: ``gradlens.numbers`` has the digits of each."""
 PARTS = ("_a", "_b", "_difference", "_low", "_high", "_reach")
@@ -20,7 +22,7 @@ class Column:
 
     Attributes:
         screen: ``compare`` (also ``inspect``), ``strategies`` (also ``compare`` of three networks) or ``paths``.
-        block: table on that screen; blocks that fit are joined.
+        block: group of columns on that screen; ``compare`` of two networks prints each as a table.
         last: after the quantities of its block that are not.
         head: heading where it differs from ``Quantity.head``.
     """
@@ -45,7 +47,7 @@ class Quantity:
         tables: that have it as a column.
         screens: where the terminal prints it.
         figure: title of its panel in figures of several networks; empty if it has none.
-        version: similarity version that a duplication is of.
+        version: of the similarity, for a duplication.
         fixed: of the network alone, the same for every seed.
         cost: counted by the analyzer of costs.
         tested: compared between networks with p-values.
@@ -64,7 +66,7 @@ class Quantity:
     tables: tuple[str, ...] = ()
     screens: tuple[Column, ...] = ()
     figure: str = ""
-    version: str = ""
+    version: Version | None = None
     fixed: bool = False
     cost: bool = False
     tested: bool = False
@@ -72,6 +74,15 @@ class Quantity:
     by_stage: bool = False
     relative: bool = False
     main: bool = False
+
+    def column(self, screen: str) -> Column | None:
+        """Return where a screen prints the quantity; None if it does not."""
+        return next((column for column in self.screens if column.screen == screen), None)
+
+    def heading(self, screen: str) -> str:
+        """Return the heading of its column on a screen."""
+        column = self.column(screen)
+        return (column and column.head) or self.head
 
     @property
     def short_unit(self) -> str:
@@ -86,67 +97,67 @@ _TRAINED = (*_SEVERAL, "trajectory")
 _EVERY = (*_PAIR, *_TRAINED)
 _COMPARE = tuple((Column("compare", block),) for block in range(4))
 _STRATEGIES = (Column("strategies"),)
-_PATHS = (Column("paths"),)
+_PATHS = (Column("paths", 3),)
 _COSTS = (Column("strategies", 2),)
 
 # fmt: off
 QUANTITIES: tuple[Quantity, ...] = (
     Quantity("duplication", "Duplication D, energy", "duplication", "0 to 1", "0 unrelated to 1 copies",
-             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D", version="energy",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D", version=ENERGY,
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("duplication_direction", "Duplication D, direction", "direction", "0 to 1", "0 unrelated to 1 copies",
-             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), version="direction",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), version=DIRECTION,
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("duplication_given_loss", "Duplication D, given the loss", "given loss", "0 to 1",
              "0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
-             figure="D given the loss", version="energy given loss",
+             figure="D given the loss", version=ENERGY_GIVEN_LOSS,
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
              "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
              screens=(Column("compare", 3, last=True), *_STRATEGIES,
-                      Column("paths", head="structural duplication"))),
+                      Column("paths", 2, head="structural duplication"))),
     Quantity("n_eff_share", "Distinct signals, N_eff / L", "N_eff / L", "N_eff / L", "share of distinct signals",
              tables=_EVERY, screens=_COMPARE[2], with_interval=True),
     Quantity("branch_correlation", "Correlation of branches", "branch corr.",
              "mean CKA (energy) between the branches of forks and the parts of splits", "CKA, about 0 to 1",
              tables=_PAIR, screens=_COMPARE[2], with_interval=True, main=True),
-    Quantity("split_correlation", "Bypass and dense way, at the split", "at split",
-             "CKA (energy) of bypass and dense way", "CKA, about 0 to 1",
+    Quantity("split_correlation", "Bypass and dense branch, at the split", "at split",
+             "CKA (energy) of bypass and dense branch", "CKA, about 0 to 1",
              tables=_TRAINED, screens=_STRATEGIES, tested=True, by_stage=True, main=True),
-    Quantity("merge_correlation", "Bypass and dense way, at the merge", "at merge",
-             "CKA (energy) of bypass and dense way", "CKA, about 0 to 1",
+    Quantity("merge_correlation", "Bypass and dense branch, at the merge", "at merge",
+             "CKA (energy) of bypass and dense branch", "CKA, about 0 to 1",
              tables=_TRAINED, screens=_STRATEGIES, figure="correlation at the merge",
              tested=True, by_stage=True, main=True),
-    Quantity("flow_slope", "Flow slope (decades a layer)", "flow slope", "decades a layer", format="slope",
+    Quantity("flow_slope", "Flow slope (decades per layer)", "flow slope", "decades per layer", format="slope",
              tables=_EVERY, screens=_COMPARE[2], tested=True, by_stage=True),
-    Quantity("signals", "Signals", "signals", "count", "a network", format="count",
+    Quantity("signals", "Signals", "signals", "count", "per network", format="count",
              tables=("summary", *_SEVERAL), screens=_COMPARE[3]),
-    Quantity("dead_signals", "Dead signals", "dead", "signals that are exactly zero", "a network", format="count",
+    Quantity("dead_signals", "Dead signals", "dead", "signals that are exactly zero", "per network", format="count",
              tables=_EVERY, screens=_COMPARE[3]),
-    Quantity("flops", "FLOPs per image", "FLOPs", "FLOPs an image, multiply-add = 2", "an image, multiply-add = 2",
+    Quantity("flops", "FLOPs per image", "FLOPs", "FLOPs per image, multiply-add = 2", "per image, multiply-add = 2",
              format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[3], *_COSTS),
              fixed=True, cost=True, by_stage=True, relative=True, main=True),
     Quantity("parameters", "Parameters", "parameters", "elements",
              format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[3], *_COSTS),
              fixed=True, cost=True, by_stage=True, relative=True, main=True),
-    Quantity("traffic_elements", "Feature-map traffic per image (elements)", "traffic", "elements an image",
+    Quantity("traffic_elements", "Feature-map traffic per image (elements)", "traffic", "elements per image",
              format="amount", tables=(*_SEVERAL, "cost"), screens=_COSTS,
              fixed=True, cost=True, by_stage=True, relative=True),
-    Quantity("traffic_bytes", "Feature-map traffic per image (bytes)", "traffic, bytes", "bytes an image",
+    Quantity("traffic_bytes", "Feature-map traffic per image (bytes)", "traffic, bytes", "bytes per image",
              format="bytes", tables=("cost",), fixed=True, cost=True),
-    Quantity("saved_bytes", "Saved for backward per image", "saved", "bytes an image",
+    Quantity("saved_bytes", "Saved for backward per image", "saved", "bytes per image",
              format="bytes", tables=("cost",), fixed=True, cost=True),
-    Quantity("peak_bytes", "Most memory per image", "peak", "bytes an image, at the batch size used",
+    Quantity("peak_bytes", "Most memory per image", "peak", "bytes per image, at the batch size used",
              format="bytes", tables=("cost",), fixed=True, cost=True),
     Quantity("bottleneck", "Largest layer / mean", "bottleneck", "FLOPs of the largest layer / mean",
              "largest layer / mean", tables=(*_SEVERAL, "cost"), screens=_COSTS, fixed=True, cost=True),
-    Quantity("images_per_second", "Images a second, forward and backward", "images/s",
+    Quantity("images_per_second", "Images per second, forward and backward", "images/s",
              "images / s, forward + backward; wall-clock", "", format="speed", tables=_SEVERAL, screens=_COSTS),
     Quantity("accuracy", "Held-out accuracy", "accuracy", "share of held-out samples",
              tables=_TRAINED, screens=_STRATEGIES, figure="held-out accuracy", main=True),
     Quantity("loss", "Held-out loss", "loss", "cross entropy, held-out",
              tables=_TRAINED, screens=_STRATEGIES, figure="held-out loss"),
-    Quantity("layers", "Weighted layers", "layers", "weighted layers", "a network", format="count",
+    Quantity("layers", "Weighted layers", "layers", "weighted layers", "per network", format="count",
              tables=("structure", "cost"), screens=(Column("paths"),), fixed=True),
     Quantity("timestamp_combinations", "Combinations of timestamps", "combinations", "count", "", format="count",
              tables=("structure",), screens=_PATHS, fixed=True),
@@ -180,7 +191,7 @@ def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quanti
         entry
         for entry in QUANTITIES
         if (not table or table in entry.tables)
-        and (not screen or column(entry, screen) is not None)
+        and (not screen or entry.column(screen) is not None)
         and all(bool(getattr(entry, flag)) is value for flag, value in flags.items())
     ]
     if screen:
@@ -188,13 +199,13 @@ def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quanti
     return tuple(chosen)
 
 
-def names(table: str = "", **flags: bool) -> tuple[str, ...]:
+def names(table: str = "", screen: str = "", **flags: bool) -> tuple[str, ...]:
     """Return the names of ``quantities``.
 
     >>> names(relative=True)
     ('flops', 'parameters', 'traffic_elements')
     """
-    return tuple(entry.name for entry in quantities(table, **flags))
+    return tuple(entry.name for entry in quantities(table, screen, **flags))
 
 
 def units(table: str) -> dict[str, str]:
@@ -212,14 +223,9 @@ def quantity(name: str) -> Quantity | None:
     return _BY_NAME.get(name) or _BY_NAME.get(base)
 
 
-def column(entry: Quantity, screen: str) -> Column | None:
-    """Return where a screen prints the quantity; None if it does not."""
-    return next((column for column in entry.screens if column.screen == screen), None)
-
-
 def _position(entry: Quantity, screen: str) -> tuple[int, bool]:
-    place = column(entry, screen)
-    return (0, False) if place is None else (place.block, place.last)
+    column = entry.column(screen)
+    return (0, False) if column is None else (column.block, column.last)
 
 
 _BY_NAME = {entry.name: entry for entry in QUANTITIES}

@@ -12,10 +12,19 @@ from enum import Enum
 
 SUFFIX = "_weights"
 """Ends the name of a table of weight space in a result of both spaces."""
-_SPACE = "was recorded without weight space; capture again with space='weights'"
-_SIGNALS = "holds fewer than two signals; capture again with sites='signals'"
-_FORKS = "holds no fork and no partial split: the network has none, or they were not watched"
-_SOURCES = "is of a network without such a source: no layer reads several, or no source has two readers"
+
+
+class Need(Enum):
+    """What a recording must hold for a table; the value ends the sentence "this recording ..." if it does not."""
+
+    WEIGHTS = "was recorded without weight space; capture again with space='weights'"
+    SIGNALS = "holds fewer than two signals; capture again with sites='signals'"
+    FORKS = "holds no fork and no partial split: the network has none, or they were not watched"
+    SOURCES = "is of a network without such a source: no layer reads several, or no source has two readers"
+    COSTS = "holds no costs; capture again with costs=True"
+    SPEEDS = "holds no speeds; capture again with throughput=5"
+    SUMS = "holds no sum that could be checked"
+    NOTHING = "holds nothing for it"
 
 
 class Place(Enum):
@@ -35,8 +44,7 @@ class About:
         analyzer: class below ``gradlens.analyzers`` that makes it; empty if a study does, of several recordings.
         plot: its ``Plot`` below ``gradlens.plots``; empty if it has no figure.
         option: of a study, that requests it; empty if it is always made.
-        lacks: what a recording that gives no such table lacks, after "this recording".
-        lacks_in_weights: the same of a recording in weight space; empty if it is ``lacks``.
+        needs: what a recording must hold, the first need first.
         each_space: a result of both spaces holds one of each space; otherwise only one.
         in_paths: position among the tables of a result about paths; 0 if it is not one of them.
         place: on the page.
@@ -47,54 +55,56 @@ class About:
     analyzer: str = ""
     plot: str = ""
     option: str = ""
-    lacks: str = "holds nothing for it"
-    lacks_in_weights: str = ""
+    needs: tuple[Need, ...] = ()
     each_space: bool = True
     in_paths: int = 0
     place: Place = Place.NORMAL
 
     def missing(self, space: object) -> str:
-        """Return what a recording in ``space`` lacks if it gives no such table."""
-        return (space == "weights" and self.lacks_in_weights) or self.lacks
+        """Return what a recording in ``space`` that gives no such table lacks."""
+        unmet = [need for need in self.needs if need is not Need.WEIGHTS or space != "weights"]
+        return (*unmet, Need.NOTHING)[0].value
 
 
 # fmt: off
 TABLES: tuple[About, ...] = (
     About("networks", "All numbers of the networks", plot="strategies.TRADE_OFF"),
-    About("contrasts", "Every network against the first", plot="strategies.FOREST"),
+    About("contrasts", "Each network against the first", plot="strategies.FOREST"),
     About("strategies", "Strategies against their cost", plot="strategies.TRADE_OFF"),
-    About("differences", "Every two strategies", plot="strategies.FOREST"),
-    About("trajectory", "Along the training", plot="strategies.TRAJECTORY"),
+    About("differences", "Pairs of strategies", plot="strategies.FOREST"),
+    About("trajectory", "During training", plot="strategies.TRAJECTORY"),
     About("learning", "Duplication and accuracy"),
-    About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION", lacks=_SIGNALS),
+    About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
+          needs=(Need.SIGNALS,)),
     About("correlation", "Correlation of the signals", "correlation.Correlation", "correlation.CORRELATION",
-          lacks=_SIGNALS),
+          needs=(Need.SIGNALS,)),
     About("cross", "Network against network", plot="correlation.CROSS"),
-    About("branches", "Correlation of the branches", "branches.Branches", "branches.BRANCHES", lacks=_FORKS,
+    About("branches", "Correlation of the branches", "branches.Branches", "branches.BRANCHES", needs=(Need.FORKS,),
           each_space=False),
-    About("shares", "Shares of the branches", "branches.Shares", "shares.SHARES", lacks=_FORKS, each_space=False,
+    About("shares", "Shares of the branches", "branches.Shares", "shares.SHARES", needs=(Need.FORKS,), each_space=False,
           in_paths=4),
     About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW"),
-    About("structure", "Duplication by structure", "paths.Structure", "paths.STRUCTURE", each_space=False, in_paths=1),
+    About("structure", "Duplication by structure", "structure.Structure", "paths.STRUCTURE",
+          each_space=False, in_paths=1),
     About("paths", "Gradient paths over depth", "paths.Paths", "paths.PATHS", each_space=False, in_paths=2),
     About("path_lengths", "Lengths of the gradient's paths", "paths.PathLengths", "paths.LENGTHS", each_space=False,
           in_paths=3),
-    About("noise", "Signal and noise of the weight gradients", "weights.NoiseScale", lacks=_SPACE, each_space=False),
-    About("readers", "Duplication between the readers of a source", "weights.Readers", lacks=_SPACE,
-          lacks_in_weights=_SOURCES, each_space=False),
-    About("reuse", "Reuse of the sources", "weights.Reuse", "reuse.REUSE", lacks=_SPACE, lacks_in_weights=_SOURCES,
+    About("noise", "Signal and noise of the weight gradients", "weights.NoiseScale", needs=(Need.WEIGHTS,),
+          each_space=False),
+    About("readers", "Duplication between the readers of a source", "weights.Readers",
+          needs=(Need.WEIGHTS, Need.SOURCES), each_space=False),
+    About("reuse", "Reuse of the sources", "weights.Reuse", "reuse.REUSE", needs=(Need.WEIGHTS, Need.SOURCES),
           each_space=False),
     About("diagnosis", "Where to look", "diagnosis.Diagnosis"),
-    About("cost", "Cost by stage", "cost.Cost", "cost.COST", lacks="holds no costs; capture again with costs=True",
-          each_space=False),
-    About("throughput", "Speed", "cost.Throughput", "cost.THROUGHPUT", each_space=False,
-          lacks="holds no speeds; capture again with throughput=5"),
-    About("null", "Duplication against its null", "extra.Nulls", option="null", lacks=_SIGNALS),
-    About("canonical", "Canonical correlations of the signals", "extra.Canonicals", option="cca", lacks=_SIGNALS),
-    About("exactness", "Exactness of the capture", "exactness.Exactness", lacks="holds no sum that could be checked",
+    About("cost", "Cost by stage", "cost.Cost", "cost.COST", needs=(Need.COSTS,), each_space=False),
+    About("throughput", "Speed", "cost.Throughput", "cost.THROUGHPUT", needs=(Need.SPEEDS,), each_space=False),
+    About("null", "Duplication against its null", "extra.Nulls", option="null", needs=(Need.SIGNALS,)),
+    About("canonical", "Canonical correlations of the signals", "extra.Canonicals", option="cca",
+          needs=(Need.SIGNALS,)),
+    About("exactness", "Exactness of the capture", "exactness.Exactness", needs=(Need.SUMS,),
           each_space=False, in_paths=5, place=Place.LATE),
     About("map_nodes", "Operations on the map", "map.MapNodes", place=Place.LATE),
-    About("map_edges", "What runs between them", "map.MapEdges", each_space=False, place=Place.LATE),
+    About("map_edges", "Connections on the map", "map.MapEdges", each_space=False, place=Place.LATE),
     About("comparison", "All numbers of the comparison", place=Place.LATE),
     About("summary", "All numbers of the summary", place=Place.LATE),
 )

@@ -5,37 +5,36 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.replicates import REACH, over_replicates
+from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.versions import DIRECTION, ENERGY
 
-CROSS_VERSIONS = ("energy", "direction")
-"""Given the loss is left out: each network has a loss signal of its own."""
+CROSS_VERSIONS = (ENERGY, DIRECTION)
+"""Not given the loss: each network has a different loss signal."""
 
 
 def cross_network(first: Recording, second: Recording) -> Table | None:
-    """CKA of every signal of ``first`` with every one of ``second``, mean over seeds.
+    """Return the CKA of every signal of ``first`` with every signal of ``second``, mean over seeds.
 
     Args:
         first: of some samples.
         second: of the same samples in the same order.
 
     Returns:
-        A row a pair; None where a network has no signals, or the batches are not the same.
+        One row per pair; None if a network has no signals, or the batches are not the same.
     """
-    rows, columns = len(first.plan.signals), len(second.plan.signals)
+    rows, columns = len(first.signals), len(second.signals)
     if not rows or not columns or first.replicates != second.replicates or first.n != second.n:
         return None
     i, j = (axis.ravel() for axis in np.indices((rows, columns)))
 
     def measure(a: Recording, b: Recording) -> dict[str, np.ndarray]:
-        grams = np.concatenate([a.signal_grams, b.signal_grams])
-        whole = similarity(grams, None).versions
-        return {version: whole[version][:rows, rows:][i, j] for version in CROSS_VERSIONS}
+        versions = similarity(np.concatenate([a.signal_grams, b.signal_grams]), None).versions
+        return {version.column: versions[version][:rows, rows:][i, j] for version in CROSS_VERSIONS}
 
-    values, reach = over_replicates(measure, first, second)
-    values |= {f"{version}_reach": reached for version, reached in reach.items()}
+    values = over_replicates(measure, first, second)
     frame = pd.DataFrame(
         {
             "network_a": first.name,
@@ -46,7 +45,8 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
             "signal_b": np.array([signal.name for signal in second.signals], dtype=object)[j],
             "order_a": i,
             "order_b": j,
-            **values,
+            **values.means,
+            **{f"{column}_reach": widths for column, widths in values.half_widths.items()},
         }
     )
     return Table(
@@ -55,8 +55,8 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         "Similarity of the gradients of every layer of one network with every layer of the other.",
         how=(
             "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before "
-            f"dividing, then over seeds. {REACH} Both networks learn the same "
-            "labels, so some similarity is forced. Dead signals have no similarity and are empty."
+            f"dividing, then over seeds. {HALF_WIDTHS} Both networks learn the same labels, which imposes some "
+            "similarity. Dead signals have no similarity and are empty."
         ),
-        units=dict.fromkeys(CROSS_VERSIONS, "CKA, about 0 unrelated to 1 equal"),
+        units={version.column: "CKA, about 0 unrelated to 1 equal" for version in CROSS_VERSIONS},
     )

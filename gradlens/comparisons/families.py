@@ -1,51 +1,94 @@
-"""Pairs of networks compared over seeds, and what it means that there are many of them."""
+"""Paired comparisons of networks over seeds, corrected for their number."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
 
+from gradlens.catalogue import names
 from gradlens.metrics import holm, paired
 
-TESTED = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "split_correlation",
-    "merge_correlation",
-    "flow_slope",
-)
-"""What is compared between networks: costs do not vary over seeds."""
+TESTED = names(tested=True)
+"""Metrics that are compared between networks with p-values: costs do not vary over seeds."""
+
+
+PAIRED_UNITS = {"difference": "b - a", "p": "two-sided", "p_holm": "two-sided, corrected"}
+
+
+class Difference(TypedDict):
+    """A row: metric of network ``b`` minus that of ``a`` in a stage, paired over seeds."""
+
+    stage: str
+    metric: str
+    a: str
+    b: str
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_permutation: float
+    p_holm: float
+
+
+def how_paired(level: float, comparisons: str) -> str:
+    """Return the text that explains a table of paired differences.
+
+    Args:
+        level: coverage of the intervals.
+        comparisons: what the p-values of a stage are corrected over.
+    """
+    return (
+        "Over seeds, which set the same weights and samples for all networks: mean difference with its "
+        f"{level:.0%} t interval; p of the paired t test; p_holm: corrected (Holm 1979) over all {comparisons} of "
+        "the same stage; p_permutation: all sign flips of the differences, which with s seeds cannot fall below "
+        "2 / 2^s."
+    )
 
 
 def family(
     frames: Mapping[str, pd.DataFrame], stage: str, pairs: Sequence[tuple[str, str]], level: float
-) -> list[dict[str, Any]]:
-    """A row a pair and metric of one stage; p-values are corrected over all of them (Holm 1979).
+) -> list[Difference]:
+    """Return one row per pair and metric of one stage, with p-values corrected over all of them (Holm 1979).
 
     Args:
         frames: ``variant_metrics`` by name.
-        stage: the one to compare in; pairs of which one lacks it have no row.
+        stage: the stage to compare; a pair in which one network lacks it has no row.
         pairs: names (a, b); the difference is b minus a.
         level: coverage of the intervals.
     """
     rows = []
     for first, second in pairs:
         for metric in TESTED:
-            left, right = (_at(frames[name], stage, metric) for name in (first, second))
+            left, right = (_values(frames[name], stage, metric) for name in (first, second))
             if left.notna().any() and right.notna().any():
-                found = paired(np.asarray(left), np.asarray(right), level)
-                row: dict[str, Any] = {"stage": stage, "metric": metric, "a": first, "b": second}
-                rows.append({**row, "mean_a": left.mean(), "mean_b": right.mean(), **found._asdict()})
-    for row, corrected in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
-    return rows
+                values = paired(np.asarray(left), np.asarray(right), level)
+                rows.append(
+                    Difference(
+                        stage=stage,
+                        metric=metric,
+                        a=first,
+                        b=second,
+                        mean_a=left.mean(),
+                        mean_b=right.mean(),
+                        difference=values.difference,
+                        low=values.low,
+                        high=values.high,
+                        p=values.p,
+                        p_permutation=values.p_permutation,
+                        p_holm=np.nan,
+                    )
+                )
+    corrected = holm([row["p"] for row in rows])
+    return [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
 
 
-def _at(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
+def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
+    """Return a metric of a stage in each seed; NaN if the network lacks the stage."""
     if stage not in frame.index.get_level_values("stage"):
         return pd.Series([np.nan] * frame.index.get_level_values("seed").nunique(), dtype=float)
     return frame[metric].xs(stage, level="stage").astype(float)

@@ -1,11 +1,10 @@
-"""One row a stage: the numbers a reader compares first."""
+"""One row per stage: the numbers that a reader compares first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,88 +12,71 @@ import pandas as pd
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
-from gradlens.analyzers.paths import structural_duplication
-from gradlens.analyzers.replicates import batch_reach
+from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.analyzers.similarity import similarity
+from gradlens.analyzers.structure import structural_duplication
+from gradlens.catalogue import names, quantities, units
 from gradlens.metrics import half_widths, mean_interval
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.versions import ENERGY
 
-METRICS = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "structural_duplication",
-    "n_eff_share",
-    "branch_correlation",
-    "flow_slope",
-    "dead_signals",
-    "flops",
-    "parameters",
-)
-WITH_INTERVAL = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "n_eff_share",
-    "branch_correlation",
-)
-"""Metrics whose interval stands in the summary of one network."""
-FIXED = ("structural_duplication", "flops", "parameters")
-"""Metrics of the network alone, the same for every seed."""
-VARYING = tuple(metric for metric in METRICS if metric not in FIXED)
-_VERSIONS = {
-    "duplication": "energy",
-    "duplication_direction": "direction",
-    "duplication_given_loss": "energy given loss",
-}
-UNITS = {
-    "duplication": "0 to 1",
-    "structural_duplication": "0 to 1, from the graph alone",
-    "n_eff_share": "N_eff / L",
-    "branch_correlation": "mean CKA (energy) between the branches of forks and the parts of splits",
-    "flow_slope": "decades a layer",
-    "dead_signals": "signals that are exactly zero",
-    "flops": "FLOPs an image, multiply-add = 2",
-    "parameters": "elements",
-}
+COMPARED = names("comparison")
+"""Metrics that two networks are compared in."""
+VARYING = names("comparison", fixed=False)
+"""The compared metrics that differ between seeds."""
+FIXED = names("comparison", fixed=True)
+"""The compared metrics of the network alone, the same for every seed."""
+WITH_INTERVAL = names("summary", with_interval=True)
+"""Metrics with an interval in the summary of one network."""
+COUNTED = names("summary", cost=True)
+"""Metrics from the table of costs."""
 
 
 def seed_metrics(recording: Recording) -> pd.DataFrame:
-    """``METRICS`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
+    """Return ``COMPARED`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
+    return _seed_metrics(recording).copy()
+
+
+@remembered
+def _seed_metrics(recording: Recording) -> pd.DataFrame:
     stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
     frame = _measured(recording, stages)
     structural = structural_duplication(recording)
     frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
     cost = Cost()(recording)
-    for name in ("flops", "parameters"):
+    for name in COUNTED:
         column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
         frame[name] = [column.get(stage, np.nan) for stage, _ in frame.index]
     return frame
 
 
 def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
-    """What varies over seeds, ``VARYING`` and ``signals``; indexed by (stage, seed)."""
+    """Return the values that vary over seeds, ``VARYING`` and ``signals``; indexed by (stage, seed)."""
     frame = pd.DataFrame(index=pd.MultiIndex.from_product([stages, recording.seeds], names=["stage", "seed"]))
     _add_duplication(frame, recording)
     for seed in recording.seeds:
-        own = recording.of_seed(seed)
-        correlation = _branch_correlation(own)
+        replicates = recording.of_seed(seed)
+        correlation = _branch_correlation(replicates)
         for stage in stages:
             frame.loc[(stage, seed), "branch_correlation"] = correlation.get(stage, np.nan)
-            frame.loc[(stage, seed), "flow_slope"] = flow_slope(own, stage)
+            frame.loc[(stage, seed), "flow_slope"] = flow_slope(replicates, stage)
     return frame
 
 
 def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
-    empty = pd.DataFrame(columns=["version"])
-    found = Duplication().values(recording).set_index(["stage", "seed"]) if recording.plan.signals else empty
-    for name, version in _VERSIONS.items():
-        own = found[found["version"] == version]
-        frame[name] = own["duplication"] if len(own) else np.nan
-    energy = found[found["version"] == "energy"]
+    """Add the columns that the table ``duplication`` has of each version, or of all."""
+    values = pd.DataFrame(columns=["version"])
+    if recording.signals:
+        values = Duplication().values(recording).set_index(["stage", "seed"])
+    for quantity in quantities("comparison"):
+        if quantity.version:
+            rows = values[values["version"] == quantity.version.label]
+            frame[quantity.name] = rows["duplication"] if len(rows) else np.nan
+    energy = values[values["version"] == ENERGY.label]
     for name, column in (("n_eff_share", "n_eff_share"), ("dead_signals", "dead"), ("signals", "signals")):
         frame[name] = energy[column] if len(energy) else np.nan
 
@@ -104,36 +86,39 @@ def _group_stages(recording: Recording) -> list[str]:
 
 
 def _branch_correlation(recording: Recording) -> dict[str, float]:
-    """Mean CKA (energy) between branches by stage, of one seed; merges are left out: likeness can be built in."""
-    found: dict[str, list[float]] = {}
+    """Return the mean CKA (energy) between branches by stage, of one seed.
+
+    Merges are left out: similarity there can hold by construction.
+    """
+    by_stage: dict[str, list[float]] = {}
     for group in recording.plan.groups:
         if group.where != "merge":
-            matrix = similarity(recording.member_grams(group), None).versions["energy"]
-            own = matrix[np.triu_indices(len(matrix), k=1)]
-            found.setdefault(group.stage, []).extend(own[np.isfinite(own)].tolist())
-    found[WHOLE] = [value for own in found.values() for value in own]
-    return {stage: float(np.mean(own)) if own else np.nan for stage, own in found.items()}
+            matrix = similarity(recording.member_grams(group), None).versions[ENERGY]
+            pairs = matrix[np.triu_indices(len(matrix), k=1)]
+            by_stage.setdefault(group.stage, []).extend(pairs[np.isfinite(pairs)].tolist())
+    by_stage[WHOLE] = [value for values in by_stage.values() for value in values]
+    return {stage: float(np.mean(values)) if values else np.nan for stage, values in by_stage.items()}
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One network, a row a stage, means over seeds."""
+    """One network, one row per stage, means over seeds."""
 
     def __call__(self, recording: Recording) -> Table:
-        """The table."""
-        found = seed_metrics(recording)
-        means = found.groupby(level="stage", sort=False).mean()
-        frame = means.reset_index()[["stage", *METRICS[:7], "signals", *METRICS[7:]]]
+        """Return the table."""
+        values = seed_metrics(recording)
+        means = values.groupby(level="stage", sort=False).mean()
+        frame = means.reset_index()[["stage", *names("summary")]]
         stages = list(frame["stage"])
-        by_seed = [found.xs(seed, level="seed").reindex(stages) for seed in recording.seeds]
-        reach = {
-            metric: half_widths(np.stack([own[metric].to_numpy(float) for own in by_seed]))
+        by_seed = [values.xs(seed, level="seed").reindex(stages) for seed in recording.seeds]
+        widths = {
+            metric: half_widths(np.stack([seed[metric].to_numpy(float) for seed in by_seed]))
             for metric in WITH_INTERVAL
         }
-        reach |= batch_reach(partial(_by_stage, stages=stages), recording)
+        widths |= batch_half_widths(partial(_by_stage, stages=stages), recording)
         for metric in WITH_INTERVAL:
-            frame[f"{metric}_low"] = frame[metric] - reach[metric]
-            frame[f"{metric}_high"] = frame[metric] + reach[metric]
+            frame[f"{metric}_low"] = frame[metric] - widths[metric]
+            frame[f"{metric}_high"] = frame[metric] + widths[metric]
         frame.insert(0, "network", recording.name)
         return Table(
             "summary",
@@ -143,13 +128,13 @@ class Summary:
                 f"From the tables below; low and high: 95 % t interval over {recording.noise or 'seeds'}; branch "
                 "correlation is the mean CKA (energy) between branches."
             ),
-            units=UNITS,
+            units=units("summary"),
         )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two networks side by side, a row a stage, with the paired difference over seeds.
+    """Two networks side by side, one row per stage, with the paired difference over seeds.
 
     Attributes:
         level: coverage of the t interval of the difference.
@@ -158,52 +143,53 @@ class Comparison:
     level: float = 0.95
 
     def __call__(self, first: Recording, second: Recording) -> Table:
-        """The table; columns ``<metric>_a``, ``_b``, ``_difference`` (b − a), ``_low``, ``_high``."""
+        """Return the table; columns ``<metric>_a``, ``_b``, ``_difference`` (b − a), ``_low``, ``_high``."""
         a, b = seed_metrics(first), seed_metrics(second)
         stages = _merged(_stage_list(a), _stage_list(b))
-        rows = [self._row(a, b, stage) for stage in stages]
-        reach = batch_reach(partial(_differences, stages=stages), first, second, level=self.level)
-        for place, row in enumerate(rows):
-            for metric, values in reach.items():
-                row[f"{metric}_low"] = row[f"{metric}_difference"] - values[place]
-                row[f"{metric}_high"] = row[f"{metric}_difference"] + values[place]
+        widths = batch_half_widths(partial(_differences, stages=stages), first, second, level=self.level)
+        rows = []
+        for index, stage in enumerate(stages):
+            row: dict[str, object] = {"stage": stage}
+            for metric in COMPARED:
+                half = widths[metric][index] if metric in widths else None
+                row |= self._cells(metric, _values(a, stage, metric), _values(b, stage, metric), half)
+            rows.append(row)
+        means = "Values of one seed" if len(first.seeds) == 1 else "Means over seeds"
         return Table(
             "comparison",
             pd.DataFrame(rows),
             f"{first.name} (a) and {second.name} (b) by stage; difference b − a, paired by seed.",
             how=(
-                f"{_over(first)}; {self.level:.0%} t interval of the paired differences over {first.noise or 'seeds'} "
+                f"{means}; {self.level:.0%} t interval of the paired differences over {first.noise or 'seeds'} "
                 "(both networks see the same samples in the same order), without those in "
                 "which either is undefined. Costs and counts that do not vary over seeds have no interval."
             ),
-            units=UNITS,
+            units=units("comparison"),
         )
 
-    def _row(self, a: pd.DataFrame, b: pd.DataFrame, stage: str) -> dict[str, Any]:
-        row: dict[str, Any] = {"stage": stage}
-        for metric in METRICS:
-            left, right = _values(a, stage, metric), _values(b, stage, metric)
-            paired = (right - left).dropna().tolist() if len(left) and len(right) else []
-            difference = mean_interval(np.array(paired, dtype=np.float64), self.level)
-            varies = metric not in FIXED
-            row |= {
-                f"{metric}_a": left.mean(),
-                f"{metric}_b": right.mean(),
-                f"{metric}_difference": difference.mean,
-                f"{metric}_low": difference.low if varies else np.nan,
-                f"{metric}_high": difference.high if varies else np.nan,
-            }
-        return row
-
-
-def _over(recording: Recording) -> str:
-    return "Of one seed" if len(recording.seeds) == 1 else "Means over seeds"
+    def _cells(
+        self, metric: str, left: pd.Series[float], right: pd.Series[float], half_width: float | None
+    ) -> dict[str, float]:
+        """Return the columns of one metric; ``half_width`` is that over batches, or None."""
+        pairs = (right - left).dropna().tolist() if len(left) and len(right) else []
+        mean, low, high = mean_interval(np.array(pairs, dtype=np.float64), self.level)
+        if metric in FIXED:
+            low = high = np.nan
+        if half_width is not None:
+            low, high = mean - half_width, mean + half_width
+        return {
+            f"{metric}_a": left.mean(),
+            f"{metric}_b": right.mean(),
+            f"{metric}_difference": mean,
+            f"{metric}_low": low,
+            f"{metric}_high": high,
+        }
 
 
 def _by_stage(recording: Recording, stages: list[str]) -> dict[str, Array]:
-    """Metrics that vary, ``[stages]``, of one seed."""
-    found = _measured(recording, stages).groupby(level="stage", sort=False).mean()
-    return {metric: found[metric].reindex(stages).to_numpy(float) for metric in VARYING}
+    """Return the metrics that vary, ``[stages]``, of one seed."""
+    means = _measured(recording, stages).groupby(level="stage", sort=False).mean()
+    return {metric: means[metric].reindex(stages).to_numpy(float) for metric in VARYING}
 
 
 def _differences(first: Recording, second: Recording, stages: list[str]) -> dict[str, Array]:
@@ -212,13 +198,14 @@ def _differences(first: Recording, second: Recording, stages: list[str]) -> dict
 
 
 def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
+    """Return a metric of a stage in each seed; empty if the network lacks the stage."""
     if stage not in frame.index.get_level_values("stage"):
         return pd.Series(dtype=float)
     return frame[metric].xs(stage, level="stage").astype(float)
 
 
 def merged_stages(frames: Iterable[pd.DataFrame]) -> list[str]:
-    """Stages of several networks in one order.
+    """Return the stages of several networks in one order.
 
     Args:
         frames: of ``seed_metrics``.
@@ -234,8 +221,8 @@ def _stage_list(frame: pd.DataFrame) -> list[str]:
 
 
 def _merged(first: list[str], second: list[str]) -> list[str]:
-    """Stages of both: by output stride, then the others in order, then the head and the whole."""
-    every = dict.fromkeys([*first, *second])
-    strides = sorted((stage for stage in every if stage.isdigit()), key=int)
-    last = [stage for stage in ("head", WHOLE) if stage in every]
-    return [*strides, *(s for s in every if s not in strides and s not in last), *last]
+    """Return the stages of both: by output stride, then the others in order, then the head and the whole."""
+    stages = dict.fromkeys([*first, *second])
+    strides = sorted((stage for stage in stages if stage.isdigit()), key=int)
+    last = [stage for stage in ("head", WHOLE) if stage in stages]
+    return [*strides, *(s for s in stages if s not in strides and s not in last), *last]

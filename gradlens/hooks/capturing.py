@@ -14,7 +14,7 @@ from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.state import preserved
 from gradlens.hooks.steps import Loss, Step, step_of
 from gradlens.hooks.watcher import Watcher
-from gradlens.progress import Progress, told
+from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch, watch_of
@@ -64,7 +64,7 @@ def capture(
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
     extra = dict(meta or {})
-    with told(progress) as show, preserved(model, watch.mode), torch.enable_grad():
+    with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():
         report = _reporter(show, batches)
         watcher = Watcher(model, watch, step, lambda text: report(text, 0))
         rest = iter(batches)

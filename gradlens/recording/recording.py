@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
-from gradlens.graph.plan import Group, Plan, Signal
+from gradlens.graph.plan import Group, Plan, Signal, Slice
+from gradlens.graph.probes import Probe
 from gradlens.graph.sites import numbered
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
@@ -87,6 +88,11 @@ class Recording:
         return np.asarray(self.grams[number])
 
     @property
+    def in_weight_space(self) -> bool:
+        """Whether there are signals and these are gradients of weights."""
+        return bool(self.provenance.of_weights and self.signals)
+
+    @property
     def noise(self) -> str:
         """What intervals are taken over: ``seeds``, ``batches`` of the one seed, or an empty string for neither."""
         if len(self.seeds) > 1:
@@ -121,6 +127,18 @@ class Recording:
     def member_grams(self, group: Group) -> Array:
         """Return the Gram of each branch or part, ``[b, s, n, n]``; Grams of gradients side by side add up."""
         return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
+
+    def branch_energies(self, group: Group) -> Array:
+        """Energy of each branch or part over all replicates, ``[b]``."""
+        return np.array([self.energies[list(member)].sum() for member in group.members])
+
+    def total_energy(self, group: Group) -> float:
+        """Energy of the accumulated gradient over all replicates; NaN if it was not watched."""
+        return float("nan") if group.total is None else float(self.energies[group.total].sum())
+
+    def probe_of(self, part: Slice) -> Probe:
+        """The probe that watches a part of a weight."""
+        return self.plan.probes[part.probe]
 
     def with_meta(self, **meta: object) -> Recording:
         """Return a copy with entries added to ``meta``."""

@@ -11,9 +11,9 @@ import matplotlib
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from gradlens.catalogue import kind
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS
-from gradlens.plots.spaces import kind
 from gradlens.results import Result
 
 RESOLUTION = 150  # dots an inch

@@ -14,10 +14,10 @@ import matplotlib.style
 import pandas as pd
 from matplotlib.figure import Figure
 
+from gradlens.catalogue import kind
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import PLOTS
 from gradlens.plots.colours import AMONG
-from gradlens.plots.spaces import kind
 from gradlens.results import Result
 
 COLUMNS = {1: 3.5, 2: 7.16}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,47 +13,17 @@ import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gradlens.numbers import shown
+from gradlens.catalogue import TABLES, Place, about, kind
+from gradlens.numbers import format_cell
 from gradlens.plots import PLOTS
-from gradlens.plots.spaces import kind
-from gradlens.report.captions import seen
+from gradlens.report.captions import caption
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
 from gradlens.results import Result, Table
+from gradlens.results.provenance import STRATEGIES
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 
 ROWS = 60  # rows of a table that the page shows without its scripts
-TITLES = {
-    "comparison": "All numbers of the comparison",
-    "summary": "All numbers of the summary",
-    "networks": "All numbers of the networks",
-    "contrasts": "Every network against the first",
-    "strategies": "Strategies against their cost",
-    "differences": "Every two strategies",
-    "trajectory": "Along the training",
-    "learning": "Duplication and accuracy",
-    "duplication": "Duplication by stage",
-    "correlation": "Correlation of the signals",
-    "cross": "Network against network",
-    "branches": "Correlation of the branches",
-    "shares": "Shares of the branches",
-    "flow": "Gradient flow over depth",
-    "structure": "Duplication by structure",
-    "paths": "Gradient paths over depth",
-    "path_lengths": "Lengths of the gradient's paths",
-    "null": "Duplication against its null",
-    "canonical": "Canonical correlations of the signals",
-    "diagnosis": "Where to look",
-    "noise": "Signal and noise of the weight gradients",
-    "readers": "Duplication between the readers of a source",
-    "reuse": "Reuse of the sources",
-    "cost": "Cost by stage",
-    "throughput": "Speed",
-    "exactness": "Exactness of the capture",
-    "map_nodes": "Operations on the map",
-    "map_edges": "What runs between them",
-}
-LATE = ("exactness", "map_nodes", "map_edges", "comparison", "summary")
 
 
 @dataclass(frozen=True)
@@ -65,13 +35,16 @@ class Entry:
     entries: tuple[Entry, ...] = ()
 
 
-def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
+def page(
+    result: Result, images: Mapping[str, bytes], run: str = "RUN", wording: Callable[[str], str] = str
+) -> str:
     """The whole page as text.
 
     Args:
         result: what to show.
         images: SVG files by table name; shown with their tables.
         run: name of the folder it is for, as the commands under its figures say it.
+        wording: of messages that name Python parameters; the command line writes its options instead.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(f"gradlens.{name}", ".") for name in ("report", "showing")]),
@@ -80,20 +53,20 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["options"] = _options
+    environment.filters["options"] = lambda text: _options(wording(text))
     interactive = charts(result)
     return environment.get_template("page.html").render(
         title=_title(result),
         result=result,
         finding=_parts(result.finding),
-        partial=_partial(result.meta.get("partial", False)),
+        partial=_partial(result.provenance.partial),
         overview=overview(result),
         sections=[
             _section(result[name], images.get(name), interactive.get(name))
             for name in _ordered(result.tables)
         ],
         has_map="map_nodes" in result.tables and "map_edges" in result.tables,
-        basis=_basis(result.meta),
+        basis=_basis(result.provenance.seeds),
         run=shlex.quote(run),
         provenance=entries(result.meta),
         data={name: as_json(table_data(table)) for name, table in result.tables.items()},
@@ -116,10 +89,9 @@ def _parts(finding: str) -> tuple[str, str]:
     return (first + stop.strip(), rest) if stop else (finding, "")
 
 
-def _basis(meta: Mapping[str, Any]) -> str:
-    """What every figure rests on."""
-    seeds = [str(seed) for seed in meta.get("seeds", ())]
-    return f"Seed{'s' * (len(seeds) != 1)} {', '.join(seeds)}." if seeds else ""
+def _basis(seeds: Sequence[int]) -> str:
+    """Return the seeds that every figure is based on."""
+    return f"Seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}." if seeds else ""
 
 
 def entries(meta: Mapping[str, Any]) -> tuple[Entry, ...]:
@@ -141,41 +113,35 @@ def _entry(key: str, value: Any) -> Entry:
 
 def _exact(value: Any) -> str:
     """A value of the provenance: never rounded, since it is there to be repeated."""
-    return shown(value) if value is None or isinstance(value, bool) else str(value)
+    return format_cell(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _title(result: Result) -> str:
-    meta = result.meta
-    names = [str(name) for name in meta.get("networks", ())]
-    names = names or [str(meta[key]) for key in ("a", "b") if meta.get(key)]
-    if meta.get("kind") == "strategies":
-        return f"transition strategies of {meta['a']}"
-    if meta.get("kind") == "inspect":
-        names = names[:1]
-    first, others = names[:1], names[1:]
+    networks = result.provenance.networks
+    if result.provenance.kind == STRATEGIES:
+        return f"transition strategies of {networks[0]}"
+    first, others = networks[:1], networks[1:]
     return " against ".join([*first, *([", ".join(others)] if others else [])]) or "gradient report"
 
 
-def _partial(mark: Any) -> str:
-    if not mark:
-        return ""
-    told = f" ({mark})" if isinstance(mark, str) else ""
-    return f"This run was stopped before its end{told}; the numbers rest on what was finished."
+def _partial(partial: bool) -> str:
+    return "This run was stopped before its end; the numbers are of the finished part." if partial else ""
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
     """Tables with a figure first, then others, then those that only repeat or assure."""
     present = list(names)
     first = [name for plot in PLOTS for name in present if kind(name) == plot]
-    last = [name for late in LATE for name in present if kind(name) == late]
+    late = [entry.name for entry in TABLES if entry.place is Place.LATE]
+    last = [name for table in late for name in present if kind(name) == table]
     return first + [name for name in present if name not in (*first, *last)] + last
 
 
 def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) -> dict[str, Any]:
     frame = table.frame
-    title = TITLES.get(kind(table.name), table.name.replace("_", " ").capitalize())
+    title = about(table.name).title
     title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
-    sentence = seen(kind(table.name), frame)
+    sentence = caption(kind(table.name), frame)
     described = f"{title}. {sentence or table.caption} The table below it holds every value."
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {
@@ -200,5 +166,5 @@ def _inches(svg: bytes) -> float:
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:
-    columns = [[shown(value, str(name)) for value in frame[name]] for name in frame.columns]
+    columns = [[format_cell(value, str(name)) for value in frame[name]] for name in frame.columns]
     return [list(row) for row in zip(*columns, strict=True)]

@@ -10,20 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from gradlens.numbers import DASH, MINUS, shown
+from gradlens.catalogue import names
+from gradlens.numbers import DASH, fixed, format_cell
 
-MAIN = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "branch_correlation",
-    "split_correlation",
-    "merge_correlation",
-    "flops",
-    "parameters",
-    "accuracy",
-)
-"""What a reader looks at first, where a table has it."""
+MAIN = names(main=True)
+"""Columns that a reader looks at first, if a table has them."""
 
 LEAST, SMALL, MOST = 1e-3, 0.1, 100.0
 """Numbers read together are written to the same digit between these; a digit more below ``SMALL``."""
@@ -84,17 +75,17 @@ def main_columns(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Column]:
     """
     if frame.columns.has_duplicates:
         return columns(frame, units)
-    names = [str(name) for name in frame.columns]
-    taken = {part for name in names for part in _parts(name, names)}
+    present = [str(name) for name in frame.columns]
+    taken = {part for name in present for part in _parts(name, present)}
     found = []
-    for place, name in enumerate(names):
+    for place, name in enumerate(present):
         base = name.removesuffix("_a")
         if name in taken:
             continue
-        if base != name and f"{base}_difference" in names:
+        if base != name and f"{base}_difference" in present:
             found.append(_pair(frame, base, units))
         else:
-            found.append(_valued(frame, place, names, units))
+            found.append(_valued(frame, place, present, units))
     main = [column for column in found if column.name in MAIN or not column.number]
     return main if any(column.name in MAIN for column in main) else found
 
@@ -157,8 +148,7 @@ def _alike(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
 def _rounded(value: Any, digits: int, sign: bool) -> str:
     if not isinstance(value, float) or not math.isfinite(value):
         return text(value, sign=sign)
-    value = round(value, digits) + 0.0  # no minus before a zero
-    return f"{value:{'+' if sign and value else ''}.{digits}f}".replace("-", MINUS)
+    return fixed(value, digits, sign=sign)
 
 
 def _between(value: str, low: str, high: str) -> str:
@@ -179,4 +169,4 @@ def text(value: Any, column: str = "", *, sign: bool = False) -> str:
         return str(value.tolist())
     if value is pd.NA or value is pd.NaT:
         return DASH
-    return shown(value, column, sign=sign)
+    return format_cell(value, column, sign=sign)

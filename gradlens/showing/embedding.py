@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from gradlens.numbers import COUNTS, shown
+from gradlens.numbers import format_cell, format_of
 from gradlens.showing.columns import Shown
 
 ROWS = 40_000
@@ -37,7 +37,7 @@ def as_json(value: Any) -> Markup:
 
 
 def columns(table: Shown) -> list[dict[str, Any]]:
-    """Name, heading, unit and kind of each column; the scripts write values as ``numbers.shown`` does."""
+    """Name, heading, unit and kind of each column; the scripts write values as ``format_cell`` does."""
     found = []
     for name, column in table.frame.items():
         kind = _kind(str(name), column)
@@ -67,18 +67,15 @@ def _kind(name: str, column: pd.Series) -> str:
         return "flag"
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return "text"
-    if name.startswith(COUNTS):
-        return "count"
-    if name.endswith("bytes"):
-        return "bytes"
-    return "integer" if pd.api.types.is_integer_dtype(column.dtype) else "number"
+    kind = {"amount": "count", "bytes": "bytes"}.get(format_of(name) or "")
+    return kind or ("integer" if pd.api.types.is_integer_dtype(column.dtype) else "number")
 
 
 def _values(column: pd.Series, kind: str) -> dict[str, Any]:
     if kind == "flag":
         return {"values": [bool(value) for value in column]}
     if kind == "text":
-        texts = column.map(lambda value: None if _missing(value) else shown(value))
+        texts = column.map(lambda value: None if _missing(value) else format_cell(value))
         codes, levels = pd.factorize(texts, use_na_sentinel=True)
         return {"codes": codes.tolist(), "levels": [str(level) for level in levels]}
     return {"values": [_rounded(value) for value in column.tolist()]}

@@ -12,8 +12,10 @@ from gradlens.errors import GradlensError
 from gradlens.showing.columns import Shown
 from gradlens.showing.embedding import as_json, script, table_data
 
-TABLES = ("map_nodes", "map_edges", "shares", "correlation")
-"""What the map draws, and what it tells of a place."""
+DRAWN = ("map_nodes", "map_edges")
+"""Tables that the map draws."""
+DESCRIBING = ("shares", "correlation")
+"""Tables with more about a chosen operation."""
 SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", "place.js", "map.js")
 HEIGHT = 620  # of the frame in a notebook, in pixels
 
@@ -32,7 +34,7 @@ class NetworkMap:
     tables: Mapping[str, Shown]
 
     def __post_init__(self) -> None:
-        missing = [name for name in TABLES[:2] if name not in self.tables]
+        missing = [name for name in DRAWN if name not in self.tables]
         if missing:
             raise GradlensError(
                 f"this result has no network map ({', '.join(missing)} missing): it was made by an older version or "
@@ -50,7 +52,7 @@ class NetworkMap:
         environment = Environment(
             loader=PackageLoader("gradlens.showing", "."), autoescape=True, undefined=StrictUndefined
         )
-        tables = {name: self.tables[name] for name in TABLES if name in self.tables}
+        tables = {name: self.tables[name] for name in (*DRAWN, *DESCRIBING) if name in self.tables}
         return environment.get_template("map.html").render(
             data={name: as_json(table_data(table)) for name, table in tables.items()},
             scripts=[script(name) for name in SCRIPTS],

@@ -1,4 +1,7 @@
-"""What a reader must know before believing the numbers."""
+"""Warnings: what limits the numbers of a study.
+
+They name the parameters of the Python interface as ``name=value``, which the command line translates.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,47 @@ from gradlens.recording import Recording
 ENOUGH = 128
 """Samples times replicates below which duplication is biased upwards (0.26 at n = 8 for
 independent signals)."""
-
-
 UNEQUAL = 0.1
-"""Difference of the shares of dead signals above which two networks are compared over unlike layers."""
+"""Difference of the shares of dead signals above which two networks are compared over different kinds of layers."""
 UNSTEADY = 1.5
 """Ratio of the fastest to the slowest repeat above which a speed means little."""
 
 
 def dead_signals(recording: Recording) -> int:
-    """Signals that are exactly zero in every replicate."""
-    return sum(
-        not recording.grams[number].any() for number in recording.plan.signals if _known(recording, number)
-    )
+    """Return the number of signals that are exactly zero in every replicate."""
+    sampled = [signal for signal in recording.signals if signal.sampled]
+    return sum(not recording.grams[signal.number].any() for signal in sampled)
 
 
 def warnings_alone(recording: Recording) -> Iterator[str]:
-    """What limits the numbers of one network."""
-    name, signals = recording.name, len(recording.plan.signals)
-    for note in recording.provenance.notes:
+    """Yield what limits the numbers of one network."""
+    name, provenance = recording.name, recording.provenance
+    for note in provenance.notes:
         yield f"{name}: {note}"
+    yield from _missing_signals(recording)
+    weights = provenance.partly_seen
+    if weights:
+        yield (
+            f"{name}: {len(weights)} weights are read by other operations too ({', '.join(weights[:4])}); the "
+            "gradient that comes back from those is not included"
+        )
+    single = _one_position(recording)
+    if single:
+        yield (
+            f"{name}: {single} of its convolutions see a single position: the images are too small for it, raise "
+            "image_size="
+        )
+    yield from _unsteady(recording)
+    if not recording.plan.groups:
+        yield f"{name}: no forks and no partial splits among the watched sites; signals only"
+    if recording.loss_gram is None:
+        yield f"{name}: the network's output was not found, so no number is given the loss"
+    yield from _replication(recording)
+
+
+def _missing_signals(recording: Recording) -> Iterator[str]:
+    """Yield which signals are left out, and why."""
+    name, signals = recording.name, len(recording.signals)
     dead = dead_signals(recording)
     if dead:
         yield (
@@ -39,40 +63,22 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     unseen = recording.provenance.unseen_layers
     if unseen:
         yield (
-            f"{name}: {len(unseen)} layers ran whose gradient is not among the signals, for their operation is "
-            f"not known as a weighted one or leads to no loss ({', '.join(unseen[:4])})"
+            f"{name}: {len(unseen)} layers ran whose gradient is not among the signals, because their operation is "
+            f"not known as a weighted one or does not lead to the loss ({', '.join(unseen[:4])})"
         )
-    partly = recording.provenance.partly_seen
-    if partly:
-        yield (
-            f"{name}: {len(partly)} weights are read by other operations too ({', '.join(partly[:4])}); what comes "
-            "back along those is not in their gradients here"
-        )
-    tight = _one_position(recording)
-    if tight:
-        yield (
-            f"{name}: {tight} of its convolutions see a single position; the images are too small for it, "
-            "raise --image-size"
-        )
-    yield from _unsteady(recording)
-    lost = sum(not _known(recording, number) for number in recording.plan.signals)
-    if lost:
-        yield f"{name}: {lost} of {signals} signals have no axis that holds the samples and are left out"
-    if not recording.plan.groups:
-        yield f"{name}: no forks and no partial splits among the watched sites; signals only"
-    if recording.loss_gram is None:
-        yield f"{name}: the network's output was not found, so nothing is given the loss"
-    yield from _replication(recording)
+    unsampled = sum(not signal.sampled for signal in recording.signals)
+    if unsampled:
+        yield f"{name}: {unsampled} of {signals} signals have no axis that holds the samples and are left out"
 
 
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
-    """Where the comparison of two networks is not fair, and what limits each."""
+    """Yield why a comparison of two networks is not fair, and what limits each."""
     a, b = first.name, second.name
     unlike = unlike_signals(first, second)
     if unlike:
         yield (
-            f"not a fair comparison: {unlike}, so similarities are over different kinds of layers; use --warmup-steps "
-            "10 or --no-zero-init"
+            f"not a fair comparison: {unlike}, so similarities are over different kinds of layers; use "
+            "warmup_steps=10 or zero_init=False"
         )
     modes = first.provenance.mode, second.provenance.mode
     if modes[0] != modes[1]:
@@ -85,79 +91,74 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
 
 
 def unlike_signals(first: Recording, second: Recording) -> str:
-    """Which share of the signals is alive where that makes two networks unlike; else empty."""
+    """Return how many signals of each network are alive, if that makes the networks unlike; else empty."""
     pair = (first, second)
     dead = [dead_signals(recording) for recording in pair]
-    counts = [len(recording.plan.signals) for recording in pair]
-    shares = [lost / max(count, 1) for lost, count in zip(dead, counts, strict=True)]
+    counts = [len(recording.signals) for recording in pair]
+    shares = [zero / max(count, 1) for zero, count in zip(dead, counts, strict=True)]
     if abs(shares[0] - shares[1]) <= UNEQUAL and (dead[0] == 0) == (dead[1] == 0):
         return ""
-    alive = [f"{count - lost} of {count}" for lost, count in zip(dead, counts, strict=True)]
+    alive = [f"{count - zero} of {count}" for zero, count in zip(dead, counts, strict=True)]
     return f"{alive[0]} signals of {first.name} are alive and {alive[1]} of {second.name}"
 
 
 def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
-    """What differs beside the topology, so that no one attributes all to it."""
-    a, b = first.name, second.name
+    """Yield what differs apart from the topology, so that no one attributes all to it."""
     parts = []
-    layers = len(first.plan.signals), len(second.plan.signals)
+    layers = len(first.signals), len(second.signals)
     if layers[0] != layers[1]:
         parts.append(f"{layers[0]} and {layers[1]} weighted layers")
     if first.costs is not None and second.costs is not None:
-        sizes = [sum(recording.costs.parameters.values()) for recording in (first, second) if recording.costs]
-        flops = [sum(r.costs.flops.values()) / r.costs.samples for r in (first, second) if r.costs]
+        sizes = [sum(costs.parameters.values()) for costs in (first.costs, second.costs)]
+        flops = [sum(costs.flops.values()) / costs.samples for costs in (first.costs, second.costs)]
         if sizes[0] != sizes[1]:
             parts.append(f"{sizes[0] / 1e6:.2f} and {sizes[1] / 1e6:.2f} M parameters")
         if flops[0] != flops[1]:
-            parts.append(f"{flops[0] / 1e9:.3f} and {flops[1] / 1e9:.3f} GFLOPs an image")
+            parts.append(f"{flops[0] / 1e9:.3f} and {flops[1] / 1e9:.3f} GFLOPs per image")
     if parts:
-        yield f"{a} and {b} differ in more than their topology: {'; '.join(parts)}"
+        yield f"{first.name} and {second.name} differ in more than their topology: {'; '.join(parts)}"
 
 
 def _replication(recording: Recording) -> Iterator[str]:
+    """Yield what is missing in samples and seeds."""
     seeds = recording.seeds
     batches = len(recording.replicates) // max(len(seeds), 1)
     if recording.n * batches < ENOUGH:
-        wanted = math.ceil(ENOUGH / recording.n)
         yield (
-            f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} a seed: duplication is biased upwards "
-            f"below about {ENOUGH} samples; {wanted} batches of {recording.n} would do (--batches), or a larger "
-            "--batch-size"
+            f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} per seed: duplication is biased "
+            f"upwards below about {ENOUGH} samples; use batches={math.ceil(ENOUGH / recording.n)} of "
+            f"{recording.n} samples, or a larger batch_size="
         )
     if recording.noise == "batches":
         yield (
-            "one seed: intervals are over its batches and tell what other samples would change, not what other "
-            "initial weights would; --seeds 3 or more tells that"
+            "one seed: intervals are over its batches and show what other samples would change, not what other "
+            "initial weights would; use seeds=3 or more for that"
         )
     elif len(seeds) < 2:
-        yield "one seed: no interval over seeds; use --seeds 3 or more to tell a finding from noise"
+        yield "one seed: no interval over seeds; use seeds=3 or more to separate a finding from noise"
 
 
 def _advice(recording: Recording) -> str:
-    """What may bring dead signals to life, given what was done already."""
-    lifted = recording.provenance.zero_init is False
+    """Return what may revive dead signals and was not done already."""
     if recording.provenance.warmup_steps:
-        return "they stay so after the warm-up: look at the loss, and for ways that are switched off"
-    if lifted:
-        return "not for zero-initialised normalisations; --warmup-steps 10 tells whether training wakes them"
-    return "commonly zero-initialised normalisation weights; --warmup-steps 10 or --no-zero-init brings them to life"
+        return "they are still zero after the warm-up: check the loss, and look for branches that are switched off"
+    if recording.provenance.zero_init is False:
+        return "zero-initialised normalisation is not the cause; warmup_steps=10 shows whether training revives them"
+    return "the common cause is zero-initialised normalisation weights; warmup_steps=10 or zero_init=False revives them"
 
 
 def _one_position(recording: Recording) -> int:
-    """Convolutions over one position, where those are more than half of all."""
+    """Return the number of convolutions over a single position, if those are more than half of all; else 0."""
     nodes = [node for node in recording.plan.graph.nodes if node.spatial and node.weighted]
-    tight = sum(math.prod(node.shapes[0][2:]) == 1 for node in nodes)
-    return tight if 2 * tight > len(nodes) else 0
+    single = sum(math.prod(node.shapes[0][2:]) == 1 for node in nodes)
+    return single if 2 * single > len(nodes) else 0
 
 
 def _unsteady(recording: Recording) -> Iterator[str]:
+    """Yield which measured speeds vary too much to be compared."""
     for name, speeds in recording.throughput.items():
         if speeds and max(speeds) > UNSTEADY * min(speeds):
             yield (
                 f"{recording.name}: the measured speed ({name}) varies {max(speeds) / min(speeds):.1f}-fold "
-                "between repeats: something else used the machine, do not compare speeds"
+                "between repeats: other programs used the machine, so do not compare speeds"
             )
-
-
-def _known(recording: Recording, number: int) -> bool:
-    return recording.plan.probes[number].outer is not None

@@ -154,3 +154,15 @@ def test_without_groups_there_is_no_table(hand, draw):
     build.gradient(draw(0))
     assert Branches()(build.recording()) is None
     assert Shares()(build.recording()) is None
+
+
+def test_the_reason_is_that_of_all_batches(hand, draw):
+    """A branch that varies too little over all batches has no similarity, though it varies enough in some."""
+    build = hand([(0, batch) for batch in range(4)])
+    flat = draw(0, 4)
+    flat[0] = 1e8
+    numbers = [build.gradient(g, signal=False) for g in (flat, draw(1, 4))]
+    build.group(numbers, where="split", labels=("bypass", "dense"))
+    (row,) = Branches()(build.recording()).frame.itertuples()
+    assert np.isnan(row.energy)
+    assert row.reason == "bypass has no sample axis, or does not vary over samples"

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from oracles.residual import given_by_regression
+from oracles.residual import cka_by_regression
 
 from gradlens.analyzers.duplication import Duplication
-from gradlens.analyzers.similarity import VERSIONS
 from gradlens.metrics import cka, direction, duplication, hsic_matrix
+from gradlens.versions import DIRECTION, VERSIONS
 
 
 def row(table, stage, version="energy", seed=0):
@@ -33,7 +33,7 @@ def staged(hand, draw):
 def test_a_row_a_seed_stage_and_version_and_one_for_the_whole(staged):
     frame = Duplication()(staged).frame
     assert [*dict.fromkeys(frame.stage)] == ["4", "8", "head", "whole"]
-    assert [*dict.fromkeys(frame.version)] == list(VERSIONS)
+    assert [*dict.fromkeys(frame.version)] == [version.label for version in VERSIONS]
     assert len(frame) == 4 * 4
     assert set(frame.network) == {"net"}
 
@@ -117,7 +117,7 @@ def test_given_the_loss_only_what_the_loss_does_not_explain_is_left(follows):
 def test_given_the_loss_equals_regressing_on_it(follows, version):
     found = row(Duplication()(follows), "whole", f"{version} given loss")
     grams = follows.grams if version == "energy" else direction(follows.grams)
-    matrix = given_by_regression(grams, 4)[:4, :4]
+    matrix = cka_by_regression(grams, 4)[:4, :4]
     assert found.duplication == pytest.approx(duplication(matrix), rel=1e-8)
     assert found.mean_cka == pytest.approx(matrix[~np.eye(4, dtype=bool)].mean(), rel=1e-8)
 
@@ -184,4 +184,4 @@ def test_a_recording_of_forks_alone_has_no_table(hand, draw):
 
 
 def test_one_version_may_be_asked_for(staged):
-    assert set(Duplication(versions=("direction",))(staged).frame.version) == {"direction"}
+    assert set(Duplication(versions=(DIRECTION,))(staged).frame.version) == {"direction"}

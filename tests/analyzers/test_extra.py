@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import gradlens as gl
-from gradlens.analyzers import ANALYZERS, ON_REQUEST, WANTING
+from gradlens.analyzers import ANALYZERS, ON_REQUEST
 from gradlens.analyzers.extra import Canonicals, Nulls
 from gradlens.comparisons.summary import Summary
 from gradlens.errors import GradlensError
@@ -98,10 +98,6 @@ def test_tables_are_chosen_by_name(recorded):
     assert list(gl.analyze(recorded, extra=["null"]).tables)[-1] == "null"
     with pytest.raises(GradlensError, match=r"no table 'flwo'.*did you mean flow"):
         gl.analyze(recorded, tables=["flwo"])
-
-
-def test_every_lack_has_a_reason():
-    assert set(WANTING) <= {*ANALYZERS, *ON_REQUEST}
 
 
 def test_halves_are_refused_in_weight_space():

@@ -219,3 +219,27 @@ def test_stages_hold_what_the_tables_say():
         if stage in signals.index:
             assert (own["signal"] != "").sum() == signals[stage]
             assert own["flops"].sum() == cost.loc[stage, "flops"]
+
+
+class Residual(nn.Module):
+    """A convolution whose output forks: several watched gradients share its name."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.inner = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head((x + self.inner(x).relu()).mean((2, 3)))
+
+
+def test_every_edge_watched_the_operations_show_their_signals():
+    """Only rows of signals describe an operation, however many other gradients have the same name."""
+    model = Residual()
+    some, every = (
+        MapNodes()(recorded(model, **options)).frame.set_index("node") for options in ({}, {"sites": "all"})
+    )
+    assert every["signal"].tolist() == some["signal"].tolist()
+    for column in ("rms", "effective_rank"):
+        assert np.allclose(every[column].astype(float), some[column].astype(float), equal_nan=True)

@@ -12,7 +12,9 @@ from torch import nn
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
 from gradlens.analyzers.energies import energy_steps
-from gradlens.analyzers.paths import PathLengths, Paths, Structure, weighted_layers
+from gradlens.analyzers.paths import PathLengths, Paths
+from gradlens.analyzers.structure import Structure
+from gradlens.analyzers.tracing import weighted_layers
 from gradlens.metrics import coherence
 
 

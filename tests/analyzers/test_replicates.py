@@ -7,7 +7,7 @@ from scipy import stats
 from gradlens.analyzers import similarity as similarity_module
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.duplication import Duplication
-from gradlens.analyzers.replicates import batch_reach, over_replicates
+from gradlens.analyzers.replicates import batch_half_widths, over_replicates
 from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Comparison, Summary
 from gradlens.metrics import mean_interval
@@ -44,7 +44,7 @@ def test_of_a_mean_the_jackknife_is_the_t_interval(pair):
     """Known (Tukey 1958): the pseudo-values of a mean are the values themselves."""
     recording = pair(np.random.default_rng(0))
     energies = recording.energies[0]
-    reach = batch_reach(lambda own: {"mean": own.energies[0].mean()}, recording)["mean"]
+    reach = batch_half_widths(lambda own: {"mean": own.energies[0].mean()}, recording)["mean"]
     interval = mean_interval(energies)
     assert reach == pytest.approx((interval.high - interval.low) / 2, rel=1e-9)
 
@@ -62,10 +62,10 @@ def test_the_interval_of_a_similarity_covers_it(pair):
 
 def test_over_seeds_nothing_changes(hand, draw):
     recording = pair_of(hand, draw, [(0, 0), (1, 0), (2, 0)])
-    means, reach = over_replicates(lambda own: {"energy": own.energies[0].mean()}, recording)
+    values = over_replicates(lambda own: {"energy": own.energies[0].mean()}, recording)
     interval = mean_interval(recording.energies[0])
-    assert means["energy"] == pytest.approx(interval.mean)
-    assert reach["energy"] == pytest.approx(interval.high - interval.mean)
+    assert values.means["energy"] == pytest.approx(interval.mean)
+    assert values.half_widths["energy"] == pytest.approx(interval.high - interval.mean)
 
 
 def test_one_seed_of_several_batches_has_intervals_in_summary_and_comparison(pair):

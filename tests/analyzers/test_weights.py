@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch.nn import functional
 
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
+from gradlens.graph.plan import Slice
 from gradlens.metrics import cka, hsic_matrix, noise, noise_scale
 
 N = 8
@@ -96,6 +99,49 @@ def test_readers_of_a_source_are_compared_by_its_columns(measured):
     expected = cka(hsic_matrix(grams))[np.triu_indices(3, k=1)].mean()
     assert frame.loc[("stem", "energy"), "mean_cka"] == pytest.approx(expected, rel=1e-6)
     assert ("b", "energy") not in frame.index
+
+
+@pytest.fixture
+def readers(hand, draw):
+    """Seven readers of one source; the last receives a gradient in one batch, or in one seed, only."""
+
+    def make(replicates, alive):
+        build = hand(replicates, space="weights")
+        build.loss = build.gradient(draw(99, len(replicates)), signal=False)
+        for number in range(6):
+            build.gradient(draw(number, len(replicates)), f"layer{number}")
+        build.gradient(draw(6, len(replicates)) * np.reshape(alive, (-1, 1, 1)), "layer6")
+        recording = build.recording()
+        slices = tuple(Slice(number, number, "stem", 0, 0, 4) for number in recording.plan.signals)
+        return replace(recording, plan=replace(recording.plan, slices=slices))
+
+    return make
+
+
+def test_the_readers_that_are_used_are_those_of_all_batches(readers):
+    """Without the last batch, as in the jackknife, the last reader is dead."""
+    recording = readers([(0, batch) for batch in range(4)], [0, 0, 0, 1])
+    frame = ANALYZERS["readers"](recording).frame
+    assert frame["used"].tolist() == [7, 7, 7, 7]
+
+
+def test_each_version_counts_the_readers_it_uses(readers):
+    """Given the loss, a reader whose gradient is the loss signal has no similarity."""
+    recording = readers([(0, 0), (0, 1)], [1, 1])
+    recording.grams[1] = 4 * recording.grams[0]
+    frame = ANALYZERS["readers"](recording).frame.set_index("version")
+    assert frame["used"].to_dict() == {
+        "energy": 7,
+        "direction": 7,
+        "energy given loss": 6,
+        "direction given loss": 6,
+    }
+
+
+@pytest.mark.parametrize("alive", [[0, 1], [1, 0]])
+def test_of_several_seeds_the_fewest_readers_are_counted(readers, alive):
+    frame = ANALYZERS["readers"](readers([(0, 0), (1, 0)], alive)).frame
+    assert frame["used"].tolist() == [6, 6, 6, 6]
 
 
 def test_duplication_in_weight_space_is_that_of_the_weights_grams(measured):

@@ -15,20 +15,11 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Ran
 
+from gradlens.catalogue import names
 from gradlens.results import Result, Table
 from gradlens_cli.app import gradlens
 
-METRICS = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "n_eff_share",
-    "branch_correlation",
-    "flow_slope",
-    "dead_signals",
-    "flops",
-    "parameters",
-)
+METRICS = names("comparison", "compare")
 CELL = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
 
 
@@ -38,6 +29,8 @@ def comparison_row(stage: str) -> dict[str, Any]:
         row |= {f"{metric}_{part}": value for part, value in CELL.items()}
     counts = {"a": 4.1e9, "b": 2.3e9, "difference": -1.8e9, "low": math.nan, "high": math.nan}
     row |= {f"flops_{part}": value for part, value in counts.items()}
+    for metric in names("comparison", fixed=True):
+        row |= {f"{metric}_low": math.nan, f"{metric}_high": math.nan}
     return row | {f"flow_slope_{part}": math.nan for part in CELL}
 
 
@@ -52,10 +45,11 @@ def compared() -> Result:
 
 @pytest.fixture
 def inspected() -> Result:
+    shown = [metric for metric in METRICS if metric != "structural_duplication"]  # older runs lack it
     row = {
         "stage": "whole",
         "signals": 53,
-        **dict.fromkeys(METRICS, 0.5),
+        **dict.fromkeys(shown, 0.5),
         "flops": 4.1e9,
         "parameters": 23.5e6,
     }
@@ -89,7 +83,7 @@ def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) 
 def pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for ``gradlens.report.write``: a quick page with one figure."""
 
-    def write(result: Result, folder: Path, run: str | None = None) -> Path:
+    def write(result: Result, folder: Path, run: str | None, wording: Callable[[str], str]) -> Path:
         result.save(folder)
         (folder / "figures").mkdir()
         (folder / "figures" / "one.svg").write_text("new figure")

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from gradlens.catalogue import Quantity
 from gradlens.results import Result, Table
 from gradlens_cli import summary
-from gradlens_cli.layout import plain
+from gradlens_cli.layout import Block, plain
 
 NAN = math.nan
 
@@ -18,15 +19,15 @@ NAN = math.nan
 @pytest.mark.parametrize(
     ("values", "form", "text"),
     [
-        ((0.79, 0.68, -0.11, -0.15, -0.07), summary.ratio, "0.79 | 0.68  -0.11 [-0.15, -0.07]"),
-        ((0.68, 0.79, 0.11, -0.01, 0.2), summary.ratio, "0.68 | 0.79  +0.11 [-0.01, +0.20]"),
-        ((0.5, 0.5, 0.0, 0.0, 0.0), summary.ratio, "0.50 | 0.50  0.00"),
-        ((NAN, NAN, NAN, NAN, NAN), summary.ratio, "\N{EN DASH}"),
-        ((0.5, NAN, NAN, NAN, NAN), summary.ratio, "0.50 | \N{EN DASH}"),
-        ((0.5, 0.4, -0.1, NAN, NAN), summary.ratio, "0.50 | 0.40  -0.10"),
-        ((4.1e9, 2.3e9, -1.8e9, -1.8e9, -1.8e9), summary.count, "4.1 G | 2.3 G  -1.8 G"),
-        ((0, 3, 3, NAN, NAN), summary.count, "0 | 3  +3"),
-        ((None, 3, None, None, None), summary.count, "\N{EN DASH} | 3"),
+        ((0.79, 0.68, -0.11, -0.15, -0.07), "ratio", "0.79 | 0.68  -0.11 [-0.15, -0.07]"),
+        ((0.68, 0.79, 0.11, -0.01, 0.2), "ratio", "0.68 | 0.79  +0.11 [-0.01, +0.20]"),
+        ((0.5, 0.5, 0.0, 0.0, 0.0), "ratio", "0.50 | 0.50  0.00"),
+        ((NAN, NAN, NAN, NAN, NAN), "ratio", "\N{EN DASH}"),
+        ((0.5, NAN, NAN, NAN, NAN), "ratio", "0.50 | \N{EN DASH}"),
+        ((0.5, 0.4, -0.1, NAN, NAN), "ratio", "0.50 | 0.40  -0.10"),
+        ((4.1e9, 2.3e9, -1.8e9, -1.8e9, -1.8e9), "amount", "4.1 G | 2.3 G  -1.8 G"),
+        ((0, 3, 3, NAN, NAN), "amount", "0 | 3  +3"),
+        ((None, 3, None, None, None), "amount", "\N{EN DASH} | 3"),
     ],
 )
 def test_a_cell_shows_both_and_the_difference(values: tuple[Any, ...], form: Any, text: str) -> None:
@@ -34,7 +35,7 @@ def test_a_cell_shows_both_and_the_difference(values: tuple[Any, ...], form: Any
         f"m_{part}": value
         for part, value in zip(("a", "b", "difference", "low", "high"), values, strict=True)
     }
-    assert summary.compared_cell(row, "m", form) == text
+    assert summary.compared_cell(row, Quantity("m", "M", "m", "1", format=form)) == text
 
 
 def test_a_comparison_fits_120_columns(compared: Result) -> None:
@@ -88,9 +89,19 @@ def test_a_terminal_also_gets_the_units_of_what_it_shows(
     assert "traffic:" not in shown
 
 
-def test_every_unit_is_of_a_column() -> None:
-    columns = [title for block in summary.METRICS for _, title, _ in block]
-    columns += [title for _, title, _ in (*summary.STRATEGY_COLUMNS, *summary.STRUCTURE_COLUMNS)] + [
-        "signals"
+def test_units_are_those_of_the_columns_that_are_shown() -> None:
+    head = ["layer", "signals", "at split", "structural duplication", "images/s", "at merge", "layers"]
+    assert summary.units([Block(head, [])]) == (
+        "structural duplication: 0 to 1, from the graph alone; at split, at merge: CKA, about 0 to 1;"
+        " signals, layers: per network"
+    )
+
+
+def test_paths_show_the_structure_under_its_longer_name() -> None:
+    row = {"stage": "4", "layers": 3, "structural_duplication": 0.25, "cross_terms": NAN, "longest": 1200}
+    tables = {name: Table(name, pd.DataFrame([row]), "") for name in ("structure", "paths")}
+    (block,) = summary.blocks(Result(tables, {}, ""))
+    assert plain(block).splitlines() == [
+        "stage  layers  structural duplication  longest path  cross terms",
+        "4      3       0.25                    1.2 k         \N{EN DASH}",
     ]
-    assert {head for heads in summary.UNITS for head in heads.split(", ")} <= set(columns)

@@ -32,7 +32,7 @@ def networks(hand, draw, seeds):
     return make
 
 
-FEW = " From 32 samples a seed, which is too few: duplication reads high below about 128."
+FEW = " From 32 samples per seed, which is too few: duplication is overestimated below about 128."
 THREE = {"first": 0.3, "same": 0.3, "alike": 0.9}
 
 
@@ -112,7 +112,12 @@ def test_the_finding_tells_what_holds_and_names_the_rest(networks):
         ),
         (-0.3, -0.1, 0.2, "no difference that holds for b (0.50, Holm p = 0.2)"),
         (-0.3, 0.1, 0.04, "no difference that holds for b (0.50, Holm p = 0.04)"),
-        (np.nan, np.nan, np.nan, "one seed, no interval, so nothing can be told from noise: b (0.50)"),
+        (
+            np.nan,
+            np.nan,
+            np.nan,
+            "one seed, no interval, so no difference can be separated from noise: b (0.50)",
+        ),
         (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
     ],
 )
@@ -160,7 +165,7 @@ def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
     recordings = [*networks(THREE), build.recording()]
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
     assert (
-        "Not defined, for want of two live signals: dead. Not a fair comparison: 5 of 5 signals of first"
+        "Not defined, because fewer than two signals are live: dead. Not a fair comparison: 5 of 5 signals of first"
         in text
     )
     assert text.endswith(FEW)

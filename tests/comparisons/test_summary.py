@@ -6,7 +6,7 @@ from scipy import stats
 
 from gradlens.analyzers.branches import Branches
 from gradlens.analyzers.duplication import Duplication
-from gradlens.comparisons.summary import METRICS, Comparison, Summary
+from gradlens.comparisons.summary import COMPARED, Comparison, Summary
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_stages_are_merged_by_stride_and_a_missing_one_stays_empty(network):
     b = network("bb", stages=("2", "4", "8", "blocks.0")).recording()
     frame = Comparison()(a, b).frame.set_index("stage")
     assert frame.index.tolist() == ["2", "4", "8", "16", "blocks.0", "head", "whole"]
-    for metric in METRICS:
+    for metric in COMPARED:
         parts = [f"{metric}_{part}" for part in ("difference", "low", "high")]
         assert frame.loc[["2", "8", "16", "blocks.0", "head"], parts].isna().all(axis=None)
     assert np.isfinite(frame.duplication_a["16"])
@@ -127,7 +127,7 @@ def test_stages_are_merged_by_stride_and_a_missing_one_stays_empty(network):
 def test_a_network_against_itself_differs_by_nothing(network):
     a, again = network("a", dead=True).recording(), network("a", dead=True).recording()
     frame = Comparison()(a, again).frame
-    for metric in METRICS:
+    for metric in COMPARED:
         differences = frame[f"{metric}_difference"].dropna()
         assert (differences == 0).all()
     assert frame.duplication_difference.notna().any()

@@ -1,9 +1,16 @@
 """Small frames of every table that has a plot, written by hand."""
 
+import functools
 import itertools
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
+
+import gradlens as gl
+from gradlens.analyzers import ANALYZERS
+from gradlens.plots import PLOTS
 
 VERSIONS = ("energy", "direction", "energy given loss", "direction given loss")
 
@@ -229,6 +236,29 @@ def trajectory(networks, seeds):
     return pd.DataFrame(rows)
 
 
+@functools.cache
+def recording():
+    """Of a small residual network in weight space, for tables that are not written by hand."""
+
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.inner, self.head = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+
+        def forward(self, x):
+            x = self.stem(x)
+            return self.head(x + self.inner(x))
+
+    data = [(torch.randn(8, 6), torch.arange(8) % 3) for _ in range(2)]
+    return gl.capture(Residual(), data, space="weights")
+
+
+def measured(name, networks):
+    """The table of a real recording, the same rows for each network."""
+    frame = ANALYZERS[name](recording()).frame
+    return pd.concat([frame.assign(network=network) for network in networks], ignore_index=True)
+
+
 @pytest.fixture
 def frames():
     """Frames by table name, for the networks, seeds and sizes asked for."""
@@ -236,7 +266,7 @@ def frames():
     def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
         pairs, shares = forks(networks, sites, branches)
         ways, lengths = paths(networks)
-        return {
+        written = {
             "networks": strategies(networks),
             "contrasts": contrasts(networks),
             "strategies": strategies(networks),
@@ -255,5 +285,6 @@ def frames():
             "cost": cost(networks),
             "throughput": throughput(networks),
         }
+        return {name: written[name] if name in written else measured(name, networks) for name in PLOTS}
 
     return make

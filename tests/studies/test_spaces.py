@@ -3,13 +3,13 @@
 import pytest
 
 import gradlens as gl
+from gradlens.catalogue import about
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS, plot_frame
 from gradlens.plots.spaces import kind
 from gradlens.report.charts import charts
 from gradlens.report.drawing import figures
 from gradlens.report.formats import drawable
-from gradlens.studies.spaces import DIFFERING
 
 SMALL = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2, "zero_init": False, "throughput": False}
 
@@ -28,7 +28,7 @@ def test_every_table_is_that_of_its_own_run(both, apart):
     for name, table in apart["activations"].tables.items():
         assert both[name].frame.equals(table.frame), name
     for name, table in apart["weights"].tables.items():
-        own = f"{name}_weights" if name in DIFFERING else name
+        own = f"{name}_weights" if about(name).each_space else name
         if own.endswith("_weights") or name not in apart["activations"].tables:
             assert both[own].frame.equals(table.frame), name
     assert {"duplication_weights", "correlation_weights", "noise", "readers"} <= set(both.tables)

@@ -104,7 +104,7 @@ def test_names_say_what_is_built_and_labels_what_differs():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net'"),
+        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net' and strategies='csp'"),
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
         (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
@@ -164,13 +164,18 @@ def test_bypass_and_dense_are_correlated_at_split_and_merge_of_csp_networks_only
 
 
 def test_the_finding_says_difference_interval_and_what_remains(fresh, network):
-    assert fresh.finding.startswith(f"{network}: at initialisation csp has 0.")
-    assert "duplication than none" in fresh.finding
-    assert "95 % interval" in fresh.finding
-    assert "given the loss" in fresh.finding
-    assert "Of 6 pairs of 4 strategies" in fresh.finding
-    row = whole(fresh, "differences").query("metric == 'duplication' and a == 'none' and b == 'csp'").iloc[0]
-    assert ("less" if row["difference"] < 0 else "more") in fresh.finding.split("duplication")[0]
+    rows = whole(fresh, "differences").query("a == 'none' and b == 'csp'").set_index("metric")
+    row = rows.loc["duplication"]
+    low, high = float(row["low"]), float(row["high"])
+    sentence = "csp and none show no difference beyond the noise between seeds in duplication"
+    if not low <= 0 <= high:
+        side = "less" if row["difference"] < 0 else "more"
+        sentence = f"csp has {abs(row['difference']):.2f} {side} duplication than none"
+    assert fresh.finding.startswith(f"{network}: at initialisation {sentence} ({row['mean_b']:.2f}")
+    assert f" against {row['mean_a']:.2f}" in fresh.finding
+    assert f"; 95 % interval of the difference {low:+.2f}" in fresh.finding
+    assert "; given the loss, " in fresh.finding
+    assert "Of 6 pairs of 4 strategies, " in fresh.finding
 
 
 def test_the_same_call_gives_the_same_tables(fresh, network):
@@ -188,7 +193,7 @@ def test_the_result_is_saved_drawn_and_shown(fresh, trained, tmp_path):
         text = page(again, {})
         assert "transition strategies of" in text
         assert "merge" in text
-        assert "Every two strategies" in text
+        assert "Pairs of strategies" in text
 
 
 def test_training_is_followed_and_scored(trained):
@@ -308,7 +313,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, t
         command(network, cut), env=environment, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 1
-    assert "--resume goes on" in refused.stderr
+    assert "continue with --resume" in refused.stderr
     subprocess.run(command(network, cut, "--resume"), env=environment, check=True, capture_output=True)
     subprocess.run(command(network, uncut), env=environment, check=True, capture_output=True)
     assert not cells.exists()
@@ -334,7 +339,7 @@ def test_a_sweep_names_the_farthest_variant_and_tells_all_apart(network, tmp_pat
     )
     found = whole(result).set_index("network")["duplication"]
     farthest = (found - found["none"]).abs().drop("none").idxmax()
-    assert f"{farthest}, the farthest of 4 from none, has " in result.finding
+    assert f"{farthest}, the farthest of 4 from none, " in result.finding
     looks = styles(list(found.index))
     assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
     assert len({(look.colour, look.hatch) for look in looks.values()}) == len(looks)
@@ -434,4 +439,4 @@ def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
     assert rows.loc["duplication", "high"] < 0
     assert rows.loc["duplication", "mean_a"] > rows.loc["duplication", "mean_b"]
     assert np.isfinite(rows.loc["duplication_given_loss", ["low", "difference", "high"]].astype(float)).all()
-    assert "given the loss it has" in result.finding
+    assert "given the loss, " in result.finding

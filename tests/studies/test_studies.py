@@ -11,10 +11,10 @@ import torch
 
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
+from gradlens.catalogue import Need, about
 from gradlens.errors import GradlensError
 
-WEIGHTS_ONLY = ("noise", "readers", "reuse")
-ANYWHERE = [name for name in ANALYZERS if name not in WEIGHTS_ONLY]
+ANYWHERE = [name for name in ANALYZERS if Need.WEIGHTS not in about(name).needs]
 TINY = {"data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2}
 NETWORKS = """
 import torch

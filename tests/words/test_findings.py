@@ -8,6 +8,7 @@ import pytest
 
 from gradlens.results import Table
 from gradlens.words.findings import finding_alone, finding_between
+from gradlens.words.wording import Contrast, Outcome
 
 NAN = math.nan
 
@@ -74,7 +75,9 @@ def test_too_few_samples_are_told(hand, draw):
     build.gradient(draw(0))
     build.gradient(draw(1))
     found = said([build.recording()] * 2, (0.79, 0.68, -0.15, -0.07))
-    assert found.endswith("From 16 samples a seed, which is too few: duplication reads high below about 128.")
+    assert found.endswith(
+        "From 16 samples per seed, which is too few: duplication is overestimated below about 128."
+    )
 
 
 def test_more(pair):
@@ -94,8 +97,8 @@ def test_an_interval_that_holds_zero_is_no_difference(pair):
 def test_identical_networks_are_the_same_to_all_digits_and_not_within_a_noise(pair):
     found = said(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
     assert found == (
-        "theirs and ours show no difference, the same to all digits, in gradient duplication (0.60 against 0.60); "
-        "given the loss, no difference, the same to all digits, (0.30 against 0.30)."
+        "theirs and ours show no difference at all in gradient duplication (0.60 against 0.60); "
+        "given the loss, no difference at all (0.30 against 0.30)."
     )
     assert "beyond the noise between seeds" in said(pair, (0.6, 0.6, 0.0, 1e-12))
 
@@ -143,6 +146,30 @@ def test_seeds_that_do_not_pair_still_make_a_sentence(pair):
     assert "not defined" in found
 
 
+@pytest.mark.parametrize(
+    ("numbers", "clause"),
+    [
+        ((0.5, 0.4, NAN, NAN, NAN), "the difference is not defined"),
+        ((0.4, 0.4, 0.0, 0.0, 0.0), "no difference at all"),
+        ((0.5, 0.4, -0.1, -0.3, 0.1), "no difference beyond the noise between batches"),
+        ((0.5, 0.4, -0.1, -0.3, -0.05, 0.2), "no difference that holds after Holm's correction"),
+        ((0.5, 0.499, -0.001, -0.002, -0.0005), "no difference to two digits"),
+        ((0.5, 0.4, -0.1, -0.3, -0.05, 0.01), "0.10 less"),
+        ((0.4, 0.5, 0.1, NAN, NAN), "0.10 more"),
+    ],
+)
+def test_an_outcome_has_one_wording(numbers, clause):
+    contrast = Contrast(*numbers)
+    assert contrast.clause("batches") == clause
+    assert clause in contrast.sentence("b", "a", "duplication", "batches")
+
+
+def test_a_reversed_comparison_is_the_opposite():
+    contrast = Contrast(0.5, 0.4, -0.1, -0.3, -0.05, 0.01)
+    assert contrast.reversed() == Contrast(0.4, 0.5, 0.1, 0.05, 0.3, 0.01)
+    assert contrast.reversed().outcome is Outcome.MORE
+
+
 def alone(pair, rows):
     columns = ["stage", "duplication", "duplication_given_loss", "signals", "dead_signals"]
     return finding_alone(pair[0], Table("summary", pd.DataFrame(rows, columns=columns), ""))
@@ -157,7 +184,7 @@ def test_alone_the_most_duplicated_stage_is_named(pair):
     ]
     assert (
         alone(pair, rows)
-        == "ours: duplication 0.75 over 6 live signals, among the stages most in 8 (0.90); given the loss 0.40."
+        == "ours: duplication 0.75 over 6 live signals, highest in stage 8 (0.90); given the loss 0.40."
     )
 
 

@@ -44,13 +44,13 @@ def test_a_sound_recording_gives_no_warning(sound):
     [
         (
             {"dead": 2},
-            "a: dead at this state: 2 of 5 signals are exactly zero .*--warmup-steps 10 or --no-zero-init",
+            "a: dead at this state: 2 of 5 signals are exactly zero .*warmup_steps=10 or zero_init=False",
         ),
         ({"lost": 1}, "a: 1 of 4 signals have no axis that holds the samples"),
         ({"forked": False}, "a: no forks and no partial splits"),
         ({"loss": False}, "a: the network's output was not found"),
-        ({"batches": 7}, "16 samples x 7 batches a seed: .*below about 128 samples"),
-        ({"count": 1}, "one seed: intervals are over its batches .*--seeds 3 or more"),
+        ({"batches": 7}, "16 samples x 7 batches per seed: .*below about 128 samples"),
+        ({"count": 1}, "one seed: intervals are over its batches .*seeds=3 or more"),
         ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
     ],
 )
@@ -61,10 +61,10 @@ def test_each_limit_is_told_alone(sound, options, said):
 
 def test_advice_knows_what_was_done_already(sound):
     (lifted,) = warnings_alone(sound(dead=1).with_meta(zero_init=False))
-    assert "--no-zero-init" not in lifted
+    assert "zero_init=False" not in lifted
     (warm,) = warnings_alone(sound(dead=1).with_meta(warmup_steps=5))
     assert "after the warm-up" in warm
-    assert "--warmup-steps" not in warm
+    assert "warmup_steps=" not in warm
 
 
 def test_layers_that_left_no_signal_are_named(sound):
@@ -127,7 +127,7 @@ def test_what_else_differs_is_told(sound):
         sound("a", parameters=2_000_000, flops=4e9), sound("b", parameters=1_500_000, signals=4)
     )
     assert found.startswith("a and b differ in more than their topology")
-    for part in ("3 and 4 weighted layers", "2.00 and 1.50 M parameters", "2.000 and 0.000 GFLOPs an image"):
+    for part in ("3 and 4 weighted layers", "2.00 and 1.50 M parameters", "2.000 and 0.000 GFLOPs per image"):
         assert part in found
 
 

@@ -1,0 +1,43 @@
+"""The four versions of a similarity: of energy or of direction, and given the loss or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a similarity between gradients.
+
+    Attributes:
+        direction: from Grams of the samples' unit gradients, instead of the gradients themselves (energy).
+        given_loss: after partialling out the loss signal.
+    """
+
+    direction: bool = False
+    given_loss: bool = False
+
+    @property
+    def label(self) -> str:
+        """Return the value of a table's column ``version``.
+
+        >>> Version(given_loss=True).label
+        'energy given loss'
+        """
+        return ("direction" if self.direction else "energy") + (" given loss" if self.given_loss else "")
+
+    @property
+    def column(self) -> str:
+        """Return the name of a table's column of this version.
+
+        >>> Version(direction=True, given_loss=True).column
+        'direction_given_loss'
+        """
+        return self.label.replace(" ", "_")
+
+
+ENERGY = Version()
+DIRECTION = Version(direction=True)
+ENERGY_GIVEN_LOSS = Version(given_loss=True)
+DIRECTION_GIVEN_LOSS = Version(direction=True, given_loss=True)
+VERSIONS = (ENERGY, DIRECTION, ENERGY_GIVEN_LOSS, DIRECTION_GIVEN_LOSS)
