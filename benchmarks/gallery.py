@@ -1,7 +1,7 @@
-"""The pictures of docs/gallery.md, made by its own commands: ``python -m benchmarks.gallery``.
+"""Make the pictures of docs/gallery.md with the commands that it shows: ``python -m benchmarks.gallery``.
 
-Each run is the command line that the page shows; the figures it leaves are copied with fewer colours.
-Names after the command (``python -m benchmarks.gallery reuse``) make the pictures of these runs only.
+Each run executes one command line of the page; its figures are copied with fewer colours. With names of runs
+(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from PIL import Image
 
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 FOLDER = PAGE.parent / "images" / "gallery"
-COLOURS = 128  # of a palette; the figures have flat areas and one colour scale
+COLOURS = 128  # of the palette; the figures have flat areas and one colour scale
 
 RUNS: dict[str, str] = {
     "compare": "gradlens compare resnet50 cspresnet50 --no-zero-init",
@@ -26,7 +26,7 @@ RUNS: dict[str, str] = {
     "strategies": "gradlens strategies peleenet --seeds 3 --train-steps 100 --eval --no-throughput",
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
 }
-"""A command by name."""
+"""The command of each run, by name."""
 
 
 def pictures() -> dict[str, str]:
@@ -42,7 +42,7 @@ def pictures() -> dict[str, str]:
 
 
 def make(name: str, folder: Path) -> None:
-    """Run a command and keep the pictures that are from it in ``folder``."""
+    """Execute one run and save its pictures in ``folder``."""
     with tempfile.TemporaryDirectory() as scratch:
         words = [*shlex.split(RUNS[name])[1:], "--out", f"{scratch}/run"]
         subprocess.run([sys.executable, "-m", "gradlens", *words], check=True)
@@ -50,21 +50,19 @@ def make(name: str, folder: Path) -> None:
             save_small(Path(scratch, "run", "figures", f"{table}.png"), folder / f"{table}.png")
 
 
-def save_small(picture: Path, place: Path) -> None:
-    """Save a picture with a palette: about a third of its bytes, and nothing to see of it."""
-    with Image.open(picture) as whole:
-        small = whole.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    small.save(place, optimize=True)
+def save_small(picture: Path, path: Path) -> None:
+    """Save a picture with a palette: about a third of the bytes, without a visible difference."""
+    with Image.open(picture) as image:
+        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help=f"of {', '.join(RUNS)}; all when none is given"
-    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"any of {', '.join(RUNS)}; default: all")
     chosen = parser.parse_args().runs or list(RUNS)
     if unknown := set(chosen) - set(RUNS):
-        parser.error(f"no run {', '.join(sorted(unknown))}; use {', '.join(RUNS)}")
+        parser.error(f"unknown run {', '.join(sorted(unknown))}; use {', '.join(RUNS)}")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in chosen:
         make(name, FOLDER)

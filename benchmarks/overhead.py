@@ -1,12 +1,11 @@
-"""What capturing costs against a plain training step.
+"""Compare the cost of a captured and of a plain training step.
 
-``python -m benchmarks.overhead`` alternates a plain and a captured step and prints the median of the
-pairs' ratios; ``--memory`` compares the medians of peak memory in separate processes instead (Linux).
-JSON on stdout.
+``python -m benchmarks.overhead`` alternates plain and captured steps and prints the median of the ratios of time;
+``--memory`` instead compares the medians of peak memory in separate processes (Linux only). Prints JSON.
 
-Peak memory is measured with glibc's threshold for handing blocks back to the system held at 1 MiB.
-By default that threshold adapts to what was freed before, and a plain step alone then varies by 6 %
-from process to process (it holds twice what its tensors need); ``--allocator default`` shows that.
+Peak memory is measured with a fixed threshold of 1 MiB from which glibc returns blocks to the system. By default
+glibc adapts the threshold to earlier frees: the peak of a plain step then varies by 6 % between processes and is
+twice what its tensors need; ``--allocator default`` measures this.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ MODELS = ("resnet50", "cspresnet50", "densenet121")
 def pair(
     name: str, sites: str, batch: int, size: int, space: str = "activations"
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """A plain and a captured step of one model on one batch."""
+    """Return a plain and a captured step of one model on one batch."""
     model = gl.load_model(name, num_classes=10, seed=0, zero_init=False)
     images, targets = gl.load_data("random", batch_size=batch, batches=1, image_size=size)[0]
     parameters = list(model.parameters())
@@ -47,20 +46,22 @@ def pair(
 
     watcher = Watcher(model, Watch(sites=sites, space=space))
 
+    state, _ = watcher.first((images, targets))
+
     def captured() -> None:
-        watcher.batch(0, (images, targets))
+        watcher.next(state, 0, (images, targets))
 
     return plain, captured
 
 
 def ratio(name: str, sites: str, options: argparse.Namespace) -> dict[str, float]:
-    """Median ratio of alternating pairs and its range."""
+    """Return the median ratio of alternating pairs of steps, and its range."""
     plain, captured = pair(name, sites, options.batch, options.size, options.space)
     plain()
-    captured()  # plans the sites and runs the dry pass
+    captured()
     ratios, seconds = [], []
-    for place in range(options.pairs):
-        first, second = (plain, captured) if place % 2 == 0 else (captured, plain)
+    for number in range(options.pairs):
+        first, second = (plain, captured) if number % 2 == 0 else (captured, plain)
         times = {first: clock(first), second: clock(second)}
         ratios.append(times[captured] / times[plain])
         seconds.append(times[plain])
@@ -73,17 +74,17 @@ def ratio(name: str, sites: str, options: argparse.Namespace) -> dict[str, float
 
 
 def clock(run: Callable[[], None]) -> float:
-    """Seconds of one run."""
+    """Return the seconds of one run."""
     begin = time.perf_counter()
     run()
     return time.perf_counter() - begin
 
 
 def peak(name: str, sites: str, options: argparse.Namespace) -> int:
-    """Peak resident bytes of this process after a few steps; ``sites`` may be ``plain``.
+    """Return the peak resident bytes of this process after a few steps; ``sites`` may be ``plain``.
 
-    Read from the kernel's account of this process image: ``getrusage`` also counts what the parent
-    had resident when it forked, and then every process seems to need the same.
+    The value is VmHWM of this process: ``getrusage`` includes the resident memory of the parent at the fork, and
+    then all processes seem to need the same.
     """
     plain, captured = pair(
         name, "signals" if sites == "plain" else sites, options.batch, options.size, options.space
@@ -95,16 +96,16 @@ def peak(name: str, sites: str, options: argparse.Namespace) -> int:
 
 
 def peaks(name: str, kinds: list[str], options: argparse.Namespace) -> dict[str, list[int]]:
-    """Peak memory of plain and captured steps in bytes, alternating, each in its own process."""
-    found: dict[str, list[int]] = {kind: [] for kind in kinds}
+    """Return the peak bytes of plain and captured steps, alternating, each in its own process."""
+    values: dict[str, list[int]] = {kind: [] for kind in kinds}
     environment = {**os.environ, **ALLOCATORS[options.allocator]}
     for _ in range(options.pairs):
         for kind in kinds:
             command = [sys.executable, "-m", "benchmarks.overhead", "--peak", kind, "--models", name]
             command += ["--batch", str(options.batch), "--size", str(options.size), "--space", options.space]
-            answer = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-            found[kind].append(json.loads(answer.stdout))
-    return found
+            process = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+            values[kind].append(json.loads(process.stdout))
+    return values
 
 
 def main() -> None:
@@ -126,9 +127,9 @@ def main() -> None:
     kinds = options.sites.split(",")
     for name in options.models.split(","):
         if options.memory:
-            found = peaks(name, ["plain", *kinds], options)
-            middle = {kind: statistics.median(values) for kind, values in found.items()}
-            measured = [{"memory": middle[kind] / middle["plain"], "bytes": found} for kind in kinds]
+            values = peaks(name, ["plain", *kinds], options)
+            medians = {kind: statistics.median(samples) for kind, samples in values.items()}
+            measured = [{"memory": medians[kind] / medians["plain"], "bytes": values} for kind in kinds]
         else:
             measured = [ratio(name, kind, options) for kind in kinds]
         rows += [{"model": name, "sites": kind, **row} for kind, row in zip(kinds, measured, strict=True)]

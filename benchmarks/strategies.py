@@ -1,7 +1,7 @@
-"""Training speed of each transition strategy, all in one run: ``python -m benchmarks.strategies``.
+"""Measure the training speed of all transition strategies: ``python -m benchmarks.strategies``.
 
-Strategies of one network alternate, round by round, so a busy moment hits all alike; the speed is the
-median over rounds, and its ratio to ``none`` the median of the rounds' ratios. JSON on stdout.
+The strategies of a network alternate in each round, so that load of the machine affects all of them equally. The
+speed is the median over rounds, and its ratio to ``none`` is the median of the ratios by round. Prints JSON.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import torch
 from torch.nn import functional
 
 import gradlens as gl
+from gradlens.transitions import DEFAULT
 
 MODELS = ("resnet50", "resnext50_32x4d", "densenet121", "darknet53", "peleenet")
-STRATEGIES = ("none", "fusion_first", "fusion_last", "csp")
 
 
 def step(name: str, batch: int, size: int) -> Callable[[], None]:
-    """One forward and backward pass of a network on one batch."""
+    """Return a function that runs one forward and backward pass of a network on one batch."""
     model = gl.load_model(name, num_classes=1000, seed=0)
     images, targets = gl.load_data("random", batch_size=batch, batches=1, image_size=size)[0]
     parameters = list(model.parameters())
@@ -36,23 +36,23 @@ def step(name: str, batch: int, size: int) -> Callable[[], None]:
 
 
 def rows(model: str, batch: int, size: int, rounds: int) -> list[dict[str, object]]:
-    """A row a strategy: images a second, and their ratio to ``none``."""
-    steps = {name: step(f"{model}@{name}", batch, size) for name in STRATEGIES}
-    speeds: dict[str, list[float]] = {name: [] for name in STRATEGIES}
-    for place in range(rounds + 1):
+    """Return one row per strategy: images per second, and the ratio to ``none``."""
+    steps = {name: step(f"{model}@{name}", batch, size) for name in DEFAULT}
+    speeds: dict[str, list[float]] = {name: [] for name in DEFAULT}
+    for number in range(rounds + 1):
         for name, run in steps.items():
             begin = time.perf_counter()
             run()
-            if place:  # the first round warms up
+            if number > 0:  # the first round is a warm-up
                 speeds[name].append(batch / (time.perf_counter() - begin))
     return [
         {
             "model": model,
             "strategy": name,
-            "images_per_second": statistics.median(own),
-            "ratio": statistics.median(a / b for a, b in zip(own, speeds["none"], strict=True)),
+            "images_per_second": statistics.median(values),
+            "ratio": statistics.median(a / b for a, b in zip(values, speeds["none"], strict=True)),
         }
-        for name, own in speeds.items()
+        for name, values in speeds.items()
     ]
 
 
@@ -63,17 +63,17 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    found: list[dict[str, object]] = []
+    results: list[dict[str, object]] = []
     for model in options.models.split(","):
-        found += rows(model, options.batch, options.size, options.rounds)
-        print(*found[-len(STRATEGIES) :], sep="\n", file=sys.stderr, flush=True)
+        results += rows(model, options.batch, options.size, options.rounds)
+        print(*results[-len(DEFAULT) :], sep="\n", file=sys.stderr, flush=True)
     environment = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "machine": platform.processor() or platform.machine(),
         **vars(options),
     }
-    print(json.dumps({"environment": environment, "rows": found}, indent=2))
+    print(json.dumps({"environment": environment, "rows": results}, indent=2))
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 Row = dict[str, Any]
 
 
-def row(what: str, claim: object, ours: object, agrees: bool, remark: str = "") -> Row:
-    return {"what": what, "claim": claim, "ours": ours, "agrees": bool(agrees), "remark": remark}
+def row(what: str, claim: object, result: object, agrees: bool, remark: str = "") -> Row:
+    return {"what": what, "claim": claim, "ours": result, "agrees": bool(agrees), "remark": remark}
 
 
 def veit() -> list[Row]:
@@ -47,7 +47,7 @@ def veit() -> list[Row]:
     share = 100 * sum(counts[5:18]) / sum(counts)
     middle = 100 * sum(counts[19:36]) / sum(counts)
     energy = path_shares(len(graph.nodes), steps, flags)[networks.stem(recording)]
-    ours = 100 * float(energy[5:18].sum())
+    measured = 100 * float(energy[5:18].sum())
     mean = float((np.arange(len(energy)) * energy).sum())
     sampled = networks.sampled_lengths(blocks=54)
     drawn = 100 * float(sampled[5:18].sum() / sampled.sum())
@@ -71,8 +71,8 @@ def veit() -> list[Row]:
         row(
             "the same, from path lengths weighted by energy (one backward pass)",
             "most of it",
-            f"{ours:.0f} %, mean length {mean:.1f} of 54",
-            ours > 50,
+            f"{measured:.0f} %, mean length {mean:.1f} of 54",
+            measured > 50,
             "squared norms without cross terms, while Veit uses norms times counts: both place most of the gradient on "
             "short paths, but this approximation halves the mean length",
         ),
@@ -127,11 +127,23 @@ def independence() -> list[Row]:
             centred = [_centred(gram[0]) for gram in grams]
             product = (centred[0] * centred[1]).sum()
             biased.append(product / math.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-        own, other = float(np.mean(biased)), float(np.mean(unbiased))
+        mean_biased, mean_unbiased = float(np.mean(biased)), float(np.mean(unbiased))
         rows.append(
-            row(f"biased CKA, {features} features", f"{published}", f"{own:.3f}", abs(own - published) < 0.02)
+            row(
+                f"biased CKA, {features} features",
+                f"{published}",
+                f"{mean_biased:.3f}",
+                abs(mean_biased - published) < 0.02,
+            )
         )
-        rows.append(row(f"unbiased CKA, {features} features", "about 0", f"{other:+.3f}", abs(other) < 0.03))
+        rows.append(
+            row(
+                f"unbiased CKA, {features} features",
+                "about 0",
+                f"{mean_unbiased:+.3f}",
+                abs(mean_unbiased) < 0.03,
+            )
+        )
     return rows
 
 
@@ -142,36 +154,36 @@ def _centred(gram: np.ndarray) -> np.ndarray:
 
 
 def dense() -> list[Row]:
-    """4. The equations of CSPNet, counted on the real graph of densenet121 and its CSP twin."""
-    found, twin = networks.dense_sources("densenet121"), networks.dense_sources("densenet121@csp")
+    """4. The equations of CSPNet, counted on the real graph of densenet121 and of its CSP form."""
+    plain, csp = networks.dense_sources("densenet121"), networks.dense_sources("densenet121@csp")
     blocks = (6, 12, 24, 16)
     readers = [length - layer + 1 for length in blocks for layer in range(1, length + 1)]
     width = networks.read_channels("densenet121"), networks.read_channels("densenet121@csp")
     closed = networks.closed_channels(blocks, gamma=0.0), networks.closed_channels(blocks, gamma=0.5)
     return [
         row("readers of x_1 … x_m (eq. 1: m − l later layers, and the transition)", [*readers[:6], "…"],
-            [*found.layers[:6], "…"], found.layers == readers),
+            [*plain.layers[:6], "…"], plain.layers == readers),
         row("the same in CSPDenseNet (eq. 3: T_T instead of the transition)", [*readers[:6], "…"],
-            [*twin.layers[:6], "…"], twin.layers == readers),
+            [*csp.layers[:6], "…"], csp.layers == readers),
         row("readers of x_0 in DenseNet (every layer and the transition), blocks 1 to 4",
-            [length + 1 for length in blocks], found.inputs, found.inputs == [length + 1 for length in blocks]),
+            [length + 1 for length in blocks], plain.inputs, plain.inputs == [length + 1 for length in blocks]),
         row("readers of x_0'' in CSPDenseNet (every layer and T_T)", [length + 1 for length in blocks],
-            twin.inputs, twin.inputs == [length + 1 for length in blocks]),
-        row("readers of x_0' in CSPDenseNet (eq. 4: T_U alone)", [1, 1, 1, 1], twin.bypass,
-            twin.bypass == [1, 1, 1, 1]),
+            csp.inputs, csp.inputs == [length + 1 for length in blocks]),
+        row("readers of x_0' in CSPDenseNet (eq. 4: T_U alone)", [1, 1, 1, 1], csp.bypass,
+            csp.bypass == [1, 1, 1, 1]),
         row("channels of the concatenations, Σ (c m + (m² + m) d / 2)", closed[0], width[0], width[0] == closed[0]),
         row("the same with half of c bypassing the block", closed[1], width[1], width[1] == closed[1]),
     ]  # fmt: skip
 
 
 def agreement() -> list[Row]:
-    """5. Diversity, stiffness and confusion where the answer is known."""
+    """5. Diversity, stiffness and confusion of gradients with known values."""
     half = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
     gram = half @ half.T
     within, across = stiffness(gram, np.array([0, 0, 1, 1]))
     angle = np.array([[1.0, 0.0], [math.cos(2.0), math.sin(2.0)]])
     least = confusion(angle @ angle.T)
-    equal, crossed, paired = (gradient_diversity(own) for own in (np.ones((8, 8)), np.eye(8), gram))
+    equal, crossed, paired = (gradient_diversity(grams) for grams in (np.ones((8, 8)), np.eye(8), gram))
     return [
         row("diversity, 8 equal gradients", "1/8", equal, equal == 1 / 8),
         row("diversity, 8 orthogonal gradients", 1.0, crossed, crossed == 1),
@@ -213,10 +225,10 @@ def costs() -> list[Row]:
     """7. FLOPs against fvcore's counter, which counts a multiply-add once."""
     rows = []
     for name in ("resnet50", "densenet121", "cspresnet50"):
-        ours, theirs = networks.flops(name)
-        same = abs(ours / (2 * theirs) - 1) < 1e-3
-        claim = f"2 × {theirs / 1e9:.4f} G"
-        rows.append(row(f"FLOPs of {name} at 224 px", claim, f"{ours / 1e9:.4f} G", same))
+        flops, multiply_adds = networks.flops(name)
+        same = abs(flops / (2 * multiply_adds) - 1) < 1e-3
+        claim = f"2 × {multiply_adds / 1e9:.4f} G"
+        rows.append(row(f"FLOPs of {name} at 224 px", claim, f"{flops / 1e9:.4f} G", same))
     return rows
 
 
@@ -235,7 +247,7 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
 
 
 def page(document: dict[str, Any]) -> str:
-    """The document as Markdown."""
+    """Return the validation page as Markdown."""
     lines = [
         "# Validation", "",
         "Known results of the field, compared with the results of gradlens. One row does not agree and gives the",
@@ -249,10 +261,10 @@ def page(document: dict[str, Any]) -> str:
             "| what | published | ours | agrees |",
             "| --- | --- | --- | --- |",
         ]
-        for own in section["rows"]:
-            told = "yes" if own["agrees"] else "**no**"
-            remark = f"; {own['remark']}" if own["remark"] else ""
-            lines.append(f"| {own['what']}{remark} | {own['claim']} | {own['ours']} | {told} |")
+        for entry in section["rows"]:
+            verdict = "yes" if entry["agrees"] else "**no**"
+            remark = f"; {entry['remark']}" if entry["remark"] else ""
+            lines.append(f"| {entry['what']}{remark} | {entry['claim']} | {entry['ours']} | {verdict} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -270,7 +282,7 @@ def main() -> None:
         sections[name] = {"title": title, "seconds": round(time.perf_counter() - begin, 1), "rows": rows}
         print(
             name,
-            *(f"\n  {own['agrees']} {own['what']}: {own['ours']} ({own['claim']})" for own in rows),
+            *(f"\n  {entry['agrees']} {entry['what']}: {entry['ours']} ({entry['claim']})" for entry in rows),
             flush=True,
         )
     environment = {

@@ -1,4 +1,4 @@
-"""The networks of the validation page, and what is measured on them."""
+"""The networks of the validation page and the measurements on them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ GROWTH = 32
 
 
 class Block(nn.Module):
-    """A pre-activated residual block; ``way`` says along which branch its gradient may go."""
+    """A pre-activation residual block; ``branch`` selects the branches that pass its gradient."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -36,17 +36,17 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         for conv in (self.conv1, self.conv2):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        self.way = "both"
+        self.branch = "both"
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.conv2(torch.relu(self.norm2(self.conv1(torch.relu(self.norm1(x))))))
-        if self.way == "residual":
-            return made + x.detach()
-        return x + (made.detach() if self.way == "skip" else made)
+        residual = self.conv2(torch.relu(self.norm2(self.conv1(torch.relu(self.norm1(x))))))
+        if self.branch == "residual":
+            return residual + x.detach()
+        return x + (residual.detach() if self.branch == "skip" else residual)
 
 
 class ResNet(nn.Module):
-    """Veit's unravelled form: blocks of one width, one addition each."""
+    """A residual network in the form of Veit et al.: blocks of one width with one addition each."""
 
     def __init__(self, blocks: int, width: int = 16) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def recorded_resnet(blocks: int) -> tuple[gl.Recording, Graph]:
 
 
 def block_flags(recording: gl.Recording) -> list[bool]:
-    """One layer of each block, so that a path's length counts the blocks it goes through."""
+    """Mark one layer per block as weighted, so that the length of a path counts its blocks."""
     return [owner.module.endswith("conv2") and node.weighted
             for owner, node in zip(recording.plan.owners, recording.plan.graph.nodes, strict=True)]  # fmt: skip
 
@@ -79,35 +79,39 @@ def stem(recording: gl.Recording) -> int:
 
 
 def sampled_lengths(blocks: int, draws: int = 4) -> np.ndarray:
-    """Veit's experiment: the gradient along random paths of ``k`` blocks, times their number, ``[blocks + 1]``."""
+    """Repeat the experiment of Veit et al.: mean gradient norm of random paths of ``k`` blocks, times their number.
+
+    Returns:
+        One value per k, ``[blocks + 1]``.
+    """
     torch.manual_seed(0)
     model, (images, targets) = ResNet(blocks).train(), digits()[0]
-    random = np.random.default_rng(0)
-    found = np.zeros(blocks + 1)
+    rng = np.random.default_rng(0)
+    totals = np.zeros(blocks + 1)
     for k in range(blocks + 1):
         norms = []
         for _ in range(draws):
-            chosen = set(random.choice(blocks, k, replace=False).tolist())
-            for place, block in enumerate(model.blocks):
-                block.way = "residual" if place in chosen else "skip"
+            chosen = set(rng.choice(blocks, k, replace=False).tolist())
+            for index, block in enumerate(model.blocks):
+                block.branch = "residual" if index in chosen else "skip"
             hidden = model.stem(images)
             loss = functional.cross_entropy(model.head(model.blocks(hidden).mean((2, 3))), targets)
             norms.append(float(torch.autograd.grad(loss, hidden)[0].flatten(1).norm(dim=1).mean()))
-        found[k] = math.comb(blocks, k) * float(np.mean(norms))
-    return found
+        totals[k] = math.comb(blocks, k) * float(np.mean(norms))
+    return totals
 
 
 class Layer(nn.Module):
-    """``W relu(x - mean)``: plain, added to x, or added after a normalisation.
+    """``W relu(x - mean)``: alone (``plain``), or added to x, with or without a normalisation.
 
-    The theorems assume that what enters a ReLU is centred and independent over inputs; batch statistics
-    see to that, without a gradient of their own. ``scaled`` divides by the standard deviation that theorem
-    3 gives the l-th layer, ``√l``; ``normalised`` by that of the batch.
+    The theorems assume that the input of a ReLU is centred and independent over samples. Subtracting the batch
+    mean, without a gradient through it, ensures this. ``scaled`` divides by the standard deviation of layer l in
+    theorem 3, ``√l``; ``plain`` and ``normalised`` divide by that of the batch.
     """
 
-    def __init__(self, kind: str, width: int, place: int) -> None:
+    def __init__(self, kind: str, width: int, depth: int) -> None:
         super().__init__()
-        self.kind, self.place, self.layer = kind, place, nn.Linear(width, width, bias=False)
+        self.kind, self.depth, self.layer = kind, depth, nn.Linear(width, width, bias=False)
         nn.init.kaiming_normal_(self.layer.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,25 +119,23 @@ class Layer(nn.Module):
         if self.kind in ("plain", "normalised"):
             centred = centred / x.std(0).detach()
         elif self.kind == "scaled":
-            centred = centred / math.sqrt(self.place)
-        made = self.layer(torch.relu(centred))
-        return made if self.kind == "plain" else x + made
+            centred = centred / math.sqrt(self.depth)
+        output = self.layer(torch.relu(centred))
+        return output if self.kind == "plain" else x + output
 
 
 def correlations(
     kind: str, depths: Sequence[int], networks: int = 20, width: int = 256, n: int = 64
 ) -> dict[int, float]:
-    """By depth, covariance over variance of the gradients of two inputs at the first hidden layer."""
-    found = {}
+    """Return, by depth, the correlation of the gradients of two inputs at the first hidden layer."""
+    values = {}
     for depth in depths:
-        between = own = 0.0
+        covariance = variance = 0.0
         for seed in range(networks):
             torch.manual_seed(seed)
             first = nn.Linear(width, width, bias=False)
-            nn.init.normal_(
-                first.weight, std=width**-0.5
-            )  # a hidden layer of variance 1, as the theorems have it
-            layers = [Layer(kind, width, place) for place in range(1, depth + 1)]
+            nn.init.normal_(first.weight, std=width**-0.5)  # hidden layer of variance 1, as in the theorems
+            layers = [Layer(kind, width, number) for number in range(1, depth + 1)]
             model = nn.Sequential(first, *layers, nn.Linear(width, 1, bias=False))
             recording = gl.capture(
                 model,
@@ -144,24 +146,24 @@ def correlations(
                 costs=False,
             )
             gram = recording.grams[recording.plan.signals[0], 0]
-            own += float(np.trace(gram)) / n
-            between += float(gram.sum() - np.trace(gram)) / (n * (n - 1))
-        found[depth] = between / own
-    return found
+            variance += float(np.trace(gram)) / n
+            covariance += float(gram.sum() - np.trace(gram)) / (n * (n - 1))
+        values[depth] = covariance / variance
+    return values
 
 
-def decay(found: dict[int, float]) -> float:
-    """Factor a layer of an exponential fit."""
-    return float(np.exp(np.polyfit(list(found), np.log(list(found.values())), 1)[0]))
+def decay(values: dict[int, float]) -> float:
+    """Return the factor per layer of an exponential fit to values by depth."""
+    return float(np.exp(np.polyfit(list(values), np.log(list(values.values())), 1)[0]))
 
 
-def power(found: dict[int, float]) -> float:
-    """Exponent of a power of the depth."""
-    return float(np.polyfit(np.log(list(found)), np.log(list(found.values())), 1)[0])
+def power(values: dict[int, float]) -> float:
+    """Return the exponent of a power-law fit to values by depth."""
+    return float(np.polyfit(np.log(list(values)), np.log(list(values.values())), 1)[0])
 
 
 class DenseSources(NamedTuple):
-    """Readers of each layer's output, of each block's input, and of the part that goes round."""
+    """Numbers of gradient sources: of each layer's output, of each block's input, and of its bypass."""
 
     layers: list[int]
     inputs: list[int]
@@ -171,17 +173,17 @@ class DenseSources(NamedTuple):
 def dense_sources(name: str) -> DenseSources:
     recording = _densenet(name)
     graph, owners = recording.plan.graph, recording.plan.owners
-    own = combinations(graph)
+    segments = combinations(graph)
     weighted = weighted_layers(recording)
-    layers = [len(sources(own[i])) for i in weighted if owners[i].module.endswith("conv2")]
+    layers = [len(sources(segments[i])) for i in weighted if owners[i].module.endswith("conv2")]
     ends = [i for i in weighted if owners[i].module == "features.conv0" or _transition_end(owners[i].module)]
-    segments = [own[i] for i in ends[: len(DENSE_BLOCKS)]]
-    bypass = [len(own[0].combination) for own in segments if len(own) > 1]
-    return DenseSources(layers, [len(own[-1].combination) for own in segments], bypass)
+    inputs = [segments[i] for i in ends[: len(DENSE_BLOCKS)]]
+    bypass = [len(parts[0].combination) for parts in inputs if len(parts) > 1]
+    return DenseSources(layers, [len(parts[-1].combination) for parts in inputs], bypass)
 
 
 def _transition_end(module: str) -> bool:
-    """The convolution whose output enters the next block."""
+    """Whether a module is the convolution whose output enters the next block."""
     return module.endswith("transition.after.conv") or (
         ".transition" in module and module.endswith(".conv") and "denseblock" not in module
     )
@@ -194,7 +196,7 @@ def _densenet(name: str) -> gl.Recording:
 
 
 def read_channels(name: str) -> int:
-    """Channels of the growing concatenation behind each dense layer, read by the next or by the transition."""
+    """Count the channels of the growing concatenation that each next dense layer or the transition reads."""
     model = gl.load_model(name, num_classes=10, seed=0)
     total = 0
     for path, module in model.named_modules():
@@ -213,7 +215,7 @@ def read_channels(name: str) -> int:
 
 
 def closed_channels(blocks: Sequence[int], gamma: float) -> int:
-    """``Σ c m (1 - γ) + (m² + m) d / 2`` with the channels ``c`` that enter each block of densenet121."""
+    """Return ``Σ c m (1 - γ) + (m² + m) d / 2``, where ``c`` channels enter a block of densenet121."""
     total, entering = 0, 64
     for length in blocks:
         total += int(entering * (1 - gamma)) * length + (length**2 + length) * GROWTH // 2
@@ -222,20 +224,20 @@ def closed_channels(blocks: Sequence[int], gamma: float) -> int:
 
 
 def against_torch_func(name: str) -> tuple[float, int]:
-    """Largest relative difference of weight-space Grams from ``vmap(grad)``, and how many weights were compared."""
+    """Return the largest relative difference of weight-space Grams from ``vmap(grad)``, and the number of weights."""
     model = gl.load_model(name, num_classes=10, seed=0, image_size=32).double().eval()
     torch.manual_seed(0)
     x, y = torch.randn(4, 3, 32, 32).double(), torch.tensor([0, 1, 2, 3])
     recording = gl.capture(model, [(x, y)], space="weights", mode="keep", costs=False)
     parameters = {key: value.detach() for key, value in model.named_parameters()}
 
-    def loss(values: dict[str, Tensor], one: Tensor, target: Tensor) -> Tensor:
-        return functional.cross_entropy(functional_call(model, values, (one[None],)), target[None])
+    def loss(values: dict[str, Tensor], sample: Tensor, target: Tensor) -> Tensor:
+        return functional.cross_entropy(functional_call(model, values, (sample[None],)), target[None])
 
-    each = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, x, y)
+    gradients = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, x, y)
     worst = 0.0
     for number in recording.plan.signals:
-        rows = each[f"{recording.plan.probes[number].module}.weight"].flatten(1)
+        rows = gradients[f"{recording.plan.probes[number].module}.weight"].flatten(1)
         expected = (rows @ rows.T).numpy()
         worst = max(
             worst, float(np.abs(recording.grams[number, 0] - expected).max() / np.abs(expected).max())
@@ -244,7 +246,11 @@ def against_torch_func(name: str) -> tuple[float, int]:
 
 
 def against_single_samples(name: str) -> tuple[float, int]:
-    """Largest relative difference of the signals' Grams from a backward pass a sample, and how many were compared."""
+    """Compare the signals' Grams with one backward pass per sample.
+
+    Returns:
+        The largest relative difference, and the number of signals.
+    """
     model = gl.load_model(name, num_classes=10, seed=0, image_size=32).double().eval()
     torch.manual_seed(0)
     x, y = torch.randn(4, 3, 32, 32).double(), torch.tensor([0, 1, 2, 3])
@@ -256,18 +262,18 @@ def against_single_samples(name: str) -> tuple[float, int]:
         outputs: dict[str, Tensor] = {}
         handles = [
             modules[path].register_forward_hook(
-                lambda module, given, output, path=path, outputs=outputs: outputs.__setitem__(path, output)
+                lambda module, inputs, output, path=path, outputs=outputs: outputs.__setitem__(path, output)
             )
             for path in numbers
         ]
         value = functional.cross_entropy(model(x[sample : sample + 1]), y[sample : sample + 1])
-        for path, found in zip(outputs, torch.autograd.grad(value, list(outputs.values())), strict=True):
-            rows[path].append(found.flatten())
+        for path, gradient in zip(outputs, torch.autograd.grad(value, list(outputs.values())), strict=True):
+            rows[path].append(gradient.flatten())
         for handle in handles:
             handle.remove()
     worst = 0.0
-    for path, own in rows.items():
-        stacked = torch.stack(own)
+    for path, gradients in rows.items():
+        stacked = torch.stack(gradients)
         expected = (stacked @ stacked.T).numpy()
         difference = np.abs(recording.grams[numbers[path], 0] - expected).max()
         worst = max(worst, float(difference / np.abs(expected).max()))
@@ -275,16 +281,16 @@ def against_single_samples(name: str) -> tuple[float, int]:
 
 
 def flops(name: str) -> tuple[float, float]:
-    """Ours an image, and fvcore's multiply-adds of convolutions and linear layers."""
+    """Return the FLOPs per image of gradlens, and the multiply-adds of fvcore for convolutions and linear layers."""
     model = gl.load_model(name, num_classes=1000, seed=0)
     data = gl.load_data("random", batch_size=4, batches=1, image_size=224, seed=0)
     cost = Cost()(gl.capture(model, data, sites="forks"))
     assert cost is not None
-    ours = float(cost.frame.set_index("stage").loc["whole", "flops"])
+    total = float(cost.frame.set_index("stage").loc["whole", "flops"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore uses torch.jit
         from fvcore.nn import FlopCountAnalysis
 
         counter = FlopCountAnalysis(model.eval(), torch.zeros(1, 3, 224, 224)).unsupported_ops_warnings(False)
         by_operator = counter.uncalled_modules_warnings(False).by_operator()
-    return ours, float(by_operator["conv"] + by_operator["linear"])
+    return total, float(by_operator["conv"] + by_operator["linear"])

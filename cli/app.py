@@ -1,13 +1,12 @@
-"""The command ``gradlens``: its commands, and how errors are told.
+"""The command ``gradlens``: its commands, and how it reports errors.
 
-Nothing here or in a command module's head imports torch, pandas or matplotlib: help is quick.
+No module imports torch, pandas or matplotlib before a command runs, so help is quick.
 """
 
 from __future__ import annotations
 
 import errno
 import shlex
-from typing import Any
 
 import click
 
@@ -26,26 +25,27 @@ from .report import redraw_report
 from .runs import list_runs
 from .strategies import measure_strategies
 from .terminal import tell
+from .wording import in_options
 
 
 class Commands(click.Group):
-    """A group that knows its own command line and tells errors in one line."""
+    """A group that stores its command line and reports an error in one line."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Remember the command line for the result's provenance."""
+        """Store the command line for the provenance of the result."""
         ctx.meta[COMMAND_LINE] = shlex.join(["gradlens", *args])
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; an error becomes one line and exit code 1."""
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; report an error in one line, with exit code 1."""
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except Exception as error:
             if ctx.params["debug"] or getattr(error, "errno", None) == errno.EPIPE:
-                raise  # click leaves quietly when nobody reads stdout any more
-            tell("error", _one_line(error), err=True)
+                raise  # click exits quietly if nobody reads stdout any more
+            tell("error", in_options(_one_line(error)), err=True)
             ctx.exit(1)
 
 
@@ -54,7 +54,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, GradlensError):
         return text
     if isinstance(error, ImportError):
-        return f"{text}; `gradlens doctor` says what is missing and what to install"
+        return f"{text}; `gradlens doctor` lists what is missing and what to install"
     return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows where"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 def _lettered(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[int, Path]:
-    """``C=FILE`` as the network's place and the file."""
-    found: dict[int, Path] = {}
+    """Parse ``C=FILE`` into the index of the network and the file."""
+    files: dict[int, Path] = {}
     for value in values:
         letter, equals, file = value.partition("=")
-        place = ascii_uppercase.find(letter.upper()) if len(letter) == 1 else -1
-        if not equals or not file or place < 0:
+        index = ascii_uppercase.find(letter.upper()) if len(letter) == 1 else -1
+        if not equals or not file or index < 0:
             raise click.BadParameter(f"{value!r} is not a network's letter and a file, such as C=weights.pt")
-        if place in found:
+        if index in files:
             raise click.BadParameter(f"network {letter.upper()} has two files")
-        found[place] = Path(file)
-    return found
+        files[index] = Path(file)
+    return files
 
 
 @click.command("compare")
@@ -67,14 +67,14 @@ def compare_networks(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Compare the gradients of networks on the same images, stage by stage.
 
     A, B, ... are models: a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
     torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
-    that function of it. Of three and more, each is compared with A, and p-values are corrected for
-    their number (Holm).
+    that function of it. Of three or more, each is compared with A, and p-values are corrected for
+    the number of comparisons (Holm).
 
     The summary goes to stdout, everything else to stderr; the report is written to a folder.
 
@@ -91,7 +91,7 @@ def compare_networks(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import compare
 
-        return compare(*names, checkpoint=checkpoints, progress=progress, **options)
+        return compare(a, b, *others, checkpoint=checkpoints, progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("compare", *names), out, force, as_json))
 
@@ -99,11 +99,11 @@ def compare_networks(
 def _checkpoints(
     names: list[str], first: dict[int, Path | None], lettered: dict[int, Path]
 ) -> tuple[Path | None, ...]:
-    """A file a network, None where it has none."""
-    for place in lettered:
-        letter = ascii_uppercase[place]
-        if place >= len(names):
+    """Return one file per network, or None."""
+    for index in lettered:
+        letter = ascii_uppercase[index]
+        if index >= len(names):
             raise click.UsageError(f"--checkpoint {letter}=FILE: there are {len(names)} networks only")
-        if first.get(place) is not None:
+        if first.get(index) is not None:
             raise click.UsageError(f"network {letter} has two files, one by --checkpoint-{letter.lower()}")
-    return tuple(lettered.get(place, first.get(place)) for place in range(len(names)))
+    return tuple(lettered.get(index, first.get(index)) for index in range(len(names)))

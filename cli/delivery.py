@@ -1,4 +1,4 @@
-"""From a measurement to what the user gets: a summary, a report, an exit code."""
+"""From a measurement to what the user gets: a summary, a report and an exit code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from .output import destination, publish
 from .progress import Progress
 from .summary import show
 from .terminal import tell
-from .voice import Diary, Voice, progress_on_stderr, settings, surroundings, voice_of, warnings_told
+from .voice import Diary, Voice, progress_on_stderr, settings, surroundings, voice_of, warnings_as_notes
+from .wording import in_options
 
 if TYPE_CHECKING:
     from gradlens.results import Result
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Where a result goes.
+    """How a command passes its result to the user.
 
     Attributes:
         what: name of the default folder, without the time.
-        out: folder that was asked for.
-        force: replace a run that is there.
-        as_json: the whole result on stdout instead of the summary.
-        top: places of each kind to print, None for none.
-        cells: folder of finished cells that a cut run leaves, removed when the run is whole.
+        out: requested folder, or None.
+        force: replace a run in that folder.
+        as_json: print the whole result instead of the summary.
+        cells: folder of finished cells that an interrupted run leaves; removed when the run is complete.
+        top: sites of each kind to print, None for none.
     """
 
     what: str
@@ -46,27 +47,28 @@ class Delivery:
 def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery: Delivery) -> None:
     """Check the folder, measure, write the report and print the summary.
 
-    Ctrl-C leaves what was finished, marked as partial, and exit code 1; nothing where nothing was.
+    After Ctrl-C the report holds the finished part, marked as partial, and the exit code is 1; if nothing was
+    finished, nothing is written.
     """
     voice = voice_of(ctx)
     diary = Diary(voice)
-    place = destination(delivery.out, delivery.what, delivery.force)
-    ordered = {str(p.name): ctx.params[p.name] for p in ctx.command.params if p.name in ctx.params}
-    diary.note(f"{ctx.command.name}: {settings(ordered)}")
+    target = destination(delivery.out, delivery.what, delivery.force)
+    values = {str(p.name): ctx.params[p.name] for p in ctx.command.params if p.name in ctx.params}
+    diary.note(f"{ctx.command.name}: {settings(values)}")
     try:
-        with warnings_told(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
+        with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
             result = measure(diary.watching(progress))
     except KeyboardInterrupt:
-        tell("interrupted", f"nothing was finished{_how_to_go_on(delivery)}", err=True)
+        tell("interrupted", f"nothing was finished{_how_to_resume(delivery)}", err=True)
         ctx.exit(1)
     result = result.with_meta(command=ctx.meta[COMMAND_LINE])
     diary.note(surroundings())
     for text in result.warnings if voice is not Voice.QUIET else ():
-        tell("warning", text, err=True)
+        tell("warning", in_options(text), err=True)
     page = None
     try:
         with diary.timed(f"{len(result.tables)} tables written and drawn"):
-            page = publish(result, place)
+            page = publish(result, target)
         if voice is not Voice.QUIET:
             click.echo(f"report: {page}", err=True)
         elif not delivery.as_json:
@@ -82,16 +84,16 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:
-    """Exit code 1 where the run was cut; the cells of a whole one are no longer needed."""
-    if result.meta.get("partial"):
-        told = "the result is partial, it holds what was finished"
-        tell("interrupted", told + _how_to_go_on(delivery), err=True)
+    """Exit with code 1 if the run was interrupted; remove the cells of a complete run."""
+    if result.provenance.partial:
+        message = "the result is partial, it holds what was finished"
+        tell("interrupted", message + _how_to_resume(delivery), err=True)
         ctx.exit(1)
     if delivery.cells is not None:
         shutil.rmtree(delivery.cells, ignore_errors=True)
 
 
-def _how_to_go_on(delivery: Delivery) -> str:
+def _how_to_resume(delivery: Delivery) -> str:
     if delivery.cells is None or not delivery.cells.exists():
         return ""
     return f"; --resume --out {delivery.out} goes on where it stopped"

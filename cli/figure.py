@@ -57,35 +57,35 @@ def draw_figure(
       gradlens figure runs/first flow --columns 1 --out paper/flow.svg
       gradlens figure runs/first shares --network cspresnet50 --style screen --format png
     """
-    place = out or Path(f"{name}.{kind or FORMATS[0]}")
-    _require_free(place, force)
-    kind = _format(kind, place)
+    file = out or Path(f"{name}.{kind or FORMATS[0]}")
+    _require_free(file, force)
+    kind = _format(kind, file)
     from gradlens.report import figure, save_figure
     from gradlens.results import load
 
     drawn = figure(load(run), name, style=style, columns=columns, networks=networks)
-    click.echo(save_figure(drawn, place, style=style, kind=kind))
+    click.echo(save_figure(drawn, file, style=style, kind=kind))
 
 
-def _format(asked: str | None, out: Path) -> str:
-    """The format that was asked for, else that of the file's name; a contradiction is wrong usage."""
-    told = out.suffix.lower().removeprefix(".")
-    if asked and told in FORMATS and told != asked:
+def _format(requested: str | None, out: Path) -> str:
+    """Return the requested format, else that of the file's name; a contradiction is wrong usage."""
+    suffix = out.suffix.lower().removeprefix(".")
+    if requested and suffix in FORMATS and suffix != requested:
         raise click.UsageError(
-            f"--format {asked} contradicts --out {out}; leave --format out, or end the file in .{asked}"
+            f"--format {requested} contradicts --out {out}; leave --format out, or end the file in .{requested}"
         )
-    if asked:
-        return asked
-    if told not in FORMATS:
+    if requested:
+        return requested
+    if suffix not in FORMATS:
         raise GradlensError(
-            f"{out} does not say which format it is to have; end it in .{', .'.join(FORMATS)}, or give --format"
+            f"{out} does not show the format; end it in .{', .'.join(FORMATS)}, or give --format"
         )
-    return told
+    return suffix
 
 
-def _require_free(place: Path, force: bool) -> None:
-    with looking_at(place, "give another --out FILE"):
-        if place.is_dir():
-            raise GradlensError(f"{place} is a folder; give a file with --out FILE")
-        if place.exists() and not force:
-            raise GradlensError(f"{place} exists; give another --out FILE, or --force to replace it")
+def _require_free(file: Path, force: bool) -> None:
+    with looking_at(file, "give another --out FILE"):
+        if file.is_dir():
+            raise GradlensError(f"{file} is a folder; give a file with --out FILE")
+        if file.exists() and not force:
+            raise GradlensError(f"{file} exists; give another --out FILE, or --force to replace it")

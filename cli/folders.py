@@ -1,36 +1,36 @@
-"""The runs that lie in a folder: found, read without pandas, and told in a line each."""
+"""The runs in a folder, read without pandas."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from gradlens.errors import GradlensError
 from gradlens.results.documents import require_readable
+from gradlens.results.provenance import RunProvenance
 
 from .output import READABLE, RESULT, looking_at
 
-DEEPEST = 6  # folders below the one that is asked for: runs lie no deeper
+DEEPEST = 6  # levels of folders that are searched for runs
 
 
 @dataclass(frozen=True)
 class Run:
-    """A saved run as its files tell it.
+    """A saved run, read from its files.
 
     Attributes:
-        folder: where it lies.
+        folder: that holds it.
         kind: ``compare``, ``inspect``, ``paths`` or ``strategies``.
-        networks: names of what was measured.
-        when: of its result, seconds since 1970.
-        size: of all its files, bytes; runs within it not counted.
-        finding: the answer in words.
-        partial: whether it was cut.
-        problem: why it cannot be read; empty where it can.
+        networks: names of the measured networks.
+        when: time of its result, seconds since 1970.
+        size: of all its files in bytes, without runs within it.
+        finding: in words.
+        partial: whether it was interrupted.
+        problem: why it cannot be read; empty if it can.
     """
 
     folder: Path
@@ -42,14 +42,14 @@ class Run:
     partial: bool = False
     problem: str = ""
 
-    def document(self) -> dict[str, Any]:
-        """As JSON writes it."""
+    def document(self) -> dict[str, object]:
+        """Return the run as a JSON object."""
         time = datetime.fromtimestamp(self.when).astimezone().isoformat(timespec="seconds")
         return {**asdict(self), "folder": str(self.folder), "networks": list(self.networks), "when": time}
 
 
 def runs_in(folder: Path) -> list[Run]:
-    """All runs in a folder and the folders in it, newest first.
+    """Return all runs in a folder and its subfolders, newest first.
 
     Raises:
         GradlensError: there is no such folder, or it may not be read.
@@ -65,61 +65,49 @@ def runs_in(folder: Path) -> list[Run]:
 
 
 def run_folders(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
-    """Folders that hold a result, also within a run; hidden ones are work of a command that runs or was cut."""
+    """Yield the folders that hold a result, also within a run; hidden ones belong to unfinished commands."""
     try:
         if (folder / RESULT).is_file():
             yield folder
         inner = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     except OSError:
-        return  # a folder that may not be read holds no run of this user
+        return  # a folder that may not be read has no run of this user
     for path in inner if depth else ():
         yield from run_folders(Path(path), depth - 1)
 
 
 def read_run(folder: Path) -> Run:
-    """What a list says of one run; one that is damaged says so instead of failing."""
+    """Read one run; a damaged one has a ``problem``."""
     path = folder / RESULT
+    run = Run(folder)
     try:
-        facts: dict[str, Any] = {"when": path.stat().st_mtime, "size": _size(folder)}
+        run = replace(run, when=path.stat().st_mtime, size=_size(folder))
+        return _described(run, json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        return Run(folder, problem=f"cannot be read: {error.strerror or error}")
-    try:
-        return Run(folder, **facts, **_told(json.loads(path.read_text(encoding="utf-8"))))
-    except OSError as error:
-        return Run(folder, **facts, problem=f"cannot be read: {error.strerror or error}")
+        return replace(run, problem=f"cannot be read: {error.strerror or error}")
     except GradlensError as error:
-        return Run(folder, **facts, problem=str(error))
+        return replace(run, problem=str(error))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return Run(folder, **facts, problem=f"damaged: {' '.join(str(error).split())}")
+        return replace(run, problem=f"damaged: {' '.join(str(error).split())}")
 
 
-def _told(document: Mapping[str, Any]) -> dict[str, Any]:
+def _described(run: Run, document: Mapping[str, object]) -> Run:
     require_readable(document)
     meta = document["meta"]
     if not isinstance(meta, Mapping):
-        raise TypeError("its meta is no table")
-    return {
-        "kind": _kind(meta),
-        "networks": _networks(meta),
-        "finding": str(document["finding"]),
-        "partial": bool(meta.get("partial", False)),
-    }
-
-
-def _kind(meta: Mapping[str, Any]) -> str:
-    """The command that made it, where that is known: ``paths`` is an inspection to the report."""
-    words = str(meta.get("command", "")).split()
-    return words[1] if len(words) > 1 and words[1] == "paths" else str(meta.get("kind", ""))
-
-
-def _networks(meta: Mapping[str, Any]) -> tuple[str, ...]:
-    if meta.get("networks"):
-        return tuple(str(name) for name in meta["networks"])
-    return tuple(str(meta[key]) for key in ("a", "b") if meta.get(key))
+        raise TypeError("its meta is not a table")
+    provenance = RunProvenance.of(meta)
+    return replace(
+        run,
+        kind=provenance.kind,
+        networks=provenance.networks,
+        finding=str(document["finding"]),
+        partial=provenance.partial,
+    )
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files but those of runs within it; one that vanishes meanwhile counts nothing."""
+    """Return the bytes of all files except those of runs within it; a file that vanishes meanwhile counts 0."""
     total = 0
     for root, inner, files in os.walk(folder):
         if RESULT in files and Path(root) != folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=Model())
 @CHECKPOINT
 @click.option("--top", type=COUNT, default=None, show_default="not shown", metavar="N",
-              help="Also print the N places of each kind that stand out, and what that means.")  # fmt: skip
+              help="Also print up to N conspicuous sites of each kind, with an explanation of the kind.")  # fmt: skip
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -35,7 +35,7 @@ def inspect_network(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Measure the gradients of one network, stage by stage.
 

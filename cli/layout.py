@@ -11,7 +11,7 @@ import click
 from .terminal import coloured, width, wrapped
 
 GAP = "  "
-WHOLE = "whole"  # the row that sums up
+WHOLE = "whole"  # the row of the whole network
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Block:
     rows: Sequence[Sequence[str]]
 
 
-def print_blocks(shown: Iterable[Block]) -> None:
-    """Print tables, each with an empty line below it."""
+def print_blocks(blocks: Iterable[Block]) -> None:
+    """Print tables, each followed by an empty line."""
     columns, colour = width(sys.stdout), coloured(sys.stdout)
-    for block in shown:
+    for block in blocks:
         if columns is None:
             click.echo(plain(block) + "\n")
             continue
@@ -34,7 +34,7 @@ def print_blocks(shown: Iterable[Block]) -> None:
 
 
 def plain(block: Block) -> str:
-    """Aligned columns without lines, as wide as they need.
+    """Return aligned columns without lines, as wide as needed.
 
     >>> print(plain(Block(["stage", "n"], [["1", "2.5 k"], ["whole", "7"]])))
     stage  n
@@ -46,9 +46,9 @@ def plain(block: Block) -> str:
 
 
 def fitted(block: Block, columns: int) -> list[Block]:
-    """The table in parts that are no wider than ``columns``, each with the first column.
+    """Split a table into parts that are no wider than ``columns``, each with the first column.
 
-    A column that fits beside the first one in no window of that width is a part of its own.
+    A column that does not fit next to the first one is a part of its own.
 
     >>> wide = Block(["stage", "duplication", "direction"], [["4", "0.5", "0.6"]])
     >>> [list(part.headers) for part in fitted(wide, 20)]
@@ -56,12 +56,12 @@ def fitted(block: Block, columns: int) -> list[Block]:
     """
     widths = _widths(block)
     parts: list[list[int]] = []
-    for place in range(1, len(block.headers)):
-        taken = [0, *(parts[-1] if parts else []), place]
+    for column in range(1, len(block.headers)):
+        taken = [0, *(parts[-1] if parts else []), column]
         if parts and sum(widths[i] for i in taken) + len(GAP) * (len(taken) - 1) <= columns:
-            parts[-1].append(place)
+            parts[-1].append(column)
         else:
-            parts.append([place])
+            parts.append([column])
     if not parts:
         return [block]
     return [
@@ -71,7 +71,7 @@ def fitted(block: Block, columns: int) -> list[Block]:
 
 
 def _drawn(block: Block, columns: int, colour: bool) -> str:
-    """A part as it stands on a terminal: with a rule below its head, or row by row where it is too wide."""
+    """Return a part for a terminal: with a rule below its head, or row by row if it is too wide."""
     widths = _widths(block)
     total = sum(widths) + len(GAP) * (len(widths) - 1)
     if total > columns:
@@ -82,7 +82,7 @@ def _drawn(block: Block, columns: int, colour: bool) -> str:
 
 
 def _stacked(block: Block, columns: int) -> Iterator[str]:
-    """Each row as its name and, indented, what it holds: nothing is cut."""
+    """Yield each row as its name and, indented, its cells: nothing is cut."""
     yield wrapped(" / ".join(block.headers), columns)
     for row in block.rows:
         yield row[0]
@@ -98,9 +98,9 @@ def _rule(length: int) -> str:
     return "─" * length
 
 
-def bold(text: str, wanted: bool) -> str:
-    """The text in bold where that is wanted."""
-    return click.style(text, bold=True) if wanted else text
+def bold(text: str, enabled: bool) -> str:
+    """Return the text, in bold if enabled."""
+    return click.style(text, bold=True) if enabled else text
 
 
 def _widths(block: Block) -> list[int]:

@@ -9,12 +9,16 @@ from gradlens.errors import GradlensError, close_matches
 
 @click.command("models")
 @click.argument("pattern", required=False)
-@click.option("--csp", is_flag=True, help="List what takes a transition strategy, and how it is written.")
+@click.option(
+    "--csp",
+    is_flag=True,
+    help="List models that accept a transition strategy, and the strategies.",
+)
 def list_models(pattern: str | None, csp: bool) -> None:
-    """List the names of models, one a line.
+    """List model names, one per line.
 
-    PATTERN is a part of the name, or a wildcard pattern for all of it. Besides these names,
-    path/file.py:factory is a model everywhere: it RUNS that file and calls that function of it.
+    PATTERN is a part of the name, or a wildcard pattern for the whole name. Wherever a model is expected,
+    path/file.py:factory works too: it RUNS that file and calls its function.
 
     \b
     Examples:
@@ -32,15 +36,17 @@ def list_models(pattern: str | None, csp: bool) -> None:
 
 
 def _csp_names(pattern: str | None) -> list[str]:
-    """Members of the known families with the strategies behind them."""
+    """Return the members of the known families, and explain the strategies on stderr."""
     from gradlens.models import FAMILIES, TRANSITIONS, model_names
 
-    wanted = set(model_names(pattern))
-    names = [name for members in FAMILIES.values() for name in members if name in wanted]
+    matching = set(model_names(pattern))
+    names = [name for members in FAMILIES.values() for name in members if name in matching]
     if names:
+        width = max(map(len, TRANSITIONS))
         click.echo(
-            f"NAME@STRATEGY[,gamma=0.5][,partial=split|project][,stem=cifar], STRATEGY one of "
-            f"{', '.join(TRANSITIONS)}; any other network whose stages are sequences of blocks can be tried",
-            err=True,
+            "NAME@STRATEGY[,gamma=0.5][,partial=split|project][,stem=cifar], STRATEGY one of:", err=True
         )
+        for name, transition in TRANSITIONS.items():
+            click.echo(f"  {name:{width}}  {transition.program}".rstrip(), err=True)
+        click.echo("Other networks whose stages are sequences of blocks may work too.", err=True)
     return [f"{name}@csp" for name in names]

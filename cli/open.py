@@ -15,10 +15,10 @@ from .terminal import tell
 @click.command("open")
 @click.argument("run", type=RunFolder())
 def open_page(run: Path) -> None:
-    """Open the page of a run in the browser; draw it first where it is missing.
+    """Open the page of a run in the browser; draw it first if it is missing.
 
-    RUN is the folder of a run, or the newest run in it where it holds several. The path of the page
-    goes to stdout, also where there is no browser.
+    RUN is the folder of a run, or a folder of runs, of which the newest is opened. The path of the
+    page goes to stdout, also if there is no browser.
 
     \b
     Examples:
@@ -28,32 +28,32 @@ def open_page(run: Path) -> None:
     with looking_at(run, READABLE):
         folder = newest(run)
         page = folder / PAGE
-        drawn = page.is_file()
-    if not drawn:
+        exists = page.is_file()
+    if not exists:
         from gradlens.results import load
 
         page = redraw(load(folder), folder, f"`gradlens report {folder} --out DIR` draws it elsewhere")
     click.echo(page)
-    if not browsed(page):
+    if not opened(page):
         tell(
             "note",
-            "there is no browser here; open the path above, or copy that one file to where there is one",
+            "there is no browser here; open the path above, or copy that file to a machine that has one",
             err=True,
         )
 
 
 def newest(run: Path) -> Path:
-    """The folder itself where it is a run or holds none, else the newest whole run in it."""
+    """Return the folder itself if it is a run or holds none, else the newest complete run in it."""
     from .folders import runs_in
     from .output import RESULT
 
     if (run / RESULT).is_file() or not run.is_dir():
         return run
-    return next((found.folder for found in runs_in(run) if not found.problem), run)
+    return next((saved.folder for saved in runs_in(run) if not saved.problem), run)
 
 
-def browsed(page: Path) -> bool:
-    """Whether a browser took the page."""
+def opened(page: Path) -> bool:
+    """Open the page in a browser, and return whether there is one."""
     try:
         return webbrowser.open(page.resolve().as_uri())
     except webbrowser.Error:

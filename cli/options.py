@@ -1,74 +1,26 @@
-"""The options that the measuring commands share."""
+"""The options that several commands share; those of a measurement come from their declarations in the library."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
+from gradlens.options import EXTRAS, SAMPLES, STARTING, TRAINING, WATCHING, Option, options_of
+from gradlens.recording import Watch
+from gradlens.studies.options import BOTH, Study, Training
+
 from .voice import remember
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., object])
 
-COMMAND_LINE = "gradlens.command_line"  # where the context keeps what was typed
+COMMAND_LINE = "gradlens.command_line"  # key of the typed command line in the context
 FILE = click.Path(path_type=Path)
 COUNT = click.IntRange(min=1)
 
-
-def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:
-    return not value
-
-
-def _flag(name: str, target: str, text: str) -> Callable[[Command], Command]:
-    """A flag ``--no-...`` that turns ``target`` to False."""
-    return click.option(name, target, is_flag=True, callback=_negated, help=text)
-
-
-SAMPLES = (
-    click.option("--data", default="digits", metavar="NAME|DIR",
-                 help="digits (bundled), random (noise), or a folder with one folder of images a class."),
-    click.option("--image-size", type=COUNT, default=64, help="Height and width of the images in pixels."),
-    click.option("--batch-size", type=COUNT, default=32, help="Samples a batch; at least 4."),
-    click.option("--batches", type=COUNT, default=4, help="Batches that are measured for each seed."),
-    click.option("--seeds", type=COUNT, default=3, help="Fresh weights that are measured; intervals are over them."),
-    click.option("--mode", type=click.Choice(["train", "eval"]), default="train",
-                 help="Mode of the network while it is measured."),
-    click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, among those drawn."),
-)  # fmt: skip
-
-
-def _space(*spaces: str, more: str = "") -> Callable[[Command], Command]:
-    """``--space`` of a command that measures these."""
-    text = "What a signal is: the gradient at a layer's output, or that of its weights, sample by sample"
-    return click.option("--space", type=click.Choice(spaces), default=spaces[0], help=f"{text}{more}.")
-
-
-SPACE = _space("activations", "weights")
-SPACES = _space("activations", "weights", "both", more="; or both, each in tables of its own")
-SITES = (
-    click.option("--sites", default="signals", metavar="signals|forks|all|GLOB",
-                 help="Where gradients are watched: forks and weighted layers, forks only, every edge of the"
-                 " graph, or the modules whose path matches a pattern such as 'layer3.*'."),
-    click.option("--pairs", type=click.Choice(["sketch", "exact"]), default="sketch",
-                 help="Pairs of branches at forks of three and more: by a random projection with a stated"
-                 " error, or exactly, which needs more memory."),
-)  # fmt: skip
-
-EXTRAS = (
-    click.option("--null", is_flag=True, help="Also what duplication is where nothing is shared, by permutation, and"
-                 " how alike two halves of one signal are."),
-    click.option("--cca", is_flag=True, help="Also SVCCA and PWCCA of every two signals."),
-    _flag("--no-throughput", "throughput", "Do not time the network."),
-)  # fmt: skip
-
-STARTING = (
-    click.option("--warmup-steps", type=click.IntRange(min=0), default=0,
-                 help="Steps of SGD, on other batches, before measuring."),
-    _flag("--no-zero-init", "zero_init", "Start layers at one that start at zero by default (last norm of a block)."),
-    click.option("--pretrained", is_flag=True, help="Load the weights timm or torchvision offers."),
-)  # fmt: skip
+DECLARED: Mapping[str, Option] = {**options_of(Study), **options_of(Watch), **options_of(Training)}
 
 CHECKPOINT = click.option(
     "--checkpoint",
@@ -82,33 +34,88 @@ DELIVERING = (
                  help="Folder for the report, the tables and the result."),
     click.option("--force", is_flag=True, help="Replace the run that is in DIR."),
     click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=remember,
-                 help="Print errors, and on stdout the path of the report (or the JSON) alone."),
+                 help="Print errors only, and on stdout the path of the report (or the JSON)."),
     click.option("-v", "--verbose", is_flag=True, expose_value=False, callback=remember,
-                 help="Tell what is done, how long it takes, and warnings of libraries in full."),
+                 help="Show each step, how long it takes, and warnings of libraries in full."),
 )  # fmt: skip
 
 
 def measuring_options(command: Command) -> Command:
-    """Options that say what is measured; their names are the arguments of ``gradlens.studies.studies``."""
-    return _with_options(command, (*SAMPLES, *SITES, SPACES, *EXTRAS, *STARTING))
+    """Add the options of a measurement of networks by name, in one space or in both."""
+    return _study_options(command, SAMPLES, WATCHING, EXTRAS, STARTING, both=True)
 
 
 def sampling_options(command: Command) -> Command:
-    """Those of them that do not say what weights the networks start from; in one space at a time."""
-    return _with_options(command, (*SAMPLES, *SITES, SPACE, *EXTRAS))
+    """Add the options of a measurement that sets the initial weights itself, in one space."""
+    return _study_options(command, SAMPLES, WATCHING, EXTRAS)
 
 
 def path_options(command: Command) -> Command:
-    """Those of ``paths``, which watches what it needs."""
-    return _with_options(command, (*SAMPLES, *STARTING))
+    """Add the options of ``paths``, which chooses the watched gradients itself."""
+    return _study_options(command, SAMPLES, STARTING)
+
+
+def training_options(command: Command) -> Command:
+    """Add the options of a training; ``Training`` takes their values."""
+    return _study_options(command, TRAINING)
 
 
 def delivering_options(command: Command) -> Command:
-    """Options that say where the result goes."""
-    return _with_options(command, DELIVERING)
-
-
-def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
-    for option in reversed(options):
+    """Add the options for where the result goes."""
+    for option in reversed(DELIVERING):
         command = option(command)
     return command
+
+
+def _study_options(command: Command, *groups: str, both: bool = False) -> Command:
+    names = [name for group in groups for name, option in DECLARED.items() if option.group == group]
+    for name in reversed(names):
+        more = {BOTH: "each in tables of its own"} if both and name == "space" else {}
+        command = declared_option(name, more=more)(command)
+    return command
+
+
+def declared_option(
+    name: str, *, default: object = None, more: Mapping[str, str] | None = None
+) -> Callable[[Command], Command]:
+    """Return the click option of a declared option.
+
+    Args:
+        name: of the field of ``Study``, ``Watch`` or ``Training``.
+        default: of a command that has another default.
+        more: choices that only this command offers, with their help.
+    """
+    declared = DECLARED[name]
+    default = declared.default if default is None else default
+    flag = declared.flag or name.replace("_", "-")
+    if isinstance(default, bool):
+        if default:
+            return click.option(f"--no-{flag}", name, is_flag=True, callback=_negated, help=declared.off)
+        return click.option(f"--{flag}", name, is_flag=True, help=declared.help)
+    extra = "".join(f"; or {choice}, {help}" for choice, help in (more or {}).items())
+    return click.option(
+        f"--{flag}",
+        name,
+        type=_type(declared, default, tuple(more or ())),
+        default=default,
+        metavar=declared.metavar or None,
+        help=f"{declared.help.removesuffix('.')}{extra}.",
+    )
+
+
+def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:
+    return not value
+
+
+def _type(
+    declared: Option, default: object, more: tuple[str, ...]
+) -> object:  # ParamType takes parameters in newer clicks only
+    if declared.choices:
+        offered = [choice for choice in declared.choices if choice not in declared.python_only]
+        return click.Choice([*offered, *more])
+    if isinstance(default, int):
+        least, most = (None if bound is None else int(bound) for bound in (declared.least, declared.most))
+        return click.IntRange(least, most)
+    if isinstance(default, float):
+        return click.FloatRange(declared.least, declared.most)
+    return click.STRING

@@ -1,4 +1,4 @@
-"""Run folders: checked before the work, whole or absent after it."""
+"""Run folders: checked before the work, complete or absent after it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradlens.errors import GradlensError
 
+from .wording import in_options
+
 if TYPE_CHECKING:
     from gradlens.results import Result
 
 RUNS = Path("runs")
-RESULT = "result.json"  # what makes a folder a run
-PAGE = "report.html"  # what a reader opens
+RESULT = "result.json"  # its presence makes a folder a run
+PAGE = "report.html"
 LONGEST = 80
 READABLE = "ask for the right to read it, or give another folder"
 ELSEWHERE = "give another --out DIR"
@@ -29,14 +32,14 @@ ELSEWHERE = "give another --out DIR"
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder for a run, free or allowed to be replaced when it was checked."""
+    """A folder for a run that was free, or could be replaced, when it was checked."""
 
     folder: Path
     force: bool
 
 
 def slug(command: str, *models: str) -> str:
-    """A name for a run folder.
+    """Return a name for a run folder.
 
     >>> slug("compare", "torchvision:resnet50", "nets/mine.py:build")
     'compare-torchvision-resnet50-mine-build'
@@ -46,12 +49,12 @@ def slug(command: str, *models: str) -> str:
 
 
 def default_folder(what: str) -> Path:
-    """A free folder for a run, named by what and when."""
+    """Return a free folder for a run, named by its content and the time."""
     return free_name(RUNS / f"{what}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
 def cells_folder(run: Path) -> Path:
-    """Where the finished cells of a run are kept until it is published."""
+    """Return the folder that keeps the finished cells of a run until it is published."""
     return run.with_name(f".{run.name}.cells")
 
 
@@ -88,21 +91,21 @@ def _require_replaceable(folder: Path, force: bool) -> None:
             )
 
 
-def publish(result: Result, place: Destination) -> Path:
-    """Write a whole run and move it into its place; return the path of its page.
+def publish(result: Result, target: Destination) -> Path:
+    """Write a complete run, move it to its folder, and return the path of its page.
 
-    A folder that somebody else filled meanwhile is left alone: the run takes the next free name.
+    If another program has filled the folder meanwhile, the run takes the next free name.
 
     Raises:
         GradlensError: it cannot be written; nothing is left behind then.
     """
     from gradlens.report import write
 
-    folder = place.folder
+    folder = target.folder
     with _staging(folder) as staging:
-        page = write(result, staging, _said(folder)).relative_to(staging)
+        page = write(result, staging, _shown_name(folder), _wording(result)).relative_to(staging)
         if _filled(folder):
-            if place.force:
+            if target.force:
                 _swap(staging, folder)
                 return folder / page
             folder = free_name(folder)
@@ -115,26 +118,31 @@ def publish(result: Result, place: Destination) -> Path:
 def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
     """Replace the page, figures and tables of a run, file by file; its result stays untouched.
 
-    ``advice`` says what to do where the run cannot be written.
+    ``advice`` completes the error message if the run cannot be written.
 
     Raises:
         GradlensError: it cannot be written; the run is as before unless moving the files failed.
     """
     from gradlens.report import write
 
-    with _staging(run / "report", advice) as staging:  # inside the run: only that need be writable
-        page = write(result, staging, _said(run)).relative_to(staging)
+    with _staging(run / "report", advice) as staging:  # inside the run, which alone has to be writable
+        page = write(result, staging, _shown_name(run), _wording(result)).relative_to(staging)
         files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
-        for file in sorted(files, key=lambda path: path == page):  # the page last: what it shows is there
+        for file in sorted(files, key=lambda path: path == page):  # the page last, when its files are there
             if file != Path(RESULT):
                 (run / file).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staging / file, run / file)
     return run / page
 
 
-def _said(folder: Path) -> str:
-    """A run as a command names it: as it was given, or by its name alone, for a page may go elsewhere."""
+def _shown_name(folder: Path) -> str:
+    """Return a run as the commands on its page name it: an absolute path by its name only, as a page may be moved."""
     return folder.resolve().name if folder.is_absolute() else str(folder)
+
+
+def _wording(result: Result) -> Callable[[str], str]:
+    """Return the wording of messages on the page: options of the command line if a command made the result."""
+    return partial(in_options, running=result.provenance.kind) if result.provenance.command else str
 
 
 def free_name(folder: Path) -> Path:
@@ -148,10 +156,10 @@ def free_name(folder: Path) -> Path:
 
 @contextmanager
 def looking_at(path: Path, advice: str) -> Iterator[None]:
-    """For as long as it is asked what lies at ``path``: a folder above it may forbid even that.
+    """Turn an error while the block looks at ``path`` into a message that ends with ``advice``.
 
     Raises:
-        GradlensError: it cannot be told; ``advice`` says what to do.
+        GradlensError: a folder above it may not be read.
     """
     try:
         yield
@@ -161,7 +169,7 @@ def looking_at(path: Path, advice: str) -> Iterator[None]:
 
 @contextmanager
 def _staging(folder: Path, advice: str = ELSEWHERE) -> Iterator[Path]:
-    """A hidden folder beside ``folder``, gone after the block unless it was moved away."""
+    """Yield a hidden folder next to ``folder``, which is removed after the block unless it was moved away."""
     folder = folder.resolve()
     staging = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}")
     try:
@@ -174,7 +182,7 @@ def _staging(folder: Path, advice: str = ELSEWHERE) -> Iterator[Path]:
 
 
 def _swap(staging: Path, folder: Path) -> None:
-    """Put ``staging`` in the place of ``folder``, which is removed only when that is done."""
+    """Replace ``folder`` by ``staging``, and remove the old one only after that."""
     folder = folder.resolve()
     old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
     os.replace(folder, old)
@@ -194,7 +202,7 @@ def _filled(folder: Path) -> bool:
 
 
 def _require_writable(folder: Path) -> None:
-    """Try to make a folder beside ``folder``: permission bits alone do not tell."""
+    """Try to make a folder next to ``folder``: permission bits are not enough to know."""
     parent = folder.resolve().parent
     while not parent.exists():
         parent = parent.parent

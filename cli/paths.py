@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,13 +32,13 @@ def trace_paths(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
-    """Count the paths of the gradient through one network, and weigh them by energy.
+    """Count the paths of the gradient through one network, weighted by energy.
 
-    How many lead to each layer, how long they are, from which layers they come, and how much two
-    layers have in common by structure alone. Counts are exact and need no data; the energy along
-    the paths is measured on the forks.
+    The tables show how many paths lead to each layer, how long they are, from which layers they
+    come, and how similar two layers are by structure alone. Counts are exact and need no data; the
+    energy along the paths is measured at the forks.
 
     MODEL is a name as for `gradlens inspect`. The summary goes to stdout, everything else to stderr.
 

@@ -6,41 +6,40 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
-Progress = Callable[[str, int, int], None]  # what is being done, how many are done, of how many
+Progress = Callable[[str, int, int], None]  # name of the step, number of units done, their total
 
-ROOMY = 80  # columns of a terminal that takes the bar and the times beside the names
-QUIET_SECONDS = 10.0  # a step that lasts longer says so again
+ROOMY = 80  # columns; narrower terminals show neither bar nor times
+QUIET_SECONDS = 10.0  # seconds without a line in a long step
 
 
 class PlainProgress:
-    """One line when the step changes or the last one ends, and one every ten seconds in a long step."""
+    """Print a line when the step changes or the last step ends, and every ten seconds during a long step."""
 
     def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
-        self._start = self._said = clock()
-        self._what: str | None = None
+        self._start = self._written = clock()
+        self._step: str | None = None
         self._done = 0
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Take note of ``done`` of ``total``; a count that falls starts a new estimate."""
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Report ``done`` of ``total``; a lower count than before restarts the estimate of the remaining time."""
         now = self._clock()
         if done < self._done:
             self._start = now
-        due = what != self._what or done >= total > self._done or now - self._said >= QUIET_SECONDS
-        self._what, self._done = what, done
+        due = step != self._step or done >= total > self._done or now - self._written >= QUIET_SECONDS
+        self._step, self._done = step, done
         if due:
-            self._said = now
-            self._write(f"{what}  {done}/{total}  {times(now - self._start, done, total)}")
+            self._written = now
+            self._write(f"{step}  {done}/{total}  {times(now - self._start, done, total)}")
 
 
 @contextmanager
 def progress_on_stderr() -> Iterator[Progress]:
-    """A progress callable for as long as the block lasts."""
+    """Yield a progress callback for the block."""
     if not sys.stderr.isatty():
         yield PlainProgress(lambda line: click.echo(line, err=True))
         return
@@ -49,7 +48,7 @@ def progress_on_stderr() -> Iterator[Progress]:
 
 
 def times(elapsed: float, done: int, total: int) -> str:
-    """Elapsed and estimated remaining time, if the steps to come take as long as those done.
+    """Return elapsed and estimated remaining time, assuming that every unit takes as long as those done.
 
     >>> times(20, 1, 4)
     'elapsed 0:20, about 1:00 left'
@@ -72,6 +71,7 @@ def _bar() -> Iterator[Progress]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
+        ProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -80,8 +80,8 @@ def _bar() -> Iterator[Progress]:
     from rich.table import Column
 
     console = Console(stderr=True)
-    # a Column of one's own wraps long names between words, the default one cuts them
-    columns: list[Any] = [
+    # an explicit Column wraps long names between words, the default one truncates them
+    columns: list[ProgressColumn] = [
         TextColumn("{task.description}", markup=False, table_column=Column()),
         MofNCompleteColumn(),
     ]
@@ -91,9 +91,9 @@ def _bar() -> Iterator[Progress]:
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def progress(what: str, done: int, total: int) -> None:
+        def progress(step: str, done: int, total: int) -> None:
             if done < bar.tasks[0].completed:
                 bar.reset(task)
-            bar.update(task, description=what, completed=done, total=total)
+            bar.update(task, description=step, completed=done, total=total)
 
         yield progress

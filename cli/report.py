@@ -14,22 +14,27 @@ from .output import destination, publish, redraw
 @click.command("report")
 @click.argument("run", type=RunFolder())
 @click.option(
-    "--out", type=FILE, default=None, metavar="DIR", show_default="RUN itself", help="Another folder for it."
+    "--out",
+    type=FILE,
+    default=None,
+    metavar="DIR",
+    show_default="RUN itself",
+    help="Write it to this folder.",
 )
 @click.option("--force", is_flag=True, help="Replace the run that is in DIR.")
 def redraw_report(run: Path, out: Path | None, force: bool) -> None:
     """Draw the report of a saved run again, without measuring anything.
 
     RUN is the folder that a measuring command wrote. Its page, figures and tables are replaced, its
-    result is left as it is.
+    result stays unchanged.
 
     \b
     Example:
       gradlens report runs/compare-resnet50-cspresnet50-20250102-101500
     """
-    place = None if out is None else destination(out, "report", force)
+    target = None if out is None else destination(out, "report", force)
     from gradlens.results import load
 
     result = load(run)
-    page = redraw(result, run) if place is None else publish(result, place)
+    page = redraw(result, run) if target is None else publish(result, target)
     click.echo(f"report: {page}", err=True)

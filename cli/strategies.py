@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gradlens.errors import GradlensError
+from gradlens.options import build, options_of
+from gradlens.studies.options import ZERO_INIT, Training
+from gradlens.transitions import DEFAULT, STRATEGIES
 
 from .completion import Model
 from .delivery import Delivery, deliver
-from .options import COUNT, delivering_options, sampling_options
+from .options import declared_option, delivering_options, sampling_options, training_options
 from .output import cells_folder, default_folder, slug
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from .progress import Progress
 
-DEFAULT = "none,fusion_first,fusion_last,csp"
+PROGRAMS = ", ".join(f"{name} {strategy.program}" for name, strategy in STRATEGIES.items())
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> list[str]:
@@ -33,41 +36,24 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 0.25,0.5") from None
 
 
-TRAINING = (
-    click.option("--train-steps", "steps", type=click.IntRange(min=0), default=0,
-                 help="Also measure along and after so many steps of SGD on samples that are not measured."),
-    click.option("--eval", "evaluate", is_flag=True, help="Also loss and accuracy on held-out samples."),
-    click.option("--lr", type=click.FloatRange(min=0), default=0.02, help="Learning rate of the first step."),
-    click.option("--momentum", type=click.FloatRange(0, 1), default=0.9, help="Momentum of SGD."),
-    click.option("--weight-decay", type=click.FloatRange(min=0), default=5e-4, help="Weight decay of SGD."),
-    click.option("--schedule", type=click.Choice(["cosine", "constant"]), default="cosine",
-                 help="Of the learning rate."),
-    click.option("--snapshots", type=COUNT, default=4, help="Measurements along the training."),
-)  # fmt: skip
-
-
-def _training_options(command: Any) -> Any:
-    for option in reversed(TRAINING):
-        command = option(command)
-    return command
-
-
 @click.command("strategies")
 @click.argument("model", type=Model())
-@click.option("--strategies", "chosen", default=DEFAULT, callback=_names, metavar="LIST",
-              help="Of none, fusion_first, fusion_last, csp, no_fusion.")  # fmt: skip
+@click.option("--strategies", "chosen", default=",".join(DEFAULT), callback=_names, metavar="LIST",
+              help=f"Of {PROGRAMS}.")  # fmt: skip
 @click.option("--gamma", default="0.5", callback=_numbers, metavar="LIST",
-              help="Share of channels that goes round the block; several make a sweep.")  # fmt: skip
+              help="Share of channels that bypasses the block; several values make a sweep.")  # fmt: skip
 @click.option("--partial", default="split", callback=_names, metavar="LIST",
-              help="split (channels are cut), project (two 1x1 convolutions), or both.")  # fmt: skip
-@click.option("--stem", default="", metavar="cifar", help="A stem that keeps the resolution of small images.")
+              help="split (cut the channels), project (two 1x1 convolutions), or both.")  # fmt: skip
 @click.option(
-    "--zero-init", is_flag=True, help="Leave zero-initialised last norms at zero, as timm makes them."
+    "--stem", default="", metavar="cifar", help="Use a stem that keeps the resolution of small images."
 )
+@declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
-@_training_options
+@training_options
 @delivering_options
-@click.option("--resume", is_flag=True, help="Go on with the cut run of --out DIR: finished cells are kept.")
+@click.option(
+    "--resume", is_flag=True, help="Continue the interrupted run of --out DIR; finished cells are kept."
+)
 @click.pass_context
 def measure_strategies(
     ctx: click.Context,
@@ -81,15 +67,15 @@ def measure_strategies(
     out: Path | None,
     force: bool,
     resume: bool,
-    **options: Any,
+    **options: object,
 ) -> None:
-    """Make a network cross stage partial under each transition strategy, and compare their gradients.
+    """Make a network cross stage partial with each transition strategy, and compare the gradients.
 
     MODEL is a network whose stages are sequences of blocks: resnet50, resnext50_32x4d, densenet121,
     darknet53, peleenet (`gradlens models --csp` lists more). All strategies see the same samples in the
-    same order; a seed sets the weights of all, and differences are paired over seeds.
+    same order, each seed sets the weights of all, and differences are paired over seeds.
 
-    A run that was cut, also by a kill, goes on with --resume and the same --out.
+    --resume with the same --out continues an interrupted run, also after a kill.
 
     \b
     Examples:
@@ -99,17 +85,15 @@ def measure_strategies(
       gradlens strategies resnet18 --stem cifar --image-size 32 --train-steps 200 --eval --out runs/learn --resume
     """
     if resume and out is None:
-        raise click.UsageError("--resume needs the --out DIR of the run that was cut")
+        raise click.UsageError("--resume needs the --out DIR of the interrupted run")
     what = slug("strategies", model)
     folder = out or default_folder(what)
     cells = cells_folder(folder)
     _check_cells(cells, resume, force)
-    training = {name: options.pop(name) for name in ("steps", "evaluate", "lr", "momentum", "weight_decay",
-                                                     "schedule", "snapshots")}  # fmt: skip
+    training = {name: options.pop(name) for name in options_of(Training)}
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.strategies import strategies
-        from gradlens.studies.training import Training
 
         return strategies(
             model,
@@ -117,7 +101,7 @@ def measure_strategies(
             gamma=gamma,
             partial=partial,
             stem=stem,
-            training=Training(**training),
+            training=build(Training, training),
             folder=cells,
             progress=progress,
             **options,
@@ -127,17 +111,17 @@ def measure_strategies(
 
 
 def _check_cells(cells: Path, resume: bool, force: bool) -> None:
-    """Cells of a cut run are neither mixed into another run nor thrown away unasked."""
+    """Neither mix the cells of an interrupted run into another run, nor delete them without --force."""
     import shutil
 
     if resume and not cells.exists():
         raise GradlensError(
-            f"there is nothing to resume: {cells} holds no cells of a cut run; leave --resume out to start anew"
+            f"there is nothing to resume: {cells} holds no cells of an interrupted run; leave out --resume"
         )
     if resume or not cells.exists():
         return
     if not force:
         raise GradlensError(
-            f"{cells} holds finished cells of a cut run; --resume goes on, --force starts anew"
+            f"{cells} holds finished cells of an interrupted run; continue with --resume, or start again with --force"
         )
     shutil.rmtree(cells)

@@ -27,7 +27,7 @@ PATHS, STRUCTURE = "paths", "structure"
 def show(result: Result) -> None:
     """Print the summary table of a result and its finding; on a terminal also the units."""
     if COMPARISON in result.tables:
-        say(f"{result.meta['a']} | {result.meta['b']}  difference [95 % interval]\n")
+        say(f"{' | '.join(result.provenance.networks)}  difference [95 % interval]\n")
     shown = blocks(result)
     print_blocks(shown)
     if width(sys.stdout) is not None and shown:

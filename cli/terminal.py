@@ -1,4 +1,4 @@
-"""What a terminal is told: wrapped between words, coloured where that is wanted, never by colour alone."""
+"""Text on a terminal: wrapped between words, with colours that never carry the meaning alone."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import click
 
 COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "interrupted": "red"}
 PROSE = 100  # columns: longer lines of prose are hard to read
-USUAL = 80  # columns: of a terminal that does not tell
-LEAST = 20  # columns: of a narrower window nothing can be made
+USUAL = 80  # columns: of a terminal of unknown width
+LEAST = 20  # columns: narrower windows are treated as this wide
 
 
 def width(stream: TextIO) -> int | None:
-    """Columns of the terminal behind a stream; None where there is no terminal."""
+    """Return the columns of the terminal of a stream, or None if the stream is not a terminal."""
     if not stream.isatty():
         return None
     return max(_columns(stream), LEAST)
 
 
 def _columns(stream: TextIO) -> int:
-    """Columns as COLUMNS says, else of the stream's own terminal: the other stream may be a pipe."""
-    asked = os.environ.get("COLUMNS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
+    """Return COLUMNS if set, else the width of the stream's own terminal: the other stream may be a pipe."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
     try:
         return os.get_terminal_size(stream.fileno()).columns or USUAL
     except (OSError, ValueError):
@@ -34,12 +34,12 @@ def _columns(stream: TextIO) -> int:
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether a stream takes colours: a terminal, unless NO_COLOR or TERM=dumb asks for none."""
+    """Whether a stream takes colours: a terminal does, unless NO_COLOR or TERM=dumb is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def tell(sign: str, text: str, *, err: bool = False) -> None:
-    """Print ``sign: text``; the sign is coloured, and says the same without colour."""
+    """Print ``sign: text``, with a coloured sign."""
     stream = sys.stderr if err else sys.stdout
     head = f"{sign}:"
     lines = wrapped(f"{head} {text}", width(stream), indent="  ").split("\n")
@@ -49,12 +49,12 @@ def tell(sign: str, text: str, *, err: bool = False) -> None:
 
 
 def say(text: str, indent: str = "") -> None:
-    """Print prose on stdout, wrapped where that is a terminal, later lines indented."""
+    """Print prose on stdout; on a terminal it is wrapped, with later lines indented."""
     click.echo(wrapped(text, width(sys.stdout), indent))
 
 
 def shortened(text: str, stream: TextIO, indent: str = "") -> str:
-    """A text in one line: no longer than the window where the stream is a terminal, whole in a pipe."""
+    """Return a text as one line, cut to the window if the stream is a terminal."""
     line, columns = indent + " ".join(text.split()), width(stream)
     if columns is None or len(line) <= columns:
         return line
@@ -71,7 +71,7 @@ def _writes(text: str, stream: TextIO) -> bool:
 
 
 def wrapped(text: str, columns: int | None, indent: str = "") -> str:
-    r"""Lines of whole words, later ones indented; as it is where ``columns`` is None.
+    r"""Break a text into lines of whole words, later ones indented; leave it unchanged if ``columns`` is None.
 
     A word that is longer than a line, such as a path, stays whole.
 

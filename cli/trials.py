@@ -1,4 +1,4 @@
-"""Small experiments: does this torch give what gradlens reads? Each is tried, none is looked up."""
+"""Small experiments on the installed torch: does it provide what gradlens reads?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Trial:
-    """What was tried, what needs it, and what went wrong; empty where it works."""
+    """A part of torch, what gradlens needs it for, and the problem; empty if it works."""
 
     name: str
     purpose: str
@@ -31,7 +31,7 @@ def _contributions() -> None:
 
 
 def _edges() -> None:
-    """A node names the producers that it reads, slot by slot."""
+    """A node lists the producers that it reads, slot by slot."""
     import torch
 
     source: Any = torch.ones(3, requires_grad=True) * 2
@@ -40,7 +40,7 @@ def _edges() -> None:
 
 
 def _sequence() -> None:
-    """Nodes are numbered in the order of the forward pass, and the next number can be asked for."""
+    """Nodes are numbered in the order of the forward pass, and the next number can be read."""
     import torch
 
     before = int(torch._C._autograd._get_sequence_nr())
@@ -50,7 +50,7 @@ def _sequence() -> None:
 
 
 def _shapes() -> None:
-    """A node knows the shapes of what it made."""
+    """A node knows the shapes of its outputs."""
     import torch
 
     node: Any = torch.ones(2, 3, requires_grad=True).sum(dim=1).grad_fn
@@ -58,7 +58,7 @@ def _shapes() -> None:
 
 
 def _saved() -> None:
-    """The node of a convolution hands out its weight and its input."""
+    """The node of a convolution gives access to its weight and its input."""
     import torch
 
     layer = torch.nn.Conv2d(1, 2, 3)
@@ -68,7 +68,7 @@ def _saved() -> None:
 
 
 def _bytes() -> None:
-    """What is saved for backward passes through hooks."""
+    """Tensors that are saved for backward pass through hooks."""
     import torch
 
     kept: list[int] = []
@@ -118,29 +118,29 @@ def _capture() -> None:
 TRIALS: dict[str, tuple[str, Callable[[], None]]] = {
     "Node.register_hook": ("the contribution of every branch", _contributions),
     "Node.next_functions": ("the graph", _edges),
-    "Node._sequence_nr": ("the names of places", _sequence),
+    "Node._sequence_nr": ("the names of sites", _sequence),
     "Node._input_metadata": ("stages", _shapes),
     "Node._saved_weight": ("weight space", _saved),
     "saved_tensors_hooks": ("bytes saved for backward", _bytes),
     "flop_counter": ("FLOPs", _flops),
-    "a capture": ("everything: the branches add up to the bit", _capture),
+    "a capture": ("everything: contributions add up exactly", _capture),
 }
 
 
 def trials() -> list[Trial]:
-    """Try all of them; what one raises is its problem."""
-    found = []
-    for name, (purpose, tried) in TRIALS.items():
+    """Run all experiments; the error that one raises is its problem."""
+    results = []
+    for name, (purpose, experiment) in TRIALS.items():
         try:
-            tried()
+            experiment()
         except Exception as error:
             text = " ".join(str(error).split())
-            found.append(Trial(name, purpose, f"{type(error).__name__}: {text}"))
+            results.append(Trial(name, purpose, f"{type(error).__name__}: {text}"))
         else:
-            found.append(Trial(name, purpose))
-    return found
+            results.append(Trial(name, purpose))
+    return results
 
 
-def _expect(seen: object, wanted: object) -> None:
-    if seen != wanted:
-        raise ValueError(f"gave {seen}, and {wanted} was expected")
+def _expect(value: object, expected: object) -> None:
+    if value != expected:
+        raise ValueError(f"gave {value} instead of {expected}")

@@ -1,4 +1,4 @@
-"""How much a command says: its errors and the result's path, the usual, or all that is done."""
+"""How much a command prints: errors and the path of the result, the usual output, or every step."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
 import click
 
 from . import progress as steps
 from .progress import Progress
 from .terminal import tell
+from .wording import in_options
 
-VOICE = "gradlens.voice"  # where the context keeps it
+VOICE = "gradlens.voice"  # key in the context
 
 
 class Voice(Enum):
-    """``QUIET``: errors, and on stdout the path of the result; ``VERBOSE``: all that is done, with times."""
+    """How much a command prints.
+
+    ``QUIET``: errors, and on stdout the path of the result. ``VERBOSE``: also every step, with times.
+    """
 
     QUIET = "quiet"
     NORMAL = "normal"
@@ -29,14 +32,14 @@ class Voice(Enum):
 
 
 def voice_of(ctx: click.Context) -> Voice:
-    """What ``--quiet`` and ``--verbose`` of the command line say."""
-    found = ctx.meta.get(VOICE, Voice.NORMAL)
-    assert isinstance(found, Voice)
-    return found
+    """Return the voice that ``--quiet`` or ``--verbose`` requests."""
+    voice = ctx.meta.get(VOICE, Voice.NORMAL)
+    assert isinstance(voice, Voice)
+    return voice
 
 
 def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Callback of the two options: both together are wrong usage."""
+    """Store the voice; callback of the two options, which exclude each other."""
     if not value or ctx.resilient_parsing:
         return
     if VOICE in ctx.meta:
@@ -46,11 +49,11 @@ def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> Non
 
 @dataclass
 class Diary:
-    """What was done and how long it took, told where the voice is verbose.
+    """The steps of a command and their durations, printed if the voice is verbose.
 
     Attributes:
         voice: of the command.
-        clock: seconds from any start.
+        clock: returns seconds from an arbitrary start.
     """
 
     voice: Voice
@@ -60,19 +63,19 @@ class Diary:
     _last: float = field(default=0.0, init=False)
 
     def note(self, text: str) -> None:
-        """A line of a verbose command, on stderr."""
+        """Print a line on stderr if the voice is verbose."""
         if self.voice is Voice.VERBOSE:
             tell("note", text, err=True)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Tell how long the block took."""
+        """Print how long the block took."""
         start = self.clock()
         yield
         self.note(f"{what} in {self.clock() - start:.1f} s")
 
     def watching(self, progress: Progress) -> Progress:
-        """The same progress, which also tells when a step ends and how long it took."""
+        """Return the same progress callback, which also prints the duration of each step."""
         if self.voice is not Voice.VERBOSE:
             return progress
         self._since = self._last = self.clock()
@@ -88,14 +91,14 @@ class Diary:
         return advance
 
     def _end(self) -> None:
-        """Progress is told after each part of a step: the step began where the one before it ended."""
+        """Print the duration of a step: progress comes after each part, so a step starts where the last one ended."""
         self.note(f"{self._step}: {self._last - self._since:.1f} s")
         self._step, self._since = "", self._last
 
 
 @contextmanager
 def progress_on_stderr(voice: Voice) -> Iterator[Progress]:
-    """Progress for as long as the block lasts; of a quiet command none."""
+    """Yield the progress callback to use; of a quiet command it prints nothing."""
     if voice is Voice.QUIET:
         yield lambda what, done, total: None
         return
@@ -104,25 +107,25 @@ def progress_on_stderr(voice: Voice) -> Iterator[Progress]:
 
 
 @contextmanager
-def warnings_told(voice: Voice) -> Iterator[None]:
-    """Warnings of libraries as notes: none, one line each, or in full with their place."""
+def warnings_as_notes(voice: Voice) -> Iterator[None]:
+    """Print Python warnings of the block as notes: none if quiet, with file and line if verbose."""
 
     def show(
-        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any, **__: Any
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
     ) -> None:
         if voice is Voice.QUIET:
             return
         text = " ".join(str(message).split())
-        place = f" ({filename}:{lineno})" if voice is Voice.VERBOSE else ""
-        tell("note", f"{category.__name__}: {text}{place}", err=True)
+        source = f" ({filename}:{lineno})" if voice is Voice.VERBOSE else ""
+        tell("note", f"{category.__name__}: {in_options(text)}{source}", err=True)
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
 
 
-def settings(parameters: Mapping[str, Any]) -> str:
-    """The options of a command in one line.
+def settings(parameters: Mapping[str, object]) -> str:
+    """Return the options of a command in one line.
 
     >>> settings({"seeds": 3, "data": "digits", "out": None})
     'seeds=3 data=digits'
@@ -131,11 +134,11 @@ def settings(parameters: Mapping[str, Any]) -> str:
 
 
 def surroundings() -> str:
-    """Versions, threads and device of a measurement that has run."""
+    """Return the versions and threads of a finished measurement."""
     from gradlens.version import VERSION
 
     parts = [f"gradlens {VERSION}", f"Python {sys.version.split()[0]}"]
-    torch = sys.modules.get("torch")  # loaded by the measurement, or not at all
+    torch = sys.modules.get("torch")  # loaded only if something was measured
     if torch is not None:
         parts.append(f"torch {torch.__version__}, threads: {torch.get_num_threads()}")
     return ", ".join(parts)

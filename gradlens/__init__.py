@@ -6,7 +6,7 @@ Public names load on first use, so ``import gradlens`` loads no torch.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradlens.errors import GradlensError
 from gradlens.installation import warn_of_conflict
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from gradlens.data import load_data
     from gradlens.hooks import capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
-    from gradlens.recording import Recording
+    from gradlens.recording import Recording, Watch
     from gradlens.results import Result, Table, load
+    from gradlens.studies.analysis import analyze
+    from gradlens.studies.options import Training
     from gradlens.studies.shattering import shattering
     from gradlens.studies.strategies import strategies
-    from gradlens.studies.studies import analyze, compare, inspect, paths
-    from gradlens.studies.training import Training
+    from gradlens.studies.studies import compare, inspect, paths
 
 __version__ = VERSION
 warn_of_conflict()
@@ -31,8 +32,9 @@ _HOMES = {
     "Result": "gradlens.results",
     "TRANSITIONS": "gradlens.models",
     "Table": "gradlens.results",
-    "Training": "gradlens.studies.training",
-    "analyze": "gradlens.studies.studies",
+    "Training": "gradlens.studies.options",
+    "Watch": "gradlens.recording",
+    "analyze": "gradlens.studies.analysis",
     "capture": "gradlens.hooks",
     "compare": "gradlens.studies.studies",
     "cspify": "gradlens.models",
@@ -54,6 +56,7 @@ __all__ = [
     "TRANSITIONS",
     "Table",
     "Training",
+    "Watch",
     "__version__",
     "analyze",
     "capture",
@@ -71,7 +74,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'gradlens' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

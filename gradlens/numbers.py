@@ -133,7 +133,7 @@ def significant(value: float) -> str:
     if not 1e-3 <= value < 1e5:
         mantissa, exponent = f"{value:.2e}".split("e")
         return f"{mantissa}e{int(exponent)}"
-    if value < 0.1:
+    if value < 0.09995:
         return f"{value:.3g}"
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.9995 else f"{value:.3f}"
 

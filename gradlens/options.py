@@ -5,43 +5,84 @@ Python checks values against the declaration, and the command line builds its op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from inspect import cleandoc
+from typing import TypeVar
 
 from gradlens.errors import GradlensError, close_matches
+
+T = TypeVar("T")
 
 OPTION = "option"
 """Key of the declaration in a field's metadata."""
 
+SAMPLES = "samples"
+WATCHING = "watching"
+EXTRAS = "extras"
+STARTING = "starting"
+TRAINING = "training"
+
 
 @dataclass(frozen=True)
 class Option:
-    """What is known about an option beside its default.
+    """The declaration of an option.
 
     Attributes:
+        default: value if the option is not given.
         help: one sentence, as the command line shows it.
+        off: the same for the flag ``--no-...``, if the option is true by default.
+        group: a command offers all options of a group; an option without a group exists in Python only.
+        flag: name on the command line without the dashes; empty if it follows from the field's name.
         choices: allowed values; empty if any value of the type is allowed.
+        python_only: choices that the command line does not offer.
         least: smallest allowed number, or None.
         most: largest allowed number, or None.
         metavar: placeholder for the value in the help of the command line; empty for click's own.
     """
 
+    default: object
     help: str
+    off: str = ""
+    group: str = ""
+    flag: str = ""
     choices: tuple[str, ...] = ()
+    python_only: tuple[str, ...] = ()
     least: float | None = None
     most: float | None = None
     metavar: str = ""
 
 
-def option(default: Any, help: str, **declaration: Any) -> Any:
-    """Return a dataclass field with its declaration; the keywords are fields of ``Option``."""
-    return field(default=default, metadata={OPTION: Option(help, **declaration)})
+def option(
+    default: T,
+    help: str,
+    *,
+    off: str = "",
+    group: str = "",
+    flag: str = "",
+    choices: tuple[str, ...] = (),
+    python_only: tuple[str, ...] = (),
+    least: float | None = None,
+    most: float | None = None,
+    metavar: str = "",
+) -> T:
+    """Return a dataclass field with its declaration; the parameters are those of ``Option``."""
+    declaration = Option(
+        default, help, off, group, flag, choices, python_only, least=least, most=most, metavar=metavar
+    )
+    return field(default=default, metadata={OPTION: declaration})
 
 
 def options_of(kind: type) -> dict[str, Option]:
     """Return the declarations of a dataclass by field name."""
     return {entry.name: entry.metadata[OPTION] for entry in fields(kind) if OPTION in entry.metadata}
+
+
+def documented(kind: type[T]) -> type[T]:
+    """Append the help of every declared option to the docstring of a dataclass."""
+    lines = [f"    {name}: {declared.help}" for name, declared in options_of(kind).items()]
+    kind.__doc__ = "\n".join([cleandoc(kind.__doc__ or ""), "", "Attributes:", *lines])
+    return kind
 
 
 def check(value: object) -> None:
@@ -62,21 +103,26 @@ def _check(name: str, value: object, declaration: Option) -> None:
         )
     if not isinstance(value, (int, float)):
         return
-    if declaration.least is not None and value < declaration.least:
+    if declaration.least is not None and not value >= declaration.least:  # also refuses NaN
         raise GradlensError(f"{name}={value}; use at least {declaration.least:g}")
-    if declaration.most is not None and value > declaration.most:
+    if declaration.most is not None and not value <= declaration.most:
         raise GradlensError(f"{name}={value}; use at most {declaration.most:g}")
 
 
-def known(kind: type, values: Mapping[str, object]) -> None:
+def check_names(requested: Iterable[str], known: Iterable[str]) -> None:
     """Check the names of options.
 
     Raises:
-        GradlensError: a name is not a field of ``kind``.
+        GradlensError: a name is not known.
     """
-    names = [entry.name for entry in fields(kind)]
-    for name in values:
-        if name not in names:
+    known = list(known)
+    for name in requested:
+        if name not in known:
             raise GradlensError(
-                f"unknown option {name!r}; use one of {', '.join(names)}{close_matches(name, names)}"
+                f"unknown option {name!r}; use one of {', '.join(known)}{close_matches(name, known)}"
             )
+
+
+def build(kind: Callable[..., T], values: Mapping[str, object]) -> T:
+    """Make a dataclass instance from options by name; the instance checks their values."""
+    return kind(**values)

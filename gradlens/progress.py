@@ -1,4 +1,4 @@
-"""Progress of a long call: the caller's own, or one line that a notebook shows by itself."""
+"""Progress of a long call: reported to the caller's callback, or shown as one line in a notebook."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from contextlib import contextmanager
 from typing import Any
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done, of how many."""
+"""Called with the name of the step, the number of units done, and their total."""
 
-PATIENCE = 0.5  # seconds: a shorter call shows nothing
-PAUSE = 0.1  # seconds between two changes of the line: browsers need no more
+PATIENCE = 0.5  # seconds; a shorter call shows nothing
+PAUSE = 0.1  # seconds between two updates of the line; browsers need no more
 
 
 @contextmanager
-def told(wanted: Progress | bool | None) -> Iterator[Progress | None]:
-    """Where progress goes for as long as the block lasts, or None for nowhere.
+def progress_callback(requested: Progress | bool | None) -> Iterator[Progress | None]:
+    """Yield the progress callback to use, or None.
 
-    In a notebook one line stands under the cell while the block runs, and is emptied when it ends,
-    also by an exception. Elsewhere nothing is shown, whatever is wanted.
+    In a notebook, one line appears under the cell while the block runs and is cleared when it ends, also by an
+    exception. Elsewhere nothing is shown.
 
     Args:
-        wanted: a callable takes all; ``False`` shows nothing; ``None`` and ``True`` leave it to where
-            this runs.
+        requested: a callback, which is used itself; ``False`` shows nothing; ``None`` and ``True`` show a line in
+            a notebook.
     """
-    if callable(wanted):
-        yield wanted
+    if callable(requested):
+        yield requested
         return
-    shell = None if wanted is False else notebook_shell()
+    shell = None if requested is False else notebook_shell()
     if shell is None:
         yield None
         return
@@ -42,51 +42,51 @@ def told(wanted: Progress | bool | None) -> Iterator[Progress | None]:
 
 
 def notebook_shell() -> Any:
-    """IPython's shell where it serves a notebook, else None; never imports IPython."""
+    """Return IPython's shell if it serves a notebook, else None; never import IPython."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell if getattr(shell, "kernel", None) is not None else None
 
 
 class NotebookLine:
-    """One line of HTML that is written over and over, and emptied at the end.
+    """One line of HTML that is updated in place and cleared at the end.
 
     Args:
-        write: takes the line; the empty string takes it away.
-        clock: seconds.
+        write: displays the line; the empty string clears it.
+        clock: returns seconds.
     """
 
     def __init__(self, write: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
         self._write, self._clock = write, clock
         self._start = clock()
-        self._said: float | None = None
-        self._what = ""
+        self._written: float | None = None
+        self._step = ""
         self._done = 0
         self._since = self._start
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show ``done`` of ``total``; a count that falls starts a new estimate of the time left."""
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show ``done`` of ``total``; a lower count than before restarts the estimate of the remaining time."""
         now = self._clock()
         if done < self._done:
             self._since = now
-        fresh = self._said is None or what != self._what or now - self._said >= PAUSE
-        self._what, self._done = what, done
-        if fresh and now - self._start >= PATIENCE:
-            self._said = now
-            self._write(_line(what, done, total, now - self._since))
+        due = self._written is None or step != self._step or now - self._written >= PAUSE
+        self._step, self._done = step, done
+        if due and now - self._start >= PATIENCE:
+            self._written = now
+            self._write(_line(step, done, total, now - self._since))
 
     def close(self) -> None:
-        """Take the line away, where there is one."""
-        if self._said is not None:
-            self._said = None
+        """Clear the line if one was written."""
+        if self._written is not None:
+            self._written = None
             self._write("")
 
 
-def _line(what: str, done: int, total: int, elapsed: float) -> str:
+def _line(step: str, done: int, total: int, elapsed: float) -> str:
     left = f", about {_clock_time(elapsed / done * (total - done))} left" if 0 < done < total else ""
     return (
         f'<progress value="{done}" max="{max(total, 1)}"></progress> '
-        f"{html.escape(what)} {done}/{total}, {_clock_time(elapsed)}{left}"
+        f"{html.escape(step)} {done}/{total}, {_clock_time(elapsed)}{left}"
     )
 
 
@@ -96,7 +96,7 @@ def _clock_time(seconds: float) -> str:
 
 
 _SHOWN: dict[int, Any] = {}
-"""The display of the cell that runs, by its number: many calls in one cell share one line."""
+"""The display of the running cell, by the cell's number: all calls in one cell share one line."""
 
 
 def _writer(shell: Any) -> Callable[[str], None]:

@@ -11,7 +11,7 @@ import torch
 
 from gradlens.errors import GradlensError
 
-LIMIT = 2**32
+SEED_LIMIT = 2**32
 """Seeds are below it; NumPy accepts no larger one."""
 
 
@@ -36,7 +36,7 @@ def seed_all(seed: int) -> None:
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed)
-    np.random.seed(seed % LIMIT)
+    np.random.seed(seed % SEED_LIMIT)
     random.seed(seed)
 
 
@@ -50,8 +50,8 @@ def seeded(seed: int | None) -> Iterator[None]:
     if seed is None:
         yield
         return
-    if not 0 <= seed < LIMIT:
-        raise GradlensError(f"seed is {seed}; it must be from 0 to {LIMIT - 1}")
+    if not 0 <= seed < SEED_LIMIT:
+        raise GradlensError(f"seed is {seed}; it must be from 0 to {SEED_LIMIT - 1}")
     with random_states_kept():
         seed_all(seed)
         yield

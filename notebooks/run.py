@@ -1,7 +1,8 @@
-"""Run the notebooks and save them with what they show.
+"""Run the notebooks and save them with their outputs.
 
-``python -m notebooks.run`` runs all, ``python -m notebooks.run 01 04`` those whose names begin so. Each
-runs in an empty folder, and is saved without times, identities of this machine and doubled pictures.
+``python -m notebooks.run`` runs all notebooks, ``python -m notebooks.run 01 04`` those whose names start with
+these prefixes. Each notebook runs in an empty folder. It is saved without times and names of this machine, and
+with small pictures.
 """
 
 from __future__ import annotations
@@ -22,34 +23,34 @@ from PIL import Image
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 SECONDS = 300
-SHADES = 64  # colours of a saved picture: figures have few, and the file is a third as large
+SHADES = 64  # colours of a saved picture: figures need few, and the file has a third of the size
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def chosen(names: Sequence[str]) -> list[Path]:
-    """Notebooks whose names begin with one of ``names``, or all.
+    """Return the notebooks whose names start with one of ``names``; all if ``names`` is empty.
 
     Raises:
-        SystemExit: a name that none begins with.
+        SystemExit: if no notebook starts with one of the names.
     """
-    every = sorted(HERE.glob("*.ipynb"))
+    notebooks = sorted(HERE.glob("*.ipynb"))
     for name in names:
-        if not any(path.name.startswith(name) for path in every):
+        if not any(path.name.startswith(name) for path in notebooks):
             raise SystemExit(
-                f"no notebook begins with {name!r}; there are {', '.join(p.stem for p in every)}"
+                f"no notebook starts with {name!r}; available: {', '.join(path.stem for path in notebooks)}"
             )
-    return [path for path in every if not names or path.name.startswith(tuple(names))]
+    return [path for path in notebooks if not names or path.name.startswith(tuple(names))]
 
 
 def executed(path: Path) -> Any:
-    """The notebook with the outputs of a run from top to bottom.
+    """Run a notebook from top to bottom and return it with its outputs.
 
     Raises:
-        nbclient.exceptions.CellExecutionError: a cell failed.
+        nbclient.exceptions.CellExecutionError: if a cell fails.
     """
     notebook = nbformat.read(path, as_version=4)
-    found = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": found}
+    search_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    environment = {**os.environ, "COLUMNS": "100", "PYTHONPATH": search_path}
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(notebook, timeout=SECONDS, resources={"metadata": {"path": folder}})
         client.execute(env=environment)
@@ -57,29 +58,29 @@ def executed(path: Path) -> Any:
 
 
 def tidied(notebook: Any) -> Any:
-    """The notebook as it is saved: stable identities, no times, small pictures, no emptied progress line."""
+    """Return the notebook as it is saved: stable cell ids, no times, small pictures, no cleared progress lines."""
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}})
-    for place, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{place}"
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index}"
         cell.metadata = nbformat.from_dict({})
         if cell.cell_type == "code":
-            cell.outputs = _joined([_small(output) for output in cell.outputs if not _emptied(output)])
+            cell.outputs = _joined([_small(output) for output in cell.outputs if not _is_empty(output)])
     return notebook
 
 
 def _joined(outputs: Sequence[Any]) -> list[Any]:
-    """Lines that a cell printed one after the other, as one output: a kernel parts them by the clock."""
-    found: list[Any] = []
+    """Join consecutive printed lines into one output: where the kernel splits them depends on timing."""
+    joined: list[Any] = []
     for output in outputs:
-        streams = output.output_type == "stream" and found and found[-1].output_type == "stream"
-        if streams and found[-1].name == output.name:
-            found[-1].text += output.text
+        streams = output.output_type == "stream" and joined and joined[-1].output_type == "stream"
+        if streams and joined[-1].name == output.name:
+            joined[-1].text += output.text
         else:
-            found.append(output)
-    return found
+            joined.append(output)
+    return joined
 
 
-def _emptied(output: Any) -> bool:
+def _is_empty(output: Any) -> bool:
     return output.output_type == "display_data" and not any(output.data.values())
 
 
@@ -88,23 +89,21 @@ def _small(output: Any) -> Any:
     if "image/png" in data:
         data["image/png"] = _repainted(data["image/png"])
     if str(data.get("text/html", "")).startswith("<iframe"):
-        del data[
-            "text/html"
-        ]  # a page inside the page: its line of text stays, and it is drawn when the notebook runs
+        del data["text/html"]  # an embedded page: only its line of text is saved
     return output
 
 
 def _repainted(picture: str) -> str:
-    """A PNG, as base64, with few colours."""
+    """Reduce the colours of a PNG in base64."""
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
-        few = image.convert("RGB").quantize(SHADES, dither=Image.Dither.NONE)
-    page = io.BytesIO()
-    few.save(page, format="png", optimize=True)
-    return base64.b64encode(page.getvalue()).decode("ascii")
+        reduced = image.convert("RGB").quantize(SHADES, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    reduced.save(buffer, format="png", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def main(names: Sequence[str]) -> None:
-    """Run and save; says what each weighs."""
+    """Run the notebooks, save them and print their sizes."""
     for path in chosen(names):
         nbformat.write(executed(path), path)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")

@@ -1,7 +1,8 @@
-"""Fixtures of several folders: a seed for every test, graphs read from modules, recordings written by hand."""
+"""Fixtures shared by several folders: a seed for each test, graphs of modules, recordings built by hand."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from oracles import per_sample
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
-from gradlens.graph.plan import Group, Plan, Probe
+from gradlens.graph.plan import Group, Plan
+from gradlens.graph.probes import TensorProbe
 from gradlens.graph.stages import LOSS
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.walking import walk
@@ -33,7 +37,7 @@ def seed() -> Iterator[None]:
 
 @pytest.fixture
 def read() -> Read:
-    """Graph and owners of a model's forward pass, its output summed (or given to ``loss``)."""
+    """Reader of the graph and owners of a forward pass; the output is summed or passed to ``loss``."""
 
     def reader(
         model: nn.Module, inputs: Tensor, loss: Callable[[Any], Tensor] | None = None
@@ -52,12 +56,12 @@ def read() -> Read:
 
 @pytest.fixture(scope="session")
 def oracle() -> ModuleType:
-    """One sample at a time, the slow way."""
+    """Slow per-sample reference: one sample at a time."""
     return per_sample
 
 
 class Hand:
-    """Builds one recording; ``replicates`` are (seed, batch), ``meta`` its provenance."""
+    """Builder of a recording; ``replicates`` are (seed, batch) pairs, ``meta`` is the provenance."""
 
     def __init__(self, replicates=((0, 0),), **meta):
         self.replicates, self.meta = tuple(replicates), {"network": "net", "mode": "train", **meta}
@@ -68,22 +72,21 @@ class Hand:
         self.inner, self.dry, self.projected = {}, {}, {}
 
     def gradient(self, features, module="conv", stage="4", depth=1, signal=True, sampled=True):
-        """Watch a gradient ``[s, n, ...]``; its probe number comes back."""
+        """Add a probe of a gradient ``[s, n, ...]`` and return its number."""
         features = np.asarray(features, dtype=float)
         flat = features.reshape(*features.shape[:2], -1)
-        place = len(self.nodes)
-        self.nodes.append(Node("Convolution", place, (features.shape[1:],), weighted=signal))
+        index = len(self.nodes)
+        self.nodes.append(Node("Convolution", index, (features.shape[1:],), weighted=signal))
         self.owners.append(Owner(module, 0))
         self.stages.append(stage)
-        probe = Probe(
-            node=place,
-            position=0,
-            accumulated=True,
+        probe = TensorProbe(
+            node=index,
+            output=0,
             name=f"{module}:conv",
             module=module,
             stage=stage,
             depth=depth,
-            order=place,
+            order=index,
             shape=features.shape[1:],
             outer=1 if sampled else None,
         )
@@ -99,7 +102,7 @@ class Hand:
     def group(
         self, members, total=None, where="fork", kind="residual", labels=None, stage="4", site="block:add"
     ):
-        """Branches that belong together; a member is a probe number or several side by side."""
+        """Add a group of branches; a member is one probe number or several that are concatenated."""
         members = tuple(m if isinstance(m, tuple) else (m,) for m in members)
         self.groups.append(
             Group(
@@ -141,6 +144,40 @@ class Hand:
         )
 
 
+def _older_probe(probe, form):
+    """A probe as formats 1 and 2 wrote it: one type with flags."""
+    probe, kind = dict(probe), probe["kind"]
+    del probe["kind"]
+    probe["position"] = probe.pop("slot") if kind == "edge" else probe.pop("output", 0)
+    older = {"inputs": (), "uses": (), **probe, "accumulated": kind != "edge", "weight": kind == "weight"}
+    if form == 1:
+        del older["uses"]
+    return older
+
+
+@pytest.fixture
+def save_older(tmp_path):
+    """Save a recording in an older format; the path comes back."""
+
+    def save(recording, form):
+        path = recording.save(tmp_path / "new.safetensors")
+        with safe_open(str(path), framework="numpy") as file:
+            document = json.loads(file.metadata()["gradlens"])
+        plan = document["plan"]
+        plan["probes"] = [_older_probe(probe, form) for probe in plan["probes"]]
+        for group in plan["groups"]:
+            del group["parts"]
+        for node in plan["nodes"] if form == 1 else ():
+            for name in ("parameter", "maker", "roots", "reads", "gain", "turned"):
+                del node[name]
+        metadata = {"gradlens": json.dumps({**document, "format": form})}
+        old = tmp_path / f"format{form}.safetensors"
+        save_file(load_file(str(path)), str(old), metadata=metadata)
+        return old
+
+    return save
+
+
 @pytest.fixture
 def hand():
     return Hand
@@ -148,7 +185,7 @@ def hand():
 
 @pytest.fixture
 def draw():
-    """Independent features ``[s, n, d]`` by number."""
+    """Factory of independent features ``[s, n, d]``, seeded by number."""
 
     def make(number, replicates=1, n=16, width=40):
         return np.random.default_rng(number).standard_normal((replicates, n, width))
@@ -158,7 +195,7 @@ def draw():
 
 @pytest.fixture
 def costs():
-    """Costs of a batch of ``samples`` by module."""
+    """Factory of costs by module, for a batch of ``samples``."""
 
     def make(samples=2, parameters=None, flops=None, **others):
         return Costs(samples, parameters=parameters or {}, flops=flops or {}, **others)
@@ -168,5 +205,5 @@ def costs():
 
 @pytest.fixture
 def seeds():
-    """Replicates of so many seeds and batches."""
+    """Factory of the replicates of a number of seeds and batches."""
     return lambda seeds, batches=1: tuple((seed, batch) for seed in range(seeds) for batch in range(batches))

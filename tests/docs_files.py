@@ -1,4 +1,4 @@
-"""The files that the commands and snippets of the pages speak of, and what makes them cheap to run."""
+"""The files that the commands and snippets of the pages need, and cheaper settings to run them."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ CHEAPER: dict[str, list[str]] = {
     "hardest": QUICK,
     "paths": SMALL,
 }
-"""What is put behind a command of the pages, so that it runs in seconds; the last of two options holds.
+"""Options that are appended to a command of the pages, so that it runs in seconds.
 
-Other commands run as they stand.
+If an option is repeated, the last one counts. Other commands run unchanged.
 """
 SHORTER = {
     "--train-steps": ["--train-steps", "2", "--snapshots", "1"],
     "--warmup-steps": ["--warmup-steps", "1"],
 }
-"""The same for options that make a command long."""
+"""Options that are appended if a command has the option of the key."""
 CHEAPER_PYTHON = {
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
     '"resnet50", seeds=5': '"resnet18", seeds=1, batches=1, batch_size=4, image_size=32, throughput=False',
     "seeds=1, batches=1, image_size=32": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
     "seeds=2, batches=1": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
 }
-"""What is put in the place of a text of the Python snippets."""
+"""Replacements in the Python snippets."""
 RUNS_FIRST = """
 import gradlens
 options = dict(zero_init=False, seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)
@@ -62,39 +62,39 @@ options = dict(strategies=["none", "csp"], seeds=2, batches=1, batch_size=4, ima
 gradlens.strategies("resnet18", **options).save("runs/question")
 """,
 }
-"""What a page takes for granted: the reader's own images, loss and step; a run that its commands left."""
+"""Code that runs before the snippets of a page: the reader's images, loss and step; a saved run."""
 
 
 def make_files(folder: Path) -> None:
-    """Network files, weights, a folder of photos, a darknet definition and its weights, a folder for pages."""
+    """Write network files, weights, photos, a darknet definition with weights, and a folder for pages."""
     (folder / "net.py").write_text(NET)
     (folder / "nets").mkdir()
     (folder / "nets" / "mine.py").write_text(NET.replace("def make", "def build"))
     for name in ("old.pt", "new.pt"):
         _save_weights(folder / "nets" / "mine.py:build", folder / name)
     (folder / "page").mkdir()
-    draw = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for name in ("cats", "dogs"):
         (folder / "photos" / name).mkdir(parents=True)
         for number in range(4):
-            pixels = draw.integers(0, 256, (40, 48, 3), dtype=np.uint8)
+            pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "photos" / name / f"{number}.png")
     cfg = folder / "csresnext50.cfg"
-    cfg.write_text(darknet_cfgs.resnet10())  # the name is the page's; a small network stands in for it
+    cfg.write_text(darknet_cfgs.resnet10())  # the name on the page, with a smaller network
     (folder / "csresnext50.weights").write_bytes(_weights(cfg))
 
 
-def _save_weights(model: Path, place: Path) -> None:
-    """Weights in a file, as the owner of the network would have saved them."""
+def _save_weights(model: Path, path: Path) -> None:
+    """Save the weights of a network file as its author would."""
     import torch
 
     from gradlens.models import load_model
 
-    torch.save(load_model(str(model), num_classes=10, image_size=32).state_dict(), place)
+    torch.save(load_model(str(model), num_classes=10, image_size=32).state_dict(), path)
 
 
 def _weights(cfg: Path) -> bytes:
-    """As many numbers as the network has, in darknet's form."""
+    """Return random weights of the network in darknet's format."""
     from gradlens.models import load_model
 
     state = load_model(f"darknet:{cfg}", num_classes=1000, image_size=64).state_dict()

@@ -1,4 +1,4 @@
-"""The pages of the documentation as their parts: fenced blocks, links, words in code."""
+"""Parts of the documentation pages: fenced blocks, links, code spans."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Block:
     """A fenced block.
 
     Attributes:
-        page: where it stands.
-        line: of its opening fence.
-        language: behind the fence.
-        text: without the fences.
-        mark: name of the comment right above it (``not run``, ``file``, ``ci``), or empty.
-        told: what that comment says.
+        page: its file.
+        line: the line of its opening fence.
+        language: the word after the opening fence.
+        text: its lines without the fences.
+        mark: the kind of the comment right above it (``not run``, ``file``, ``ci``), or empty.
+        comment: the text of that comment.
     """
 
     page: Path
@@ -30,55 +30,55 @@ class Block:
     language: str
     text: str
     mark: str = ""
-    told: str = ""
+    comment: str = ""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return f"{self.page.name}:{self.line}"
 
 
 def blocks(page: Path) -> list[Block]:
-    """Every fenced block of a page, in order."""
-    found = []
+    """Return the fenced blocks of a page, in order."""
+    parsed = []
     lines = iter(enumerate(page.read_text("utf-8").splitlines(), start=1))
     above = ""
     for number, line in lines:
         if line.startswith("```"):
-            inside = []
+            inner_lines = []
             for _, inner in lines:
                 if inner.startswith("```"):
                     break
-                inside.append(inner)
+                inner_lines.append(inner)
             else:
-                raise ValueError(f"{page.name}:{number} opens a block that never ends")
+                raise ValueError(f"{page.name}:{number} opens a block that is not closed")
             mark = MARK.fullmatch(above)
             marked = (mark[1], mark[2]) if mark else ("", "")
-            found.append(Block(page, number, line[3:].strip(), "\n".join(inside) + "\n", *marked))
+            parsed.append(Block(page, number, line[3:].strip(), "\n".join(inner_lines) + "\n", *marked))
         above = line.strip()
-    return found
+    return parsed
 
 
 def prose(page: Path) -> str:
-    """The page without its fenced blocks and comments."""
+    """Return the page without its fenced blocks and comments."""
     text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.S | re.M)
     return re.sub(r"<!--.*?-->", "", text, flags=re.S)
 
 
 def code_spans(page: Path) -> list[str]:
-    """What stands between backticks in the prose."""
+    """Return the code spans of the prose."""
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose(page))]
 
 
 def links(page: Path) -> Iterator[str]:
-    """Targets of the links and images of a page."""
+    """Yield the targets of the links and images of a page."""
     return (match[1] for match in re.finditer(r"\]\(([^)\s]+)\)", prose(page)))
 
 
 def headings(page: Path) -> list[str]:
-    """Headings of a page, without their marks."""
+    """Return the headings of a page without their marks."""
     return re.findall(r"^#+ (.+)$", prose(page), flags=re.M)
 
 
 def anchor(heading: str) -> str:
-    """How a forge names a heading in a link."""
+    """Return the anchor that GitHub generates for a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -1,4 +1,4 @@
-"""What the pages say is there: links, pictures, options, names, and a section for everything there is."""
+"""The pages are correct and complete: links, pictures, options, names, sections for all parts."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from gradlens_cli.app import gradlens
 
 DOCS = ROOT / "docs"
 NOT_RUN = {"install.md": 1}
-"""Blocks that no test runs, by page; each says why."""
-OF_OTHERS = {
+"""The number of blocks that no test runs, by page; each has a comment with the reason."""
+OTHER_OPTIONS = {
     "--memory": "benchmarks/overhead.py",
     "--allocator": "benchmarks/overhead.py",
     "--rounds": "benchmarks/strategies.py",
 }
-"""Options in the pages that are not of the command line, and whose they are."""
+"""Options in the pages that belong to a benchmark, and its file."""
 LARGEST = 60_000  # bytes of a picture
 
 
@@ -49,28 +49,28 @@ def options() -> set[str]:
 
 
 def test_the_worked_examples_of_the_metrics_run() -> None:
-    found = doctest.testfile(str(DOCS / "metrics.md"), module_relative=False)
-    assert found.attempted > 30
-    assert found.failed == 0
+    results = doctest.testfile(str(DOCS / "metrics.md"), module_relative=False)
+    assert results.attempted > 30
+    assert results.failed == 0
 
 
 @each_page()
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for target in links(page):
         if re.match(r"https?://", target):
             continue
-        file, _, place = target.partition("#")
-        there = page.parent / file if file else page
-        assert there.exists(), f"{page.name} links to {target}, which is not there"
-        assert not place or place in map(anchor, headings(there)), f"{page.name}: no heading {target}"
+        file, _, fragment = target.partition("#")
+        linked = page.parent / file if file else page
+        assert linked.exists(), f"{page.name} links to {target}, which does not exist"
+        assert not fragment or fragment in map(anchor, headings(linked)), f"{page.name}: no heading {target}"
 
 
-def test_every_picture_is_shown_and_small() -> None:
-    shown = {(page.parent / target).resolve() for page in PAGES for target in links(page)}
+def test_every_picture_is_used_and_small() -> None:
+    used = {(page.parent / target).resolve() for page in PAGES for target in links(page)}
     pictures = sorted((DOCS / "images").rglob("*.*"))
     assert pictures
     for picture in pictures:
-        assert picture.resolve() in shown, f"no page shows {picture.relative_to(DOCS)}"
+        assert picture.resolve() in used, f"no page shows {picture.relative_to(DOCS)}"
         assert picture.stat().st_size < LARGEST, f"{picture.name} has {picture.stat().st_size} bytes"
 
 
@@ -78,14 +78,14 @@ def test_every_picture_is_shown_and_small() -> None:
 def test_every_option_in_the_text_exists(page: Path) -> None:
     words = (word for span in code_spans(page) for word in span.split())
     unknown = {word.split("=")[0].rstrip(",.;") for word in words if word.startswith("--")} - options()
-    for name in unknown & set(OF_OTHERS):
-        assert f'"{name}"' in (ROOT / OF_OTHERS[name]).read_text("utf-8")
-    assert unknown <= set(OF_OTHERS), f"{page.name} mentions options that do not exist"
+    for name in unknown & set(OTHER_OPTIONS):
+        assert f'"{name}"' in (ROOT / OTHER_OPTIONS[name]).read_text("utf-8")
+    assert unknown <= set(OTHER_OPTIONS), f"{page.name} mentions options that do not exist"
 
 
 @each_page()
 def test_every_command_in_the_text_parses(page: Path) -> None:
-    """Commands in running text are not run, but click must take them as they stand."""
+    """Commands in the prose are not run, but click must accept them."""
     for span in code_spans(page):
         words = [word for word in shlex.split(span) if word not in ("…", "...")]
         if words[0] != "gradlens" or len(words) < 2 or words[1].startswith("-"):
@@ -107,23 +107,23 @@ def test_every_dotted_name_of_the_package_exists(page: Path) -> None:
             value = getattr(value, part, None) or importlib.import_module(path)
 
 
-def test_few_blocks_are_not_run_and_each_says_why() -> None:
+def test_few_blocks_are_not_run_and_each_has_a_reason() -> None:
     marked = [block for page in PAGES for block in blocks(page) if block.mark == "not run"]
-    assert all(len(block.told) > 20 for block in marked)
+    assert all(len(block.comment) > 20 for block in marked)
     assert Counter(block.page.name for block in marked) == NOT_RUN
 
 
-def test_every_block_says_its_language() -> None:
+def test_every_block_has_a_language() -> None:
     known = {"bash", "python", "text", "{toctree}", "{eval-rst}"}
     assert {block.language for page in PAGES for block in blocks(page)} <= known
 
 
 def test_the_readme_has_the_two_commands_of_ci() -> None:
-    marked = [block.told for block in blocks(ROOT / "README.md") if block.mark == "ci"]
+    marked = [block.comment for block in blocks(ROOT / "README.md") if block.mark == "ci"]
     assert marked == ["run", "test"]
 
 
-def test_the_citation_is_of_this_version() -> None:
+def test_the_citation_has_this_version() -> None:
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert {"cff-version", "message", "title", "authors"} <= set(cited)  # what the format requires
     assert (str(cited["version"]), cited["license"]) == (gl.__version__, "MIT")
@@ -133,7 +133,7 @@ def test_the_citation_is_of_this_version() -> None:
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_every_plot_is_in_the_gallery(name: str) -> None:
-    """Its section has its picture, what is seen, what not to conclude, and the command that made it."""
+    """Its section has the picture, what it shows, what not to conclude, and the command that makes it."""
     sections = re.split(r"^## ", (DOCS / "gallery.md").read_text("utf-8"), flags=re.M)
     (section,) = [text for text in sections if text.splitlines()[0].endswith(f": `{name}`")]
     assert f"(images/gallery/{name}.png)" in section
@@ -142,13 +142,13 @@ def test_every_plot_is_in_the_gallery(name: str) -> None:
     assert name in gallery.pictures()
 
 
-def test_the_gallery_shows_its_commands_as_they_are_run() -> None:
+def test_the_gallery_shows_the_commands_that_are_run() -> None:
     (block,) = [block for block in blocks(DOCS / "gallery.md") if block.language == "bash"]
     assert block.text.splitlines() == list(gallery.RUNS.values())
     assert set(gallery.pictures()) == set(PLOTS)
 
 
-def test_every_number_on_the_screen_is_explained() -> None:
+def test_every_number_of_the_terminal_is_explained() -> None:
     explained = set(code_spans(DOCS / "numbers.md"))
     heads = {quantity.heading(column.screen) for quantity in QUANTITIES for column in quantity.screens}
     missing = heads - explained
@@ -190,11 +190,11 @@ def test_every_notebook_is_in_the_readme() -> None:
     assert {link for link in links(ROOT / "README.md") if link.endswith(".ipynb")} == notebooks
 
 
-def test_the_design_shows_the_layers_that_are_enforced() -> None:
+def test_the_design_shows_the_enforced_layers() -> None:
     tomllib = pytest.importorskip("tomllib")
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
         "contracts"
     ]
     (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
-    (shown,) = [block.text for block in blocks(DOCS / "design.md") if block.language == "text"]
-    assert shown.splitlines() == [layer.replace("gradlens.", "") for layer in layers]
+    (layers_shown,) = [block.text for block in blocks(DOCS / "design.md") if block.language == "text"]
+    assert layers_shown.splitlines() == [layer.replace("gradlens.", "") for layer in layers]

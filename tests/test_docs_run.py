@@ -1,4 +1,4 @@
-"""Every command and every Python snippet of the pages runs as it stands, with the cheaper settings of docs_files."""
+"""All commands and Python snippets of the pages run, with the cheaper settings of docs_files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ELSEWHERE = {
     'eval "$(_GRADLENS_COMPLETE=zsh_source gradlens)"': "tests/cli/test_completion.py",
     "_GRADLENS_COMPLETE=fish_source gradlens | source": "tests/cli/test_completion.py",
 }
-"""Lines of the pages that are run by something else: where."""
+"""Lines of the pages that are run elsewhere: by CI or by another test."""
 RUN_BY = {
     ".ci/run": [r'bash "\$work/run\.sh"', r'bash "\$work/test\.sh"'],
     "tests/cli/test_completion.py": [
@@ -37,12 +37,12 @@ RUN_BY = {
         r'"_GRADLENS_COMPLETE": f"\{shell\}_source"',
     ],
 }
-"""What those hold where they run them."""
+"""Patterns that show that these files run them."""
 LEFT_BY_COMMANDS = {
     "cli.md": ["paper/duplication.pdf", "page/report.html"],
     "report.md": ["duplication.pdf", "paper/flow.svg"],
 }
-"""Files that the commands of a page write outside of a run's folder."""
+"""Files that the commands of a page write outside the folder of a run."""
 LEFT_BY_PYTHON = {
     "README.md": ["runs/csp/result.json", "csp.safetensors"],
     "cli.md": ["duplication.pdf"],
@@ -54,9 +54,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::gradlens.mod
 
 
 def runnable(page: Path, language: str) -> list[Block]:
-    """Blocks to run; those of a file are written, those of doctest are run by test_docs."""
-    found = [block for block in blocks(page) if block.language == language and block.mark != "not run"]
-    return [block for block in found if block.mark != "file" and not block.text.startswith(">>>")]
+    """Return the blocks to run: files are written instead, and doctests are run by test_docs."""
+    candidates = [block for block in blocks(page) if block.language == language and block.mark != "not run"]
+    return [block for block in candidates if block.mark != "file" and not block.text.startswith(">>>")]
 
 
 def with_blocks(language: str) -> pytest.MarkDecorator:
@@ -65,8 +65,8 @@ def with_blocks(language: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty folder to run in; what a page registers is gone afterwards."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty working folder; everything that a page registers is removed afterwards."""
     from gradlens.analyzers import ANALYZERS
     from gradlens.models import TRANSITIONS
     from gradlens.plots import PLOTS
@@ -86,118 +86,120 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def write_files(page: Path, folder: Path) -> list[str]:
-    """The files that a page shows; their names."""
-    shown = [block for block in blocks(page) if block.mark == "file"]
-    for block in shown:
-        (folder / block.told).write_text(block.text, "utf-8")
-    return [block.told for block in shown]
+    """Write the files that a page shows and return their names."""
+    files = [block for block in blocks(page) if block.mark == "file"]
+    for block in files:
+        (folder / block.comment).write_text(block.text, "utf-8")
+    return [block.comment for block in files]
 
 
 def commands_of(block: Block) -> Iterator[tuple[str, list[str]]]:
-    """The lines of a block that are commands, each also as words without its comment."""
+    """Yield the commands of a block: the line, and its words without the comment."""
     for line in block.text.splitlines():
         if words := shlex.split(line, comments=True):
             yield line, words
 
 
 def cheaper(words: list[str]) -> list[str]:
-    """A command with settings that end it in seconds."""
+    """Return a command with settings with which it ends in seconds."""
     if words[0].startswith("-") or "--help" in words:
         return words
     added = [word for option, short in SHORTER.items() if option in words for word in short]
     return [*words, *CHEAPER.get(words[0], []), *added]
 
 
-def run_gradlens(words: list[str], told: str) -> str:
-    """What it printed."""
-    ran = CliRunner().invoke(gradlens, words)
-    assert ran.exit_code == 0, f"{told}: {ran.stderr}"
-    assert ran.output.strip(), f"{told} said nothing"
+def run_gradlens(words: list[str], label: str) -> str:
+    """Run a command and return its output."""
+    result = CliRunner().invoke(gradlens, words)
+    assert result.exit_code == 0, f"{label}: {result.stderr}"
+    assert result.output.strip(), f"{label} printed nothing"
     if "--out" in words:
-        place = Path(words[words.index("--out") + 1])
-        assert (place if words[0] == "figure" else place / "report.html").is_file(), told
-    return ran.stdout
+        path = Path(words[words.index("--out") + 1])
+        assert (path if words[0] == "figure" else path / "report.html").is_file(), label
+    return result.stdout
 
 
-def run_piped(words: list[str], told: str) -> None:
-    """A command whose output another program reads."""
-    bar = words.index("|")
-    printed = run_gradlens(cheaper(words[1:bar]), told)
-    subprocess.run(words[bar + 1 :], input=printed, text=True, check=True)
+def run_piped(words: list[str], label: str) -> None:
+    """Run a command and pipe its output into another program."""
+    pipe = words.index("|")
+    printed = run_gradlens(cheaper(words[1:pipe]), label)
+    subprocess.run(words[pipe + 1 :], input=printed, text=True, check=True)
 
 
-def run_script(words: list[str], told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_script(words: list[str], label: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as end:
         runpy.run_path(words[0], run_name="__main__")
-    assert left.value.code == 0, told
+    assert end.value.code == 0, label
 
 
 @pytest.fixture
 def one_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports with one figure: all of them take most of the time, and tests/report draws them."""
+    """Write reports with one figure only: figures take most of the time, and tests/report draws them."""
     from gradlens.plots import PLOTS
 
     monkeypatch.setattr("gradlens.report.drawing.PLOTS", {"flow": PLOTS["flow"]})
 
 
 @pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Addresses that a browser was asked to show; none is started."""
-    asked: list[str] = []
-    monkeypatch.setattr("webbrowser.open", lambda address: not asked.append(address))
-    return asked
+def opened_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The addresses passed to the browser, which is not started."""
+    addresses: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: not addresses.append(address))
+    return addresses
 
 
 @with_blocks("bash")
 @pytest.mark.usefixtures("one_figure")
 def test_the_commands_of_a_page_run(
-    page: Path, place: Path, shown: list[str], monkeypatch: pytest.MonkeyPatch
+    page: Path, folder: Path, opened_addresses: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_files(place)
-    write_files(page, place)
-    opened = 0
+    make_files(folder)
+    write_files(page, folder)
+    expected_opened = 0
     for block in runnable(page, "bash"):
         for line, words in commands_of(block):
-            told = f"{block.place}: {line}"
-            opened += words[:2] == ["gradlens", "open"]
+            label = f"{block.location}: {line}"
+            expected_opened += words[:2] == ["gradlens", "open"]
             if words[0] == "gradlens" and "|" in words:
-                run_piped(words, told)
+                run_piped(words, label)
             elif words[0] == "gradlens":
-                run_gradlens(cheaper(words[1:]), told)
-            elif words[0] == "python" and (place / words[1]).is_file():
-                run_script([words[1], *cheaper(words[2:])], told, monkeypatch)
+                run_gradlens(cheaper(words[1:]), label)
+            elif words[0] == "python" and (folder / words[1]).is_file():
+                run_script([words[1], *cheaper(words[2:])], label, monkeypatch)
             else:
-                assert line in ELSEWHERE, f"{told} is run by no test"
-    assert [Path(url2pathname(urlparse(address).path)).is_file() for address in shown] == [True] * opened
+                assert line in ELSEWHERE, f"{label} is run by no test"
+    assert [Path(url2pathname(urlparse(address).path)).is_file() for address in opened_addresses] == [
+        True
+    ] * expected_opened
     for file in LEFT_BY_COMMANDS.get(page.name, ()):
-        assert (place / file).is_file()
+        assert (folder / file).is_file()
 
 
 @with_blocks("python")
-def test_the_snippets_of_a_page_run(page: Path, place: Path) -> None:
-    """In order, in one namespace; a file that the page shows is written when it is shown."""
+def test_the_snippets_of_a_page_run(page: Path, folder: Path) -> None:
+    """Snippets run in order and share one namespace; the files that the page shows are written first."""
     names: dict[str, object] = {}
     exec(BEFORE_PYTHON.get(page.name, ""), names)
-    for file in write_files(page, place):
-        compile((place / file).read_text("utf-8"), file, "exec")
+    for file in write_files(page, folder):
+        compile((folder / file).read_text("utf-8"), file, "exec")
     for block in runnable(page, "python"):
         text = block.text
         for long, short in CHEAPER_PYTHON.items():
             text = text.replace(long, short)
         exec(compile("\n" * block.line + text, str(page), "exec"), names)
     for file in LEFT_BY_PYTHON.get(page.name, ()):
-        assert (place / file).is_file()
+        assert (folder / file).is_file()
 
 
-def test_the_files_that_a_page_shows_hold_their_examples(place: Path) -> None:
+def test_the_examples_in_the_files_of_a_page_run(folder: Path) -> None:
     (page,) = [page for page in PAGES if page.name == "extend.md"]
     attempted = 0
-    for name in write_files(page, place):
-        if name != "lens.py":  # it registers and starts the command
-            found = doctest.testmod(importlib.import_module(Path(name).stem))
-            assert found.failed == 0
-            attempted += found.attempted
+    for name in write_files(page, folder):
+        if name != "lens.py":  # importing it registers and starts the command
+            results = doctest.testmod(importlib.import_module(Path(name).stem))
+            assert results.failed == 0
+            attempted += results.attempted
     assert attempted == 1
 
 
@@ -207,7 +209,7 @@ def test_every_cheaper_setting_replaces_something(text: str) -> None:
 
 
 @pytest.mark.parametrize("file", RUN_BY)
-def test_the_elsewhere_is_there(file: str) -> None:
+def test_lines_run_elsewhere_are_run_there(file: str) -> None:
     text = (ROOT / file).read_text("utf-8")
     assert file in ELSEWHERE.values()
     assert all(re.search(pattern, text) for pattern in RUN_BY[file])

@@ -1,4 +1,4 @@
-"""Runs that earlier versions saved still open, and draw their page and all their figures."""
+"""Runs saved by earlier versions can be opened, and their page and figures can be drawn."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ FIXTURES = Path(__file__).parent / "fixtures"
 SAVED = sorted(FIXTURES.glob("run-format-*"))
 LARGEST = 200_000  # bytes of one saved run in the repository
 
-every = pytest.mark.parametrize("folder", SAVED, ids=lambda folder: folder.name)
+each_run = pytest.mark.parametrize("folder", SAVED, ids=lambda folder: folder.name)
 
 
-def test_the_run_of_this_format_is_there():
+def test_there_is_a_run_of_this_format():
     assert FIXTURES / f"run-format-{FORMAT}" in SAVED
 
 
-@every
-def test_it_is_small_and_of_its_format(folder):
+@each_run
+def test_a_run_is_small_and_has_the_format_of_its_name(folder):
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < LARGEST
     assert json.loads((folder / "result.json").read_text("utf-8"))["format"] == int(
         folder.name.rpartition("-")[2]
     )
 
 
-@every
-def test_it_says_nothing_of_the_machine_that_made_it(folder):
+@each_run
+def test_a_run_contains_nothing_about_the_machine(folder):
     text = (folder / "result.json").read_text("utf-8")
     assert not re.search(r"[\"' =](/|[A-Za-z]:\\)\w", text)
     assert Path.home().name not in text or Path.home().name == "root"
 
 
-@every
-def test_it_loads_with_all_it_holds(folder):
+@each_run
+def test_a_run_loads_completely(folder):
     result = gl.load(folder)
     assert (result.meta["kind"], result.meta["seeds"]) == ("compare", [0, 1])
     assert result.finding.endswith(".")
@@ -63,8 +63,8 @@ def test_it_loads_with_all_it_holds(folder):
     assert read_run(folder).networks == ("networks.py:adds", "networks.py:joins")
 
 
-@every
-def test_every_figure_draws(folder, tmp_path):
+@each_run
+def test_all_figures_of_a_run_can_be_drawn(folder, tmp_path):
     result = gl.load(folder)
     names = [name for name in PLOTS if name in result.tables]
     assert len(names) >= 11
@@ -73,8 +73,8 @@ def test_every_figure_draws(folder, tmp_path):
         assert path.stat().st_size > 2000
 
 
-@every
-def test_its_page_is_drawn_without_torch(folder, tmp_path):
+@each_run
+def test_the_page_of_a_run_is_written_without_torch(folder, tmp_path):
     run = shutil.copytree(folder, tmp_path / "run")
     code = (
         "import sys; sys.modules['torch'] = None\n"
@@ -87,27 +87,27 @@ def test_its_page_is_drawn_without_torch(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"format": FORMAT + 1}, "update gradlens"),
         ({"format": FORMAT - 100}, "run the command again"),
-        ({"format": None}, "says no format version"),
+        ({"format": None}, "has no format version"),
     ],
 )
-def test_another_format_is_refused_saying_what_to_do(change, told, tmp_path):
+def test_the_error_for_another_format_states_what_to_do(change, message, tmp_path):
     text = (FIXTURES / f"run-format-{FORMAT}" / "result.json").read_text("utf-8")
     (tmp_path / "result.json").write_text(json.dumps({**json.loads(text), **change}))
-    with pytest.raises(GradlensError, match=rf"result\.json cannot be opened: .*{told}"):
+    with pytest.raises(GradlensError, match=rf"result\.json cannot be opened: .*{message}"):
         gl.load(tmp_path)
 
 
 @pytest.mark.slow
-def test_what_is_measured_today_has_all_that_was_saved_then(tmp_path):
-    """A table or column that vanishes needs a new format and an upgrade."""
+def test_a_new_run_has_all_tables_and_columns_of_the_saved_one(tmp_path):
+    """Removing a table or column needs a new format and an upgrade."""
     code = "import sys; from tests.fixtures.make import make; make(sys.argv[1])"
-    command = [sys.executable, "-c", code, str(tmp_path / "now")]
+    command = [sys.executable, "-c", code, str(tmp_path / "new")]
     subprocess.run(command, check=True, capture_output=True, cwd=FIXTURES.parents[1])
-    now, then = gl.load(tmp_path / "now"), gl.load(FIXTURES / f"run-format-{FORMAT}")
-    assert set(then.tables) <= set(now.tables)
-    for name, table in then.tables.items():
-        assert set(table.frame.columns) <= set(now[name].frame.columns), name
+    new, saved = gl.load(tmp_path / "new"), gl.load(FIXTURES / f"run-format-{FORMAT}")
+    assert set(saved.tables) <= set(new.tables)
+    for name, table in saved.tables.items():
+        assert set(table.frame.columns) <= set(new[name].frame.columns), name

@@ -1,4 +1,4 @@
-"""The house: what is packaged, what loads what, and that everything public is described."""
+"""The package: its contents, light imports, docstrings of everything public, consistent registries."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 
 
 def modules():
-    found = [info.name for info in pkgutil.walk_packages(gradlens.__path__, "gradlens.")]
-    return sorted(name for name in found if not name.endswith("__main__"))
+    names = [info.name for info in pkgutil.walk_packages(gradlens.__path__, "gradlens.")]
+    return sorted(name for name in names if not name.endswith("__main__"))
 
 
 def test_importing_the_package_is_light():
@@ -45,34 +45,34 @@ def test_every_lazy_name_is_public_and_an_unknown_one_is_an_attribute_error():
         gradlens.analyse  # noqa: B018
 
 
-def test_the_version_is_one_of_pep_440():
+def test_the_version_follows_pep_440():
     assert re.fullmatch(r"\d+\.\d+(\.\d+)?((a|b|rc|\.dev)\d+)?", gradlens.__version__)
 
 
 @pytest.mark.parametrize("name", ["gradlens", *modules()])
-def test_everything_public_is_described(name):
+def test_everything_public_has_a_docstring(name):
     module = importlib.import_module(name)
-    bare = [] if module.__doc__ else [name]
+    missing = [] if module.__doc__ else [name]
     for key, value in vars(module).items():
         if key.startswith("_") or getattr(value, "__module__", None) != name:
             continue
         if inspect.isfunction(value) or inspect.isclass(value):
-            bare += _bare(f"{name}.{key}", value)
-    assert bare == []
+            missing += _undocumented(f"{name}.{key}", value)
+    assert missing == []
 
 
-def _bare(path, value):
-    found = [] if _own_doc(value) else [path]
+def _undocumented(path, value):
+    missing = [] if _has_docstring(value) else [path]
     if inspect.isclass(value):
         for key, member in vars(value).items():
             member = member.fget if isinstance(member, property) else getattr(member, "func", member)
-            if inspect.isfunction(member) and not key.startswith("_") and not _own_doc(member):
-                found.append(f"{path}.{key}")
-    return found
+            if inspect.isfunction(member) and not key.startswith("_") and not _has_docstring(member):
+                missing.append(f"{path}.{key}")
+    return missing
 
 
-def _own_doc(value):
-    """A docstring that was written: a dataclass makes itself one that is its signature."""
+def _has_docstring(value):
+    """Whether a docstring was written; that of a dataclass without one is its signature."""
     text = (value.__doc__ or "").strip()
     return bool(text) and not text.startswith(f"{value.__name__}(")
 

@@ -1,4 +1,4 @@
-"""One line in a notebook, nothing elsewhere, nothing left over."""
+"""Progress is one line in a notebook, nothing elsewhere, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import nn
 
 import gradlens as gl
 from gradlens import progress
-from gradlens.progress import NotebookLine, told
+from gradlens.progress import NotebookLine, progress_callback
 
 
 class Screen:
-    """Stands for IPython: a shell that serves a notebook, and what its displays show."""
+    """Stub of IPython: a shell that serves a notebook, and the contents of its displays."""
 
     def __init__(self) -> None:
         self.shell = SimpleNamespace(kernel=object(), execution_count=1)
@@ -48,11 +48,11 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return made
 
 
-def test_a_notebook_shows_one_line_and_takes_it_away(screen: Screen) -> None:
-    with told(None) as tell:
-        assert tell is not None
-        tell("seed 0: <b>", 1, 4)
-        tell("seed 0: <b>", 2, 4)
+def test_a_notebook_shows_one_line_and_clears_it(screen: Screen) -> None:
+    with progress_callback(None) as callback:
+        assert callback is not None
+        callback("seed 0: <b>", 1, 4)
+        callback("seed 0: <b>", 2, 4)
     assert screen.made == 1
     assert [page[:27] for page in screen.pages] == [
         '<progress value="1" max="4"',
@@ -62,10 +62,10 @@ def test_a_notebook_shows_one_line_and_takes_it_away(screen: Screen) -> None:
     assert "seed 0: &lt;b&gt; 1/4" in screen.pages[0]
 
 
-def test_nothing_is_left_over_by_an_interrupt(screen: Screen) -> None:
-    with pytest.raises(KeyboardInterrupt), told(None) as tell:  # noqa: PT012
-        assert tell is not None
-        tell("a", 1, 4)
+def test_an_interrupt_leaves_nothing_behind(screen: Screen) -> None:
+    with pytest.raises(KeyboardInterrupt), progress_callback(None) as callback:  # noqa: PT012
+        assert callback is not None
+        callback("a", 1, 4)
         raise KeyboardInterrupt
     assert screen.pages[-1] == ""
 
@@ -73,23 +73,23 @@ def test_nothing_is_left_over_by_an_interrupt(screen: Screen) -> None:
 def test_calls_in_one_cell_share_a_line_and_the_next_cell_has_its_own(screen: Screen) -> None:
     for cell, lines in ((1, 1), (1, 1), (2, 2)):
         screen.shell.execution_count = cell
-        with told(None) as tell:
-            assert tell is not None
-            tell("a", 1, 2)
+        with progress_callback(None) as callback:
+            assert callback is not None
+            callback("a", 1, 2)
         assert screen.made == lines
 
 
-def test_it_is_off_by_an_argument(screen: Screen) -> None:
-    with told(False) as tell:
-        assert tell is None
+def test_false_turns_progress_off(screen: Screen) -> None:
+    with progress_callback(False) as callback:
+        assert callback is None
 
 
-def test_the_caller_s_own_takes_all(screen: Screen) -> None:
-    heard = list[tuple[str, int, int]]()
-    with told(lambda *step: heard.append(step)) as tell:
-        assert tell is not None
-        tell("a", 1, 2)
-    assert heard == [("a", 1, 2)]
+def test_a_callable_receives_all_steps(screen: Screen) -> None:
+    steps = list[tuple[str, int, int]]()
+    with progress_callback(lambda *step: steps.append(step)) as callback:
+        assert callback is not None
+        callback("a", 1, 2)
+    assert steps == [("a", 1, 2)]
     assert screen.pages == []
 
 
@@ -98,13 +98,13 @@ def test_the_caller_s_own_takes_all(screen: Screen) -> None:
     [None, SimpleNamespace(execution_count=1), SimpleNamespace(kernel=None)],
     ids=["none", "terminal", "off"],
 )
-def test_nothing_is_shown_where_there_is_no_notebook(screen: Screen, shell: Any) -> None:
+def test_nothing_is_shown_outside_notebooks(screen: Screen, shell: Any) -> None:
     screen.shell = shell
-    with told(None) as tell:
-        assert tell is None
+    with progress_callback(None) as callback:
+        assert callback is None
 
 
-def test_ipython_is_not_imported_to_find_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ipython_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     real = builtins.__import__
 
@@ -113,11 +113,11 @@ def test_ipython_is_not_imported_to_find_out(monkeypatch: pytest.MonkeyPatch) ->
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", spy)
-    with told(None) as tell:
-        assert tell is None
+    with progress_callback(None) as callback:
+        assert callback is None
 
 
-def test_short_work_shows_nothing_and_the_line_changes_ten_times_a_second_at_most() -> None:
+def test_short_work_shows_nothing_and_the_line_changes_at_most_ten_times_per_second() -> None:
     now, lines = [0.0], list[str]()
     line = NotebookLine(lines.append, clock=lambda: now[0])
     for done in range(1, 51):
@@ -134,7 +134,7 @@ def test_short_work_shows_nothing_and_the_line_changes_ten_times_a_second_at_mos
     assert "fast" not in "".join(lines)
 
 
-def test_the_time_left_follows_the_clock_and_a_new_count_starts_anew() -> None:
+def test_the_time_left_follows_the_clock_and_a_new_count_starts_again() -> None:
     now, lines = [0.0], list[str]()
     line = NotebookLine(lines.append, clock=lambda: now[0])
     now[0] = 10
@@ -149,11 +149,11 @@ def test_the_time_left_follows_the_clock_and_a_new_count_starts_anew() -> None:
 
 
 def counted(screen: Screen) -> list[str]:
-    """What was shown, without the bar and the times; an emptied line as such."""
+    """The displayed lines without the bar and the times; a cleared line is empty."""
     return [page.split("</progress> ")[-1].split(",")[0] for page in screen.pages]
 
 
-def test_capturing_and_analyzing_tell_a_notebook(screen: Screen) -> None:
+def test_capturing_and_analyzing_show_progress_in_a_notebook(screen: Screen) -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 10))
     data = gl.load_data("random", batch_size=4, batches=2, image_size=8)
     recording = gl.capture(model, data, costs=False)
@@ -165,7 +165,7 @@ def test_capturing_and_analyzing_tell_a_notebook(screen: Screen) -> None:
     assert counted(screen)[3:] == ["flow 1/2", "paths 2/2", ""]
 
 
-def test_studies_tell_a_notebook_and_leave_nothing_over(screen: Screen) -> None:
+def test_studies_show_progress_in_a_notebook_and_clear_it(screen: Screen) -> None:
     small: dict[str, Any] = {"data": "random", "image_size": 32, "batch_size": 4, "batches": 1, "seeds": 1}
     small["throughput"] = False
     gl.inspect("torchvision:squeezenet1_1", **small)
@@ -174,19 +174,19 @@ def test_studies_tell_a_notebook_and_leave_nothing_over(screen: Screen) -> None:
     assert len(screen.pages) == 2
 
 
-def test_an_executed_notebook_keeps_an_empty_line_only() -> None:
+def test_an_executed_notebook_keeps_only_an_empty_line() -> None:
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     source = (
         "import gradlens.progress\n"
         "gradlens.progress.PATIENCE = 0\n"
-        "with gradlens.progress.told(None) as tell:\n"
-        "    tell('seen', 1, 2)\n"
+        "with gradlens.progress.progress_callback(None) as callback:\n"
+        "    callback('seen', 1, 2)\n"
         "    raise KeyboardInterrupt"
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the kernel's client
+        warnings.simplefilter("ignore")  # warnings of the kernel's client
         nbclient.NotebookClient(notebook, timeout=60, allow_errors=True).execute()
     line, error = notebook.cells[0].outputs
     assert line["data"] == {"text/html": "", "text/plain": ""}

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradlens.errors import GradlensError
-from gradlens.randomness import LIMIT, random_states_kept, seed_all, seeded
+from gradlens.randomness import SEED_LIMIT, random_states_kept, seed_all, seeded
 
 
 def draws() -> tuple[float, float, float]:
@@ -66,7 +66,7 @@ def test_an_unused_gpu_is_left_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
         draws()
 
 
-@pytest.mark.parametrize("seed", [-1, LIMIT])
+@pytest.mark.parametrize("seed", [-1, SEED_LIMIT])
 def test_a_seed_out_of_range_is_an_error(seed: int) -> None:
     with pytest.raises(GradlensError, match=f"seed is {seed}; it must be from 0"), seeded(seed):
         pass

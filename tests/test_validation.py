@@ -1,4 +1,4 @@
-"""The validation page: what it says is what is measured, and what does not agree says why."""
+"""The validation page matches the measurements, and each disagreement has a reason."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def test_published_results_are_reproduced(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_paths_and_shattering_are_as_on_the_page() -> None:
-    written = json.loads((ROOT / "docs" / "validation.json").read_text(encoding="utf-8"))["sections"]
+def test_paths_and_shattering_match_the_page() -> None:
+    published = json.loads((ROOT / "docs" / "validation.json").read_text(encoding="utf-8"))["sections"]
     for name in ("veit", "balduzzi"):
         rows = validation.SECTIONS[name][1]()
         assert [(row["what"], row["agrees"]) for row in rows] == [
-            (row["what"], row["agrees"]) for row in written[name]["rows"]
+            (row["what"], row["agrees"]) for row in published[name]["rows"]
         ]
 
 
-def test_the_page_is_that_of_the_numbers_and_every_disagreement_has_a_reason() -> None:
+def test_the_page_matches_the_numbers_and_each_disagreement_has_a_reason() -> None:
     document = json.loads((ROOT / "docs" / "validation.json").read_text(encoding="utf-8"))
     assert list(document["sections"]) == list(validation.SECTIONS)
     assert validation.page(document) == (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")

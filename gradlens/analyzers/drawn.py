@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from gradlens.graph import ops
-from gradlens.graph.nodes import Edge, TensorKey
+from gradlens.graph.nodes import Edge, Slot, TensorKey
 from gradlens.graph.plan import Group
 from gradlens.metrics import energy_shares
 from gradlens.recording import Recording
@@ -21,11 +21,6 @@ class Drawn:
 
     def __init__(self, recording: Recording) -> None:
         self.recording, self.plan, self.graph = recording, recording.plan, recording.plan.graph
-        self._probes = {
-            (probe.node, probe.position, probe.accumulated): (number, probe.outer is not None)
-            for number, probe in enumerate(self.plan.probes)
-            if not probe.weight
-        }
         self._energies: dict[Edge, tuple[float, bool]] = {}
 
     @cached_property
@@ -85,8 +80,8 @@ class Drawn:
         return self._energies[edge]
 
     def _measured(self, edge: Edge) -> tuple[float, bool]:
-        number, sampled = self._probe(edge) or (-1, False)
-        if sampled:
+        number = self._probe(edge)
+        if number is not None and self.plan.probes[number].sampled:
             count = self.recording.n * len(self.recording.replicates)
             return float(self.recording.energies[number].sum()) / count, True
         node, inputs = self.graph.nodes[edge.producer], self.graph.inputs.get(edge.producer, [])
@@ -110,14 +105,14 @@ class Drawn:
             and node.shapes[0] == self.graph.shape(key)
         )
 
-    def _probe(self, edge: Edge) -> tuple[int, bool] | None:
-        """Return the number of the probe of an edge's gradient and whether it has samples, or None."""
+    def _probe(self, edge: Edge) -> int | None:
+        """Return the number of the probe that watches an edge's gradient, or None."""
         key = TensorKey(edge.producer, edge.output)
-        probe = self._probes.get((edge.consumer, edge.slot, False))
+        probe = self.plan.edge_probes.get(Slot(edge.consumer, edge.slot))
         if probe is None and len(self.graph.consumers[key]) == 1:
-            probe = self._probes.get((edge.producer, edge.output, True))
+            probe = self.plan.tensor_probes.get(key)
         if probe is None and self._passes_on(edge):
-            probe = self._probes.get((edge.consumer, 0, True))
+            probe = self.plan.tensor_probes.get(TensorKey(edge.consumer, 0))
             onward = self.graph.consumers.get(TensorKey(edge.consumer, 0), ())
             if probe is None and len(onward) == 1:  # one addition after another: one buffer for all
                 probe = self._probe(onward[0])
@@ -139,6 +134,6 @@ class Drawn:
     def _ends(self, group: Group) -> list[list[Edge]]:
         """Return, per branch of a fork or part of a split, the edges by which it leaves."""
         if group.where == "split":
-            return [self.graph.consumers.get(key, []) for key in self.plan.part_keys(group)]
-        edges = self.graph.consumers.get(TensorKey(*group.source), [])
+            return [self.graph.consumers.get(key, []) for key in group.part_keys]
+        edges = self.graph.consumers.get(group.source_key, [])
         return [[edge] for edge in edges] if len(edges) == len(group.members) else []

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gradlens.graph.branches import Branches, PartialSplit
 from gradlens.graph.nodes import TensorKey
 from gradlens.graph.plan import Group
 from gradlens.metrics import Step, energy_shares
@@ -26,7 +25,8 @@ def energy_steps(recording: Recording) -> list[Step]:
             key = TensorKey(edge.producer, edge.output)
             position = graph.consumers[key].index(edge)
             live = sum(
-                TensorKey(key.node, o) in graph.consumers for o in range(len(graph.nodes[key.node].shapes))
+                TensorKey(key.node, output) in graph.consumers
+                for output in range(len(graph.nodes[key.node].shapes))
             )
             share = forks[key][position] if key in forks else 1 / len(graph.consumers[key])
             steps.append(Step(edge.consumer, edge.producer, share * outputs.get(key, 1 / live)))
@@ -34,42 +34,31 @@ def energy_steps(recording: Recording) -> list[Step]:
 
 
 def _fork_shares(recording: Recording) -> dict[TensorKey, Sequence[float]]:
-    """Return the shares of a tensor's contributions in the order of its consumers, for tensors where they are known."""
-    graph, by_tensor = recording.plan.graph, dict[TensorKey, Sequence[float]]()
-    for group in recording.plan.groups:
-        if group.where == "fork":
-            shares = _known_shares(recording, group)
-            if shares is not None:
-                by_tensor[TensorKey(*group.source)] = shares
-    for split, part_shares in _split_shares(recording, "slice"):
-        by_node = {part.key.node: share for part, share in zip(split.parts, part_shares, strict=True)}
-        edges = graph.consumers[split.source]
+    """Return the shares of a tensor's contributions in the order of its consumers, if they are known."""
+    graph, shares = recording.plan.graph, dict[TensorKey, Sequence[float]]()
+    for group, of_members in _known_shares(recording, "fork", ""):
+        shares[group.source_key] = of_members
+    for group, of_parts in _known_shares(recording, "split", "slice"):
+        by_node = {key.node: share for key, share in zip(group.part_keys, of_parts, strict=True)}
+        edges = graph.consumers[group.source_key]
         if all(edge.consumer in by_node for edge in edges):
-            by_tensor[split.source] = [by_node[edge.consumer] for edge in edges]
-    return by_tensor
+            shares[group.source_key] = [by_node[edge.consumer] for edge in edges]
+    return shares
 
 
 def _output_shares(recording: Recording) -> dict[TensorKey, float]:
     """Return the share of each output of a split in the gradient of the split's input."""
     return {
-        part.key: share
-        for split, shares in _split_shares(recording, "split")
-        for part, share in zip(split.parts, shares, strict=True)
+        key: share
+        for group, of_parts in _known_shares(recording, "split", "split")
+        for key, share in zip(group.part_keys, of_parts, strict=True)
     }
 
 
-def _split_shares(recording: Recording, form: str) -> Iterator[tuple[PartialSplit, Sequence[float]]]:
-    """Yield the partial splits of one form with the shares of their parts, if these are known."""
-    groups = {(group.source, group.form): group for group in recording.plan.groups if group.where == "split"}
-    for split in Branches(recording.plan.graph).splits:
-        group = groups.get(((split.source.node, split.source.output), form))
-        if split.form == form and group is not None and len(group.members) == len(split.parts):
-            shares = _known_shares(recording, group)
-            if shares is not None:
-                yield split, shares
-
-
-def _known_shares(recording: Recording, group: Group) -> Sequence[float] | None:
-    """Return the energy shares of a group's branches, or None if one of them is not known."""
-    shares = energy_shares(recording.branch_energies(group))
-    return shares.tolist() if np.isfinite(shares).all() else None
+def _known_shares(recording: Recording, where: str, form: str) -> Iterator[tuple[Group, Sequence[float]]]:
+    """Yield the groups of a form with the energy share of each member, if all of them are known."""
+    for group in recording.plan.groups:
+        if group.where == where and group.form == form and (where == "fork" or group.parts):
+            shares = energy_shares(recording.branch_energies(group))
+            if np.isfinite(shares).all():
+                yield group, shares.tolist()

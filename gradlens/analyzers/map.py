@@ -187,7 +187,7 @@ def _sites(plan: Plan, names: Sequence[str]) -> tuple[dict[int, list[str]], dict
         if group.where == "merge":
             continue
         sources[group.source[0]].append(group.site)
-        cuts = [key.node for key in plan.part_keys(group)] if group.form in ("split", "slice") else []
+        cuts = [key.node for key in group.part_keys] if group.form in ("split", "slice") else []
         for cut in dict.fromkeys(cuts):
             sources[cut].append(group.site)
         if group.merge in by_name:

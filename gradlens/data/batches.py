@@ -1,4 +1,4 @@
-"""Batches: images and targets, frozen, with the identity of what they hold."""
+"""Batches of images and targets, with the identity of their samples."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Batches(Sequence[Batch]):
 
     Attributes:
         items: the batches, in order, each of the same ``n``.
-        num_classes: how many classes the whole data set has.
-        class_names: one name a class, in the order of the targets.
+        num_classes: number of classes of the whole data set.
+        class_names: one name per class, in the order of the targets.
         in_chans: channels ``c``.
         image_size: height ``h`` and width ``w`` in pixels.
-        identity: name, seed, counts, sha256 over the tensors, and the files that were skipped.
+        identity: name, seed, counts, sha256 over the tensors, and the skipped files.
     """
 
     items: tuple[Batch, ...]
@@ -47,7 +47,7 @@ class Batches(Sequence[Batch]):
 
 
 def fingerprint(batches: Sequence[Batch]) -> str:
-    """sha256 over the bytes, shapes and order of all tensors.
+    """Return the sha256 over the bytes, shapes and order of all tensors.
 
     >>> fingerprint([])[:8]
     'e3b0c442'

@@ -11,18 +11,18 @@ from gradlens.data.samples import Samples
 
 
 def digit_samples(request: Request) -> Samples:
-    """Digits standardised over the whole set, enlarged, and repeated over the channels.
+    """Return digits, standardised over the whole set, enlarged, and repeated over the channels.
 
     Source: E. Alpaydin and C. Kaynak 1998, Optical Recognition of Handwritten Digits, UCI.
 
     Raises:
-        GradlensError: more samples are asked for than there are.
+        GradlensError: more samples are requested than exist.
     """
     bundle = load_digits()
     grey = torch.tensor(bundle.images, dtype=torch.float32)
     targets = torch.tensor(bundle.target, dtype=torch.int64)
     request.require(len(grey), f"digits has {len(grey)} samples")
-    chosen = request.order(len(grey))[request.first : request.first + request.wanted]
+    chosen = request.order(len(grey))[request.first : request.first + request.samples]
     standard = (grey - grey.mean()) / grey.std()
     size = (request.image_size, request.image_size)
     images = interpolate(standard[chosen].unsqueeze(1), size=size, mode="bilinear", align_corners=False)

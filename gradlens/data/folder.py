@@ -1,4 +1,4 @@
-"""Image folders in the usual layout: one folder a class."""
+"""Image folders in the usual layout: one folder per class."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  #
 
 
 def folder_samples(folder: Path, request: Request, skip_bad: bool) -> Samples:
-    """Images of a folder: shorter side resized, centre cut out, standardised as ImageNet.
+    """Return images of a folder, resized by their shorter side, cropped at the centre, standardised as ImageNet.
 
     Args:
-        folder: holds one folder a class; images may lie deeper in them.
-        request: what is wanted.
-        skip_bad: take the next image of the order for one that cannot be read.
+        folder: has one folder per class, which may contain further folders.
+        request: the samples to return.
+        skip_bad: replace an unreadable image by the next one in the order.
 
     Raises:
-        GradlensError: the folder is not laid out so, holds too few images, or one cannot be read.
+        GradlensError: the folder has another layout or too few images, or an image cannot be read.
     """
     if request.in_chans not in MODES:
         raise GradlensError(f"image files have 1 or 3 channels, not {request.in_chans}; use 1 or 3")
     classes = _classes(folder)
     files = [(path, target) for target, paths in enumerate(classes.values()) for path in paths]
     request.require(len(files), f"{folder} has {len(files)} images")
-    found, skipped = _read(files, request, skip_bad)
-    if len(found) < request.wanted:
+    samples, skipped = _read(files, request, skip_bad)
+    if len(samples) < request.samples:
         request.require(
             len(files) - len(skipped), f"{folder} has {len(files)} images, {len(skipped)} of them unreadable"
         )
-    images, targets = zip(*found, strict=True)
+    images, targets = zip(*samples, strict=True)
     return Samples(
         torch.stack(images),
         torch.tensor(targets),
@@ -52,23 +52,23 @@ def folder_samples(folder: Path, request: Request, skip_bad: bool) -> Samples:
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
-    """Image files by class; folders that hold none are no classes."""
+    """Return the image files by class; folders without images are not classes."""
     try:
-        inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-        classes = {path.name: _images(path) for path in inside}
+        folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        classes = {path.name: _images(path) for path in folders}
     except OSError as error:
         raise GradlensError(f"{folder} cannot be read: {error.strerror}") from error
     classes = {name: paths for name, paths in classes.items() if paths}
     if classes:
         return classes
-    layout = f"gradlens wants one folder a class: {folder.name}/CLASS/IMAGE.png"
+    layout = f"gradlens expects one folder per class: {folder.name}/CLASS/IMAGE.png"
     if _images(folder):
-        raise GradlensError(f"{folder} holds images but no class folders; {layout}")
-    if inside:
+        raise GradlensError(f"{folder} contains images but no class folders; {layout}")
+    if folders:
         raise GradlensError(
-            f"{folder} has {len(inside)} folders but no images in them; {layout} ({', '.join(sorted(SUFFIXES))})"
+            f"{folder} has {len(folders)} folders but no images in them; {layout} ({', '.join(sorted(SUFFIXES))})"
         )
-    raise GradlensError(f"{folder} is empty of class folders and images; {layout}")
+    raise GradlensError(f"{folder} has neither class folders nor images; {layout}")
 
 
 def _images(folder: Path) -> list[Path]:
@@ -82,17 +82,17 @@ def _is_image(path: Path) -> bool:
 def _read(
     files: Sequence[tuple[Path, int]], request: Request, skip_bad: bool
 ) -> tuple[list[tuple[Tensor, int]], list[Path]]:
-    """The wanted samples, and the files that were skipped on the way.
+    """Return the requested samples and the skipped files.
 
-    With ``skip_bad`` the samples before the first wanted one are read too: only so do those
-    that a warm-up took, and those measured after it, stay apart.
+    With ``skip_bad`` the samples before the first requested one are read too, so that the samples of a warm-up and
+    the measured samples remain disjoint.
     """
-    found: list[tuple[Tensor, int]] = []
+    samples: list[tuple[Tensor, int]] = []
     skipped: list[Path] = []
     order = request.order(len(files))
     before = request.first if skip_bad else 0
     for index in order[0 if skip_bad else request.first :]:
-        if len(found) == request.wanted:
+        if len(samples) == request.samples:
             break
         path, target = files[index]
         try:
@@ -100,20 +100,20 @@ def _read(
         except UNREADABLE as error:
             if not skip_bad:
                 raise GradlensError(
-                    f"{path} cannot be read as an image ({type(error).__name__}); mend or remove it,"
-                    " or leave out such files with --skip-bad"
+                    f"{path} cannot be read as an image ({type(error).__name__}); repair or remove it,"
+                    " or skip such files with skip_bad=True"
                 ) from error
             skipped.append(path)
             continue
         if before:
             before -= 1
         else:
-            found.append((sample, target))
-    return found, skipped
+            samples.append((sample, target))
+    return samples, skipped
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Sixteen-bit greys scaled down: Pillow's own conversion would clip them to white."""
+    """Scale sixteen-bit greys down, because Pillow's conversion would clip them to white."""
     if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.int64).clip(0, 65535)
         return Image.fromarray((values // 257).astype(np.uint8))
@@ -123,7 +123,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _tensor(path: Path, request: Request) -> Tensor:
-    """One image ``[c, h, w]``, float32."""
+    """Read one image ``[c, h, w]``, float32."""
     mode = MODES[request.in_chans]
     with Image.open(path) as image:
         size = (request.image_size, request.image_size)

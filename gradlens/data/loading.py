@@ -1,4 +1,4 @@
-"""From a name or a path to batches."""
+"""Load batches by the name of a data set or the path of a folder."""
 
 from __future__ import annotations
 
@@ -29,30 +29,31 @@ def load_data(
     start: int = 0,
     in_chans: int = 3,
 ) -> Batches:
-    """Batches of a seeded choice of samples; the same arguments give the same tensors.
+    """Return batches of a seeded selection of samples; equal arguments return equal tensors.
 
     Args:
-        name: ``digits``, ``random``, or the path of a folder with one folder of images a class.
-        batch_size: samples ``n`` a batch, at least 4.
-        batches: how many batches.
+        name: ``digits``, ``random``, or the path of a folder with one folder of images per class.
+        batch_size: samples ``n`` per batch, at least 4.
+        batches: number of batches.
         image_size: height and width in pixels.
         seed: of the order of the samples; the global random state is neither used nor changed.
-        skip_bad: pass over images that cannot be read (``identity["skipped"]`` names them).
-        start: leave out that many batches at the head of the order, such as those of a warm-up.
+        skip_bad: skip images that cannot be read (``identity["skipped"]`` names them).
+        start: number of batches to leave out at the start of the order, such as those of a warm-up.
         in_chans: channels; image files have 1 or 3.
 
     Raises:
-        GradlensError: there is no such data, it is too small, an image cannot be read, or a
-            number is out of range.
+        GradlensError: no such data exists, it is too small, an image cannot be read, or a number is out of range.
     """
     request = Request(batch_size, batches, start, image_size, in_chans, seed)
     samples = _samples(name, request, skip_bad)
-    cut = zip(torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True)
-    items = tuple((images.clone(), targets.clone()) for images, targets in cut)
+    pairs = zip(
+        torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True
+    )
+    items = tuple((images.clone(), targets.clone()) for images, targets in pairs)
     identity = {
         "name": name,
         "seed": seed,
-        "samples": request.wanted,
+        "samples": request.samples,
         "batches": batches,
         "batch_size": batch_size,
         "start": start,
@@ -71,8 +72,8 @@ def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
         return folder_samples(Path(name), request, skip_bad)
     allowed = f"give {', '.join(READERS)}, or the path of an image folder"
     if name == "folder":
-        raise GradlensError(f"which folder? There is none called {name!r} here; {allowed}")
+        raise GradlensError(f"there is no folder {name!r} here; {allowed}")
     if name.strip() and Path(name).exists():
         raise GradlensError(f"data {name!r} is a file; {allowed}")
     near = close_matches(name, READERS)
-    raise GradlensError(f"there is no data {name!r}, neither by that name nor as a path; {allowed}{near}")
+    raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{near}")

@@ -1,4 +1,4 @@
-"""Normal noise, for dry runs: no file, no end."""
+"""Normal noise for dry runs: unlimited, and without a file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLASSES = 10
 
 
 def noise_samples(request: Request) -> Samples:
-    """Standard normal images with uniform targets; batch ``i`` is a function of the seed and ``i``."""
+    """Return standard normal images with uniform targets; the seed and ``i`` determine batch ``i``."""
     shape = (request.batch_size, request.in_chans, request.image_size, request.image_size)
     images, targets = [], []
     for index in range(request.start, request.start + request.batches):

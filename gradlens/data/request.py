@@ -1,4 +1,4 @@
-"""How many images of which size are asked for, and which samples that makes."""
+"""The number and size of the requested images, and the samples that belong to them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import torch
 
 from gradlens.errors import GradlensError
+from gradlens.randomness import SEED_LIMIT
 
 SMALLEST_BATCH = 4  # the unbiased HSIC divides by n - 3
-SEED_LIMIT = 2**32
 
 
 @dataclass(frozen=True)
 class Request:
-    """What ``load_data`` was asked for.
+    """The batches that ``load_data`` returns.
 
     Attributes:
-        batch_size: samples ``n`` a batch.
-        batches: how many batches.
-        start: how many batches of the same order come before them.
+        batch_size: samples ``n`` per batch.
+        batches: number of batches.
+        start: number of batches before them in the same order.
         image_size: height and width in pixels.
         in_chans: channels ``c``.
         seed: of the order.
@@ -39,7 +39,7 @@ class Request:
         if self.batch_size < SMALLEST_BATCH:
             raise GradlensError(
                 f"the batch size is {self.batch_size}; similarity between gradients (unbiased HSIC)"
-                f" needs at least {SMALLEST_BATCH} samples a batch"
+                f" needs at least {SMALLEST_BATCH} samples per batch"
             )
         for name, least in (("batches", 1), ("start", 0), ("image_size", 1), ("in_chans", 1), ("seed", 0)):
             if getattr(self, name) < least:
@@ -49,24 +49,24 @@ class Request:
 
     @property
     def first(self) -> int:
-        """How many samples come before the first one that is wanted."""
+        """Number of samples before the first requested one."""
         return self.start * self.batch_size
 
     @property
-    def wanted(self) -> int:
-        """How many samples are wanted."""
+    def samples(self) -> int:
+        """Number of requested samples."""
         return self.batches * self.batch_size
 
     def order(self, total: int) -> list[int]:
-        """The order of ``total`` samples, a function of the seed."""
+        """Return the order of ``total`` samples, which the seed determines."""
         generator = torch.Generator().manual_seed(self.seed)
         return list(map(int, torch.randperm(total, generator=generator)))
 
-    def require(self, usable: int, what: str) -> None:
-        """Raise a GradlensError unless ``usable`` samples are enough."""
-        if usable < self.first + self.wanted:
-            before = f" after {self.start} that are set apart" if self.start else ""
+    def require(self, usable: int, description: str) -> None:
+        """Raise a GradlensError unless ``usable`` samples are enough; ``description`` begins its message."""
+        if usable < self.first + self.samples:
+            reserved = f" after {self.start} reserved ones" if self.start else ""
             raise GradlensError(
-                f"{what}, but {self.batches} batches of {self.batch_size}{before} need"
-                f" {self.first + self.wanted}; lower the number of batches or the batch size"
+                f"{description}, but {self.batches} batches of {self.batch_size}{reserved} need"
+                f" {self.first + self.samples}; lower batches={self.batches} or batch_size={self.batch_size}"
             )

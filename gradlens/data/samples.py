@@ -1,4 +1,4 @@
-"""Samples: what a data set gives for a request, before it is cut into batches."""
+"""The samples of a request, before they are cut into batches."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The wanted samples of a data set, in order.
+    """The requested samples of a data set, in order.
 
     Attributes:
         images: ``[batches * n, c, h, w]`` float32.
         targets: ``[batches * n]`` int64.
-        class_names: one a class.
-        total: samples in the whole data set; None where there is no end to them.
+        class_names: one per class.
+        total: number of samples in the whole data set; None if it is unlimited.
         skipped: files that could not be read.
     """
 

@@ -1,1 +1,1 @@
-"""From gradients to Grams: products, sketches, per-sample weight gradients, and their sum check."""
+"""From gradients to Grams: products, sketches, per-sample weight gradients, and the check of sums."""

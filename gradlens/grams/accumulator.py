@@ -1,4 +1,4 @@
-"""What is kept of one batch's contributions: update with a gradient, value at the end."""
+"""The statistics of one batch's contributions: update with each gradient, read the value at the end."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, rows
@@ -22,11 +23,11 @@ from gradlens.graph.plan import Group, Plan
 from gradlens.recording.watch import Watch
 
 TOLERANCE = 1e-4
-"""Relative error of a projected sum that float32 rounding cannot reach (seen: below 1e-5)."""
+"""Relative error of a projected sum that float32 rounding cannot reach (largest observed: below 1e-5)."""
 
 
 class Role(NamedTuple):
-    """What a probe is to a group: one of its members, or the total (``member`` is -1)."""
+    """The role of a probe in a group: one of its members, or the total (``member`` is -1)."""
 
     group: int
     member: int
@@ -37,11 +38,11 @@ class BatchGrams:
     """Statistics of one batch.
 
     Attributes:
-        grams: ``[p, n, n]`` float64 by probe; NaN where no axis holds the samples.
+        grams: ``[p, n, n]`` float64 by probe; NaN if no axis holds the samples.
         inner: by fork of three or more branches, per-sample inner products ``[b, b, n]``.
         halves: ``[l, n, n]`` of half of each signal's features, or None.
         errors: by group with a total, the relative error of its projected sum.
-        tolerances: by group with a total, the error that rounding in its precision can make.
+        tolerances: by group with a total, the largest error that rounding in its precision explains.
     """
 
     grams: NDArray[np.float64]
@@ -52,13 +53,13 @@ class BatchGrams:
 
 
 class Accumulator:
-    """The sink of one backward pass; holds sketches (or, on request, contributions) of open forks.
+    """The sink of one backward pass; holds sketches (or, with ``pairs="exact"``, contributions) of open forks.
 
     Args:
         plan: what is watched.
         n: samples in the batch.
         projection: shared by all batches.
-        watch: what is kept (``pairs``, ``halves``), and the reduction of the loss.
+        watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
     """
 
     def __init__(
@@ -74,10 +75,10 @@ class Accumulator:
         self._roles = roles(plan)
         self._grams = torch.zeros(len(plan.probes), n, n, dtype=torch.float64)
         for number, probe in enumerate(plan.probes):
-            if probe.outer is None:
+            if not probe.sampled:
                 self._grams[number] = torch.nan
-        self._place = {number: place for place, number in enumerate(plan.signals)} if watch.halves else {}
-        self._halves = torch.full((len(self._place), n, n), torch.nan, dtype=torch.float64)
+        self._rank = {number: rank for rank, number in enumerate(plan.signals)} if watch.halves else {}
+        self._halves = torch.full((len(self._rank), n, n), torch.nan, dtype=torch.float64)
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._uses: dict[int, list[Use]] = defaultdict(list)
         self._inner: dict[int, NDArray[np.float64]] = {}
@@ -85,30 +86,37 @@ class Accumulator:
         self._tolerances: dict[int, float] = {}
 
     def update(self, number: int, gradient: Tensor) -> None:
-        """Reduce one gradient; raises GradlensError where it is not finite."""
+        """Reduce one gradient of an edge or a tensor.
+
+        Raises:
+            GradlensError: it is not finite.
+        """
         probe = self._plan.probes[number]
         if probe.outer is not None:
             self._grams[number] = gram(gradient, probe.outer, self._n)
             if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
-            if number in self._place:
+            if number in self._rank:
                 half = rows(gradient, probe.outer, self._n)[..., ::2]
-                self._halves[self._place[number]] = gram(half, 1 if half.dim() == 2 else probe.outer, self._n)
+                self._halves[self._rank[number]] = gram(half, 1 if half.dim() == 2 else probe.outer, self._n)
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
 
-    def weigh(self, index: int, numbers: Sequence[int], node: Any, gradient: Tensor) -> None:
+    def weigh(self, index: int, numbers: Sequence[int], node: AutogradNode, gradient: Tensor) -> None:
         """Reduce the per-sample gradients of one layer's weight, and of parts of it.
 
-        What a use of a weight that has several leaves is held until the last of them has come.
+        If a weight is used several times, each use is held until the last of them has arrived.
 
         Args:
             index: of the node.
             numbers: probes of that node, the whole weight's first.
             node: live, with its saved tensors.
             gradient: at the layer's output.
+
+        Raises:
+            GradlensError: a gradient is not finite, or its samples cannot be separated.
         """
-        first, described = self._plan.probes[numbers[0]], self._plan.graph.nodes[index]
+        first, described = self._plan.weight_probes[numbers[0]], self._plan.graph.nodes[index]
         if first.outer is None:
             return
         outer = dict(first.uses).get(index, first.outer)
@@ -122,22 +130,22 @@ class Accumulator:
                 self._weighed(numbers)
 
     def _weighed(self, numbers: Sequence[int]) -> None:
-        cuts = [self._plan.probes[number].inputs for number in numbers]
-        found = weight_grams(self._uses.pop(numbers[0]), self._n, cuts)
-        for number, own in zip(numbers, found, strict=True):
-            self._grams[number] = own
-        if not all(map(math.isfinite, found[0].diagonal().tolist())):
+        cuts = [self._plan.weight_probes[number].inputs for number in numbers]
+        grams = weight_grams(self._uses.pop(numbers[0]), self._n, cuts)
+        for number, weight_gram in zip(numbers, grams, strict=True):
+            self._grams[number] = weight_gram
+        if not all(map(math.isfinite, grams[0].diagonal().tolist())):
             raise GradlensError(f"the gradient is not finite, first at {self._plan.probes[numbers[0]].name}")
 
     def value(self) -> BatchGrams:
-        """Everything of the batch, scaled to the gradient of the summed loss."""
+        """Return the statistics of the batch, scaled to the gradient of the summed loss."""
         square = self._scale**2
         with torch.no_grad():
-            for number in list(self._uses):  # some of its uses lead to no loss
+            for number in list(self._uses):  # the loss does not depend on some of its uses
                 self._weighed([number])
         return BatchGrams(
             grams=self._grams.numpy() * square,
-            halves=self._halves.numpy() * square if self._place else None,
+            halves=self._halves.numpy() * square if self._rank else None,
             inner={group: inner * square for group, inner in self._inner.items()},
             errors=dict(self._errors),
             tolerances=dict(self._tolerances),
@@ -151,15 +159,15 @@ class Accumulator:
         self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
         self._errors[role.group] = self._relative_error(group, total, held)
-        if _many(group) and self._plan.probes[number].outer is not None:
+        if _many(group) and self._plan.probes[number].sampled:
             self._inner[role.group] = self._inner_products(group, held)
 
     def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
-        """The linear image of a gradient that its group is checked and compared by."""
+        """The linear image of a gradient by which its group is checked and compared."""
         outer = self._plan.probes[number].outer
         n, outer = (self._n, outer) if outer is not None else (1, 1)
         if group.channels and member >= 0:
-            whole = self._plan.probes[group.total or 0].shape[group.axis]
+            whole = self._plan.graph.shape(group.source_key)[group.axis]
             return self._projection.part(gradient, n, group.channels[member], group.axis, whole, outer)
         if not _many(group):
             return self._projection.total(gradient, outer, n)
@@ -181,7 +189,7 @@ class Accumulator:
         return worst / square**0.5 if square > 0 else worst
 
     def _inner_products(self, group: Group, held: dict[int, Tensor]) -> NDArray[np.float64]:
-        """Per-sample inner products; the norms on the diagonal are those of the Grams."""
+        """Per-sample inner products; the diagonal is that of the Grams."""
         branches, arrived = len(group.members), sorted(held)
         inner = np.zeros((branches, branches, self._n))
         products = per_sample_products([held[member] for member in arrived])
@@ -192,22 +200,22 @@ class Accumulator:
 
 
 def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
-    """Inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
+    """Return the inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
 
     Args:
-        gradients: each ``[n, d]``; stacked a chunk of features at a time, so that nothing of their size is held.
+        gradients: each ``[n, d]``; stacked by chunks of features, so that no copy of their size is made.
     """
     total = torch.zeros(
         gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device
     )
-    for chunk in zip(*(torch.split(one, CHUNK, dim=1) for one in gradients), strict=True):
+    for chunk in zip(*(torch.split(gradient, CHUNK, dim=1) for gradient in gradients), strict=True):
         stacked = torch.stack(chunk, dim=1)
         total += torch.bmm(stacked, stacked.transpose(1, 2))
     return total
 
 
 def roles(plan: Plan) -> dict[int, list[Role]]:
-    """By probe, the groups whose sum is checked; merges have no sum."""
+    """Return, by probe, the groups whose sum is checked; merges have no sum."""
     table: dict[int, list[Role]] = defaultdict(list)
     for index, group in enumerate(plan.groups):
         if group.total is None:
@@ -220,14 +228,11 @@ def roles(plan: Plan) -> dict[int, list[Role]]:
 
 
 def projected_features(plan: Plan, n: int) -> int:
-    """Signs that a projection needs for this plan."""
+    """Return the number of signs that a projection needs for this plan."""
     sizes = [1]
     for number in roles(plan):
         probe = plan.probes[number]
-        whole = 1
-        for size in probe.shape:
-            whole *= size
-        sizes.append(whole if probe.outer is None else whole // n)
+        sizes.append(probe.elements(n if probe.sampled else 1))
     return max(sizes)
 
 

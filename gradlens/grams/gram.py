@@ -1,4 +1,4 @@
-"""The per-sample Gram of one gradient, reduced at once and never kept."""
+"""The per-sample Gram of one gradient, which is reduced at once and never kept."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ CHUNK = 1024
 MANY = 16
 """Products of ``CHUNK`` features, ``MANY`` at least, took 0.75 of the time of a long one (CPU, n = 16)."""
 TINY = 1e-30
-"""Squared norms below this lose digits in float32; their Gram is taken again in float64."""
+"""Squared norms below this lose digits in float32; their Gram is computed again in float64."""
 
 
 def memory_order(gradient: Tensor) -> tuple[int, ...]:
-    """Axes with the samples first and the features by falling stride."""
+    """Return the axes with the samples first and the features by descending stride."""
     strides = gradient.stride()
     return (0, *sorted(range(1, gradient.dim()), key=lambda axis: -strides[axis]))
 
 
 def rows(gradient: Tensor, outer: int, n: int) -> Tensor:
-    """One row a sample, in memory order where that saves a copy.
+    """Return one row per sample, in memory order if that saves a copy.
 
     A Gram does not depend on the order of the features, and flattening a ``channels_last`` tensor
     in logical order copies it.
 
     Args:
         gradient: reads as ``[outer, n, rest]``.
-        outer: what varies slower than the samples; 1 where samples come first.
+        outer: size of the axes that vary slower than the samples; 1 if samples come first.
         n: samples.
 
     Returns:
@@ -42,14 +42,14 @@ def rows(gradient: Tensor, outer: int, n: int) -> Tensor:
 
 
 def gram(gradient: Tensor, outer: int, n: int) -> Tensor:
-    """``K = G Gᵀ`` in float64, ``[n, n]``, on the CPU.
+    """Return ``K = G Gᵀ`` in float64, ``[n, n]``, on the CPU.
 
     Half precision is widened first. The product is taken in the gradient's precision (float32 at
-    least) and again in float64 where it would underflow or overflow.
+    least) and again in float64 if it underflows or overflows.
 
     Args:
         gradient: reads as ``[outer, n, rest]``.
-        outer: what varies slower than the samples.
+        outer: size of the axes that vary slower than the samples.
         n: samples.
     """
     flat = rows(gradient, outer, n)
@@ -68,8 +68,8 @@ def _product(flat: Tensor) -> Tensor:
     if d < MANY * CHUNK:
         return flat @ flat.T
     cut = d - d % CHUNK
-    dealt = flat[:, :cut].view(n, -1, CHUNK).transpose(0, 1)
-    product = torch.bmm(dealt, dealt.transpose(1, 2)).sum(0)
+    chunks = flat[:, :cut].view(n, -1, CHUNK).transpose(0, 1)
+    product = torch.bmm(chunks, chunks.transpose(1, 2)).sum(0)
     return product + flat[:, cut:] @ flat[:, cut:].T if cut < d else product
 
 

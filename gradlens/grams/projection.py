@@ -1,7 +1,7 @@
 """Seeded random projections: linear functionals that check sums and compare contributions.
 
 Random signs; ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. With ``m`` buckets of features the standard error of an
-inner product is at most ``√(2 / m) ‖x‖ ‖y‖`` a sample (Charikar, Chen & Farach-Colton 2002).
+inner product is at most ``√(2 / m) ‖x‖ ‖y‖`` per sample (Charikar, Chen & Farach-Colton 2002).
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ CHUNK = 8192
 
 
 class Projection:
-    """Signs for features in logical order, laid out again for each memory order that occurs.
+    """Random signs for features in logical order, arranged once for each memory order that occurs.
 
     Args:
-        features: the largest number of features of a sample that will be projected.
+        features: largest number of features per sample.
         seed: of the signs.
     """
 
@@ -31,11 +31,11 @@ class Projection:
         self._laid_out: dict[object, Tensor] = {}
 
     def total(self, gradient: Tensor, outer: int, n: int) -> Tensor:
-        """One functional a sample, ``Σ_d sign_d g_d``, ``[n]`` in float64.
+        """Return one functional per sample, ``Σ_d sign_d g_d``, ``[n]`` in float64.
 
         Args:
             gradient: reads as ``[outer, n, rest]``.
-            outer: what varies slower than the samples.
+            outer: size of the axes that vary slower than the samples.
             n: samples.
         """
         if outer > 1:
@@ -59,7 +59,7 @@ class Projection:
         whole: int,
         outer: int = 1,
     ) -> Tensor:
-        """The functional of a tensor that holds only some channels of its source, ``[n]``.
+        """Return the functional of a tensor that holds only some channels of its source, ``[n]``.
 
         Args:
             gradient: a part; its source reads as ``[outer, n, rest]``.
@@ -67,11 +67,11 @@ class Projection:
             channels: (start, stop, step) in the source.
             axis: channel axis.
             whole: channels of the source.
-            outer: what varies slower than the samples.
+            outer: size of the axes that vary slower than the samples.
         """
         gradient = wide(gradient)
-        own, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :])
-        before = gradient.numel() // (outer * n * own * after)
+        size, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :])
+        before = gradient.numel() // (outer * n * size * after)
         index = torch.arange(*channels, device=gradient.device)
         signs = self._vector(gradient, outer * before * whole * after)
         signs = signs.reshape(outer, before, whole, after).index_select(2, index)
@@ -79,10 +79,10 @@ class Projection:
         return applied(flat, signs.reshape(-1))
 
     def sketch(self, gradient: Tensor, outer: int, n: int) -> Tensor:
-        """``[n, m]`` in float64, the same linear map for every gradient of one shape.
+        """Return ``[n, m]`` in float64, the same linear map for every gradient of one shape.
 
-        Features are dealt into ``BUCKETS`` buckets in logical order; a gradient of no more
-        features than that is returned whole, so its inner products are exact.
+        Features are distributed over ``BUCKETS`` buckets in logical order; a gradient with no more
+        features is returned whole, so its inner products are exact.
         """
         flat = wide(gradient.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1))
         d = flat.shape[1]
@@ -95,12 +95,13 @@ class Projection:
             summed[:, : d - cut] += (flat[:, cut:] * signs[cut:]).double()
         return summed.cpu()
 
-    def _vector(self, like: Tensor, count: int) -> Tensor:
-        return self._signs[:count].to(device=like.device, dtype=like.dtype)
+    def _vector(self, gradient: Tensor, count: int) -> Tensor:
+        """The first signs, on the device and in the precision of a gradient."""
+        return self._signs[:count].to(device=gradient.device, dtype=gradient.dtype)
 
 
 def applied(flat: Tensor, signs: Tensor) -> Tensor:
-    """``flat @ signs`` in float64, ``[n]``, summed in chunks.
+    """Return ``flat @ signs`` in float64, ``[n]``, summed in chunks.
 
     One long float32 sum was off by 3e-5 of the norm at 800 000 features, chunks by 1e-6.
     """
@@ -111,27 +112,27 @@ def applied(flat: Tensor, signs: Tensor) -> Tensor:
 
 
 def signed_sums(flat: Tensor, signs: Tensor, width: int) -> Tensor:
-    """Signed sums of neighbouring features in float64, ``[n, d // width]``; a rest is left out.
+    """Return signed sums of neighbouring features in float64, ``[n, d // width]``, without the remainder.
 
-    The signs stand on the left of the product: ten times faster on a CPU than on the right, or
+    The signs are the left factor of the product: ten times faster on a CPU than as the right one, or
     than multiplying and summing.
 
     Args:
         flat: ``[n, d]``.
         signs: ``[d]``.
-        width: features in a bucket.
+        width: features per bucket.
     """
     n, buckets = flat.shape[0], flat.shape[1] // width
     cut = buckets * width
-    dealt = flat[:, :cut].view(n, buckets, width).permute(1, 2, 0)
-    return torch.bmm(signs[:cut].view(buckets, 1, width), dealt).squeeze(1).T.double()
+    chunks = flat[:, :cut].view(n, buckets, width).permute(1, 2, 0)
+    return torch.bmm(signs[:cut].view(buckets, 1, width), chunks).squeeze(1).T.double()
 
 
 def exact(features: int) -> bool:
-    """True where a sketch keeps every feature."""
+    """Return whether a sketch keeps every feature."""
     return features <= BUCKETS
 
 
 def wide(gradient: Tensor) -> Tensor:
-    """Half precision as float32, everything else as it is."""
+    """Return half precision as float32, everything else unchanged."""
     return gradient.float() if gradient.dtype in (torch.float16, torch.bfloat16) else gradient

@@ -1,36 +1,36 @@
-"""Grams of per-sample weight gradients, weight by weight, exact, by the cheaper of two ways.
+"""Grams of per-sample weight gradients, weight by weight, exact, by the cheaper of two methods.
 
-With inputs ``A`` and output gradients ``G`` of ``t`` positions a sample, a sample's weight gradient is
-``Σ_t g_t a_tᵀ``. *Direct*: make it for each sample, then the Gram. *Pairs*: never make it,
-``K_ij = Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, cheaper where positions are few and weights many. The gradient of
-a weight that is used several times is the sum over its uses: their positions stand side by side. In train
-mode a normalisation couples the samples; the summands are then a sample's share of the batch's gradient.
+With inputs ``A`` and output gradients ``G`` of ``t`` positions per sample, a sample's weight gradient is
+``Σ_t g_t a_tᵀ``. *Direct*: compute it for each sample, then the Gram. *Pairs*: never compute it,
+``K_ij = Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, cheaper if positions are few and weights many. The gradient of
+a weight that is used several times is the sum over its uses: their positions are concatenated. In train
+mode a normalisation couples the samples; the summands are then a sample's share of the gradient of the batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from gradlens.grams.gram import gram
-from gradlens.grams.uses import Patches, Products, Use, Vectors, Words
+from gradlens.grams.uses import Patches, Products, Saved, Use, Vectors, Words
 
 Cut = tuple[int, ...]
 """Input channels (start, stop) of a weight; empty for all."""
 BLOCK = 1 << 22
-"""Products of positions made at a time."""
+"""Products of positions computed at a time."""
 HELD = 1 << 26
-"""Elements of per-sample weight gradients made at a time."""
+"""Elements of per-sample weight gradients computed at a time."""
 Kind = TypeVar("Kind")
 
 
 def weight_grams(uses: Sequence[Use], n: int, cuts: Sequence[Cut] = ((),)) -> list[Tensor]:
-    """``[n, n]`` float64 of the per-sample gradients of a weight, one a cut of its input channels.
+    """Return Grams ``[n, n]`` float64 of the per-sample gradients of a weight, one per cut of its input channels.
 
     Args:
         uses: one or more of one weight.
@@ -44,27 +44,28 @@ def weight_grams(uses: Sequence[Use], n: int, cuts: Sequence[Cut] = ((),)) -> li
         return _convolution(patches, n, cuts)
     if len(words) == len(uses) and len({use.turned for use in words}) == 1:
         return _embedding(words, n)
-    return _linear([_spelt_out(use) if isinstance(use, Words) else use for use in uses], n, cuts)
+    products = [_one_hot(use) if isinstance(use, Words) else use for use in uses]
+    return _linear(_of(Products, products), n, cuts)
 
 
 def pairs_are_cheaper(n: int, positions: int, features: int, weights: int) -> bool:
-    """Multiply-adds of the two ways, for ``n`` samples of so many positions.
+    """Return whether *pairs* takes no more multiply-adds than *direct*.
 
     Args:
         n: samples.
-        positions: of a sample.
-        features: that a position has, read and written.
+        positions: per sample.
+        features: per position, read and written.
         weights: of the layer.
     """
     return (n * positions) ** 2 * features <= n * positions * weights + n**2 * weights
 
 
-def _of(kind: type[Kind], uses: Iterable[Any]) -> list[Kind]:
+def _of(kind: type[Kind], uses: Iterable[Use]) -> list[Kind]:
     return [use for use in uses if isinstance(use, kind)]
 
 
-def _linear(uses: Sequence[Any], n: int, cuts: Sequence[Cut]) -> list[Tensor]:
-    left, right = (torch.cat([use[k] for use in uses], 1) for k in (0, 1))
+def _linear(uses: Sequence[Products], n: int, cuts: Sequence[Cut]) -> list[Tensor]:
+    left, right = torch.cat([use.left for use in uses], 1), torch.cat([use.right for use in uses], 1)
     t, p, q = left.shape[1], left.shape[2], right.shape[2]
     if pairs_are_cheaper(n, t, p + q, p * q):
         return _pairs([(right, left)], cuts)
@@ -72,8 +73,8 @@ def _linear(uses: Sequence[Any], n: int, cuts: Sequence[Cut]) -> list[Tensor]:
     return _summed([torch.bmm(part.transpose(1, 2), _cut(right, cut, 2)) for cut in cuts] for part in chunks)
 
 
-def _spelt_out(use: Words) -> Products:
-    """An embedding as the linear layer of one-hot words that it is, to stand beside a linear layer."""
+def _one_hot(use: Words) -> Products:
+    """An embedding as a linear layer of one-hot words, to add it to a linear layer."""
     words = functional.one_hot(use.ids, use.words).to(use.gradient.dtype)
     return Products(use.gradient, words) if use.turned else Products(words, use.gradient)
 
@@ -86,7 +87,7 @@ def _convolution(uses: Sequence[Patches], n: int, cuts: Sequence[Cut]) -> list[T
     transposed = any(use.saved["transposed"] for use in uses)
     if not transposed and pairs_are_cheaper(n, t, width, weight.numel()):
         both = [_positions(use, n) for use in uses]
-        a, g = (torch.cat([one[k] for one in both], 1) for k in (0, 1))
+        a, g = (torch.cat([pair[k] for pair in both], 1) for k in (0, 1))
         kernel = math.prod(weight.shape[2:])
         wider = [tuple(kernel * edge for edge in cut) for cut in cuts]
         return _pairs([(a[:, :, k], g[:, :, k]) for k in range(groups)], wider)
@@ -95,25 +96,25 @@ def _convolution(uses: Sequence[Patches], n: int, cuts: Sequence[Cut]) -> list[T
 
 
 def _positions(use: Patches, n: int) -> tuple[Tensor, Tensor]:
-    """What a convolution reads ``[n, t, groups, c · k]`` and is handed ``[n, t, groups, o]`` at each position."""
+    """Inputs ``[n, t, groups, c · k]`` and output gradients ``[n, t, groups, o]`` of a convolution by position."""
     groups = int(use.saved["groups"])
-    patches = _unfolded(use.given.flatten(0, 1), use.saved)  # [rows, positions, c, k]
+    patches = _unfolded(use.inputs.flatten(0, 1), use.saved)  # [rows, positions, c, k]
     a = patches.reshape(n, -1, groups, patches.shape[2] // groups * patches.shape[3])
     return a, use.gradient.flatten(3).transpose(2, 3).reshape(n, a.shape[1], groups, -1)
 
 
 def _one_weight_gradient(use: Patches, sample: int) -> Tensor:
-    """Laid out anew: torch takes a sample of a batch in ``channels_last`` for what it is not (seen in float64)."""
-    gradient, given = use.gradient[sample].contiguous(), use.given[sample].contiguous()
+    """Made contiguous, because torch misreads a sample of a ``channels_last`` batch (observed in float64)."""
+    gradient, inputs = use.gradient[sample].contiguous(), use.inputs[sample].contiguous()
     saved, weight = use.saved, use.saved["weight"].to(gradient.dtype).contiguous()
-    _, found, _ = torch.ops.aten.convolution_backward(
-        gradient, given, weight, None, saved["stride"], saved["padding"], saved["dilation"],
+    _, weight_gradient, _ = torch.ops.aten.convolution_backward(
+        gradient, inputs, weight, None, saved["stride"], saved["padding"], saved["dilation"],
         saved["transposed"], saved["output_padding"], saved["groups"], [False, True, False],
     )  # fmt: skip
-    return found  # type: ignore[no-any-return]
+    return weight_gradient  # type: ignore[no-any-return]
 
 
-def _unfolded(x: Tensor, saved: Any) -> Tensor:
+def _unfolded(x: Tensor, saved: Saved) -> Tensor:
     """The patch under the kernel at each output position, ``[rows, positions, c, k]``."""
     kernel = saved["weight"].shape[2:]
     padding = [edge for size in reversed(saved["padding"]) for edge in (size, size)]
@@ -127,39 +128,39 @@ def _unfolded(x: Tensor, saved: Any) -> Tensor:
 
 def _embedding(uses: Sequence[Words], n: int) -> list[Tensor]:
     ids, g = torch.cat([use.ids for use in uses], 1), torch.cat([use.gradient for use in uses], 1)
-    known, place = torch.unique(ids, return_inverse=True)
-    t, width, words = g.shape[1], g.shape[2], len(known)
+    distinct, indices = torch.unique(ids, return_inverse=True)
+    t, width, words = g.shape[1], g.shape[2], len(distinct)
     if pairs_are_cheaper(n, t, width, words * width):
-        return _pairs([(functional.one_hot(place, words).to(g.dtype), g)], [()])
+        return _pairs([(functional.one_hot(indices, words).to(g.dtype), g)], [()])
     rows = g.new_zeros(n, words, width)
-    rows.scatter_add_(1, place.unsqueeze(2).expand_as(g), g)
+    rows.scatter_add_(1, indices.unsqueeze(2).expand_as(g), g)
     return [gram(rows.reshape(n, -1), 1, n)]
 
 
 def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[Tensor]:
-    """``Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, a block of samples at a time, summed over groups."""
+    """``Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, by blocks of samples, summed over groups."""
     n, t, _ = parts[0][0].shape
-    found = [torch.zeros(n, n, dtype=torch.float64) for _ in cuts]
+    grams = [torch.zeros(n, n, dtype=torch.float64) for _ in cuts]
     block = max(1, BLOCK // (t * t * n))
     for a, g in parts:
         for start in range(0, n, block):
             rows = slice(start, start + block)
-            agree = g[rows].reshape(-1, g.shape[2]) @ g.reshape(n * t, -1).T
-            for number, cut in enumerate(cuts):
-                own = _cut(a, cut, 2)
-                alike = own[rows].reshape(-1, own.shape[2]) @ own.reshape(n * t, -1).T
-                alike = (alike * agree).reshape(-1, t, n, t)
-                found[number][rows] += alike.sum((1, 3), dtype=torch.float64).cpu()
-    return found
+            gradients = g[rows].reshape(-1, g.shape[2]) @ g.reshape(n * t, -1).T
+            for total, cut in zip(grams, cuts, strict=True):
+                part = _cut(a, cut, 2)
+                inputs = part[rows].reshape(-1, part.shape[2]) @ part.reshape(n * t, -1).T
+                products = (inputs * gradients).reshape(-1, t, n, t)
+                total[rows] += products.sum((1, 3), dtype=torch.float64).cpu()
+    return grams
 
 
 def _summed(chunks: Iterable[list[Tensor]]) -> list[Tensor]:
-    """Grams of weight gradients that are made a chunk of outputs at a time."""
-    found: list[Tensor] = []
+    """Grams of weight gradients that are computed by chunks of outputs."""
+    grams: list[Tensor] = []
     for rows in chunks:
-        own = [gram(part.reshape(len(part), -1), 1, len(part)) for part in rows]
-        found = [a + b for a, b in zip(found, own, strict=True)] if found else own
-    return found
+        chunk = [gram(part.reshape(len(part), -1), 1, len(part)) for part in rows]
+        grams = [a + b for a, b in zip(grams, chunk, strict=True)] if grams else chunk
+    return grams
 
 
 def _cut(tensor: Tensor, cut: Cut, axis: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""What an autograd graph is, once read: plain values, and what to watch in it. No torch."""
+"""Autograd graphs as plain values, and what to watch in them. No torch."""

@@ -6,20 +6,20 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Graph, Shape
 
 FOLDED = -1
-"""Channels counted among the rows of a matrix: a linear layer on that mixes positions."""
+"""The channels are folded into the rows of a matrix: a linear layer on it mixes positions."""
 
 
 def mixes_positions(graph: Graph) -> list[bool]:
-    """True for each linear layer that works along positions, as the token mixing of an MLP-Mixer does."""
-    return _followed(graph)[1]
+    """Return, by node, whether it is a linear layer along positions, as the token mixing of an MLP-Mixer is."""
+    return _axes_and_mixing(graph)[1]
 
 
 def channel_axes(graph: Graph) -> list[int | None]:
-    """The axis of each node's (first) output that holds its channels; None where it cannot be told."""
-    return [axis if axis != FOLDED else None for axis in _followed(graph)[0]]
+    """Return the axis of each node's (first) output that holds its channels; None if it cannot be determined."""
+    return [axis if axis != FOLDED else None for axis in _axes_and_mixing(graph)[0]]
 
 
-def _followed(graph: Graph) -> tuple[list[int | None], list[bool]]:
+def _axes_and_mixing(graph: Graph) -> tuple[list[int | None], list[bool]]:
     axes: list[int | None] = [None] * len(graph.nodes)
     mixing = [False] * len(graph.nodes)
     for index in graph.forward_order:
@@ -44,36 +44,36 @@ def _followed(graph: Graph) -> tuple[list[int | None], list[bool]]:
     return axes, mixing
 
 
-def _carried(operation: str, detail: object, axis: int, given: Shape, made: Shape) -> int | None:
-    """The channel axis behind an operation without weights; None where it cannot be told."""
+def _carried(operation: str, detail: object, axis: int, before: Shape, after: Shape) -> int | None:
+    """The channel axis after an operation without weights; None if it cannot be determined."""
     saved = detail if isinstance(detail, dict) else {}
-    rank = len(given)
+    rank = len(before)
     if operation in ("Transpose", "T"):
         pair = [saved.get("dim0", 0) % rank, saved.get("dim1", 1) % rank] if rank else []
         return pair[1 - pair.index(axis)] if axis in pair else axis
     if operation == "Permute":
-        order = [place % rank for place in saved.get("dims", range(rank))]
+        order = [dim % rank for dim in saved.get("dims", range(rank))]
         return order.index(axis) if axis in order else axis
     if operation in ops.RESHAPES:
-        return _reshaped(axis, given, made)
-    if len(made) < rank:
-        return _reduced(axis, given, made)
-    return axis if len(made) == rank else None
+        return _reshaped(axis, before, after)
+    if len(after) < rank:
+        return _reduced(axis, before, after)
+    return axis if len(after) == rank else None
 
 
-def _reduced(axis: int, given: Shape, made: Shape) -> int | None:
-    """A global pooling takes positions away: the axes before the channels stay, or the channels stay last."""
-    if axis < len(made) and made[: axis + 1] == given[: axis + 1]:
+def _reduced(axis: int, before: Shape, after: Shape) -> int | None:
+    """A global pooling removes positions: the axes before the channels stay, or the channels stay last."""
+    if axis < len(after) and after[: axis + 1] == before[: axis + 1]:
         return axis
-    last = axis == len(given) - 1 and bool(made) and made[-1] == given[-1]
-    return len(made) - 1 if last else None
+    last = axis == len(before) - 1 and bool(after) and after[-1] == before[-1]
+    return len(after) - 1 if last else None
 
 
-def _reshaped(axis: int, given: Shape, made: Shape) -> int | None:
+def _reshaped(axis: int, before: Shape, after: Shape) -> int | None:
     if axis == FOLDED:  # rows of a matrix, viewed back as [n, channels, positions]
-        return 1 if len(made) == 3 else FOLDED if len(made) == len(given) else None
-    if axis == len(given) - 1:
-        return len(made) - 1 if made and made[-1] == given[-1] else None
-    if len(made) == 2 and made[-1] == given[-1]:
+        return 1 if len(after) == 3 else FOLDED if len(after) == len(before) else None
+    if axis == len(before) - 1:
+        return len(after) - 1 if after and after[-1] == before[-1] else None
+    if len(after) == 2 and after[-1] == before[-1]:
         return FOLDED
-    return axis if axis < len(made) and made[: axis + 1] == given[: axis + 1] else None
+    return axis if axis < len(after) and after[: axis + 1] == before[: axis + 1] else None

@@ -1,7 +1,7 @@
 """Where the samples are in a tensor: axis 0 is not always the batch.
 
-Window attention folds windows into axis 0, sequence-first layers put time there. The truth comes
-from two graphs of one computation at different batch sizes: the axes that grow with the batch.
+Window attention folds windows into axis 0, sequence-first layers put time there. Two graphs of one
+computation at different batch sizes show which axes grow with the batch.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Graph, Shape, TensorKey
 
 REACH = 400
-"""Tensors looked at for evidence before a site is given up."""
+"""Tensors searched for evidence before a site is left without a layout."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A tensor reads as ``[outer, n, rest]``; ``outer`` is 1 where samples come first."""
+    """A tensor reads as ``[outer, n, rest]``; ``outer`` is 1 if samples come first."""
 
     outer: int
 
@@ -30,7 +30,14 @@ BATCH_FIRST = Layout(1)
 
 @dataclass(frozen=True)
 class Sizes:
-    """Shapes of one computation at two batch sizes; ``dry`` is None where only one was run."""
+    """Shapes of one computation at two batch sizes.
+
+    Attributes:
+        graph: at the batch size of the capture.
+        n: samples in that batch.
+        dry: the graph at another batch size, or None if only one was run.
+        m: samples of that other batch; 0 if there is none.
+    """
 
     graph: Graph
     n: int
@@ -38,13 +45,13 @@ class Sizes:
     m: int
 
     def pairs(self, key: TensorKey) -> list[tuple[int, int]]:
-        """(size, size in the dry pass) of each axis."""
+        """Return (size, size in the dry pass) of each axis."""
         shape = self.graph.shape(key)
         small = self.dry.shape(key) if self.dry is not None else shape
         return list(zip(shape, small, strict=True)) if len(shape) == len(small) else []
 
     def factor(self, pair: tuple[int, int]) -> int:
-        """How many positions of this axis a sample takes: 0 where it does not grow with n."""
+        """Return the positions per sample along this axis; 0 if it does not grow with n."""
         size, small = pair
         if size % self.n or not self.n:
             return 0
@@ -53,22 +60,22 @@ class Sizes:
 
 
 def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """How to read a tensor as one row a sample, or None where the samples cannot be found."""
-    own = _own(sizes, key)
-    if own is not None:
-        return own
+    """Return how a tensor reads as one row per sample, or None if the samples cannot be located."""
+    direct = _from_axes(sizes, key)
+    if direct is not None:
+        return direct
     pairs = sizes.pairs(key)
     if not pairs or not sizes.factor(pairs[0]):
         return None
     return _from_neighbours(sizes, key)
 
 
-def _own(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """The layout that the tensor's own axes show without doubt."""
+def _from_axes(sizes: Sizes, key: TensorKey) -> Layout | None:
+    """The layout if the axes of the tensor itself leave no doubt."""
     factors = [sizes.factor(pair) for pair in sizes.pairs(key)]
     shape = sizes.graph.shape(key)
     if sizes.dry is None and len(shape) == 3 and shape[0] == shape[1] == sizes.n:
-        return None  # [T, N, C] with T = N, or [N, T, C]: one batch size cannot tell
+        return None  # [T, N, C] with T = N, or [N, T, C]: one batch size cannot decide
     if factors and factors[0] == 1:
         return BATCH_FIRST
     grown = [axis for axis, factor in enumerate(factors) if factor]
@@ -78,18 +85,18 @@ def _own(sizes: Sizes, key: TensorKey) -> Layout | None:
 
 
 def _from_neighbours(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """Rows folded into axis 0: what a neighbour with the same order of rows shows."""
+    """Of rows folded into axis 0, the layout of a neighbour with the same order of rows."""
     seen = {key}
     queue = deque([key])
     while queue and len(seen) < REACH:
-        at = queue.popleft()
-        for other in _same_order(sizes.graph, at):
+        current = queue.popleft()
+        for other in _same_order(sizes.graph, current):
             if other in seen:
                 continue
             seen.add(other)
-            shown = _own(sizes, other)
-            if shown is not None and sizes.graph.shape(key)[0] % (shown.outer * sizes.n) == 0:
-                return shown
+            near = _from_axes(sizes, other)
+            if near is not None and sizes.graph.shape(key)[0] % (near.outer * sizes.n) == 0:
+                return near
             queue.append(other)
     return None
 
@@ -105,18 +112,18 @@ def _same_order(graph: Graph, key: TensorKey) -> Iterable[TensorKey]:
             yield other
 
 
-def _keeps_rows(graph: Graph, index: int, given: Shape) -> bool:
-    """True where an operation leaves the slowest axes in their order."""
+def _keeps_rows(graph: Graph, index: int, read: Shape) -> bool:
+    """Whether an operation that reads this shape leaves the slowest axes in their order."""
     node = graph.nodes[index]
     if node.operation in ops.RESHAPES | ops.COPIES:
         return True
     if node.operation == "Permute":
         dims: Sequence[int] = node.detail.get("dims", [1])
-        return dims[0] % len(given) == 0
+        return dims[0] % len(read) == 0
     if node.operation == "Transpose":
-        moved = {node.detail.get("dim0", 0) % len(given), node.detail.get("dim1", 0) % len(given)}
+        moved = {node.detail.get("dim0", 0) % len(read), node.detail.get("dim1", 0) % len(read)}
         return 0 not in moved
     if node.operation in ops.AXIS_MOVES | {"Roll", "Cat", "Stack", "Index", "IndexSelect"}:
         return False
     shape = node.shapes[0]  # a reduction over axis 0 may leave another axis of the same size first
-    return bool(given) and len(shape) == len(given) and shape[0] == given[0]
+    return bool(read) and len(shape) == len(read) and shape[0] == read[0]

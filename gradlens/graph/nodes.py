@@ -1,7 +1,7 @@
 """The autograd graph of a loss as plain values: nodes, edges, and which part of it is activations.
 
 An edge is ``(consumer, slot) → (producer, output)``; two edges may join the same two nodes
-(``h * h``, ``cat([u, v, u])``), so only this quadruple keys an edge.
+(``h * h``, ``cat([u, v, u])``), so only all four numbers together key an edge.
 """
 
 from __future__ import annotations
@@ -32,6 +32,13 @@ class TensorKey(NamedTuple):
     output: int
 
 
+class Slot(NamedTuple):
+    """An input of a node: the start of an edge."""
+
+    node: int
+    slot: int
+
+
 @dataclass(frozen=True)
 class Node:
     """One operation of the graph.
@@ -42,14 +49,14 @@ class Node:
         shapes: of each output.
         weighted: reads a parameter as its weight.
         kernel: spatial kernel of a convolution, empty otherwise.
-        detail: saved attributes that say how a tensor is cut or joined.
-        weight: shape of the weight that learns, also of a normalisation; empty where there is none.
-        parameter: which parameter that weight is, so that two uses of one are known; -1 where there is none.
-        maker: number of what makes that parameter, or that part of one, so that two parts of one cut are known.
+        detail: saved attributes that describe how a tensor is cut or joined.
+        weight: shape of the weight that learns, also of a normalisation; empty if there is none.
+        parameter: number of the parameter that is this weight, equal for two uses of one; -1 if there is none.
+        maker: number of the node that makes that parameter, or that part of one, equal for two parts of one cut.
         roots: names of the parameters that the weight is made of.
-        reads: names of those that the operation reads otherwise: a bias, a gain.
+        reads: names of the parameters that the operation reads in addition: a bias, a gain.
         gain: of a product, the input that is the weight.
-        turned: the operation reads ``[in, out]`` where the parameter stands so, not ``[out, in]``.
+        turned: the parameter of a linear layer is stored as ``[in, out]``, of an embedding as ``[width, words]``.
     """
 
     operation: str
@@ -76,8 +83,8 @@ class Node:
 class Graph:
     """Activations only: parameters and what is computed from parameters alone are left out.
 
-    Node 0 is the loss. Nodes stand in the order of a breadth-first walk from it, so two graphs of
-    the same computation number their nodes alike.
+    Node 0 is the loss. Nodes are numbered in the order of a breadth-first walk from it, so two graphs of
+    the same computation number their nodes in the same way.
     """
 
     nodes: tuple[Node, ...]
@@ -114,7 +121,7 @@ class Graph:
 
     @cached_property
     def depths(self) -> list[int]:
-        """Weighted layers on the longest way from the input up to and including each node."""
+        """Weighted layers on the longest path from the input up to and including each node."""
         depth = [0] * len(self.nodes)
         for index in self.forward_order:
             below = max((depth[edge.producer] for edge in self.inputs.get(index, ())), default=0)

@@ -1,4 +1,4 @@
-"""What the names of autograd nodes mean: the one table of operation families."""
+"""Families of autograd operations: the one table of what the names of nodes mean."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RESHAPES = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Unfla
 COPIES = {"ToCopy", "Clone", "Alias", "Contiguous", "AsStrided", "Detach"}
 AXIS_MOVES = {"Permute", "Transpose", "T", "MoveDim"}
 TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES
-"""Weightless operations with one input that only rename or copy what they are given."""
+"""Weightless operations with one input that only rename or copy it."""
 
 SPLITS = {"Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes"}
 
@@ -47,14 +47,14 @@ OPAQUE = {
         "reentrant checkpointing hides the graph; call torch.utils.checkpoint with use_reentrant=False"
     ),
 }
-"""Nodes behind which the graph cannot be seen, with what to do about it."""
+"""Nodes that hide the graph before them, with what to do about it."""
 
 _SUFFIX = re.compile(r"Backward\d*$")
 _INPLACE_SUFFIX = re.compile(r"_$")
 
 
 def family(node_name: str) -> str:
-    """Operation of an autograd node's name.
+    """Return the operation of an autograd node's name.
 
     >>> family("ConvolutionBackward0"), family("torch::autograd::AccumulateGrad")
     ('Convolution', 'AccumulateGrad')
@@ -63,5 +63,5 @@ def family(node_name: str) -> str:
 
 
 def opaque_reason(operation: str) -> str | None:
-    """Why the graph ends at this operation and what to do, or None."""
+    """Return why the graph ends at this operation and what to do, or None."""
     return OPAQUE.get(operation)

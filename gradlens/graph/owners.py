@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Owner(NamedTuple):
-    """A module call: path in the model (empty for the model itself) and how often it ran before."""
+    """A module call: path in the model (empty for the model itself) and the number of earlier calls."""
 
     module: str
     call: int

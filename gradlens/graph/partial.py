@@ -8,7 +8,7 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, TensorKey
 
 LOOK_BACK = 12
-"""Operations followed towards the input to learn where a tensor's channels are."""
+"""Operations followed towards the input to learn which axis holds a tensor's channels."""
 
 
 class Part(NamedTuple):
@@ -22,9 +22,9 @@ Cut = tuple[TensorKey, tuple[Part, ...], int]
 
 
 def cut_by_split(graph: Graph, index: int) -> Cut | None:
-    """The parts of a ``split``/``chunk`` node along channels, or None.
+    """Return the parts of a ``split``/``chunk`` node along channels, or None.
 
-    One node with several outputs: no fork is to be seen in the graph.
+    It is one node with several outputs: the graph shows no fork.
     """
     node = graph.nodes[index]
     edges = graph.inputs.get(index, ())
@@ -45,7 +45,7 @@ def cut_by_split(graph: Graph, index: int) -> Cut | None:
 
 
 def cut_by_slices(graph: Graph, source: TensorKey) -> Cut | None:
-    """Disjoint slices ``h[:, :c]``, ``h[:, c:]`` of one tensor along channels, or None.
+    """Return disjoint slices ``h[:, :c]``, ``h[:, c:]`` of one tensor along channels, or None.
 
     Their contributions are padded with zeros, so the cosine of any two is 0 by construction.
     """
@@ -72,10 +72,10 @@ def cut_by_slices(graph: Graph, source: TensorKey) -> Cut | None:
 
 
 def projection_end(graph: Graph, edge: Edge) -> TensorKey | None:
-    """Where the 1x1 convolution that reads this edge has handed on its part, or None.
+    """Return the part that the 1x1 convolution reading this edge makes, or None.
 
     The part is the projection with the normalisation and activation that follow it, as ``conv_exp``
-    stands before the ``split`` in the other spelling.
+    comes before the ``split`` in the other spelling.
     """
     node = _through(graph, edge)
     described = graph.nodes[node]
@@ -104,10 +104,10 @@ def _through(graph: Graph, edge: Edge) -> int:
 
 
 def channel_axis(graph: Graph, key: TensorKey) -> int | None:
-    """The axis that holds the channels of a tensor, learnt from the layer it comes from.
+    """Return the axis that holds the channels of a tensor, learnt from the layer it comes from.
 
     Convolutions and batch norms put them on axis 1, linear layers and layer norms on the last;
-    permutes on the way are followed. None where neither is found nearby.
+    permutes in between are followed. None if no such layer is nearby.
     """
     node, moves = key.node, list[list[int]]()
     rank = len(graph.shape(key))

@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
-from gradlens.graph.nodes import Graph, TensorKey
+from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.owners import Owner
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One gradient that is watched.
-
-    Attributes:
-        node: index of the node whose hook delivers it.
-        position: output number where ``accumulated``, else input slot.
-        accumulated: the sum that a producer sees, else one contribution.
-        name: the site, ``stages.0:cat`` (module path, operation, ``#2`` for the second of its
-            kind in that call, ``@1`` for the module's second call).
-        module: path of the module call that owns the operation.
-        stage: label of the stage.
-        depth: weighted layers from the input.
-        order: place in forward order.
-        shape: of the gradient.
-        outer: the gradient reads as ``[outer, n, rest]``; None where no axis holds the samples.
-        weight: of the weight of ``node``, sample by sample; ``shape`` is ``[n, *weight]``.
-        inputs: the input channels (start, stop) of that weight; empty for all.
-        uses: (node, outer) of each use of a weight that is used several times; its gradient is their sum.
-    """
-
-    node: int
-    position: int
-    accumulated: bool
-    name: str
-    module: str
-    stage: str
-    depth: int
-    order: int
-    shape: tuple[int, ...]
-    outer: int | None
-    weight: bool = False
-    inputs: tuple[int, ...] = ()
-    uses: tuple[tuple[int, int | None], ...] = ()
-
-    def elements(self, n: int) -> int:
-        """Elements of a sample."""
-        return math.prod(self.shape) // n
+from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
 
 
 class Slice(NamedTuple):
@@ -56,11 +17,11 @@ class Slice(NamedTuple):
     Attributes:
         probe: number of the probe of that part.
         layer: node that owns the weight.
-        source: name of where the channels come from: a layer, a part of a split, or an operation behind
+        source: name of the tensor that the channels come from: a layer, a part of a split, or an operation after
             which they cannot be followed.
-        order: place of the source in forward order; of a part, that of the tensor that is cut.
+        order: rank of the source in forward order; of a part, that of the tensor that is cut.
         start: first input channel of the part.
-        stop: behind its last.
+        stop: one after its last.
     """
 
     probe: int
@@ -93,12 +54,12 @@ class Signal:
     @property
     def sampled(self) -> bool:
         """Whether an axis of the gradient holds the samples, so that it has a Gram."""
-        return self.probe.outer is not None
+        return self.probe.sampled
 
 
 @dataclass(frozen=True)
 class Group:
-    """Gradients that belong together: the branches of a fork, the parts of a split, or a merge's.
+    """Gradients that belong together: the branches of a fork, the parts of a split, or a merge's inputs.
 
     Attributes:
         where: ``fork``, ``split`` or ``merge``.
@@ -111,9 +72,10 @@ class Group:
         total: probe of the accumulated gradient, None at a merge.
         channels: per part (start, stop, step) in the source, empty for forks.
         axis: channel axis of the source of a split.
-        weighted: per branch, weighted layers on its longest way to the merge.
-        merge: name of the operation where the ways meet.
+        weighted: per branch, weighted layers on its longest path to the merge.
+        merge: name of the operation where the branches meet.
         source: (node, output) of the tensor that forks or is cut.
+        parts: (node, output) of each part of a split, empty for forks.
     """
 
     where: str
@@ -129,14 +91,32 @@ class Group:
     weighted: tuple[int, ...]
     merge: str
     source: tuple[int, int]
+    parts: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def source_key(self) -> TensorKey:
+        """The tensor that forks or is cut."""
+        return TensorKey(*self.source)
+
+    @property
+    def part_keys(self) -> list[TensorKey]:
+        """The tensors that hold the parts of a split."""
+        return [TensorKey(*part) for part in self.parts]
 
 
 @dataclass(frozen=True)
 class Plan:
     """Everything watched in one graph, as plain values.
 
-    ``signals``: probes of the layers' signals, or in weight space of their weights. ``slices``: parts
-    of weights by what they read, in weight space only.
+    Attributes:
+        probes: the watched gradients; other fields refer to them by number.
+        signals: probes of the layers' signals, in weight space of their weights, in depth order.
+        groups: branches and parts that belong together, in forward order.
+        loss: probe of the loss signal, or None.
+        graph: the graph.
+        owners: of each node.
+        stages: of each node.
+        slices: parts of weights by what they read, in weight space only.
     """
 
     probes: tuple[Probe, ...]
@@ -148,17 +128,35 @@ class Plan:
     stages: tuple[str, ...]
     slices: tuple[Slice, ...] = ()
 
-    def part_keys(self, group: Group) -> list[TensorKey]:
-        """The tensor of each part of a split, as its first probe sees it."""
-        probes = [self.probes[member[0]] for member in group.members]
-        return [TensorKey(probe.node, probe.position) for probe in probes]
+    @cached_property
+    def taps(self) -> dict[int, Slot | TensorKey]:
+        """Where the gradient of each probe passes, by number; weights are not among them."""
+        return {
+            number: probe.tap
+            for number, probe in enumerate(self.probes)
+            if isinstance(probe, (EdgeProbe, TensorProbe))
+        }
 
-    @property
+    @cached_property
+    def edge_probes(self) -> dict[Slot, int]:
+        """Number of the probe of each watched contribution."""
+        return {tap: number for number, tap in self.taps.items() if isinstance(tap, Slot)}
+
+    @cached_property
+    def tensor_probes(self) -> dict[TensorKey, int]:
+        """Number of the probe of each watched accumulated gradient."""
+        return {tap: number for number, tap in self.taps.items() if isinstance(tap, TensorKey)}
+
+    @cached_property
+    def weight_probes(self) -> dict[int, WeightProbe]:
+        """The probes of weights and of parts of weights, by number."""
+        return {number: probe for number, probe in enumerate(self.probes) if isinstance(probe, WeightProbe)}
+
+    @cached_property
     def weights(self) -> dict[int, list[int]]:
-        """By node, the probes of its weight and of parts of it; a weight used by several nodes stands at each."""
-        found: dict[int, list[int]] = {}
-        for number, probe in enumerate(self.probes):
-            if probe.weight:
-                for node, _ in probe.uses or ((probe.node, probe.outer),):
-                    found.setdefault(node, []).append(number)
-        return found
+        """By node, the probes of its weight and of parts of it; a weight used by several nodes is listed at each."""
+        by_node: dict[int, list[int]] = {}
+        for number, probe in self.weight_probes.items():
+            for node in probe.nodes:
+                by_node.setdefault(node, []).append(number)
+        return by_node

@@ -1,4 +1,4 @@
-"""What a layer reads: the tensors its node saved, and which source each of its input channels is from."""
+"""What a layer reads: the tensors that its node saved, and the source of each of its input channels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SAVED = {
     "NativeGroupNorm": ("input", "group", "result1", "result2"),
     "Mul": ("self", "other"),
 }  # fmt: skip
-"""By operation, what the gradient of its weight is made of; others have no weight space."""
+"""By operation, the saved attributes that the gradient of its weight is made of; others have no weight space."""
 
 
 class Read(NamedTuple):
@@ -34,7 +34,7 @@ class Read(NamedTuple):
 
 
 def reads(graph: Graph, layer: int, axes: Sequence[int | None]) -> list[Read]:
-    """The sources of a layer's input channels; empty where they cannot be followed.
+    """Return the sources of a layer's input channels; empty if they cannot be followed.
 
     Looks through operations that keep the channels (normalisation, activation, pooling) to the
     concatenations in front of the layer, nested ones too.
@@ -46,28 +46,28 @@ def reads(graph: Graph, layer: int, axes: Sequence[int | None]) -> list[Read]:
     """
     slot, _ = ops.WEIGHTED[graph.nodes[layer].operation]
     edge = next((edge for edge in graph.inputs.get(layer, ()) if edge.slot == slot), None)
-    found = [] if edge is None else _sources(graph, edge, axes, 0)
-    return found if len(found) == 1 or _ungrouped(graph.nodes[layer], found) else []
+    sources = [] if edge is None else _sources(graph, edge, axes, 0)
+    return sources if len(sources) == 1 or _ungrouped(graph.nodes[layer], sources) else []
 
 
-def _ungrouped(node: Node, found: Sequence[Read]) -> bool:
-    """Each output reads all inputs, so that a part of the inputs is a part of the weight."""
+def _ungrouped(node: Node, sources: Sequence[Read]) -> bool:
+    """Whether each output reads all inputs, so that a part of the inputs is a part of the weight."""
     axis = input_axis(node)
-    return bool(found) and len(node.weight) > axis and node.weight[axis] == found[-1].stop
+    return bool(sources) and len(node.weight) > axis and node.weight[axis] == sources[-1].stop
 
 
 def _sources(graph: Graph, edge: Edge, axes: Sequence[int | None], start: int) -> list[Read]:
-    """What the channels of a tensor are made of, counted from ``start``."""
+    """The sources of the channels of a tensor, counted from ``start``."""
     index, axis = edge.producer, axes[edge.producer]
     shape: Shape = graph.nodes[index].shapes[edge.output]
     if axis is None or axis >= len(shape):
         return []
     node, inputs = graph.nodes[index], list(graph.inputs.get(index, ()))
     if node.operation == "Cat" and node.detail.get("dim", 0) % len(shape) == axis:
-        found: list[Read] = []
-        for entering in sorted(inputs, key=lambda e: e.slot):
-            found += _sources(graph, entering, axes, found[-1].stop if found else start)
-        return found if found and found[-1].stop - start == shape[axis] else []
+        sources: list[Read] = []
+        for entering in sorted(inputs, key=lambda edge: edge.slot):
+            sources += _sources(graph, entering, axes, sources[-1].stop if sources else start)
+        return sources if sources and sources[-1].stop - start == shape[axis] else []
     passes = not node.weighted and len(inputs) == 1 and node.operation not in ops.SPLITS and edge.output == 0
     if passes and _keeps(graph, inputs[0], axes, shape[axis]):
         return _sources(graph, inputs[0], axes, start)
@@ -81,33 +81,36 @@ def _keeps(graph: Graph, edge: Edge, axes: Sequence[int | None], channels: int) 
 
 
 def input_axis(node: Node) -> int:
-    """The axis of a layer's weight along which its inputs stand, as the operation reads it."""
+    """Return the axis of a layer's weight that runs along its inputs, as the operation reads it."""
     return 0 if node.operation in ops.TRANSPOSED else 1
 
 
 def folded_in_channels(node: Node, n: int) -> bool:
-    """An instance norm: a batch norm over ``[1, n · k · c, …]`` whose weight of ``c`` is repeated for each image."""
+    """Return whether a node is an instance norm.
+
+    It is a batch norm over ``[1, n · k · c, …]`` whose weight of ``c`` is repeated for each image.
+    """
     shape = node.shapes[0]
     normalises = "BatchNorm" in node.operation and len(shape) > 1 and len(node.weight) == 1
     return normalises and shape[0] == 1 < n and shape[1] % (n * node.weight[0]) == 0
 
 
 def learning_weights(graph: Graph) -> list[list[int]]:
-    """Weights that learn and whose gradient can be taken sample by sample: the nodes that use each.
+    """Return the weights that learn and whose gradient can be taken sample by sample: the nodes that use each.
 
-    In forward order. Uses of one parameter stand together, also where an embedding and the last layer share it.
+    In forward order. Uses of one parameter are one weight, also if an embedding and the last layer share it.
     """
-    found: dict[tuple[int, Shape, bool], list[int]] = {}
+    uses: dict[tuple[int, Shape, bool], list[int]] = {}
     for index in graph.forward_order:
         node = graph.nodes[index]
         if node.weight and node.operation in SAVED:
-            own = -1 - index if node.parameter < 0 else node.parameter
+            parameter = -1 - index if node.parameter < 0 else node.parameter
             turned = node.turned and len(node.weight) != 2  # of two axes the sum can be taken either way
-            found.setdefault((own, _standing(node), turned), []).append(index)
-    return list(found.values())
+            uses.setdefault((parameter, _stored(node), turned), []).append(index)
+    return list(uses.values())
 
 
-def _standing(node: Node) -> Shape:
-    """Shape of the parameter itself, of a linear layer or embedding."""
+def _stored(node: Node) -> Shape:
+    """Shape in which the parameter of a linear layer or embedding is stored."""
     plain = node.turned == (node.operation in ops.TRANSPOSED)
     return node.weight if plain or len(node.weight) != 2 else node.weight[::-1]

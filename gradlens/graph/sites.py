@@ -1,4 +1,4 @@
-"""Readable, unique names of places in the graph."""
+"""Readable, unique names of sites in the graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gradlens.graph.owners import Owner
 
 
 def site_names(graph: Graph, owners: Sequence[Owner]) -> list[str]:
-    """A readable, unique name of each node: module path, operation, which of several, which call."""
+    """Return the name of each node: module path, operation, which of several, which call."""
     counted: Counter[tuple[Owner, str]] = Counter()
     names = [""] * len(graph.nodes)
     for index in graph.forward_order:
@@ -31,10 +31,10 @@ def _spelling(operation: str) -> str:
 
 
 def numbered(names: list[str], form: str) -> list[str]:
-    """Distinct names: the second and later of a kind get their number."""
+    """Return distinct names: repeated ones get their number by ``form``, from the second on."""
     counted: Counter[str] = Counter()
-    found = []
+    distinct = []
     for name in names:
         counted[name] += 1
-        found.append(name if counted[name] == 1 else form.format(name, counted[name]))
-    return found
+        distinct.append(name if counted[name] == 1 else form.format(name, counted[name]))
+    return distinct

@@ -1,9 +1,9 @@
-"""Which layers hand each channel its gradient, and how far that gradient has travelled.
+"""Which layers pass each channel its gradient, and how far that gradient has travelled.
 
 Timestamps and combinations of Wang, Liao & Yeh 2022 (arXiv 2211.04800): a layer's *sources* are the
 layers at the incoming edges of its gradient, a *timestamp* is the number of layers that a gradient has
 travelled from the loss to the layer, that layer included; identity and concatenation cost nothing.
-Channels are followed one by one, for a masked residual or a cut gives some channels another combination.
+Channels are followed one by one, because a masked residual or a cut gives some channels another combination.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOSS_SOURCE = 0
 """The loss as a source: node 0 of every graph."""
 
 Combination = Mapping[int, int]
-"""By source, the timestamps as bits: bit ``t`` is set where a gradient of timestamp ``t`` arrives."""
+"""By source, the timestamps as bits: bit ``t`` is set if a gradient of timestamp ``t`` arrives."""
 
 
 class Segment(NamedTuple):
@@ -34,15 +34,15 @@ class Segment(NamedTuple):
 
 
 def combinations(graph: Graph) -> dict[int, list[Segment]]:
-    """By weighted node, the combinations of its output channels, in their order.
+    """Return, by weighted node, the combinations of its output channels, in their order.
 
-    Where the channels of a tensor cannot be followed (folded into other axes, shuffled), all of them
+    If the channels of a tensor cannot be followed (folded into other axes, shuffled), all of them
     are taken together.
     """
     axes = channel_axes(graph)
     received: dict[TensorKey, list[Segment]] = defaultdict(list)
     received[TensorKey(LOSS_SOURCE, 0)] = [Segment(0, None, {LOSS_SOURCE: 0b10})]
-    found: dict[int, list[Segment]] = {}
+    combined: dict[int, list[Segment]] = {}
     for index in reversed(graph.forward_order):
         node = graph.nodes[index]
         outputs = [
@@ -52,25 +52,25 @@ def combinations(graph: Graph) -> dict[int, list[Segment]]:
         if not any(outputs):
             continue
         if node.weighted:
-            found[index] = outputs[0]
+            combined[index] = outputs[0]
         for edge in graph.inputs.get(index, ()):
             key = TensorKey(edge.producer, edge.output)
-            received[key] += _handed_on(graph, edge, outputs, axes)
-    return found
+            received[key] += _passed_on(graph, edge, outputs, axes)
+    return combined
 
 
 def timestamps(combination: Combination) -> tuple[int, ...]:
-    """All timestamps of a combination, rising.
+    """Return all timestamps of a combination, in ascending order.
 
     >>> timestamps({3: 0b1010, 5: 0b10})
     (1, 3)
     """
     bits = _bits(combination.values())
-    return tuple(place for place in range(bits.bit_length()) if bits >> place & 1)
+    return tuple(time for time in range(bits.bit_length()) if bits >> time & 1)
 
 
 def sources(segments: Sequence[Segment]) -> frozenset[int]:
-    """Every source of a layer, whatever the channel."""
+    """Return every source of a layer, over all channels."""
     return frozenset(source for segment in segments for source in segment.combination)
 
 
@@ -78,25 +78,24 @@ def _bits(masks: Iterable[int]) -> int:
     return functools.reduce(operator.or_, masks, 0)
 
 
-def _handed_on(
+def _passed_on(
     graph: Graph, edge: Edge, outputs: list[list[Segment]], axes: Sequence[int | None]
 ) -> list[Segment]:
-    """What the gradient along an edge is made of."""
+    """The combinations of the gradient along an edge."""
     node, axis = graph.nodes[edge.consumer], axes[edge.consumer]
-    given = graph.nodes[edge.producer].shapes[edge.output]
-    own = (
-        axes[edge.producer] if edge.producer in graph.inputs or graph.nodes[edge.producer].weighted else axis
-    )
+    shape = graph.nodes[edge.producer].shapes[edge.output]
+    known = edge.producer in graph.inputs or graph.nodes[edge.producer].weighted
+    channels = axes[edge.producer] if known else axis
     if node.weighted:
         bits = _bits(mask for segment in outputs[0] for mask in segment.combination.values())
         return [Segment(0, None, {edge.consumer: bits << 1})]
-    if axis is None or own is None or own >= len(given):
+    if axis is None or channels is None or channels >= len(shape):
         return _whole(outputs)
     follow = _FOLLOWED.get(node.operation)
     if follow is not None:
         segments = follow(graph, edge, outputs, axis)
     else:
-        same = len(outputs) == 1 and given[own] == node.shapes[0][axis]
+        same = len(outputs) == 1 and shape[channels] == node.shapes[0][axis]
         segments = outputs[0] if same else None
     return _whole(outputs) if segments is None else segments
 
@@ -125,11 +124,11 @@ def _split(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) ->
 
 def _sliced(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) -> list[Segment] | None:
     node = graph.nodes[edge.consumer]
-    given = graph.nodes[edge.producer].shapes[edge.output]
-    if node.detail["dim"] % len(given) != axis:
+    whole = graph.nodes[edge.producer].shapes[edge.output]
+    if node.detail["dim"] % len(whole) != axis:
         return outputs[0]
     start, stop, step = slice(node.detail["start"], node.detail["end"], node.detail["step"]).indices(
-        given[axis]
+        whole[axis]
     )
     if step == 1:
         return _moved(outputs[0], start, stop)
@@ -148,7 +147,7 @@ _FOLLOWED: dict[str, Callable[[Graph, Edge, list[list[Segment]], int], list[Segm
 
 def _whole(outputs: list[list[Segment]]) -> list[Segment]:
     """All channels together."""
-    return [Segment(0, None, _joined(segment.combination for own in outputs for segment in own))]
+    return [Segment(0, None, _joined(segment.combination for segments in outputs for segment in segments))]
 
 
 def _joined(parts: Iterable[Combination]) -> dict[int, int]:
@@ -170,7 +169,7 @@ def _cut(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
 
 
 def _moved(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
-    """The channels of a part at their places in the whole."""
+    """The channels of a part, counted as in the whole."""
     return [
         Segment(s.start + start, stop if s.stop is None else min(s.stop + start, stop), s.combination)
         for s in segments
@@ -180,9 +179,9 @@ def _moved(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
 def _channels(segments: Sequence[Segment], start: int, stop: int, step: int) -> list[tuple[int, Segment]]:
     return [
         (channel, segment)
-        for place, channel in enumerate(range(start, stop, step))
+        for index, channel in enumerate(range(start, stop, step))
         for segment in segments
-        if segment.start <= place and (segment.stop is None or place < segment.stop)
+        if segment.start <= index and (segment.stop is None or index < segment.stop)
     ]
 
 
@@ -191,7 +190,7 @@ def _width(shape: Shape, axis: int | None) -> int | None:
 
 
 def _merged(segments: Sequence[Segment], width: int | None) -> list[Segment]:
-    """Contributions laid over one another: neighbouring channels of one combination together."""
+    """The sum of contributions: neighbouring channels of one combination together."""
     if not segments:
         return []
     ends = [width if s.stop is None else s.stop for s in segments]

@@ -1,6 +1,6 @@
 """The stage of every operation: what aligns two different architectures.
 
-A stage is all that works at one output stride. Networks of one resolution are staged by block.
+A stage is all operations at one output stride. In networks of one resolution each block is a stage.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ _BLOCK = re.compile(r"^((?:[^.]+\.)*?(?:\d+|[^.]*_\d+))(?:\.|$)")
 
 
 def stages(graph: Graph, owners: Sequence[Owner], image: Sequence[int], n: int) -> list[str]:
-    """Stage label of each node.
+    """Return the stage label of each node.
 
     Args:
         graph: the graph.
         owners: owner of each node.
-        image: spatial size of the input, for example ``(224, 224)``; empty where it has none.
+        image: spatial size of the input, for example ``(224, 224)``; empty if it has none.
         n: samples in the batch.
 
     Returns:
         The output stride as text (``"8"``), ``"head"`` after the last layer that has positions,
         ``"loss"`` outside the model; for networks of one resolution the block's module path.
-        Pooled side ways (squeeze-and-excitation) belong to the stage they stand in.
+        Pooled side branches (squeeze-and-excitation) belong to the stage around them.
     """
     pooled = _pooled(graph, n)
     labels = _label(graph, _strides(graph, image, n, pooled), _returning(graph, pooled))
@@ -43,7 +43,7 @@ def stages(graph: Graph, owners: Sequence[Owner], image: Sequence[int], n: int) 
 
 
 def positions(node: Node, n: int) -> int:
-    """Positions a sample has in a weighted layer's output: pixels or tokens; 0 where unknown."""
+    """Return the positions per sample in a weighted layer's output, pixels or tokens; 0 if unknown."""
     shape = node.shapes[0]
     if node.kernel:
         return math.prod(shape[2:])
@@ -55,25 +55,26 @@ def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool])
     """Output stride of each layer that has positions, or changes them; the nearest power of two."""
     area = math.prod(image) if image else 0
     mixing = mixes_positions(graph)
-    places = [
-        _places(node, n) if area and not pooled[i] and not mixing[i] else 0
+    counts = [
+        _resized_positions(node, n) if area and not pooled[i] and not mixing[i] else 0
         for i, node in enumerate(graph.nodes)
     ]
-    return [_stride(area / place, len(image)) if place else None for place in places]
+    return [_stride(area / count, len(image)) if count else None for count in counts]
 
 
-def _places(node: Node, n: int) -> int:
+def _resized_positions(node: Node, n: int) -> int:
     if node.operation.startswith(RESIZES):
         return math.prod(node.shapes[0][2:])
     return positions(node, n) if node.weighted else 0
 
 
-def _stride(places: float, axes: int) -> int:
-    return 1 << max(0, round(math.log2(places) / axes))
+def _stride(pixels: float, axes: int) -> int:
+    """Stride per axis, if each position covers so many pixels."""
+    return 1 << max(0, round(math.log2(pixels) / axes))
 
 
 def _pooled(graph: Graph, n: int) -> list[bool]:
-    """True behind a global pooling or a flattening, until what was pooled meets positions again."""
+    """True after a global pooling or a flattening, until the pooled values meet positions again."""
     pooled = [False] * len(graph.nodes)
     for index in graph.forward_order:
         node = graph.nodes[index]
@@ -89,7 +90,7 @@ def _pools(node: Node) -> bool:
 
 
 def _returning(graph: Graph, pooled: Sequence[bool]) -> list[bool]:
-    """True where a way leads on to positions: a pooled side way comes back, the head does not."""
+    """True if a path leads back to positions: that of a pooled side branch does, that of the head does not."""
     returning = [False] * len(graph.nodes)
     for index in reversed(graph.forward_order):
         following = [edge.consumer for edge in graph.readers.get(index, ())]
@@ -101,10 +102,10 @@ def _label(graph: Graph, strides: Sequence[int | None], returning: Sequence[bool
     """Strides carried forward over weightless and pooled nodes."""
     labels = [HEAD] * len(graph.nodes)
     order = graph.forward_order
-    known = [place for place, index in enumerate(order) if strides[index] is not None]
-    last = max((place for place in known if graph.nodes[order[place]].weighted), default=-1)
-    behind = [place for place, index in enumerate(order) if place > last and graph.nodes[index].weighted]
-    head = next((place for place in behind if not returning[order[place]]), len(order))
+    known = [rank for rank, index in enumerate(order) if strides[index] is not None]
+    last = max((rank for rank in known if graph.nodes[order[rank]].weighted), default=-1)
+    later = [rank for rank, index in enumerate(order) if rank > last and graph.nodes[index].weighted]
+    head = next((rank for rank in later if not returning[order[rank]]), len(order))
     current = next((strides[index] for index in order if strides[index] is not None), None)
     for index in order[:head]:
         current = strides[index] or current
@@ -113,8 +114,5 @@ def _label(graph: Graph, strides: Sequence[int | None], returning: Sequence[bool
 
 
 def _blocks(owners: Sequence[Owner], labels: Sequence[str]) -> list[str]:
-    found = []
-    for owner, label in zip(owners, labels, strict=True):
-        match = _BLOCK.match(owner.module)
-        found.append(match.group(1) if match else label)
-    return found
+    matches = [_BLOCK.match(owner.module) for owner in owners]
+    return [match.group(1) if match else label for match, label in zip(matches, labels, strict=True)]

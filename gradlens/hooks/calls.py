@@ -7,34 +7,69 @@ interval that holds a node's number owns the node, also for functional ``+`` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
+from torch.autograd.graph import Node as AutogradNode
 from torch.utils.hooks import RemovableHandle
 
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import OUTSIDE, Owner
+from gradlens.hooks.nesting import tensors_of
+
+Enter = Callable[[nn.Module, object], None]
+"""A forward pre-hook that changes nothing."""
+Leave = Callable[[nn.Module, object, object], None]
+"""A forward hook that changes nothing."""
+OPEN = -1
+"""End of the span of a call that has not returned."""
+
+
+@dataclass
+class Span:
+    """The sequence numbers of one module call.
+
+    Attributes:
+        path: of the module.
+        call: number of earlier calls of the module.
+        start: first sequence number.
+        end: one after the last; ``OPEN`` until the call returns.
+    """
+
+    path: str
+    call: int
+    start: int
+    end: int = OPEN
 
 
 @dataclass
 class Calls:
-    """The module calls of one forward pass, in order of entry."""
+    """The module calls of one forward pass.
 
-    spans: list[list[Any]] = field(default_factory=list)  # [path, call, start, end]
+    Attributes:
+        spans: of the calls, in order of entry.
+        inputs: shapes of the tensors that the model reads.
+        output: node and output number of the first tensor that the model returns, or None.
+    """
+
+    spans: list[Span] = field(default_factory=list)
     inputs: list[torch.Size] = field(default_factory=list)
-    output: tuple[Any, int] | None = None
+    output: tuple[AutogradNode, int] | None = None
 
     def owners(self, graph: Graph) -> list[Owner]:
-        """Owner of each node of the graph."""
+        """Return the owner of each node of the graph."""
         table: dict[int, Owner] = {}
-        for path, call, start, end in self.spans:  # inner calls come later and overwrite
-            owner = Owner(path, call)
-            table.update(dict.fromkeys(range(start, end), owner))
+        for span in self.spans:  # inner calls come later and overwrite
+            table.update(dict.fromkeys(range(span.start, span.end), Owner(span.path, span.call)))
         return [table.get(node.sequence, OUTSIDE) for node in graph.nodes]
+
+    @property
+    def called(self) -> set[str]:
+        """Paths of the modules that were called."""
+        return {span.path for span in self.spans}
 
 
 @contextmanager
@@ -65,51 +100,37 @@ def _sequence() -> int:
     return int(torch._C._autograd._get_sequence_nr())
 
 
-def _enter(calls: Calls, counter: Counter[str], path: str) -> Any:
-    def hook(module: nn.Module, args: Any) -> None:
-        calls.spans.append([path, counter[path], _sequence(), -1])
+def _enter(calls: Calls, counter: Counter[str], path: str) -> Enter:
+    def hook(module: nn.Module, args: object) -> None:
+        calls.spans.append(Span(path, counter[path], _sequence()))
         counter[path] += 1
 
     return hook
 
 
-def _leave(calls: Calls, path: str) -> Any:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
+def _leave(calls: Calls, path: str) -> Leave:
+    def hook(module: nn.Module, args: object, output: object) -> None:
         for span in reversed(calls.spans):
-            if span[0] == path and span[3] < 0:
-                span[3] = _sequence()
+            if span.path == path and span.end == OPEN:
+                span.end = _sequence()
                 return
 
     return hook
 
 
-def _inputs(calls: Calls) -> Any:
-    def hook(module: nn.Module, args: Any, kwargs: Any) -> None:
+def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
+    def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
         if not calls.inputs:
-            tensors = tensors_of((args, kwargs))
-            calls.inputs.extend(tensor.shape for tensor in tensors)
+            calls.inputs.extend(tensor.shape for tensor in tensors_of((args, kwargs)))
 
     return hook
 
 
-def _output(calls: Calls) -> Any:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
+def _output(calls: Calls) -> Leave:
+    def hook(module: nn.Module, args: object, output: object) -> None:
         for tensor in tensors_of(output):
             if tensor.grad_fn is not None:
                 calls.output = (tensor.grad_fn, tensor.output_nr)
                 return
 
     return hook
-
-
-def tensors_of(value: Any) -> list[torch.Tensor]:
-    """The tensors in nested tuples, lists, dicts and dataclasses, in order."""
-    if isinstance(value, torch.Tensor):
-        return [value]
-    if is_dataclass(value) and not isinstance(value, type):
-        value = [getattr(value, item.name) for item in fields(value)]
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [tensor for item in value for tensor in tensors_of(item)]
-    return []

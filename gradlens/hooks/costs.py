@@ -1,4 +1,4 @@
-"""What one training step costs, counted operation by operation as it runs.
+"""The costs of one training step, counted operation by operation as it runs.
 
 FLOPs by ``torch.utils.flop_counter`` (one multiply-add = 2), feature-map traffic as the CSPNet
 authors count it (elements read and written by each convolution and pooling, arXiv 1911.11929,
@@ -13,18 +13,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradlens.hooks.calls import Enter, Leave
 from gradlens.recording.costs import Costs
 
 POOLINGS = {"max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
 """Poolings of two spatial axes; a mean over them (global pooling) counts as one."""
+Arguments = tuple[Any, ...]
+"""Positional arguments of an operation: whatever its schema declares."""
+Keywords = Mapping[str, Any]
+"""Keyword arguments of an operation."""
 
 
 def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Costs:
-    """Run one step (forward and backward) and count what it costs.
+    """Run one step (forward and backward) and count its costs.
 
     Args:
         model: whose modules own the operations.
@@ -32,7 +38,7 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
         samples: in the batch.
     """
     costs = Costs(samples, parameters=owned_parameters(model))
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     with _module_stack(model) as stack:
         counter = _Counter(costs, stack, model)
@@ -42,20 +48,20 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
         ):
             loss = step()
             counter.forward = False
-            torch.autograd.grad(loss, wanted, allow_unused=True)
+            torch.autograd.grad(loss, learning, allow_unused=True)
     costs.peak_bytes = counter.peak
     return costs
 
 
 def owned_parameters(model: nn.Module) -> dict[str, int]:
-    """Elements of the parameters that each module holds itself; shared ones count once."""
+    """Return the elements of the parameters that each module holds itself; shared ones count once."""
     seen: set[int] = set()
     table: dict[str, int] = {}
     for path, module in model.named_modules():
-        own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
-        seen.update(id(parameter) for parameter in own)
-        if own:
-            table[path] = sum(parameter.numel() for parameter in own)
+        held = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+        seen.update(id(parameter) for parameter in held)
+        if held:
+            table[path] = sum(parameter.numel() for parameter in held)
     return table
 
 
@@ -75,19 +81,19 @@ def _module_stack(model: nn.Module) -> Iterator[list[str]]:
             handle.remove()
 
 
-def _push(stack: list[str], path: str) -> Callable[..., None]:
+def _push(stack: list[str], path: str) -> Enter:
     return lambda module, args: stack.append(path)
 
 
-def _pop(stack: list[str]) -> Callable[..., None]:
-    def hook(module: nn.Module, args: Any, output: Any) -> None:
+def _pop(stack: list[str]) -> Leave:
+    def hook(module: nn.Module, args: object, output: object) -> None:
         stack.pop()
 
     return hook
 
 
 def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Tensor], Tensor]:
-    """Counts each storage once; every saved tensor stays alive until backward, so pointers differ."""
+    """Return a hook that counts each storage once; saved tensors stay alive until backward, so pointers differ."""
     seen = set(known)
 
     def keep(tensor: Tensor) -> Tensor:
@@ -112,8 +118,8 @@ class _Counter(TorchDispatchMode):
         self._bytes = 0
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self, func: OpOverload, types: Sequence[type], args: Arguments = (), kwargs: Keywords | None = None
+    ) -> object:
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         if self.forward:
@@ -121,20 +127,21 @@ class _Counter(TorchDispatchMode):
         self._watch_memory(out)
         return out
 
-    def _count(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> None:
+    def _count(self, func: OpOverload, args: Arguments, kwargs: Keywords, out: object) -> None:
         owner = self.stack[-1] if self.stack else ""
-        packet = func._overloadpacket
+        packet = func.overloadpacket
         flops = _flops(packet, args, kwargs, out)
         if flops:
             self.costs.flops[owner] += flops
             self.costs.largest.append(flops)
-        if packet.__name__ == "convolution" or _pools(packet.__name__, args, out):
-            result = out[0] if isinstance(out, tuple) else out
+        result = out[0] if isinstance(out, tuple) else out
+        moves = packet.__name__ == "convolution" or _pools(packet.__name__, args)
+        if moves and isinstance(result, Tensor):
             elements = args[0].numel() + result.numel()
             self.costs.traffic[owner] += elements
             self.costs.traffic_bytes[owner] += elements * result.element_size()
 
-    def _watch_memory(self, out: Any) -> None:
+    def _watch_memory(self, out: object) -> None:
         for tensor in out if isinstance(out, (tuple, list)) else (out,):
             if isinstance(tensor, Tensor):
                 storage = tensor.untyped_storage()
@@ -155,7 +162,7 @@ class _Counter(TorchDispatchMode):
             self._bytes -= self._alive.pop(key)[1]
 
 
-def _flops(packet: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any) -> int:
+def _flops(packet: OpOverloadPacket, args: Arguments, kwargs: Keywords, out: object) -> int:
     counting = flop_counter.flop_registry.get(packet)
     if counting is not None:
         return int(counting(*args, **kwargs, out_val=out))
@@ -165,8 +172,8 @@ def _flops(packet: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: A
     return 0
 
 
-def _pools(name: str, args: tuple[Any, ...], out: Any) -> bool:
-    """Poolings, also a mean over the last two of four axes."""
+def _pools(name: str, args: Arguments) -> bool:
+    """Whether an operation is a pooling; a mean over the last two of four axes is one."""
     if name in POOLINGS:
         return True
     if name != "mean" or len(args) < 2 or not isinstance(args[0], Tensor) or args[0].dim() != 4:

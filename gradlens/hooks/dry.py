@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from gradlens.graph.branches import Branches
-from gradlens.graph.nodes import Graph, TensorKey
+from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
-from gradlens.hooks.calls import tensors_of
 from gradlens.hooks.recorder import Tap, watch
-from gradlens.hooks.walking import walk
+from gradlens.hooks.walking import graph_of
 
 SAMPLES = 4
+"""Most samples of a dry pass."""
 
 
 class DryPass(NamedTuple):
-    """What the dry pass found.
+    """Result of a dry pass.
 
     Attributes:
         graph: of the same computation at another batch size.
-        samples: how many were used.
+        samples: of the dry pass.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
     """
 
@@ -38,24 +37,23 @@ def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
     """Run one backward pass holding every contribution at forks and splits, and compare.
 
     Contributions are added in the order of their arrival, as autograd does, so the error is
-    exactly 0 where hooks see what autograd sums.
+    exactly 0 if hooks see what autograd sums.
 
     Args:
         model: whose parameters require gradients.
-        loss: scalar.
-        samples: in the batch behind it.
+        loss: scalar, over the samples.
+        samples: number of them.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    assert loss.grad_fn is not None
-    nodes, graph = walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
-    book = _Book(graph)
-    with watch(nodes, book.taps, book.receive):
+    nodes, graph = graph_of(model, loss)
+    sums = _Sums(graph)
+    with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, book.errors)
+    return DryPass(graph, samples, sums.errors)
 
 
-class _Book:
+class _Sums:
     """Holds contributions until the tensor they belong to is complete."""
 
     def __init__(self, graph: Graph) -> None:
@@ -64,102 +62,60 @@ class _Book:
         self._arrive: list[Callable[[Tensor], None]] = []
         branches = Branches(graph)
         for fork in branches.forks:
-            self._sum(fork.source, [Tap(edge.consumer, edge.slot, False) for edge in fork.edges])
+            self._sum(fork.source, [Slot(edge.consumer, edge.slot) for edge in fork.edges])
         for split in branches.splits:
             if split.form == "slice":
                 edges = graph.consumers[split.source]
-                self._sum(split.source, [Tap(edge.consumer, edge.slot, False) for edge in edges])
+                self._sum(split.source, [Slot(edge.consumer, edge.slot) for edge in edges])
             elif split.form == "split":
                 self._pieces(split.source, split.parts, split.axis, graph)
 
     def receive(self, number: int, gradient: Tensor) -> None:
-        """The sink of the backward pass."""
+        """Take a gradient of the backward pass."""
         self._arrive[number](gradient)
 
-    def _sum(self, source: TensorKey, taps: list[Tap]) -> None:
+    def _sum(self, source: TensorKey, slots: list[Slot]) -> None:
         held: list[Tensor] = []
 
         def complete(total: Tensor) -> None:
-            added: Any = held[0] if held else torch.zeros_like(total)
+            added = held[0] if held else torch.zeros_like(total)
             for contribution in held[1:]:
                 added = added + contribution
             self.errors[source] = relative_error(added, total)
             held.clear()
 
-        for tap in taps:
-            self._add(tap, held.append)
-        self._add(Tap(source.node, source.output, True), complete)
+        for slot in slots:
+            self._add(slot, held.append)
+        self._add(source, complete)
 
     def _pieces(self, source: TensorKey, parts: tuple[Part, ...], axis: int, graph: Graph) -> None:
-        """A ``split`` has no fork: its parts side by side are the gradient that it hands on."""
+        """A ``split`` has no fork: its parts side by side are the gradient that it passes on."""
         held: dict[int, Tensor] = {}
         node = parts[0].key.node
 
-        def complete(handed_on: Tensor) -> None:
-            joined = torch.zeros_like(handed_on)
-            for place, part in enumerate(parts):
-                if place in held and part.channels is not None:
+        def complete(passed_on: Tensor) -> None:
+            joined = torch.zeros_like(passed_on)
+            for index, part in enumerate(parts):
+                if index in held and part.channels is not None:
                     start, stop, _ = part.channels
-                    joined.narrow(axis, start, stop - start).copy_(held[place])
-            self.errors[source] = relative_error(joined, handed_on)
+                    joined.narrow(axis, start, stop - start).copy_(held[index])
+            self.errors[source] = relative_error(joined, passed_on)
             held.clear()
 
-        for place, part in enumerate(parts):
-            self._add(Tap(node, part.key.output, True), partial(held.__setitem__, place))
+        for index, part in enumerate(parts):
+            self._add(TensorKey(node, part.key.output), partial(held.__setitem__, index))
         slot = next(edge.slot for edge in graph.inputs[node])
-        self._add(Tap(node, slot, False), complete)
+        self._add(Slot(node, slot), complete)
 
-    def _add(self, tap: Tap, arrive: Callable[[Tensor], Any]) -> None:
+    def _add(self, tap: Tap, arrive: Callable[[Tensor], None]) -> None:
         self.taps.append(tap)
         self._arrive.append(arrive)
 
 
-def relative_error(found: Tensor, expected: Tensor) -> float:
-    """``‖found - expected‖ / ‖expected‖`` in float64; 0 where both are equal to the bit."""
-    if torch.equal(found, expected):
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Return ``‖actual - expected‖ / ‖expected‖`` in float64; 0 if both are equal to the bit."""
+    if torch.equal(actual, expected):
         return 0.0
-    difference = float((found.double() - expected.double()).norm())
+    difference = float((actual.double() - expected.double()).norm())
     norm = float(expected.double().norm())
     return difference / norm if norm > 0 else float("inf")
-
-
-def first_samples(batch: Any, count: int) -> Any | None:
-    """The first ``count`` samples of a batch, or None where it cannot be cut.
-
-    A list of samples is cut as a list.
-    Tensors in nested tuples, lists and dicts are cut along axis 0; all must have the same length.
-    """
-    if _lists_samples(batch):
-        return batch[:count] if len(batch) > count else None
-    lengths: set[int] = set()
-    cut = _cut(batch, count, lengths)
-    return cut if len(lengths) == 1 and lengths.pop() > count else None
-
-
-def _cut(value: Any, count: int, lengths: set[int]) -> Any:
-    if isinstance(value, Tensor) and value.dim():
-        lengths.add(value.shape[0])
-        return value[:count]
-    if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{f.name: _cut(getattr(value, f.name), count, lengths) for f in fields(value)})
-    if isinstance(value, dict):
-        return {key: _cut(item, count, lengths) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(_cut(item, count, lengths) for item in value))
-    if isinstance(value, (list, tuple)):
-        return type(value)(_cut(item, count, lengths) for item in value)
-    return value
-
-
-def batch_size(batch: Any) -> int:
-    """Samples in a batch: the length of a list of samples, else of the first tensor's axis 0; 0 if neither."""
-    if _lists_samples(batch):
-        return len(batch)
-    return next((tensor.shape[0] for tensor in tensors_of(batch) if tensor.dim()), 0)
-
-
-def _lists_samples(batch: Any) -> bool:
-    """A list of samples, each in a container of its own, and not (inputs, targets)."""
-    if not isinstance(batch, (list, tuple)) or len(batch) <= 2:
-        return False
-    return all(isinstance(item, (list, tuple, dict)) or is_dataclass(item) for item in batch)

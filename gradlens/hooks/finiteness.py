@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
 
-from gradlens.hooks.calls import tensors_of
+from gradlens.hooks.calls import Leave
+from gradlens.hooks.nesting import tensors_of
 
 
-def first_not_finite(model: nn.Module, forward: Callable[[], Any]) -> str:
+def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str:
     """Run forward again and name the first module whose output holds NaN or infinity.
 
     Returns:
         A clause for an error message: the module, or that the model's outputs were all finite.
     """
-    found: list[str] = []
+    paths: list[str] = []
 
-    def look(path: str) -> Any:
-        def hook(module: nn.Module, args: Any, output: Any) -> None:
-            bad = any(not bool(torch.isfinite(t).all()) for t in tensors_of(output) if t.is_floating_point())
-            if bad and not found:
-                found.append(path or "(model)")
+    def look(path: str) -> Leave:
+        def hook(module: nn.Module, args: object, output: object) -> None:
+            tensors = [tensor for tensor in tensors_of(output) if tensor.is_floating_point()]
+            if not paths and not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
+                paths.append(path or "(model)")
 
         return hook
 
@@ -34,6 +34,6 @@ def first_not_finite(model: nn.Module, forward: Callable[[], Any]) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    if not found:
+    if not paths:
         return "; every module's output is finite, so look at the loss and the targets"
-    return f"; it arose in {found[0]} or just before it, the first module whose output is not finite"
+    return f"; it arose in {paths[0]} or just before it, the first module whose output is not finite"

@@ -1,4 +1,4 @@
-"""What weight space will cost, known from shapes before any gradient is computed."""
+"""The cost of weight space, known from shapes before any gradient is computed."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ class Forecast(NamedTuple):
     """Multiply-adds of one batch.
 
     Attributes:
-        weights: of all Grams of per-sample weight gradients, each by the cheaper way.
-        step: of a plain training step's layers: forward, and twice that backward.
+        weights: of all Grams of per-sample weight gradients, each by the cheaper method.
+        step: of the layers in a plain training step: forward, and twice that backward.
     """
 
     weights: int
     step: int
 
     def __str__(self) -> str:
-        """A sentence with the ratio."""
+        """Return a sentence with the ratio."""
         ratio = self.weights / self.step if self.step else math.nan
-        return f"weight space takes about {self.weights:.2g} multiply-adds a batch, {ratio:.2g} times a plain step's"
+        return (
+            f"weight space takes about {self.weights:.2g} multiply-adds per batch, "
+            f"{ratio:.2g} times those of a plain step"
+        )
 
 
 def forecast(plan: Plan, n: int) -> Forecast:
-    """The multiply-adds that weight space adds to a batch of ``n`` samples."""
+    """Return the multiply-adds that weight space adds to a batch of ``n`` samples."""
     weights = step = 0
-    for probe in plan.probes:
-        if not probe.weight or probe.inputs:
+    for probe in plan.weight_probes.values():
+        if probe.inputs:
             continue
         node = plan.graph.nodes[probe.node]
-        uses = [plan.graph.nodes[index] for index, _ in probe.uses] or [node]
+        uses = [plan.graph.nodes[index] for index in probe.nodes]
         size = math.prod(node.weight)
         if not node.weighted or node.operation == "Embedding":
             read = sum(math.prod(use.shapes[0]) for use in uses)
@@ -50,13 +53,13 @@ def forecast(plan: Plan, n: int) -> Forecast:
 
 
 def _positions(node: Node) -> int:
-    """Output positions of the whole batch."""
+    """Output positions in the whole batch."""
     shape = node.shapes[0]
     return shape[0] * math.prod(shape[2:]) if node.kernel else math.prod(shape[:-1])
 
 
 def _features(node: Node) -> int:
-    """Numbers read and written at a position; of a grouped convolution those of one group read."""
+    """Numbers read and written at a position; a grouped convolution reads those of one group."""
     if not node.kernel:
         return sum(node.weight)
     return math.prod(node.weight[1:]) + node.weight[0]

@@ -1,11 +1,12 @@
-"""The step that is watched, and what is read from its batch."""
+"""The training step that is watched, and the labels in its batch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -14,17 +15,23 @@ from gradlens.randomness import seed_all
 
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
+Pair = tuple[Any, Any]
+"""Inputs and targets: whatever the model and the loss take."""
 
 
 def step_of(loss: Loss | None, step: Step | None) -> Step:
-    """The step that is watched: the caller's, or one that takes ``loss`` of (inputs, targets)."""
+    """Return the step to watch: ``step``, or one that takes ``loss`` of (inputs, targets).
+
+    Raises:
+        GradlensError: both are passed.
+    """
     if loss is not None and step is not None:
-        raise GradlensError("give either loss or step, not both: a step computes its own loss")
+        raise GradlensError("give either loss= or step=, not both: a step computes its own loss")
     if step is not None:
         return step
     criterion = loss or functional.cross_entropy
 
-    def supervised(model: nn.Module, batch: Any) -> Tensor:
+    def supervised(model: nn.Module, batch: object) -> Tensor:
         inputs, targets = _pair(batch)
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
@@ -40,9 +47,9 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
     return supervised
 
 
-def _pair(batch: Any) -> tuple[Any, Any]:
+def _pair(batch: object) -> Pair:
     try:
-        inputs, targets = batch
+        inputs, targets = cast(Pair, batch)
     except (TypeError, ValueError):
         raise GradlensError(
             f"a batch is a {type(batch).__name__}, not (inputs, targets); give step=(model, batch) -> loss"
@@ -55,11 +62,11 @@ def seed_draws(seed: int, batch: int) -> None:
     seed_all((seed * 1_000_003 + batch) % (1 << 63))
 
 
-def labels_of(batch: Any, n: int) -> Any:
-    """Integer class of each sample where a batch is (inputs, targets)."""
+def labels_of(batch: object, n: int) -> NDArray[np.int64] | None:
+    """Return the integer class of each sample, ``[n]``, if a batch is (inputs, targets); else None."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[1], Tensor):
         return None
     targets = batch[1]
     if targets.shape != (n,) or targets.is_floating_point():
         return None
-    return targets.detach().cpu().numpy().astype(np.int64)
+    return np.array(targets.detach().cpu().numpy(), dtype=np.int64)

@@ -1,43 +1,45 @@
-"""Measured throughput: wall-clock, so the one thing that differs from run to run."""
+"""Measured throughput: wall-clock time, so it differs from run to run."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+Batch = TypeVar("Batch")
+
 
 def passes(
-    model: nn.Module, step: Callable[[Any], Tensor], batch: Any, samples: int, repeats: int
+    model: nn.Module, step: Callable[[Batch], Tensor], batch: Batch, samples: int, repeats: int
 ) -> dict[str, list[float]]:
-    """Images a second of the forward pass alone and of forward and backward, alternating.
+    """Return the images per second of the forward pass alone and of forward and backward, alternating.
 
     Args:
         model: whose gradients are taken.
         step: returns the scalar loss of a batch.
-        batch: given to ``step``.
+        batch: argument of ``step``.
         samples: in the batch.
-        repeats: timed runs of each, after one that is not timed.
+        repeats: timed runs of each, after one untimed run.
     """
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def forward() -> None:
         with torch.no_grad():
             step(batch)
 
     def both() -> None:
-        torch.autograd.grad(step(batch), wanted, allow_unused=True)
+        torch.autograd.grad(step(batch), learning, allow_unused=True)
 
-    found: dict[str, list[float]] = {"forward": [], "forward + backward": []}
+    speeds: dict[str, list[float]] = {"forward": [], "forward + backward": []}
     for repeat in range(repeats + 1):
         for name, run in (("forward", forward), ("forward + backward", both)):
             seconds = _seconds(run)
             if repeat:
-                found[name].append(samples / seconds)
-    return found
+                speeds[name].append(samples / seconds)
+    return speeds
 
 
 def _seconds(run: Callable[[], None]) -> float:

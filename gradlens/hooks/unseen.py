@@ -1,4 +1,4 @@
-"""Layers that ran and learn, and of whose gradient nothing is kept: they are named, not passed over."""
+"""Layers that ran and learn but whose gradient is not recorded, so that they can be reported."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LAYERS = (
 
 
 def partly_seen(plan: Plan) -> list[str]:
-    """Weights whose parameter something else reads as well: what comes back along there is not in their signals.
+    """Return the modules of weights whose parameter is read elsewhere too: the gradient from there is missing.
 
-    Something else is another operation, or another signal that is made of the same parameter by other means
-    (another part, a normalised form made anew at each call). Parts of one cut do not share anything.
+    Elsewhere is another operation, or another signal that is made of the same parameter by other means
+    (another part, a normalised form made again at each call). Parts of one cut share nothing.
     """
     nodes = plan.graph.nodes
     probes = [plan.probes[number] for number in plan.signals if plan.weights]
@@ -32,21 +32,21 @@ def partly_seen(plan: Plan) -> list[str]:
         for name in nodes[probe.node].roots:
             made[name].append((nodes[probe.node].maker, nodes[probe.node].parameter))
     elsewhere = {name for node in nodes for name in node.reads}
-    shared = elsewhere | {name for name, own in made.items() if _several(own)}
+    shared = elsewhere | {name for name, makers in made.items() if _several(makers)}
     return [probe.module for probe in probes if shared.intersection(nodes[probe.node].roots)]
 
 
 def _several(made: list[tuple[int, int]]) -> bool:
-    """Made by different operations, or one thing that two signals read, each in its own way."""
+    """Whether a parameter is made by different operations, or read by two signals in different forms."""
     return len({maker for maker, _ in made}) > 1 or len(set(made)) < len(made)
 
 
 def unseen_layers(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
-    """Layers that ran and learn, and whose operation is not among the weighted ones of the graph.
+    """Return the layers that ran and learn, and whose operation is not among the weighted ones of the graph.
 
-    In weight space: modules with a weight of their own that learns, and that no signal is of.
+    In weight space: the modules with a weight that learns and is no signal.
     """
-    ran = {path for path, *_ in calls.spans}
+    ran = calls.called
     if plan.weights:
         return _unseen_weights(model, ran, plan)
     seen = {owner.module for owner, node in zip(plan.owners, plan.graph.nodes, strict=True) if node.weighted}
@@ -61,30 +61,25 @@ def unseen_layers(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
 
 
 def _unseen_weights(model: nn.Module, ran: set[str], plan: Plan) -> list[str]:
-    """Owners of parameters that learn, are no bias, and that no signal is made of."""
-    uses = [use for number in plan.signals for use in _nodes(plan, number)]
+    """Owners of parameters that learn, are no bias, and are part of no signal."""
+    uses = [node for number in plan.signals for node in plan.weight_probes[number].nodes]
     seen = {name for use in uses for name in plan.graph.nodes[use].roots}
-    found: dict[str, None] = {}
+    unseen: dict[str, None] = {}
     for name, parameter in model.named_parameters():
-        owner, _, own = name.partition(".parametrizations.")[0].rpartition(".")
-        owner = f"{owner}.{own}".strip(".") if ".parametrizations." in name else owner
+        owner, _, last = name.partition(".parametrizations.")[0].rpartition(".")
+        owner = f"{owner}.{last}".strip(".") if ".parametrizations." in name else owner
         if (
             parameter.requires_grad
             and name not in seen
             and "bias" not in name
             and _nearest(owner, ran) in ran
         ):
-            found[owner or name] = None
-    return list(found)
-
-
-def _nodes(plan: Plan, number: int) -> list[int]:
-    probe = plan.probes[number]
-    return [node for node, _ in probe.uses] or [probe.node]
+            unseen[owner or name] = None
+    return list(unseen)
 
 
 def _nearest(path: str, ran: set[str]) -> str:
-    """The module that was called: lists of parameters are not."""
+    """The nearest module that was called: lists of parameters are not called."""
     while path not in ran and "." in path:
         path = path.rpartition(".")[0]
     return path

@@ -1,12 +1,12 @@
-"""Reading the live autograd graph behind a loss into plain values."""
+"""Reading the live autograd graph of a loss into plain values."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
@@ -15,8 +15,20 @@ from gradlens.graph.nodes import Edge, Graph, Node, Shape
 from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes
 
 
+def graph_of(model: nn.Module, loss: Tensor) -> tuple[list[AutogradNode], Graph]:
+    """Read the graph of a model's loss (see ``walk``).
+
+    Raises:
+        GradlensError: the loss needs no gradient, or its graph cannot be read.
+    """
+    learning = any(parameter.requires_grad for parameter in model.parameters())
+    if loss.grad_fn is None or not learning:
+        raise GradlensError("the loss needs no gradient: no parameter of the model requires one")
+    return walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
+
+
 def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[list[AutogradNode], Graph]:
-    """Read the graph behind a loss.
+    """Read the graph of a loss.
 
     Args:
         roots: the loss's ``grad_fn``, first; it becomes node 0.
@@ -30,7 +42,7 @@ def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[
         GradlensError: a compiled function or a reentrant checkpoint hides part of the graph, or the
             loss does not depend on the data.
     """
-    order, found = _discover(roots)
+    order, families = _discover(roots)
     constant = _parameter_only(order, parameters)
     kept = [node for node in order if node not in constant]
     if not kept or kept[0] is not roots[0]:
@@ -45,7 +57,7 @@ def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[
         if producer in index
     ]
     numbers: dict[Origin, int] = {}
-    described = tuple(_describe(node, constant, found, numbers) for node in kept)
+    described = tuple(_describe(node, constant, families, numbers) for node in kept)
     return kept, Graph(described, tuple(edges))
 
 
@@ -71,7 +83,7 @@ def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[A
 def _parameter_only(
     order: list[AutogradNode], parameters: Mapping[int, str]
 ) -> dict[AutogradNode, frozenset[str]]:
-    """Nodes computed from parameters alone (leaves, transposed, cast or standardised weights), with those."""
+    """Nodes computed from parameters alone (leaves, transposed, cast or standardised weights), with their names."""
     constant: dict[AutogradNode, frozenset[str]] = {}
     for node in reversed(_topological(order)):
         if hasattr(node, "variable"):
@@ -88,8 +100,8 @@ def _parameter_only(
         known = [producer for producer in producers if producer is not None]
         if not known or not all(producer in constant for producer in known):
             continue
-        layer = operation in ops.WEIGHTED or operation in ops.NORMS  # what it lacks is a bias
-        if layer or len(known) == len(producers) or _shaped_alike(node, _shapes_read(node)):
+        layer = operation in ops.WEIGHTED or operation in ops.NORMS  # the missing input is a bias
+        if layer or len(known) == len(producers) or _shape_explained(node, _shapes_read(node)):
             constant[node] = frozenset().union(*(constant[producer] for producer in known))
     return constant
 
@@ -100,11 +112,11 @@ def _shapes_read(node: AutogradNode) -> list[Shape]:
     return [shapes(producer)[output] for producer, output in functions if producer is not None]
 
 
-def _shaped_alike(node: AutogradNode, read: list[Shape]) -> bool:
-    """True where what a node reads through its edges explains its shape.
+def _shape_explained(node: AutogradNode, read: list[Shape]) -> bool:
+    """Whether the tensors that a node reads through its edges explain its shape.
 
     An input without an edge is a number, or data that needs no gradient, such as the images: those
-    bring the samples' axis in (``x * gain``, a PReLU or an LSTM on the images).
+    add the samples' axis (``x * gain``, a PReLU or an LSTM on the images).
     """
     try:
         return tuple(torch.broadcast_shapes(*read)) == shapes(node)[0]
@@ -157,7 +169,7 @@ def _describe(
 
 
 def _weight(node: AutogradNode, operation: str, constant: Constants) -> Shape | None:
-    """Shape of the weight a layer reads (empty where it is frozen), None for other operations."""
+    """Shape of the weight a layer reads (empty if it is frozen), None for other operations."""
     if operation not in ops.WEIGHTED:
         return None
     _, slot = ops.WEIGHTED[operation]
@@ -187,16 +199,16 @@ _DETAILS = {
 _WRAP = 1 << 63
 
 
-def _detail(node: AutogradNode, operation: str) -> dict[str, Any]:
+def _detail(node: AutogradNode, operation: str) -> dict[str, int | list[int]]:
     """Saved integers, as signed numbers: autograd shows a dimension of -3 as 2⁶⁴ - 3."""
-    found: dict[str, Any] = {}
+    detail: dict[str, int | list[int]] = {}
     for name in _DETAILS.get(operation, ()):
         value = getattr(node, f"_saved_{name}", None)
         if isinstance(value, (tuple, list)):
-            found[name] = [_signed(int(item)) for item in value]
+            detail[name] = [_signed(int(item)) for item in value]
         elif value is not None:
-            found[name] = _signed(int(value))
-    return found
+            detail[name] = _signed(int(value))
+    return detail
 
 
 def _signed(value: int) -> int:

@@ -1,4 +1,4 @@
-"""Weights from a file, all of them or none."""
+"""Load weights from a file, all of them or none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import struct
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,86 +16,83 @@ from torch import Tensor, nn
 from gradlens.errors import GradlensError
 
 NESTINGS = ("state_dict", "model", "model_state_dict")
-PREFIXES = ("module.", "_orig_mod.")  # left by DataParallel and by torch.compile
+PREFIXES = ("module.", "_orig_mod.")  # added by DataParallel and by torch.compile
 SHOWN = 5
 
 
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     """Load the weights in ``path`` into ``model``.
 
-    A file that ends in ``.safetensors`` is read as such, any other with
-    ``torch.load(weights_only=True)``: nothing in it is executed. Dicts that keep the weights under
-    "state_dict", "model" or "model_state_dict" are unwrapped, and a prefix "module." is taken off.
+    A ``.safetensors`` file is read as such, any other file with ``torch.load(weights_only=True)``, which executes
+    no code. Weights under the key "state_dict", "model" or "model_state_dict" are unwrapped, and a prefix "module."
+    is removed.
 
     Raises:
-        GradlensError: the file is missing, damaged or holds other things than tensors, or its
-            weights are not those of this model (nothing is loaded then).
+        GradlensError: the file is missing, damaged or holds more than tensors, or its weights belong to
+            another model; then nothing is loaded.
     """
     path = Path(path)
-    own = model.state_dict()
-    given = _unprefixed(_unwrapped(_read(path), path), own)
-    problems = dict(misfits(own, given))
+    expected = model.state_dict()
+    weights = _unprefixed(_unwrapped(_read(path), path), expected)
+    problems = dict(misfits(expected, weights))
     if problems:
         kinds = [_listed(kind, problems) for kind in ("missing", "unexpected", "of another shape")]
         raise GradlensError(
             f"{path} holds the weights of another network: {'; '.join(text for text in kinds if text)}"
         )
-    model.load_state_dict(given, strict=False)  # strict would ask for num_batches_tracked
+    model.load_state_dict(weights, strict=False)  # strict would require num_batches_tracked
 
 
-def misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
-    """What keeps ``given`` from being the state ``own``: pairs of a key and what is wrong with it.
+def misfits(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    """Yield each key at which the weights differ from the expected state, with a description of the problem.
 
-    Batch counters may be missing: files older than PyTorch 0.4.1 have none.
+    Batch counters may be missing, because files older than PyTorch 0.4.1 have none.
     """
-    for key, value in own.items():
-        if key not in given:
+    for key, value in expected.items():
+        if key not in weights:
             if not key.endswith("num_batches_tracked"):
                 yield key, f"missing {key}"
-        elif given[key].shape != value.shape:
-            yield key, f"of another shape {key} {list(given[key].shape)} instead of {list(value.shape)}"
-    for key in given:
-        if key not in own:
+        elif weights[key].shape != value.shape:
+            yield key, f"of another shape {key} {list(weights[key].shape)} instead of {list(value.shape)}"
+    for key in weights:
+        if key not in expected:
             yield key, f"unexpected {key}"
 
 
 def _listed(kind: str, problems: Mapping[str, str]) -> str:
-    found = [text.removeprefix(kind).strip() for text in problems.values() if text.startswith(kind)]
-    more = ", ..." if len(found) > SHOWN else ""
-    return f"{len(found)} {kind} ({', '.join(found[:SHOWN])}{more})" if found else ""
+    texts = [text.removeprefix(kind).strip() for text in problems.values() if text.startswith(kind)]
+    more = ", ..." if len(texts) > SHOWN else ""
+    return f"{len(texts)} {kind} ({', '.join(texts[:SHOWN])}{more})" if texts else ""
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> object:
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise GradlensError(f"checkpoint {path} {what}; give a file of weights")
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise GradlensError(f"checkpoint {path} {problem}; give a file of weights")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the pickle protocol of foreign files
+            warnings.simplefilter("ignore")  # about the pickle protocol of other tools' files
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise GradlensError(
-            f"checkpoint {path} is damaged or holds more than tensors, and gradlens runs no code from a file;"
-            " save model.state_dict() alone and give that"
+            f"checkpoint {path} is damaged or holds more than tensors, and gradlens executes no code from a file;"
+            " save model.state_dict() on its own and give that file"
         ) from error
     except PermissionError as error:
-        raise GradlensError(f"checkpoint {path} may not be read; change its permissions") from error
+        raise GradlensError(f"checkpoint {path} cannot be read; change its permissions") from error
     except (SafetensorError, RuntimeError, EOFError, OSError, LookupError, ValueError, struct.error) as error:
         raise GradlensError(
-            f"checkpoint {path} is damaged or no checkpoint at all ({type(error).__name__}); make or fetch it again"
+            f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); save or download it again"
         ) from error
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
+def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
     for _ in NESTINGS:
-        inner = [
-            key for key in NESTINGS if isinstance(content, Mapping) and isinstance(content.get(key), Mapping)
-        ]
-        if not inner:
-            break
-        content = content[inner[0]]
+        if isinstance(content, Mapping):
+            nested = (content[key] for key in NESTINGS if isinstance(content.get(key), Mapping))
+            content = next(nested, content)
     if isinstance(content, Mapping):
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         if tensors:
@@ -105,14 +101,14 @@ def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
         ", ".join(map(str, list(content)[:SHOWN])) if isinstance(content, Mapping) else type(content).__name__
     )
     raise GradlensError(
-        f"checkpoint {path} holds no weights that gradlens finds (it holds: {keys or 'nothing'});"
+        f"checkpoint {path} holds no weights that gradlens recognises (it holds: {keys or 'nothing'});"
         f" save model.state_dict(), alone or under one of {', '.join(NESTINGS)}"
     )
 
 
-def _unprefixed(given: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _unprefixed(weights: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for prefix in PREFIXES:
-        wrapped = all(key.startswith(prefix) for key in given)
-        if wrapped and not all(key.startswith(prefix) for key in own):
-            given = {key.removeprefix(prefix): value for key, value in given.items()}
-    return given
+        wrapped = all(key.startswith(prefix) for key in weights)
+        if wrapped and not all(key.startswith(prefix) for key in expected):
+            weights = {key.removeprefix(prefix): value for key, value in weights.items()}
+    return weights

@@ -15,13 +15,14 @@ from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
 from gradlens.models.stage import CspStage, Project, Split, Style
 from gradlens.models.transitions import TRANSITIONS, Widths
+from gradlens.models.trial import ERRORS, evaluating, image_for
 from gradlens.randomness import seeded
 
 PARTIALS = ("split", "project")
 
 
 class StageNotCut(ModelNote):
-    """A stage was left whole, with the reason."""
+    """A stage stays whole, with the reason."""
 
 
 def cspify(
@@ -34,36 +35,36 @@ def cspify(
     image_size: int | tuple[int, int, int] | None = None,
     seed: int | None = None,
 ) -> nn.Module:
-    """A copy of a network whose stages are cross stage partial; the network itself is left alone.
+    """Return a copy of a network whose stages are cross stage partial; the network itself does not change.
 
-    Of each stage the modules up to the last change of resolution or width stay whole; what follows is
-    cut: ``round(gamma · c)`` channels (at least 1, at most c − 1) go round, the others through the
-    block, rebuilt at their width (``narrowed``; in a dense block only the inputs shrink, the growth
+    The modules of a stage up to the last change of resolution or width stay whole. The rest is cut:
+    ``round(gamma · c)`` channels (at least 1, at most c − 1) bypass the block, and the other channels pass
+    through it, rebuilt at their width (``narrowed``; in a dense block only the inputs shrink and the growth
     rate stays, as in the paper's count ``(c m + (m² + m) d) / 2``).
 
     Args:
-        model: its stages are modules called ``layer1``, ``stages.0``, ``blocks.0``, ``s1`` or
+        model: has stages called ``layer1``, ``stages.0``, ``blocks.0``, ``s1`` or
             ``denseblock1``, each a sequence of blocks.
-        strategy: one of ``TRANSITIONS``; ``none`` gives a plain copy.
-        gamma: share of channels that goes round the block, 0 < gamma < 1. The paper never defines its
-            γ; its FLOPs fall with γ, so this is the reading that fits.
+        strategy: a key of ``TRANSITIONS``; ``none`` returns a plain copy.
+        gamma: share of channels that bypasses the block, 0 < gamma < 1. The paper does not define its γ; its
+            FLOPs fall with γ, which fits this reading.
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
         stages: module paths to cut; None finds them by name.
-        image_size: of the image that is run through to see shapes: side, or (channels, height, width);
-            None asks the model, then 64.
+        image_size: of an image that runs through the model to show shapes: side, or (channels, height,
+            width); None uses the model's configuration, else 64.
         seed: of the new layers' weights; None draws from the global random state.
 
     Raises:
-        GradlensError: an unknown strategy or partial, gamma outside (0, 1), no stage that can be cut, a
-            named stage that cannot be.
+        GradlensError: an unknown strategy or partial, gamma outside (0, 1), no stage that can be cut, or a
+            named stage that cannot be cut.
 
     Warns:
-        StageNotCut: for each stage found by name that stays whole.
+        StageNotCut: a stage that was found by name stays whole.
     """
     check_options(strategy, gamma, partial)
     if not isinstance(model, nn.Module):
         raise GradlensError(
-            f"a {type(model).__name__} is no torch.nn.Module; load_model makes one from a name"
+            f"a {type(model).__name__} is not a torch.nn.Module; load_model builds one from a name"
         )
     if any(parameter.is_meta for parameter in model.parameters()):
         raise GradlensError(
@@ -76,11 +77,11 @@ def cspify(
     stages = [stages] if isinstance(stages, str) else stages
     if stages is not None and not all(isinstance(path, str) for path in stages):
         raise GradlensError(f"stages={list(stages)!r}; give module paths such as ['layer1', 'layer2']")
-    image = _image(rebuilt, image_size)
-    with _evaluating(rebuilt), torch.random.fork_rng(devices=[]):
-        found = examine(rebuilt, image, stages)
-        before = _outputs(rebuilt, image, found)
-    cuts = _chosen(found, named=stages is not None)
+    image = image_for(rebuilt, image_size)
+    with evaluating(rebuilt):
+        candidates = examine(rebuilt, image, stages)
+        before = _output_shapes(rebuilt, image, candidates)
+    cuts = _cuttable(candidates, named=stages is not None)
     style = Style.of(model)
     with seeded(seed):
         for cut in cuts:
@@ -91,7 +92,7 @@ def cspify(
 
 
 def check_options(strategy: str, gamma: float, partial: str) -> None:
-    """Refuse what ``cspify`` does not know.
+    """Check the options of ``cspify``.
 
     Raises:
         GradlensError: an unknown strategy or partial, or gamma outside (0, 1).
@@ -103,17 +104,17 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
         raise GradlensError(f"partial={partial!r} is not known; use one of {', '.join(PARTIALS)}")
     if not isinstance(gamma, Real) or not 0 < gamma < 1:
         raise GradlensError(
-            f"gamma is {_told(gamma)}; it is the share of channels that goes round the block, between 0 and 1"
+            f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, between 0 and 1"
         )
 
 
-def _told(gamma: object) -> str:
+def _format(gamma: object) -> str:
     return f"{gamma:g}" if isinstance(gamma, float) else repr(gamma)
 
 
-def _chosen(found: Sequence[Cuttable | Refused], named: bool) -> list[Cuttable]:
-    refused = [f"{stage.path}: {stage.reason}" for stage in found if isinstance(stage, Refused)]
-    cuts = [stage for stage in found if isinstance(stage, Cuttable)]
+def _cuttable(candidates: Sequence[Cuttable | Refused], named: bool) -> list[Cuttable]:
+    refused = [f"{stage.path}: {stage.reason}" for stage in candidates if isinstance(stage, Refused)]
+    cuts = [stage for stage in candidates if isinstance(stage, Cuttable)]
     if refused and (named or not cuts):
         raise GradlensError(f"cannot be made cross stage partial: {'; '.join(refused[:4])}")
     for reason in refused:
@@ -124,15 +125,15 @@ def _chosen(found: Sequence[Cuttable | Refused], named: bool) -> list[Cuttable]:
 def _stage(
     cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style, training: bool
 ) -> CspStage:
-    """The stage, its new layers in the given mode and the network's own in theirs."""
+    """Build the stage: new layers are in the requested mode, the network's own layers keep theirs."""
     if cut.channels < 2:
-        raise GradlensError(f"{cut.path} has {cut.channels} channel, which cannot be cut")
+        raise GradlensError(f"{cut.path} has {cut.channels} channel and cannot be cut")
     bypass = min(max(round(gamma * cut.channels), 1), cut.channels - 1)
     dense = cut.channels - bypass
     widths = Widths(bypass, dense + cut.grows, cut.out)
     if widths.out <= bypass:
         raise GradlensError(
-            f"{cut.path}: {bypass} of {cut.channels} channels would go round, and the stage's output has "
+            f"{cut.path}: {bypass} of {cut.channels} channels would bypass the block, and the stage's output has "
             f"only {cut.out}; use a smaller gamma"
         )
 
@@ -163,24 +164,26 @@ def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:
 def _check_shapes(
     model: nn.Module, image: Tensor, cuts: Sequence[Cuttable], before: dict[str, torch.Size]
 ) -> None:
-    """Run the rebuilt network: every stage must give what the baseline's gave."""
-    with _evaluating(model), torch.random.fork_rng(devices=[]):
+    """Run the rebuilt network to check that every stage has the output shape of the baseline."""
+    with evaluating(model):
         try:
-            after = _outputs(model, image, cuts)
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            after = _output_shapes(model, image, cuts)
+        except ERRORS as error:
             raise GradlensError(
-                f"a block does not run at a part's width ({' '.join(str(error).split())[:200]}); it keeps "
+                f"a block does not run at the width of a part ({' '.join(str(error).split())[:200]}); it stores "
                 "channel counts outside its layers, so it cannot be made cross stage partial"
             ) from error
     wrong = [path for path in after if after[path] != before[path]]
     if wrong:
         raise GradlensError(
-            f"{wrong[0]} gives {tuple(after[wrong[0]])}, the baseline's gave {tuple(before[wrong[0]])}"
+            f"{wrong[0]} returns {tuple(after[wrong[0]])}, but {tuple(before[wrong[0]])} in the baseline"
         )
 
 
-def _outputs(model: nn.Module, image: Tensor, stages: Sequence[Cuttable | Refused]) -> dict[str, torch.Size]:
-    """Shape at the end of each stage that can be cut, the network's own transition included."""
+def _output_shapes(
+    model: nn.Module, image: Tensor, stages: Sequence[Cuttable | Refused]
+) -> dict[str, torch.Size]:
+    """Return the shape at the end of each stage that can be cut, after the network's own transition."""
     shapes: dict[str, torch.Size] = {}
     handles = []
     for stage in stages:
@@ -197,49 +200,3 @@ def _outputs(model: nn.Module, image: Tensor, stages: Sequence[Cuttable | Refuse
         for handle in handles:
             handle.remove()
     return shapes
-
-
-class _evaluating:  # noqa: N801  # reads as a statement: with _evaluating(model)
-    def __init__(self, model: nn.Module) -> None:
-        self._model = model
-
-    def __enter__(self) -> None:
-        self._modes = [(module, module.training) for module in self._model.modules()]
-        self._model.eval()
-
-    def __exit__(self, *_: object) -> None:
-        for module, mode in self._modes:
-            module.training = mode
-
-
-def _image(model: nn.Module, image_size: int | tuple[int, int, int] | None) -> Tensor:
-    """A random image of a size that the network takes.
-
-    It has the channels of the first convolution, or, where the network does not run on that, those that
-    its configuration names (a space-to-depth stem folds pixels into channels first).
-    """
-    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-    if first is None:
-        raise GradlensError(f"{type(model).__name__} has no convolution; there are no channels to cut")
-    config = getattr(model, "pretrained_cfg", None) or {}
-    named = config.get("input_size", (3, 64, 64))
-    side = named[-1] if config.get("fixed_input_size") else 64
-    if isinstance(image_size, int):
-        side = image_size
-    shapes = (
-        [image_size]
-        if isinstance(image_size, tuple)
-        else [(c, side, side) for c in (first.in_channels, named[0])]
-    )
-    generator = torch.Generator()
-    images = [torch.rand(1, *shape, generator=generator.manual_seed(0)).to(first.weight) for shape in shapes]
-    return next((image for image in images if len(set(shapes)) == 1 or _runs(model, image)), images[0])
-
-
-def _runs(model: nn.Module, image: Tensor) -> bool:
-    with _evaluating(model), torch.random.fork_rng(devices=[]), torch.no_grad():
-        try:
-            model(image)
-        except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
-            return False
-        return True

@@ -1,4 +1,4 @@
-"""Patience with downloads: minutes of silent retries help nobody who is offline."""
+"""Limit the time that downloads wait: minutes of silent retries do not help without a network."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ STALL_SECONDS = 30
 
 
 @contextmanager
-def patient_only_when_online(wanted: bool = True) -> Iterator[None]:
-    """Let the block load weights from the cache alone when the hub is out of reach.
+def patient_only_when_online(downloading: bool = True) -> Iterator[None]:
+    """Load weights only from the cache during the block if the hub is not reachable.
 
-    huggingface_hub retries for 45 seconds before it gives up; one short question tells whether
-    that can help. Nothing happens when ``wanted`` is False or HF_HUB_OFFLINE is set.
+    huggingface_hub retries for 45 seconds before it gives up; one short request shows whether retrying can help.
+    Does nothing if ``downloading`` is False or HF_HUB_OFFLINE is set.
     """
-    if not wanted or constants.HF_HUB_OFFLINE or _hub_answers():
+    if not downloading or constants.HF_HUB_OFFLINE or _hub_answers():
         yield
         return
     constants.HF_HUB_OFFLINE = True
@@ -34,7 +34,7 @@ def patient_only_when_online(wanted: bool = True) -> Iterator[None]:
 
 @contextmanager
 def stalled_sockets_give_up() -> Iterator[None]:
-    """Give sockets without a limit of their own one: torch.hub sets none and would wait for ever."""
+    """Set a time limit for sockets that have none: torch.hub sets none and would wait for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL_SECONDS if before is None else before)
     try:
@@ -51,6 +51,8 @@ def _hub_answers() -> bool:
     except urllib.error.HTTPError:
         return True
     except urllib.error.URLError as error:
-        return isinstance(error.reason, ssl.SSLError)  # somebody is there; let the hub's client decide
+        return isinstance(
+            error.reason, ssl.SSLError
+        )  # a server answers; leave the decision to the hub's client
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""Models that a function in somebody's Python file makes."""
+"""Models made by a function in a Python file of the user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from torch import nn
 
@@ -21,13 +20,13 @@ from gradlens.models.shape import InputShape
 def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
     """Run ``file`` and call its function ``factory``.
 
-    The function gets those of ``num_classes``, ``in_chans`` and ``img_size`` (or ``image_size``)
-    that its signature names; one that takes ``**kwargs`` gets the first two. Modules beside the
-    file can be imported by it, and do not stay importable afterwards.
+    The function gets those of ``num_classes``, ``in_chans`` and ``img_size`` (or ``image_size``) that its
+    signature names; a function with ``**kwargs`` gets the first two. The file can import modules from its
+    folder, which are not importable afterwards.
 
     Raises:
-        GradlensError: no such file or function, the file or function raises, or what comes
-            back is no ``torch.nn.Module``.
+        GradlensError: no such file or function, the file or function raises, or the returned value is not
+            a ``torch.nn.Module``.
     """
     if not file.is_file():
         raise GradlensError(f"there is no file {file}{_near_files(file)}")
@@ -37,7 +36,7 @@ def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
         try:
             model = function(**_accepted(function, shape))
         except Exception as error:
-            raise GradlensError(f"{file}:{factory} raised {_said(error)}") from error
+            raise GradlensError(f"{file}:{factory} raised {_message(error)}") from error
     if not isinstance(model, nn.Module):
         raise GradlensError(
             f"{file}:{factory} returned a {type(model).__name__}; it must return a torch.nn.Module"
@@ -46,53 +45,53 @@ def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
 
 
 def _run(file: Path) -> ModuleType:
-    """Execute the file as a module of its own name, so that no other module is shadowed."""
+    """Execute the file as a module with a unique name, so that it shadows no other module."""
     path = file.resolve()
     name = f"_gradlens_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise GradlensError(f"{file} cannot be imported as Python")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickling look their module up here
+    sys.modules[name] = module  # dataclasses and pickle look up their module here
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise GradlensError(f"{file} cannot be run: {_said(error)}") from error
+        raise GradlensError(f"{file} cannot be run: {_message(error)}") from error
     return module
 
 
-def _function(module: ModuleType, file: Path, factory: str) -> Callable[..., Any]:
-    found = getattr(module, factory, None)
-    if callable(found):
-        return found  # type: ignore[no-any-return]
+def _function(module: ModuleType, file: Path, factory: str) -> Callable[..., object]:
+    function: object = getattr(module, factory, None)
+    if callable(function):
+        return function
     public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
-    if found is not None:
+    if function is not None:
         raise GradlensError(
-            f"{file}:{factory} is a {type(found).__name__}, not a function that makes a model"
+            f"{file}:{factory} is a {type(function).__name__}, not a function that makes a model"
         )
-    own = [name for name in public if getattr(vars(module)[name], "__module__", "") == module.__name__]
-    near = close_matches(factory, public) or (f"; it has {', '.join(own[:5])}" if own else "")
+    defined = [name for name in public if getattr(vars(module)[name], "__module__", "") == module.__name__]
+    near = close_matches(factory, public) or (f"; it has {', '.join(defined[:5])}" if defined else "")
     raise GradlensError(f"{file} has no function {factory!r}{near}")
 
 
-def _accepted(function: Callable[..., Any], shape: InputShape) -> dict[str, int]:
-    offered = {
+def _accepted(function: Callable[..., object], shape: InputShape) -> dict[str, int]:
+    values = {
         "num_classes": shape.num_classes,
         "in_chans": shape.in_chans,
         "img_size": shape.image_size,
         "image_size": shape.image_size,
     }
     parameters = inspect.signature(function).parameters
-    taken = {name for name, item in parameters.items() if item.kind is not item.POSITIONAL_ONLY}
+    names = {name for name, item in parameters.items() if item.kind is not item.POSITIONAL_ONLY}
     if any(item.kind is item.VAR_KEYWORD for item in parameters.values()):
-        taken |= {"num_classes", "in_chans"}
-    return {name: value for name, value in offered.items() if name in taken and value is not None}
+        names |= {"num_classes", "in_chans"}
+    return {name: value for name, value in values.items() if name in names and value is not None}
 
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let the block import modules beside the file, and forget them: two models may each have a ``blocks.py``."""
+    """Make modules in a folder importable, and forget them afterwards: two models may each have a ``blocks.py``."""
     path, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
@@ -100,9 +99,9 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path
         new = set(sys.modules) - modules
-        beside = {name for name in new if "." not in name and _lies_in(sys.modules[name], folder)}
+        local = {name for name in new if "." not in name and _lies_in(sys.modules[name], folder)}
         for name in new:
-            if name.partition(".")[0] in beside:
+            if name.partition(".")[0] in local:
                 del sys.modules[name]
 
 
@@ -118,5 +117,5 @@ def _near_files(file: Path) -> str:
     return close_matches(file.name, (path.name for path in file.parent.glob("*.py")))
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

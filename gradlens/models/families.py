@@ -1,4 +1,4 @@
-"""The families whose members are known to take every transition strategy, small ones first."""
+"""Families whose members are known to work with the transition strategies, small members first."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "DarkNet": ("darknet17", "darknet21", "darknet53"),
     "PeleeNet": ("peleenet_small", "peleenet"),
 }
-"""``resnet50`` stands for timm's; any other network with sequences of blocks as stages can be tried."""
+"""Names without a prefix are timm's; other networks whose stages are sequences of blocks may work too."""

@@ -1,4 +1,4 @@
-"""What a model name may look like, and which names there are."""
+"""Forms of a model name, and the available names."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ FORMS = "a timm name (resnet50), peleenet, torchvision:NAME, darknet:FILE.cfg, o
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model comes from.
+    """The library or file that a model comes from.
 
     Attributes:
-        kind: which library, or what kind of file.
+        kind: library, or kind of file.
         name: of the model, or of the factory in ``file``.
         file: path of a Python or darknet file; empty for the libraries.
     """
@@ -34,10 +34,10 @@ class Source:
 
 
 def source(name: str) -> Source:
-    """Read a model name; whether it exists is not looked at for files.
+    """Read a model name; files need not exist.
 
     Raises:
-        GradlensError: the name has none of the known forms, or its library does not know it.
+        GradlensError: the name has none of the known forms, or its library does not have it.
 
     >>> source("nets/mine.py:small")
     Source(kind='file', name='small', file='nets/mine.py')
@@ -61,10 +61,10 @@ def source(name: str) -> Source:
 
 
 def model_names(pattern: str | None = None) -> list[str]:
-    """Names of timm, of gradlens's own networks and, with their prefix, of torchvision's classification models.
+    """List the models of timm and gradlens, and the classification models of torchvision with their prefix.
 
     Args:
-        pattern: a wildcard pattern (``cs*50``); without wildcards it may match anywhere in the name.
+        pattern: a wildcard pattern (``cs*50``); without wildcards it matches anywhere in the name.
     """
     names = [*timm.list_models(), *peleenet.MODELS, *(TORCHVISION + name for name in _torchvision_names())]
     if not pattern:
@@ -75,7 +75,7 @@ def model_names(pattern: str | None = None) -> list[str]:
 
 
 def unknown_model(name: str) -> GradlensError:
-    """The error for a name that no library knows, with the names near it."""
+    """Return the error for an unknown name, with similar names."""
     near = close_matches(name, model_names())
     return GradlensError(f"no model is called {name!r}{near or ';'} `gradlens models` lists the names")
 
@@ -83,7 +83,7 @@ def unknown_model(name: str) -> GradlensError:
 def _file_source(file: str, factory: str) -> Source:
     if not factory.isidentifier():
         raise GradlensError(
-            f"{file} is a file, but which function of it makes the model? Give {file}:factory"
+            f"{file} is a file, but which of its functions makes the model? Give {file}:factory"
             + (f"; {factory!r} is not a Python name" if factory else "")
         )
     return Source("file", factory, file)

@@ -1,8 +1,8 @@
-"""Rebuilding a block at another width: every channel count inside scaled by one factor.
+"""Rebuild a block at another width, with all its channel counts scaled by one factor.
 
-A part keeps the network's own layers, cut: weights are the last channels of the given ones, times
-``√(fan_in / new fan_in)``, which keeps the variance of a layer's output, so a fresh network stays
-freshly initialised by its own rule.
+The rebuilt block keeps the network's layers. Its weights are the last channels of the original weights times
+``√(fan_in / new fan_in)``, which keeps the variance of a layer's output, so a fresh network remains freshly
+initialised by its own rule.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
@@ -22,21 +21,20 @@ Count = Callable[[int], int]
 
 
 def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
-    """A copy of a block that takes and returns ``width`` channels, rebuilt for ``new_width``.
+    """Return a copy of a block that reads and returns ``new_width`` instead of ``width`` channels.
 
-    Every other channel count is scaled by ``new_width / width`` and rounded, at least 1; where a
-    grouped convolution reads or writes it, to a multiple of its groups, and behind a depthwise one
-    that makes k channels of each, to a multiple of k. The number of groups is kept, so groups grow
-    narrower; depthwise convolutions stay depthwise. Where the groups do not divide the new width
-    itself, the largest number that does is taken.
+    Every other channel count is scaled by ``new_width / width`` and rounded, to at least 1. If a grouped convolution
+    reads or writes it, it is rounded to a multiple of the groups; after a depthwise convolution that makes k channels
+    of each, to a multiple of k. The number of groups is kept, so groups become narrower, and depthwise convolutions
+    stay depthwise. If the groups do not divide the new width itself, the largest number that does is used.
 
     Args:
         block: of convolutions, linear layers and normalisations.
         width: channels in and out.
-        new_width: the same in the copy.
+        new_width: channels in and out of the copy.
 
     Raises:
-        GradlensError: a layer inside is of a kind that cannot be narrowed.
+        GradlensError: a layer is of a kind that cannot be narrowed.
     """
     count = _scaling(block, width, new_width)
     rebuilt = copy.deepcopy(block)
@@ -46,7 +44,7 @@ def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
 
 
 def without_first_inputs(module: nn.Module, dropped: int) -> None:
-    """Take the first ``dropped`` input channels from a convolution or normalisation, in place."""
+    """Remove the first ``dropped`` input channels of a convolution or normalisation, in place."""
     if isinstance(module, CONVOLUTIONS):
         _resize_convolution(module, module.in_channels - dropped, module.out_channels)
     elif isinstance(module, nn.modules.batchnorm._NormBase):
@@ -80,8 +78,8 @@ def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
 
 
 def _narrow(path: str, module: nn.Module, count: Count) -> None:
-    """Resize the parameters that a module owns itself."""
-    own = dict(module.named_parameters(recurse=False))
+    """Resize the parameters of a module without those of its submodules."""
+    parameters = dict(module.named_parameters(recurse=False))
     if isinstance(module, CONVOLUTIONS):
         fixed = module.in_channels == module.out_channels == 1  # attention over a single channel
         if not fixed:
@@ -95,11 +93,11 @@ def _narrow(path: str, module: nn.Module, count: Count) -> None:
     elif isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
         module.normalized_shape = (count(module.normalized_shape[0]),)
         _cut_vectors(module, count)
-    elif all(_is_vector(parameter) for parameter in own.values()):
+    elif all(_is_vector(parameter) for parameter in parameters.values()):
         _cut_vectors(module, count)
     else:
-        shapes = ", ".join(str(tuple(parameter.shape)) for parameter in own.values())
-        raise GradlensError(f"{path} ({type(module).__name__}) holds parameters {shapes} of no known kind")
+        shapes = ", ".join(str(tuple(parameter.shape)) for parameter in parameters.values())
+        raise GradlensError(f"{path} ({type(module).__name__}) has parameters {shapes} of an unknown kind")
 
 
 def _resize_convolution(module: nn.Module, inputs: int, outputs: int) -> None:
@@ -126,7 +124,7 @@ def _resize_linear(module: nn.Linear, inputs: int, outputs: int) -> None:
 
 
 def _rescaled(weight: Tensor, outputs: int, inputs: int) -> nn.Parameter:
-    """The last ``outputs`` and ``inputs``, with the variance of the output kept."""
+    """Return the last ``outputs`` and ``inputs`` of a weight, scaled to keep the variance of the output."""
     kept = weight.detach()
     if inputs > kept.shape[1] or outputs > kept.shape[0]:  # fewer groups read more channels each
         repeats = [math.ceil(outputs / kept.shape[0]), math.ceil(inputs / kept.shape[1])]
@@ -149,7 +147,7 @@ def _resize_group_norm(module: nn.GroupNorm, channels: int) -> None:
 
 
 def _cut_vectors(module: nn.Module, count: Count) -> None:
-    """Gains of one value a channel: ``[c]``, ``[c, 1, 1]``, ``[1, c, 1, 1]``."""
+    """Cut gains of one value per channel: ``[c]``, ``[c, 1, 1]``, ``[1, c, 1, 1]``."""
     for name, parameter in list(module.named_parameters(recurse=False)):
         axis = max(range(parameter.dim()), key=lambda i: parameter.shape[i], default=None)
         if axis is None or parameter.shape[axis] == 1:
@@ -171,10 +169,3 @@ def _replace(module: nn.Module, name: str, value: Tensor) -> None:
     old = getattr(module, name)
     new = value.detach().clone()
     setattr(module, name, nn.Parameter(new, old.requires_grad) if isinstance(old, nn.Parameter) else new)
-
-
-def drop_channels(layer: nn.Module, names: tuple[str, ...], dropped: int) -> None:
-    """Let submodules ``names`` of a dense layer read ``dropped`` channels less, in place."""
-    with torch.no_grad():
-        for name in names:
-            without_first_inputs(layer.get_submodule(name), dropped)

@@ -1,7 +1,7 @@
 """PeleeNet (Wang, Li & Ling 2018, arXiv 1804.06882), which timm does not have.
 
-Two-way dense layers, a stem of two ways, transitions that keep the width, and the bottleneck's width
-growing with the stage. 2.8 M parameters and 508 M multiply-adds at 224 x 224 in the paper.
+Its dense layers and its stem have two branches, its transitions keep the width, and the bottlenecks become wider
+from stage to stage. 2.8 M parameters and 508 M multiply-adds at 224 x 224 in the paper.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ConvLayer(nn.Sequential):
 
 
 class PeleeStem(nn.Module):
-    """Stem block: stride 4, one way by convolutions and one by pooling (figure 2b)."""
+    """Stem block of stride 4: one branch of convolutions, one of pooling (figure 2b)."""
 
     def __init__(self, in_chans: int, width: int = STEM) -> None:
         super().__init__()
@@ -45,18 +45,18 @@ class PeleeStem(nn.Module):
         self.exit = ConvLayer(2 * width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[n, width, h / 4, w / 4]``."""
+        """Return ``[n, width, h / 4, w / 4]``."""
         entry = self.entry(x)
         joined: Tensor = self.exit(torch.cat([self.way(entry), self.pool(entry)], dim=1))
         return joined
 
 
 class PeleeLayer(nn.Module):
-    """Two-way dense layer (figure 2a): adds ``growth`` channels, half seen by one 3x3, half by two.
+    """Dense layer of two branches (figure 2a) that add half of ``growth`` channels each, by one and two 3x3.
 
     Args:
-        inputs: channels of all that came before.
-        growth: channels added.
+        inputs: channels of all earlier outputs.
+        growth: added channels.
         bottleneck: width of the 1x1 convolutions in quarters of the growth rate's half.
     """
 
@@ -70,7 +70,7 @@ class PeleeLayer(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[n, inputs + growth, h, w]``."""
+        """Return ``[n, inputs + growth, h, w]``."""
         return torch.cat([x, self.short(x), self.long(x)], dim=1)
 
 
@@ -81,7 +81,7 @@ class PeleeNet(nn.Module):
         num_classes: width of the head.
         in_chans: channels of the images.
         depths: dense layers of each block.
-        growth: channels a layer adds.
+        growth: channels that each layer adds.
         bottlenecks: width of the 1x1 convolutions of each block, in halves of the growth rate.
     """
 
@@ -98,22 +98,22 @@ class PeleeNet(nn.Module):
         self.features = nn.Sequential()
         self.features.add_module("stem", PeleeStem(in_chans))
         width = STEM
-        for place, (depth, bottleneck) in enumerate(zip(depths, bottlenecks, strict=True), 1):
+        for number, (depth, bottleneck) in enumerate(zip(depths, bottlenecks, strict=True), 1):
             layers = [PeleeLayer(width + i * growth, growth, bottleneck) for i in range(depth)]
-            self.features.add_module(f"denseblock{place}", nn.Sequential(*layers))
+            self.features.add_module(f"denseblock{number}", nn.Sequential(*layers))
             width += depth * growth
             transition = nn.Sequential(OrderedDict(conv=ConvLayer(width, width, 1)))
-            if place < len(depths):
+            if number < len(depths):
                 transition.add_module("pool", nn.AvgPool2d(2, 2))
-            self.features.add_module(f"transition{place}", transition)
+            self.features.add_module(f"transition{number}", transition)
         self.global_pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits ``[n, num_classes]``."""
+        """Return logits ``[n, num_classes]``."""
         logits: Tensor = self.classifier(self.global_pool(self.features(x)).flatten(1))
         return logits
 
 
 MODELS = {"peleenet": DEPTHS, "peleenet_small": (2, 2, 4, 3)}
-"""Names of members and their depths; the small one, with half the layers, is ours."""
+"""Depths of the members by name; the small one, with half the layers, is not from the paper."""

@@ -1,4 +1,4 @@
-"""What a model must fit: the classes and images of the data."""
+"""The classes and images that a model must fit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gradlens.errors import GradlensError
 
 @dataclass(frozen=True)
 class InputShape:
-    """Classes and images a model is built for.
+    """Classes and images that a model is built for.
 
     Attributes:
-        num_classes: width of the head; None leaves what the model has.
+        num_classes: width of the head; None keeps the model's default.
         in_chans: channels of the images.
-        image_size: side of the images in pixels; None leaves what the model has.
+        image_size: side of the images in pixels; None keeps the model's default.
     """
 
     num_classes: int | None

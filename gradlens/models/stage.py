@@ -1,4 +1,4 @@
-"""A cross stage partial stage: how it is cut, and how its new layers look."""
+"""A cross stage partial stage: its cut and its new layers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gradlens.models.transitions import Layer
 
 
 class Split(nn.Module):
-    """Cuts ``[n, c, h, w]`` along channels; the first ``bypass`` go round.
+    """Cut ``[n, c, h, w]`` along channels; the first ``bypass`` channels bypass the block.
 
     Args:
         bypass: channels of the first part.
-        dense: channels of the second.
+        dense: channels of the second part.
     """
 
     def __init__(self, bypass: int, dense: int) -> None:
@@ -24,20 +24,20 @@ class Split(nn.Module):
         self.widths = [bypass, dense]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(p1, p2)``."""
+        """Return ``(p1, p2)``."""
         first, second = x.split(self.widths, dim=1)
         return first, second
 
 
 class Project(nn.Module):
-    """Makes the parts by two 1x1 convolutions of the whole input, as the authors' own networks do.
+    """Make the parts by two 1x1 convolutions of the whole input, as in the networks of the paper's authors.
 
-    The convolution comes first also where the network's own layers normalise first: what is read
-    twice is the stage's input itself.
+    The convolution comes first even if the network's own layers normalise first, so that both parts read the
+    stage's input itself.
 
     Args:
-        bypass: channels of the part that goes round.
-        dense: channels of the part that goes through the block.
+        bypass: channels of the part that bypasses the block.
+        dense: channels of the part that passes through the block.
         layer: makes a 1x1 convolution with normalisation and activation.
     """
 
@@ -47,18 +47,18 @@ class Project(nn.Module):
         self.dense = layer(bypass + dense, dense)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(p1, p2)``."""
+        """Return ``(p1, p2)``."""
         return self.bypass(x), self.dense(x)
 
 
 class CspStage(nn.Module):
-    """A stage of which one part goes round the block.
+    """A stage of which one part bypasses the block.
 
     Args:
-        lead: what stays whole, before the cut.
+        lead: modules before the cut, which stay whole.
         cut: makes ``(p1, p2)``.
-        blocks: the way through.
-        transition: fuses both ways.
+        blocks: the dense branch.
+        transition: fuses both branches.
     """
 
     def __init__(self, lead: nn.Module, cut: nn.Module, blocks: nn.Module, transition: nn.Module) -> None:
@@ -66,7 +66,7 @@ class CspStage(nn.Module):
         self.lead, self.cut, self.blocks, self.transition = lead, cut, blocks, transition
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stage's output, in the shape of the baseline's."""
+        """Return the stage's output, which has the shape of the baseline's output."""
         bypass, dense = self.cut(self.lead(x))
         fused: Tensor = self.transition(bypass, self.blocks(dense))
         return fused
@@ -74,11 +74,11 @@ class CspStage(nn.Module):
 
 @dataclass(frozen=True)
 class Style:
-    """How a network's own layers look: new ones are made alike.
+    """Activation and normalisation of a network, for its new layers.
 
     Attributes:
         activation: copied for each new layer.
-        batch_norm: normalise over the batch; else over each sample.
+        batch_norm: whether to normalise over the batch instead of over each sample.
     """
 
     activation: nn.Module
@@ -86,19 +86,19 @@ class Style:
 
     @classmethod
     def of(cls, model: nn.Module) -> Style:
-        """Activation and normalisation that the network itself uses first."""
-        homes = ("torch.nn.modules.activation", "timm.layers.activations")
+        """Read the first activation and the kind of normalisation of a network."""
+        libraries = ("torch.nn.modules.activation", "timm.layers.activations")
         modules = list(model.modules())
-        acts = (m for m in modules if type(m).__module__ in homes and not list(m.parameters()))
+        acts = (m for m in modules if type(m).__module__ in libraries and not list(m.parameters()))
         norms = any(isinstance(m, nn.modules.batchnorm._NormBase) for m in modules)
         return cls(next(acts, nn.ReLU(inplace=True)), norms)
 
     def layer(self, preactivated: bool, inputs: int, outputs: int) -> nn.Module:
-        """A 1x1 convolution with normalisation and activation, in the network's order."""
+        """Make a 1x1 convolution with normalisation and activation, in the network's order."""
         convolution = nn.Conv2d(inputs, outputs, 1, bias=False)
         nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-        normed = inputs if preactivated else outputs
-        norm = nn.BatchNorm2d(normed) if self.batch_norm else nn.GroupNorm(1, normed)
+        width = inputs if preactivated else outputs
+        norm = nn.BatchNorm2d(width) if self.batch_norm else nn.GroupNorm(1, width)
         parts = [("norm", norm), ("act", copy.deepcopy(self.activation))]
         parts.insert(2 if preactivated else 0, ("conv", convolution))
         return nn.Sequential(OrderedDict(parts))

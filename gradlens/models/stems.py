@@ -12,9 +12,9 @@ POOLS = ("maxpool", "pool0", "pool")
 
 
 def cifar_stem(model: nn.Module) -> None:
-    """Let a network start at the resolution of its image, in place.
+    """Make the stem of a network keep the resolution of its image, in place.
 
-    The first convolution becomes 3x3 with stride 1 and the pooling behind it goes, as for the
+    The first convolution becomes 3x3 with stride 1, and the pooling after it is removed, as for the
     32 x 32 images of He et al. 2016 (arXiv 1512.03385, section 4.2) and Huang et al. 2017.
 
     Raises:
@@ -30,15 +30,15 @@ def cifar_stem(model: nn.Module) -> None:
             f"the first convolution of {type(model).__name__} keeps the resolution already; leave out stem=cifar"
         )
     parent, _, name = path.rpartition(".")
-    home = model.get_submodule(parent)
-    setattr(home, name, _small(first))
-    for place in (model, home):
+    stem = model.get_submodule(parent)
+    setattr(stem, name, _small(first))
+    for module in (model, stem):
         for pool in POOLS:
-            if isinstance(getattr(place, pool, None), (nn.MaxPool2d, nn.AvgPool2d)):
-                setattr(place, pool, nn.Identity())
+            if isinstance(getattr(module, pool, None), (nn.MaxPool2d, nn.AvgPool2d)):
+                setattr(module, pool, nn.Identity())
 
 
 def _small(first: nn.Conv2d) -> nn.Conv2d:
-    made = nn.Conv2d(first.in_channels, first.out_channels, 3, 1, 1, bias=first.bias is not None)
-    nn.init.kaiming_normal_(made.weight, mode="fan_out", nonlinearity="relu")
-    return made
+    small = nn.Conv2d(first.in_channels, first.out_channels, 3, 1, 1, bias=first.bias is not None)
+    nn.init.kaiming_normal_(small.weight, mode="fan_out", nonlinearity="relu")
+    return small

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import timm
 from torch import nn
@@ -14,35 +14,37 @@ from gradlens.models.shape import InputShape
 
 
 def timm_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
-    """A model of timm; a network of fixed input size is built for ``shape.image_size``.
+    """Build a model of timm; a network of fixed input size is built for ``shape.image_size``.
 
     Raises:
         GradlensError: timm has no such model or weights, cannot fetch them, or cannot
             build the model for this shape.
     """
-    options: dict[str, Any] = {"num_classes": shape.num_classes, "in_chans": shape.in_chans}
     try:
         with patient_only_when_online(pretrained):
-            return _with_size_if_taken(name, shape, {**options, "pretrained": pretrained})
+            return _with_size_if_accepted(name, shape, pretrained)
     except OSError as error:
         if not pretrained:
             raise _reason(name, error) from error
         raise GradlensError(
-            f"the pretrained weights of {name} are neither in the cache nor within reach;"
-            " go online, or give a file of weights with --checkpoint FILE"
+            f"the pretrained weights of {name} are not in the cache and cannot be downloaded;"
+            " connect to the internet, or give a file of weights as checkpoint=FILE"
         ) from error
     except Exception as error:
         raise _reason(name, error) from error
 
 
-def _with_size_if_taken(name: str, shape: InputShape, options: dict[str, Any]) -> nn.Module:
+def _with_size_if_accepted(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
+    create = functools.partial(
+        timm.create_model, name, pretrained=pretrained, num_classes=shape.num_classes, in_chans=shape.in_chans
+    )
     if shape.image_size is not None:
         try:
-            return timm.create_model(name, img_size=shape.image_size, **options)
+            return create(img_size=shape.image_size)
         except TypeError as error:
             if "img_size" not in str(error):
                 raise
-    return timm.create_model(name, **options)
+    return create()
 
 
 def _reason(name: str, error: Exception) -> GradlensError:
@@ -51,7 +53,7 @@ def _reason(name: str, error: Exception) -> GradlensError:
         return unknown_model(name)
     if "No pretrained weights exist" in text:
         return GradlensError(
-            f"timm offers no pretrained weights for {name}; leave out --pretrained, or give --checkpoint FILE"
+            f"timm offers no pretrained weights for {name}; leave out pretrained=True, or give checkpoint=FILE"
         )
     if "Invalid pretrained tag" in text:
         base, tag = name.split(".", 1)
@@ -59,4 +61,4 @@ def _reason(name: str, error: Exception) -> GradlensError:
         return GradlensError(
             f"timm's {base} has no weights tagged {tag!r}; it has {', '.join(tags) or 'none'}"
         )
-    return GradlensError(f"timm cannot build {name} so: {type(error).__name__}: {text}")
+    return GradlensError(f"timm cannot build {name} for this shape: {type(error).__name__}: {text}")

@@ -1,10 +1,9 @@
-"""Classification models of torchvision, fitted to other classes and channels."""
+"""Classification models of torchvision, adapted to the classes and channels of the data."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,44 +14,46 @@ from gradlens.models.checkpoint import misfits
 from gradlens.models.downloads import stalled_sockets_give_up
 from gradlens.models.shape import InputShape
 
-# Without auxiliary heads the output is one tensor in train mode; init_weights says what the default
-# is, because leaving it out warns.
-EXTRA: dict[str, dict[str, Any]] = {
+# Without auxiliary heads the output is one tensor in train mode; init_weights repeats the default, because
+# leaving it out warns.
+EXTRA: dict[str, dict[str, bool]] = {
     "googlenet": {"aux_logits": False, "init_weights": True},
     "inception_v3": {"aux_logits": False, "init_weights": True},
 }
 
 
 def torchvision_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
-    """A model of torchvision with its head and first convolution made to fit.
+    """Build a model of torchvision whose head and first convolution fit the data.
 
-    Pretrained weights are loaded wherever they fit; the head is new when the classes differ.
+    Pretrained weights are loaded into every layer that they fit; the head is new if the classes differ.
 
     Raises:
-        GradlensError: the weights cannot be fetched, or more than the head and the first
-            convolution would not fit them, or the model cannot be built for this shape.
+        GradlensError: the weights cannot be downloaded, they do not fit more than the head and the first
+            convolution, or the model cannot be built for this shape.
     """
     model = _build(name, shape)
     state = _pretrained_state(name) if pretrained else None
     if shape.in_chans != 3:
         _replace_first_convolution(name, model, shape.in_chans, state)
     if state is not None:
-        _load_where_it_fits(name, model, state)
+        _load_fitting(name, model, state)
     return model
 
 
 def _build(name: str, shape: InputShape) -> nn.Module:
-    options = {**EXTRA.get(name, {}), "weights": None}
+    options: dict[str, int | None] = {**EXTRA.get(name, {}), "weights": None}
     if shape.num_classes is not None:
         options["num_classes"] = shape.num_classes
     try:
-        return _with_size_if_taken(name, shape, options)
+        return _with_size_if_accepted(name, shape, options)
     except Exception as error:
         text = " ".join(str(error).split())
-        raise GradlensError(f"torchvision cannot build {name} so: {type(error).__name__}: {text}") from error
+        raise GradlensError(
+            f"torchvision cannot build {name} for this shape: {type(error).__name__}: {text}"
+        ) from error
 
 
-def _with_size_if_taken(name: str, shape: InputShape, options: dict[str, Any]) -> nn.Module:
+def _with_size_if_accepted(name: str, shape: InputShape, options: dict[str, int | None]) -> nn.Module:
     model: nn.Module
     if shape.image_size is not None:
         try:
@@ -66,15 +67,15 @@ def _with_size_if_taken(name: str, shape: InputShape, options: dict[str, Any]) -
 
 
 def _pretrained_state(name: str) -> dict[str, torch.Tensor]:
-    """The state of torchvision's own pretrained model, which knows how its old files are read."""
+    """Return the state of torchvision's own pretrained model, which knows how to read its old files."""
     try:
         with stalled_sockets_give_up(), contextlib.redirect_stdout(sys.stderr):  # torch.hub prints there
             weights = get_model_weights(name).DEFAULT
             model: nn.Module = get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError, AttributeError) as error:
         raise GradlensError(
-            f"the pretrained weights of torchvision:{name} are neither in the cache nor within reach;"
-            " go online, or give a file of weights with --checkpoint FILE"
+            f"the pretrained weights of torchvision:{name} are not in the cache and cannot be downloaded;"
+            " connect to the internet, or give a file of weights as checkpoint=FILE"
         ) from error
     return model.state_dict()
 
@@ -82,10 +83,10 @@ def _pretrained_state(name: str) -> dict[str, torch.Tensor]:
 def _replace_first_convolution(
     name: str, model: nn.Module, in_chans: int, state: dict[str, torch.Tensor] | None
 ) -> None:
-    """Put a convolution of ``in_chans`` channels where the model reads RGB.
+    """Replace the convolution that reads RGB by one of ``in_chans`` channels.
 
-    Fresh weights keep the spread of the old ones; pretrained ones are averaged over the colours
-    and scaled so that a grey image gives what it gave before.
+    Fresh weights keep the standard deviation of the old ones; pretrained weights are averaged over the colours
+    and scaled so that the output for a grey image does not change.
     """
     path, old = _first_convolution(name, model)
     new = nn.Conv2d(
@@ -112,21 +113,23 @@ def _first_convolution(name: str, model: nn.Module) -> tuple[str, nn.Conv2d]:
     raise GradlensError(f"torchvision:{name} does not begin with an RGB convolution; use 3-channel images")
 
 
-def _load_where_it_fits(name: str, model: nn.Module, state: dict[str, torch.Tensor]) -> None:
-    own = model.state_dict()
-    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+def _load_fitting(name: str, model: nn.Module, state: dict[str, torch.Tensor]) -> None:
+    expected = model.state_dict()
+    fitting = {
+        key: value for key, value in state.items() if key in expected and expected[key].shape == value.shape
+    }
     head = _head(model)
-    problems = [text for key, text in misfits(own, fitting) if key.rpartition(".")[0] != head]
+    problems = [text for key, text in misfits(expected, fitting) if key.rpartition(".")[0] != head]
     if problems:
         raise GradlensError(
-            f"the pretrained weights of torchvision:{name} do not fit this model beyond its head:"
-            f" {problems[0]} ({len(problems)} in all); use its own image size, or leave out --pretrained"
+            f"the pretrained weights of torchvision:{name} do not fit more of this model than its head:"
+            f" {problems[0]} ({len(problems)} problems); use the default image size, or leave out pretrained=True"
         )
     model.load_state_dict(fitting, strict=False)
 
 
 def _head(model: nn.Module) -> str:
-    """Path of the last weighted layer that is linear or, in SqueezeNet, a convolution."""
+    """Return the path of the last weighted layer, which is linear or, in SqueezeNet, a convolution."""
     weighted = (nn.Linear, nn.Conv2d)
     paths: list[str] = [path for path, module in model.named_modules() if isinstance(module, weighted)]
     return paths[-1]

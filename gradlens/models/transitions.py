@@ -1,13 +1,13 @@
-"""The transition strategies: how the way round a stage and the way through it are fused.
+"""The transition strategies: how the bypass and the dense branch of a stage are fused.
 
-Notation of Wang et al. 2019 (arXiv 1911.11929, figure 3): ``p1`` goes round the block ``B``, ``p2``
-through it; ``T`` is a 1x1 convolution with normalisation and activation. The paper gives neither the
-order inside ``T`` nor its widths; here every ``T`` has the order of the network's own layers, the one
-behind the block makes the stage's width less that of ``p1``, and the one behind the concatenation the
-stage's width, so every strategy has the output shape of the baseline. Where the network's own transition
-pools, whatever leaves the stage is pooled once: behind ``T``, as in the baseline, but before ``T_U``. That
-is what table 1 of the paper implies: csp costs 0.084 BFLOPs more than fusion last at every γ; 1x1
-convolutions at the first three stages' widths cost 0.077 behind the pooling and 0.308 before it.
+Notation of Wang et al. 2019 (arXiv 1911.11929, figure 3): ``p1`` bypasses the block ``B``, ``p2`` passes through
+it, and ``T`` is a 1x1 convolution with normalisation and activation. The paper gives neither the order inside ``T``
+nor its widths. Here every ``T`` has the order of the network's own layers. The ``T`` after the block returns the
+stage's width minus the width of ``p1``, and the ``T`` after the concatenation the stage's width, so every strategy
+has the output shape of the baseline. If the network's own transition pools, the stage's output is pooled once: after
+``T``, as in the baseline, but before ``T_U``. Table 1 of the paper implies this order: csp costs 0.084 BFLOPs more
+than fusion last at every γ, and 1x1 convolutions at the first three stages' widths cost 0.077 after the pooling and
+0.308 before it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +32,9 @@ class Widths:
     """Channels of one stage.
 
     Attributes:
-        bypass: of ``p1``.
-        dense: of ``B(p2)``.
-        out: of the stage's output, as in the baseline.
+        bypass: channels of ``p1``.
+        dense: channels of ``B(p2)``.
+        out: channels of the stage's output, as in the baseline.
     """
 
     bypass: int
@@ -43,28 +43,29 @@ class Widths:
 
 
 class Transition(nn.Module):
-    """Fuses ``(p1, B(p2))`` into the output of a stage.
+    """Fuse ``(p1, B(p2))`` into the output of a stage.
 
     Args:
-        widths: channels.
+        widths: channels of the stage.
         layer: makes ``T``.
-        pool: makes the pooling at the end of the stage; the identity where there is none.
+        pool: makes the pooling at the end of the stage, or the identity.
     """
 
-    program: ClassVar[str]
+    program: ClassVar[str] = ""
+    """Formula of the stage's output; for the strategies of gradlens it comes from ``gradlens.transitions``."""
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__()
 
     def __call__(self, bypass: Tensor, dense: Tensor) -> Tensor:
-        """The stage's output ``[n, out, h, w]``."""
+        """Return the stage's output ``[n, out, h, w]``."""
         return super().__call__(bypass, dense)  # type: ignore[no-any-return]
 
 
 class Baseline(Transition):
-    """``T(B(x))``: the network as it is; nothing goes round."""
+    """``T(B(x))``: the unchanged network."""
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: object) -> None:
         raise TypeError("the strategy 'none' cuts nothing, so it has nothing to fuse")
 
 
@@ -77,7 +78,7 @@ class FusionFirst(Transition):
         self.pool = pool()
 
     def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
-        """Concatenate, then transit."""
+        """Concatenate, then apply the transition."""
         fused: Tensor = self.pool(self.after(torch.cat([bypass, dense], dim=1)))
         return fused
 
@@ -91,7 +92,7 @@ class FusionLast(Transition):
         self.pool = pool()
 
     def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
-        """Transit, then concatenate."""
+        """Apply the transition, then concatenate."""
         return torch.cat([self.pool(bypass), self.pool(self.before(dense))], dim=1)
 
 
@@ -105,19 +106,19 @@ class CrossStage(Transition):
         self.pool = pool()
 
     def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
-        """Transit, concatenate, transit."""
+        """Apply a transition, concatenate, apply another transition."""
         fused: Tensor = self.after(self.pool(torch.cat([bypass, self.before(dense)], dim=1)))
         return fused
 
 
 class NoFusion(Transition):
-    """``cat[p1, B(p2)]`` (named in arXiv 2211.04800, table 6, without a diagram: this reading is ours).
+    """``cat[p1, B(p2)]`` (named in arXiv 2211.04800, table 6, without a diagram; this is our reading).
 
-    Without a transition the stage's width is that of the block, so only a block that keeps its width
-    can have the baseline's shape.
+    Without a transition the stage has the width of its block, so only a block that keeps its width can have
+    the shape of the baseline.
 
     Raises:
-        GradlensError: the stage's width is another (dense blocks).
+        GradlensError: the stage has another width than its block (dense blocks).
     """
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:

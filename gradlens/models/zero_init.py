@@ -1,4 +1,4 @@
-"""Layers that start as zeros, and what it takes to wake them."""
+"""Layers whose gains start at zero, so that no gradient passes through them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ NORMS = (
 
 
 def lift_zero_init(model: nn.Module) -> int:
-    """Set gains that are zero to one, and return how many layers were woken.
+    """Set gains that are zero to one, and return the number of changed layers.
 
     Many networks start the last normalisation of each residual block, or a scalar gain of the
-    block (NFNet's ``skipinit_gain``), at zero: the block begins as the identity (Goyal et al.
+    block (NFNet's ``skipinit_gain``), at zero. The block then starts as the identity (Goyal et al.
     2017, section 5.1, arXiv:1706.02677; De and Smith 2020, arXiv:2002.10444), and no gradient
-    reaches the layers inside it until a step was taken. Only weights that are zero throughout
-    are touched, and never a bias.
+    reaches the layers inside it before the first step. Only weights that are entirely zero are changed,
+    and no biases.
 
     >>> lift_zero_init(nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)))
     0
     """
-    woken = 0
+    changed = 0
     with torch.no_grad():
         for module in model.modules():
             gains = [
@@ -34,8 +34,8 @@ def lift_zero_init(model: nn.Module) -> int:
             ]
             for gain in gains:
                 gain.fill_(1.0)
-            woken += bool(gains)
-    return woken
+            changed += bool(gains)
+    return changed
 
 
 def _is_gain(module: nn.Module, name: str, value: nn.Parameter) -> bool:

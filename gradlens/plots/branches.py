@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gradlens.plots import canvas, order, sites
+from gradlens.plots import canvas, order, sites, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
 
@@ -15,24 +15,24 @@ KINDS = {"residual": "o", "parallel": "s", "gate": "^", "dense": "D", "other": "
 
 
 def branch_correlation(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """A panel a network; a site with many pairs shows their median and their range.
+    """One panel per network; a site with many pairs shows their median and range.
 
     Args:
-        frame: the branches table, a row a pair of branches, sites in depth order.
+        frame: the branches table, one row per pair of branches, sites in depth order.
         ax: where to draw; divided into panels.
     """
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "no tensor of these networks is read by two branches")
-    looks = styles_in(frame)
-    cut = canvas.panels(ax, len(names), 1, down=sites.label_room(frame))
+    styles = styles_in(frame)
+    divided = subplots.panels(ax, len(names), 1, down=sites.label_room(frame))
     low = _lowest(frame)
-    for panel, network in zip(cut, names, strict=True):
+    for panel, network in zip(divided, names, strict=True):
         rows = order.of_network(frame, network)
-        slot, places = sites.slots(rows)
-        sites.site_axis(panel, places)
-        sites.mark_stages(panel, places)
-        _draw_pairs(panel, rows, slot, places, looks[network])
+        slot, slots = sites.by_site(rows)
+        sites.site_axis(panel, slots)
+        sites.mark_stages(panel, slots)
+        _draw_pairs(panel, rows, slot, slots, styles[network])
         canvas.headline(panel, network, pad=13)
         panel.set_ylim(low, 1.06)
         panel.axhline(0, color=PALE, linewidth=0.6, zorder=0)
@@ -41,35 +41,35 @@ def branch_correlation(frame: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def _draw_pairs(panel: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.DataFrame, look: Style) -> None:
-    energy = _spread(rows["energy"], slot)
-    given = _spread(rows["energy_given_loss"], slot)
+def _draw_pairs(panel: Axes, rows: pd.DataFrame, slot: np.ndarray, slots: pd.DataFrame, style: Style) -> None:
+    measured = _spread(rows["energy"], slot)
+    partial = _spread(rows["energy_given_loss"], slot)
     cosine = _spread(rows["cosine"], slot)
-    x = np.arange(len(places))
-    panel.vlines(x - 0.12, energy[0], energy[2], color=look.colour, linewidth=0.9, alpha=0.6)
-    panel.vlines(x + 0.12, given[0], given[2], color=look.colour, linewidth=0.9, alpha=0.6)
+    x = np.arange(len(slots))
+    panel.vlines(x - 0.12, measured[0], measured[2], color=style.colour, linewidth=0.9, alpha=0.6)
+    panel.vlines(x + 0.12, partial[0], partial[2], color=style.colour, linewidth=0.9, alpha=0.6)
     panel.plot(x, cosine[1], "_", color=INK, markersize=6, markeredgewidth=0.9, zorder=2)
-    size = float(np.clip(220 / len(places), 2.6, 4.8))
-    for kind in places["kind"].unique():
-        here = (places["kind"] == kind).to_numpy()
+    size = float(np.clip(220 / len(slots), 2.6, 4.8))
+    for kind in slots["kind"].unique():
+        same = (slots["kind"] == kind).to_numpy()
         marker = KINDS.get(str(kind), KINDS["other"])
-        for middle, shift, face in ((energy[1], -0.12, look.colour), (given[1], 0.12, "white")):
+        for middle, shift, face in ((measured[1], -0.12, style.colour), (partial[1], 0.12, "white")):
             panel.plot(
-                x[here] + shift,
-                middle[here],
+                x[same] + shift,
+                middle[same],
                 marker,
-                color=look.colour,
+                color=style.colour,
                 markerfacecolor=face,
                 markersize=size,
                 markeredgewidth=0.8,
                 zorder=3,
             )
-    dead = np.isnan(energy[1])
+    dead = np.isnan(measured[1])
     panel.plot(x[dead], np.zeros(dead.sum()), "x", color=MUTED, markersize=4, zorder=3)
 
 
 def _spread(values: pd.Series, slot: np.ndarray) -> np.ndarray:
-    """Lowest, middle and highest value of each slot, ``[3, slots]``."""
+    """Lowest, median and highest value of each slot, ``[3, slots]``."""
     grouped = values.astype(float).groupby(slot)
     return np.array([grouped.min(), grouped.median(), grouped.max()])
 
@@ -80,17 +80,17 @@ def _lowest(frame: pd.DataFrame) -> float:
 
 
 def _legend(frame: pd.DataFrame) -> list[tuple[Line2D, ...]]:
-    """Fill tells the version, shape the kind: each entry shows every mark that it stands for."""
+    """Fill shows the version, shape the kind: each entry has every mark that it explains."""
 
     def mark(marker: str, label: str, face: str = INK, colour: str = INK) -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, mfc=face, ms=4.8, label=label)
 
     kinds = list(dict.fromkeys(frame["kind"].astype(str)))
     shapes = list(dict.fromkeys(KINDS.get(kind, KINDS["other"]) for kind in kinds))
-    measured, given = "CKA, energy", "CKA, energy, given the loss"
+    measured, partial = "CKA, energy", "CKA, energy, given the loss"
     handles = [
         tuple(mark(shape, measured) for shape in shapes),
-        tuple(mark(shape, given, "white") for shape in shapes),
+        tuple(mark(shape, partial, "white") for shape in shapes),
     ]
     if frame["cosine"].notna().any():
         handles.append((mark("_", "cosine (forks only)"),))

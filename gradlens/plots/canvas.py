@@ -1,39 +1,39 @@
-"""Axes: made without pyplot, cut into panels, tidied; and what to draw when there is nothing."""
+"""Axes made without pyplot, their text and legends, and the picture of an empty table."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
-from matplotlib.transforms import Bbox, ScaledTranslation
+from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots.colours import INK, MUTED, PALE
 from gradlens.plots.settling import Settled
 
 SMALL = 7.0  # points: ticks, legends
 NORMAL = 8.0  # points: axis labels, panel titles
-START = 0.775  # width of axes before they are laid out, of the figure's
-SCREEN = 100  # dots an inch in a notebook
+START = 0.775  # width of axes before layout, as a share of the figure's
+SCREEN = 100  # dots per inch in a notebook
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """One Axes in a figure of its own; sizes in inches."""
+    """One Axes in a new figure; sizes in inches."""
     figure = ShownFigure(figsize=(width, height), layout=Settled())
     FigureCanvasAgg(figure)
     return figure.add_subplot()
 
 
 class ShownFigure(Figure):
-    """A figure that a notebook shows, although pyplot knows nothing of it."""
+    """A figure that a notebook shows although pyplot does not know it."""
 
     def _repr_png_(self) -> bytes:
         page = io.BytesIO()
@@ -41,110 +41,8 @@ class ShownFigure(Figure):
         return page.getvalue()
 
 
-def panels(
-    ax: Axes,
-    rows: int,
-    columns: int,
-    *,
-    across: float = 0.55,
-    down: float = 0.6,
-    heights: Sequence[float] | None = None,
-    right: float = 0.0,
-) -> list[Axes]:
-    """Sub-axes that fill ``ax``, row by row; ``ax`` itself is emptied.
-
-    Args:
-        ax: the axes to divide.
-        rows: panels from top to bottom.
-        columns: panels from left to right.
-        across: space between columns, in inches.
-        down: space between rows, in inches.
-        heights: relative heights of the rows; equal when None.
-        right: space left free at the right edge, in inches.
-    """
-    ax.set_axis_off()
-    parts = tuple(heights or [1.0] * rows)
-    cut = []
-    for row in range(rows):
-        for column in range(columns):
-            cell = _Cell(ax, row, column, parts, columns, across, down, right)
-            cut.append(ax.inset_axes(cell.bounds()))
-            cut[-1].set_axes_locator(cell)
-    return cut
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """Where one panel lies; asked anew at each drawing, so that gaps keep their inches."""
-
-    parent: Axes
-    row: int
-    column: int
-    parts: tuple[float, ...]
-    columns: int
-    across: float
-    down: float
-    right: float
-
-    def bounds(self) -> tuple[float, float, float, float]:
-        """Left, bottom, width and height, in fractions of the parent."""
-        wide, high = inches(self.parent)
-        rows = len(self.parts)
-        gap = min(self.across / wide, 0.9 / self.columns)
-        drop = min(self.down / high, 0.7 / max(rows - 1, 1))
-        width = (1 - self.right / wide - gap * (self.columns - 1)) / self.columns
-        heights = [(1 - drop * (rows - 1)) * part / sum(self.parts) for part in self.parts]
-        bottom = 1 - sum(heights[: self.row + 1]) - drop * self.row
-        return self.column * (width + gap), bottom, width, heights[self.row]
-
-    def __call__(self, axes: object, renderer: object) -> Bbox:
-        """The same in fractions of the figure, as matplotlib asks of a locator."""
-        figure = cast(Figure, self.parent.get_figure())
-        return Bbox.from_bounds(*self.bounds()).transformed(self.parent.transAxes - figure.transSubfigure)
-
-
-def grid(
-    ax: Axes,
-    count: int,
-    columns: int,
-    least: float,
-    *,
-    across: float = 0.55,
-    down: float = 0.6,
-    right: float = 0.0,
-) -> tuple[list[Axes], int]:
-    """So many panels, fewer than ``columns`` side by side where ``ax`` is too narrow for them.
-
-    Args:
-        ax: the axes to divide.
-        count: panels that are wanted.
-        columns: most of them side by side.
-        least: inches that each panel takes with its gap.
-        across: as for ``panels``.
-        down: as for ``panels``.
-        right: as for ``panels``.
-
-    Returns:
-        The panels, row by row, and how many stand side by side.
-    """
-    columns = beside(count, columns, least, inches(ax)[0])
-    cut = panels(ax, -(-count // columns), columns, across=across, down=down, right=right)
-    for spare in cut[count:]:
-        spare.set_axis_off()
-    return cut[:count], columns
-
-
-def beside(count: int, most: int, least: float, width: float) -> int:
-    """How many of ``count`` panels stand side by side in axes that are so wide before they are laid out.
-
-    >>> beside(4, 3, 2.0, 5.5), beside(4, 3, 2.0, 2.7)
-    (3, 1)
-    """
-    return max(1, min(most, count, int(1.1 * width // least)))  # axes grow when the layout is settled
-
-
 def tidy(ax: Axes) -> None:
-    """Quiet spines and ticks, so that the data is the darkest thing."""
+    """Make spines and ticks lighter than the data."""
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(MUTED)
@@ -159,8 +57,8 @@ def headline(ax: Axes, text: str, pad: float = 4.0) -> None:
     ax.set_title(plain(text), loc="left", fontsize=NORMAL, color=INK, pad=pad, weight="bold")
 
 
-def legend_above(ax: Axes, handles: Sequence[Any], *, lift: float = 0.0) -> None:
-    """One legend over the whole of ``ax``, as wide as that; ``lift`` is its height in inches.
+def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, lift: float = 0.0) -> None:
+    """One legend above ``ax``, at most as wide as ``ax``; ``lift`` is its distance in inches.
 
     A handle may be a tuple of artists, drawn side by side under the label of the first.
     """
@@ -170,7 +68,7 @@ def legend_above(ax: Axes, handles: Sequence[Any], *, lift: float = 0.0) -> None
     labels = [str(group[0].get_label()) for group in groups]
     most = max(len(group) for group in groups)
     length = max(2.0, 1.15 * most)  # of the drawn part, in font sizes
-    width = 1.1 * inches(ax)[0]  # axes grow when the layout is settled
+    width = 1.1 * inches(ax)[0]  # axes grow during layout
     needed = [0.3 + length * SMALL / 72 + 0.056 * len(label) for label in labels]
     figure = cast(Figure, ax.get_figure(root=True))
     ax.legend(
@@ -192,7 +90,7 @@ def legend_above(ax: Axes, handles: Sequence[Any], *, lift: float = 0.0) -> None
 
 
 def _columns(needed: Sequence[float], width: float) -> int:
-    """Most columns in which entries of these widths, filled from top to bottom, fit.
+    """The largest number of columns in which entries of these widths fit, filled from top to bottom.
 
     >>> _columns([1.0, 1.0, 1.0, 4.0], 5.0), _columns([1.0, 1.0, 1.0, 4.0], 6.0)
     (2, 3)
@@ -204,7 +102,7 @@ def _columns(needed: Sequence[float], width: float) -> int:
 
 
 def nothing(ax: Axes, why: str) -> Axes:
-    """An honest picture of no data."""
+    """Draw a frame that gives the reason why there is no data."""
     ax.set_axis_off()
     ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, ec=PALE, ls="--"))
     ax.text(
@@ -222,12 +120,12 @@ def nothing(ax: Axes, why: str) -> Axes:
 
 
 def plain(text: object) -> str:
-    """Text that matplotlib must not read as mathematics."""
+    """Text in which matplotlib reads no mathematics."""
     return str(text).replace("$", r"\$")
 
 
 def shorten(text: object, limit: int) -> str:
-    """At most ``limit`` characters, the middle left out: the end of a module path tells most.
+    """At most ``limit`` characters, the middle left out: the end of a module path is the most specific.
 
     >>> shorten("stages.0.blocks.1.conv2", 12)
     'stag…1.conv2'
@@ -239,13 +137,13 @@ def shorten(text: object, limit: int) -> str:
     return whole[:head] + "…" + whole[head + 1 - limit :]
 
 
-def written(text: str, size: float) -> float:
+def text_width(text: str, size: float) -> float:
     """Length of a line of text of ``size`` points, in inches."""
     return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 if text.strip() else 0.0
 
 
 def inches(ax: Axes) -> tuple[float, float]:
-    """Width and height of axes, as they lie now."""
+    """Current width and height of axes."""
     figure = cast(Figure, ax.get_figure(root=True))
     box = ax.get_window_extent()
     return max(box.width / figure.dpi, 0.1), max(box.height / figure.dpi, 0.1)

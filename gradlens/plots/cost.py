@@ -1,4 +1,4 @@
-"""What each stage costs, and how fast the networks ran."""
+"""The cost of each stage, and the speed of the networks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
 
-from gradlens.plots import canvas, order
+from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
 
@@ -22,41 +22,41 @@ MEBI = 2.0**20
 
 
 def cost_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Four panels of bars by stage, networks side by side; totals where there are one or two.
+    """Four panels of bars by stage, networks side by side; with totals for one or two networks.
 
     Args:
-        frame: the cost table, a row a stage; the row ``whole`` gives the totals.
+        frame: the cost table, one row per stage; the row ``whole`` has the totals.
         ax: where to draw; divided into panels.
     """
     if frame.empty:
         return canvas.nothing(ax, "no cost was counted")
-    looks = styles_in(frame)
-    cut, columns = canvas.grid(ax, len(PANELS), 2, 2.0, across=0.6, down=0.62)
-    for panel, (column, title) in zip(cut, PANELS.items(), strict=True):
-        _draw_bars(panel, frame, column, looks)
+    styles = styles_in(frame)
+    divided, columns = subplots.grid(ax, len(PANELS), 2, 2.0, across=0.6, down=0.62)
+    for panel, (column, title) in zip(divided, PANELS.items(), strict=True):
+        _draw_bars(panel, frame, column, styles)
         canvas.headline(panel, title)
-    for panel in cut[-columns:]:
+    for panel in divided[-columns:]:
         panel.set_xlabel(order.stage_axis(frame["stage"]))
-    canvas.legend_above(ax, _network_patches(looks), lift=0.28)
+    canvas.legend_above(ax, _network_patches(styles), lift=0.28)
     return ax
 
 
 def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Images a second by pass, with the range over the repeats.
+    """Images per second by pass, with the range over the repeats.
 
     Args:
-        frame: the throughput table, a row a network and pass.
+        frame: the throughput table, one row per network and pass.
         ax: where to draw.
     """
     if frame.empty or not frame["images_per_second"].notna().any():
         return canvas.nothing(ax, "no speed was measured")
-    looks = styles_in(frame)
+    styles = styles_in(frame)
     passes = list(dict.fromkeys(frame["pass"].astype(str)))
-    height = 0.8 / len(looks)
-    for i, (network, look) in enumerate(looks.items()):
+    height = 0.8 / len(styles)
+    for i, (network, style) in enumerate(styles.items()):
         rows = order.of_network(frame, network).drop_duplicates("pass").set_index("pass").reindex(passes)
-        y = np.arange(len(passes)) + (i - (len(looks) - 1) / 2) * height
-        ax.barh(y, rows["images_per_second"], height * 0.9, **_bar_look(look))  # type: ignore[arg-type]
+        y = np.arange(len(passes)) + (i - (len(styles) - 1) / 2) * height
+        ax.barh(y, rows["images_per_second"], height * 0.9, **_bar_style(style))  # type: ignore[arg-type]
         ax.hlines(y, rows["low"], rows["high"], color=INK, linewidth=1.1)
         for at, speed, high in zip(y, rows["images_per_second"], rows["high"], strict=True):
             if np.isfinite(speed):
@@ -68,25 +68,25 @@ def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.invert_yaxis()
     ax.margins(x=0.1)
     ax.set_xlabel("images per second\n(line: lowest to highest repeat)")
-    canvas.legend_above(ax, _network_patches(looks), lift=0.08)
+    canvas.legend_above(ax, _network_patches(styles), lift=0.08)
     return ax
 
 
-def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, looks: dict[str, Style]) -> None:
-    places = order.stages(frame["stage"])
-    places = [place for place in places if place != "whole"] or places
-    width = 0.8 / len(looks)
-    for i, (network, look) in enumerate(looks.items()):
+def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, styles: dict[str, Style]) -> None:
+    stages = order.stages(frame["stage"])
+    stages = [stage for stage in stages if stage != "whole"] or stages
+    width = 0.8 / len(styles)
+    for i, (network, style) in enumerate(styles.items()):
         rows = order.of_network(frame, network)
         value = rows.set_index(rows["stage"].astype(str))[column].astype(float)
         value = value[~value.index.duplicated()]
-        x = np.arange(len(places)) + (i - (len(looks) - 1) / 2) * width
+        x = np.arange(len(stages)) + (i - (len(styles) - 1) / 2) * width
         unit = MEBI if column.endswith("bytes") else 1.0
-        panel.bar(x, value.reindex(places) / unit, width * 0.92, **_bar_look(look))  # type: ignore[arg-type]
-        if len(looks) <= 2 and "whole" in value.index and np.isfinite(value["whole"]):
-            _total(panel, f"total {_amount(value['whole'] / unit, column)}", look, i, len(looks))
+        panel.bar(x, value.reindex(stages) / unit, width * 0.92, **_bar_style(style))  # type: ignore[arg-type]
+        if len(styles) <= 2 and "whole" in value.index and np.isfinite(value["whole"]):
+            _total(panel, f"total {_amount(value['whole'] / unit, column)}", style, i, len(styles))
     canvas.tidy(panel)
-    panel.set_xticks(range(len(places)), [canvas.plain(canvas.shorten(p, 9)) for p in places])
+    panel.set_xticks(range(len(stages)), [canvas.plain(canvas.shorten(stage, 9)) for stage in stages])
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value, column)))
     panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 4, 5, 8, 10]))
     panel.yaxis.grid(True, color=PALE, linewidth=0.4)
@@ -94,16 +94,16 @@ def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, looks: dict[str, S
     panel.margins(y=0.08)
 
 
-def _total(panel: Axes, text: str, look: Style, place: int, count: int) -> None:
+def _total(panel: Axes, text: str, style: Style, line: int, count: int) -> None:
     panel.text(
         1.0,
-        1.02 + 0.075 * (count - 1 - place),
+        1.02 + 0.075 * (count - 1 - line),
         text,
         transform=panel.transAxes,
         ha="right",
         va="bottom",
         fontsize=canvas.SMALL,
-        color=look.colour,
+        color=style.colour,
     )
 
 
@@ -117,14 +117,14 @@ def _number(value: float, column: str) -> str:
     return EngFormatter(sep="\N{THIN SPACE}")(float(f"{value:.3g}"))
 
 
-def _bar_look(look: Style) -> dict[str, object]:
-    return {"color": look.colour, "hatch": look.hatch, "edgecolor": "white", "linewidth": 0.4}
+def _bar_style(style: Style) -> dict[str, object]:
+    return {"color": style.colour, "hatch": style.hatch, "edgecolor": "white", "linewidth": 0.4}
 
 
-def _network_patches(looks: dict[str, Style]) -> list[Patch]:
+def _network_patches(styles: dict[str, Style]) -> list[Patch]:
     return [
-        Patch(facecolor=look.colour, hatch=look.hatch, edgecolor="white", label=canvas.plain(network))
-        for network, look in looks.items()
+        Patch(facecolor=style.colour, hatch=style.hatch, edgecolor="white", label=canvas.plain(network))
+        for network, style in styles.items()
     ]
 
 

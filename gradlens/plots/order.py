@@ -1,4 +1,4 @@
-"""The order in which networks, stages and places appear, read from a frame."""
+"""The order in which networks and stages appear in a frame."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ LAST = ("head", "whole")
 def networks(frame: pd.DataFrame) -> list[str]:
     """Display names in order of appearance."""
     if frame.empty or "network" not in frame:
-        return []  # a table without rows may also have no columns
+        return []  # a table without rows may have no columns either
     return [str(name) for name in frame["network"].drop_duplicates()]
 
 
 def panels(frame: pd.DataFrame) -> int:
-    """Networks of a frame, or pairs of networks where a row is about two."""
+    """Number of networks in a frame, or of pairs of networks if a row compares two."""
     if "network_a" in frame:
         return len(frame[["network_a", "network_b"]].drop_duplicates())
     return len(networks(frame))
 
 
 def of_network(frame: pd.DataFrame, network: str) -> pd.DataFrame:
-    """The rows of one network, numbered anew."""
+    """The rows of one network, with a new index."""
     return frame[frame["network"].astype(str) == network].reset_index(drop=True)
 
 
 def stages(names: Iterable[object]) -> list[str]:
-    """Distinct stages: output strides upwards, then block names as they come, head, whole.
+    """Distinct stages: output strides in ascending order, then block names in order of appearance, head, whole.
 
     >>> stages(["whole", "16", "head", "4", "4"])
     ['4', '16', 'head', 'whole']
     """
-    seen = list(dict.fromkeys(str(name) for name in names))
-    strides = sorted((name for name in seen if name.isdigit()), key=int)
-    blocks = [name for name in seen if not name.isdigit() and name not in LAST]
-    return strides + blocks + [name for name in LAST if name in seen]
+    distinct = list(dict.fromkeys(str(name) for name in names))
+    strides = sorted((name for name in distinct if name.isdigit()), key=int)
+    blocks = [name for name in distinct if not name.isdigit() and name not in LAST]
+    return strides + blocks + [name for name in LAST if name in distinct]
 
 
 def stage_axis(names: Iterable[object]) -> str:
-    """The label of an axis of stages, with its unit where they are output strides.
+    """The label of an axis of stages, with its unit if they are output strides.
 
-    Blocks of a sequence have numbers as names, too; a stride is a power of two.
+    Blocks of a sequence have numbers as names too; only powers of two are read as strides.
 
     >>> stage_axis(["4", "8", "head"]), stage_axis(["blocks.0", "head"]), stage_axis(["0", "1", "2"])
     ('stage (output stride)', 'stage', 'stage')

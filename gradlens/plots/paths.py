@@ -9,39 +9,41 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from gradlens.plots import canvas, order
+from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, styles_in
 from gradlens.plots.plot import Plot
 
 LENGTH = "length of the path from the loss (weighted layers)"
-PANEL, DOWN, WORDS = 1.1, 0.5, 0.85  # inches: a panel of lengths, between two, above and below them
-LEAST = 2.5  # inches of width that one takes
+PANEL, DOWN, WORDS = 1.1, 0.5, 0.85  # inches: one panel of lengths, between two panels, above and below them
+LEAST = 2.5  # inches of width per panel
 
 
 def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Shortest to longest path as a band, the mean over paths and the energy-weighted mean in it.
+    """Shortest to longest path as a band, with the mean over paths and the energy-weighted mean.
 
     Args:
-        frame: the paths table, a row a layer.
-        ax: where to draw; a panel a network.
+        frame: the paths table, one row per layer.
+        ax: where to draw; one panel per network.
     """
     if frame.empty:
         return canvas.nothing(ax, "the network has no weighted layer")
-    looks = styles_in(frame)
-    cut, columns = canvas.grid(ax, len(looks), 3, 1.3 if len(looks) > 2 else 2.0, across=0.45, down=0.75)
+    styles = styles_in(frame)
+    divided, columns = subplots.grid(
+        ax, len(styles), 3, 1.3 if len(styles) > 2 else 2.0, across=0.45, down=0.75
+    )
     top = float(frame["longest"].max())
-    for panel, (network, look) in zip(cut, looks.items(), strict=True):
+    for panel, (network, style) in zip(divided, styles.items(), strict=True):
         rows = order.of_network(frame, network)
-        place = rows["order"].to_numpy(float)
-        panel.fill_between(place, rows["shortest"], rows["longest"], color=PALE, alpha=0.6, linewidth=0)
-        panel.plot(place, rows["mean_length"], ":", color=MUTED, linewidth=1.2)
-        panel.plot(place, rows["effective_length"], "-", color=look.colour, linewidth=1.4)
+        layer = rows["order"].to_numpy(float)
+        panel.fill_between(layer, rows["shortest"], rows["longest"], color=PALE, alpha=0.6, linewidth=0)
+        panel.plot(layer, rows["mean_length"], ":", color=MUTED, linewidth=1.2)
+        panel.plot(layer, rows["effective_length"], "-", color=style.colour, linewidth=1.4)
         _tidy(panel)
         panel.set_ylim(0, top * 1.04)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        panel.set_xlabel("layer, from the input to the loss" if len(looks) < 3 else "layer, input to loss")
+        panel.set_xlabel("layer, from the input to the loss" if len(styles) < 3 else "layer, input to loss")
         canvas.headline(panel, canvas.shorten(network, 72 // (columns + 1)))
-    cut[0].set_ylabel("length of the gradient's paths\n(weighted layers)")
+    divided[0].set_ylabel("length of the gradient's paths\n(weighted layers)")
     handles = [
         Patch(color=PALE, alpha=0.6, label="shortest to longest"),
         Line2D([], [], color=MUTED, ls=":", lw=1.2, label="mean over paths"),
@@ -52,31 +54,31 @@ def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Paths to the layer nearest to the input: how many of each length, and how much energy by it.
+    """Paths to the layer nearest to the input: how many have each length, and how much energy they carry.
 
     Args:
         frame: the path_lengths table.
-        ax: where to draw; a panel a network, all on the same scales.
+        ax: where to draw; one panel per network, all on the same scales.
     """
     if frame.empty:
         return canvas.nothing(ax, "the network has no weighted layer")
-    looks = styles_in(frame)
-    firsts = {network: _nearest_to_input(order.of_network(frame, network)) for network in looks}
+    styles = styles_in(frame)
+    firsts = {network: _nearest_to_input(order.of_network(frame, network)) for network in styles}
     drawn = pd.concat(list(firsts.values()))
     lengths, top = drawn["length"], float(np.nan_to_num(drawn[["share", "energy_share"]].max()).max())
-    cut, columns = canvas.grid(ax, len(looks), _abreast(len(looks)), LEAST, down=DOWN)
-    for place, (panel, (network, look)) in enumerate(zip(cut, looks.items(), strict=True)):
+    divided, columns = subplots.grid(ax, len(styles), _most_columns(len(styles)), LEAST, down=DOWN)
+    for index, (panel, (network, style)) in enumerate(zip(divided, styles.items(), strict=True)):
         rows = firsts[network]
         panel.bar(rows["length"], rows["share"], 0.9, color=PALE)
-        panel.bar(rows["length"], rows["energy_share"], 0.4, color=look.colour)
+        panel.bar(rows["length"], rows["energy_share"], 0.4, color=style.colour)
         _tidy(panel)
         panel.set_xlim(lengths.min() - 0.7, lengths.max() + 0.7)
-        panel.set_ylim(0, 1.05 * top or 1.0)  # no energy and no path to tell of: any scale
+        panel.set_ylim(0, 1.05 * top or 1.0)  # any scale if there is neither energy nor path
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(3))
-        if place % columns == 0:
+        if index % columns == 0:
             panel.set_ylabel("share")
-        if place + columns >= len(cut):
+        if index + columns >= len(divided):
             panel.set_xlabel("length of the path from the loss\n(weighted layers)" if columns > 1 else LENGTH)
         canvas.headline(panel, canvas.shorten(f"{network}, to {rows['layer'].iloc[0]}", 44))
     handles = [
@@ -90,7 +92,7 @@ def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
 def lengths_height(frame: pd.DataFrame, width: float) -> float:
     """Height of a figure of ``length_distribution`` this wide, both in inches."""
     count = len(order.networks(frame))
-    rows = -(-count // canvas.beside(count, _abreast(count), LEAST, canvas.START * width))
+    rows = -(-count // subplots.columns_that_fit(count, _most_columns(count), LEAST, canvas.START * width))
     return PANEL * rows + DOWN * (rows - 1) + WORDS
 
 
@@ -99,13 +101,13 @@ def _nearest_to_input(rows: pd.DataFrame) -> pd.DataFrame:
     return nearest
 
 
-def _abreast(count: int) -> int:
-    """Few panels stand one above the other, so that lengths can be read off from one to the next."""
+def _most_columns(count: int) -> int:
+    """Few panels are stacked, so that lengths can be compared from one to the next."""
     return 1 if count < 4 else 2
 
 
 def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Structural duplication by stage, a mark a network.
+    """Structural duplication by stage, one mark per network.
 
     Args:
         frame: the structure table.
@@ -114,19 +116,21 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     known = frame[frame["structural_duplication"].notna()] if not frame.empty else frame
     if known.empty:
         return canvas.nothing(ax, "no stage has two weighted layers")
-    looks = styles_in(known)
+    styles = styles_in(known)
     stages = order.stages(known["stage"])
-    apart = 0.5 / max(len(looks), 1)
+    offset = 0.5 / max(len(styles), 1)
     handles = []
-    for place, (network, look) in enumerate(looks.items()):
+    for index, (network, style) in enumerate(styles.items()):
         rows = order.of_network(known, network)
         x = np.array([stages.index(str(stage)) for stage in rows["stage"]], dtype=float)
-        x += (place - (len(looks) - 1) / 2) * apart
+        x += (index - (len(styles) - 1) / 2) * offset
         y = rows["structural_duplication"].to_numpy(float)
-        ax.vlines(x, 0, y, color=look.colour, linewidth=1.0)
-        ax.plot(x, y, look.marker, color=look.colour, markersize=4.5)
+        ax.vlines(x, 0, y, color=style.colour, linewidth=1.0)
+        ax.plot(x, y, style.marker, color=style.colour, markersize=4.5)
         handles.append(
-            Line2D([], [], color=look.colour, marker=look.marker, ls="", ms=4.5, label=canvas.plain(network))
+            Line2D(
+                [], [], color=style.colour, marker=style.marker, ls="", ms=4.5, label=canvas.plain(network)
+            )
         )
     _tidy(ax)
     ax.set_xticks(range(len(stages)), [canvas.plain(canvas.shorten(stage, 18)) for stage in stages])

@@ -1,4 +1,4 @@
-"""What a plot is: a function that draws a table, and the size of its figure."""
+"""A plot: a function that draws a table, and the size of its figure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from gradlens.plots import canvas, order
 
 ROW = 0.17  # height of a line of text in a figure, in inches
-NARROW = 5.0  # width of a figure below which panels go below each other, in inches
-EMPTY = 1.2  # height of a figure that says there is nothing, in inches
+NARROW = 5.0  # width of a figure up to which panels are stacked, in inches
+EMPTY = 1.2  # height of a figure of an empty table, in inches
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class Plot:
 
     Attributes:
         draw: ``(frame, ax) -> ax``.
-        width: of a figure made for it, in inches.
-        height: the same; of each network where ``stacked``.
-        stacked: networks are drawn one under the other.
+        width: of its figure, in inches.
+        height: of its figure, in inches; of each network if ``stacked``.
+        stacked: networks are drawn one below the other.
         beside: networks are drawn side by side, at most three in a row.
-        alone: the share of the width that one network takes where ``beside``.
-        rows: lines of text that the figure must hold, each ``ROW`` inches on top of ``height``.
-        fitted: ``(frame, width) -> height`` in inches, where the contents have a shape of their own.
-        narrow: times the height where the figure is no wider than ``NARROW``.
+        alone: the share of the width that a single network takes if ``beside``.
+        rows: number of lines of text in the figure, each adds ``ROW`` inches to ``height``.
+        fitted: ``(frame, width) -> height`` in inches, if the contents determine the height.
+        narrow: factor of the height if the figure is at most ``NARROW`` wide.
     """
 
     draw: Callable[[pd.DataFrame, Axes], Axes]
@@ -46,7 +46,7 @@ class Plot:
         return self.draw(frame, ax)
 
     def new_axes(self, frame: pd.DataFrame, width: float | None = None) -> Axes:
-        """Axes in a figure of the right size for ``frame``, of this width in inches where one is given."""
+        """Axes in a figure of the right size for ``frame``, of this width in inches if it is not None."""
         wide, high = self.size(frame)
         if width is None:
             return canvas.new_axes(wide, high)
@@ -55,7 +55,7 @@ class Plot:
         return canvas.new_axes(width, high if width > NARROW else self._narrow_height(frame, high))
 
     def size(self, frame: pd.DataFrame) -> tuple[float, float]:
-        """Width and height of a figure of ``frame`` at ease, in inches."""
+        """Preferred width and height of a figure of ``frame``, in inches."""
         if self.rows is not None and not frame.empty:
             return self.width, self.height + ROW * self.rows(frame)
         count = order.panels(frame)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gradlens.plots import canvas, order
-from gradlens.plots.colours import INK, PALE
+from gradlens.plots import canvas, heat_map, order, subplots
+from gradlens.plots.colours import PALE
 from gradlens.plots.plot import Plot
 
 
 def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Size of the gradient of each layer's weights (down) by the source that they read (across).
+    """Size of the gradient of each layer's weights (rows) by the source that they read (columns).
 
-    Layers that read one source alone are left out; the colour is log10 of the RMS, one scale for all.
+    Layers that read a single source are left out; the colour is log10 of the RMS, on one scale for all.
 
     Args:
         frame: the reuse table.
-        ax: where to draw; a panel a network.
+        ax: where to draw; one panel per network.
     """
     readers = frame.groupby(["network", "layer"])["source"].transform("nunique") if len(frame) else None
     several = frame[(readers > 1) & (frame["rms"] > 0)] if readers is not None else frame
@@ -32,9 +29,9 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "no layer reads several sources")
     logs = np.log10(several["rms"].to_numpy(dtype=float))
     least = 1.4 if len(names) > 2 else 2.0
-    cut, columns = canvas.grid(ax, len(names), 3, least, across=0.55, down=0.75, right=0.75)
+    divided, columns = subplots.grid(ax, len(names), 3, least, across=0.55, down=0.75, right=0.75)
     scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
-    for panel, network in zip(cut, names, strict=True):
+    for panel, network in zip(divided, names, strict=True):
         rows = order.of_network(several, network)
         down, across = (rank(rows[f"order_{side}"]) for side in ("layer", "source"))
         matrix = np.full((down.max() + 1, across.max() + 1), np.nan)
@@ -47,20 +44,15 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.set_xlabel("source, from the input")
         canvas.headline(panel, canvas.shorten(network, 66 // columns))
-    cut[0].set_ylabel("layer that reads it")
-    figure = cast(Figure, ax.get_figure(root=True))
-    bar = figure.colorbar(image, cax=cut[columns - 1].inset_axes((1.05, 0.0, 0.045, 1.0)))
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=canvas.SMALL, length=2, width=0.6)
-    roomy = canvas.inches(cut[0])[1] > 2.0
-    bar.set_label(
-        "log10 RMS of the weights' gradient" if roomy else "log10 RMS", size=canvas.NORMAL, color=INK
-    )
+    divided[0].set_ylabel("layer that reads it")
+    roomy = canvas.inches(divided[0])[1] > 2.0
+    label = "log10 RMS of the weights' gradient" if roomy else "log10 RMS"
+    heat_map.colour_bar(divided[columns - 1], image, label)
     return ax
 
 
 def rank(orders: pd.Series) -> np.ndarray:
-    """Place of each value among the distinct ones.
+    """Rank of each value among the distinct ones.
 
     >>> rank(pd.Series([7, 3, 7, 9])).tolist()
     [1, 0, 1, 2]

@@ -1,4 +1,4 @@
-"""How the gradient's energy divides over the branches, and whether they add up or cancel."""
+"""How the gradient's energy divides between the branches, and whether they add up or cancel."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from gradlens.plots import canvas, order, sites
+from gradlens.plots import canvas, order, sites, subplots
 from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles_in
 from gradlens.plots.plot import Plot
 
-FINEST = 2e-4  # least room over and under the coherences: rounding shall not look like a finding
+FINEST = 2e-4  # least room above and below the coherences, so that rounding does not look like a finding
 
 
 def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Stacked bars of energy share by site, and a strip of coherence over them, a network each.
+    """Stacked bars of energy share by site under a strip of coherence, one pair of panels per network.
 
     Args:
-        frame: the shares table, a row a branch, sites in depth order.
+        frame: the shares table, one row per branch, sites in depth order.
         ax: where to draw; divided into panels.
     """
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "no tensor of these networks is read by two branches")
-    looks = styles_in(frame)
-    blocks = canvas.panels(ax, len(names), 1, down=sites.label_room(frame))
+    styles = styles_in(frame)
+    blocks = subplots.panels(ax, len(names), 1, down=sites.label_room(frame))
     low, high = _coherence_range(frame)
     for block, network in zip(blocks, names, strict=True):
-        strip, bars = canvas.panels(block, 2, 1, down=0.12, heights=(0.38, 0.62))
+        strip, bars = subplots.panels(block, 2, 1, down=0.12, heights=(0.38, 0.62))
         rows = order.of_network(frame, network)
-        slot, places = sites.slots(rows)
-        _draw_coherence(strip, rows, slot, places, looks[network])
-        _draw_shares(bars, rows, slot, places)
+        slot, slots = sites.by_site(rows)
+        _draw_coherence(strip, rows, slot, slots, styles[network])
+        _draw_shares(bars, rows, slot, slots)
         strip.set_ylim(low, high)
         canvas.headline(strip, network, pad=13)
     canvas.legend_above(ax, _legend(frame), lift=0.42)
@@ -46,30 +46,30 @@ def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _draw_coherence(
-    strip: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.DataFrame, look: Style
+    strip: Axes, rows: pd.DataFrame, slot: np.ndarray, slots: pd.DataFrame, style: Style
 ) -> None:
-    sites.site_axis(strip, places, named=False)
-    sites.mark_stages(strip, places)
+    sites.site_axis(strip, slots, named=False)
+    sites.mark_stages(strip, slots)
     value = rows["coherence"].astype(float).groupby(slot).first().to_numpy()
-    x = np.arange(len(places))
+    x = np.arange(len(slots))
     strip.axhline(1.0, color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
-    strip.vlines(x, 1.0, value, color=look.colour, linewidth=0.8, alpha=0.6, zorder=2)
-    size = float(np.clip(200 / len(places), 2.2, 4.2))
-    strip.plot(x, value, look.marker, color=look.colour, markersize=size, zorder=3)
+    strip.vlines(x, 1.0, value, color=style.colour, linewidth=0.8, alpha=0.6, zorder=2)
+    size = float(np.clip(200 / len(slots), 2.2, 4.2))
+    strip.plot(x, value, style.marker, color=style.colour, markersize=size, zorder=3)
     strip.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     strip.ticklabel_format(axis="y", style="plain", useOffset=False)
     _name_axis(strip, "coherence")
 
 
 def _coherence_range(frame: pd.DataFrame) -> tuple[float, float]:
-    """Limits of every strip: all coherences and 1, with room for the marks."""
+    """Common limits of the strips: all coherences and 1, with room for the marks."""
     value = [1.0, *frame["coherence"].dropna().astype(float)]
     room = max(0.16 * (max(value) - min(value)), FINEST)
     return min(value) - room, max(value) + room
 
 
 def _name_axis(panel: Axes, text: str) -> None:
-    """A label at the same distance on both panels, whatever their ticks say."""
+    """Label the axis at the same distance on both panels, whatever the width of their ticks."""
     panel.set_ylabel(text, fontsize=canvas.SMALL)
     figure = cast(Figure, panel.get_figure(root=True))
     panel.yaxis.set_label_coords(
@@ -77,19 +77,19 @@ def _name_axis(panel: Axes, text: str) -> None:
     )
 
 
-def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.DataFrame) -> None:
-    sites.site_axis(bars, places)
-    for at in range(len(places)):
-        here = rows[slot == at]
-        share = np.nan_to_num(here["share"].to_numpy(dtype=float))
-        colours = branch_colours(here["branch"].astype(str).tolist())
+def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, slots: pd.DataFrame) -> None:
+    sites.site_axis(bars, slots)
+    for at in range(len(slots)):
+        branches = rows[slot == at]
+        share = np.nan_to_num(branches["share"].to_numpy(dtype=float))
+        colours = branch_colours(branches["branch"].astype(str).tolist())
         bars.bar(
             np.full(share.size, at),
             share,
             bottom=np.concatenate([[0.0], share.cumsum()[:-1]]),
             width=0.84,
             color=colours,
-            hatch=[BRANCH_HATCHES.get(name, "") for name in here["branch"].astype(str)],
+            hatch=[BRANCH_HATCHES.get(name, "") for name in branches["branch"].astype(str)],
             edgecolor="white",
             linewidth=min(0.3, 2.4 / share.size),
         )
@@ -100,13 +100,13 @@ def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, places: pd.Da
 
 
 def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
-    found = set(frame["branch"].astype(str))
+    shown = set(frame["branch"].astype(str))
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, hatch=BRANCH_HATCHES.get(name), edgecolor="white", lw=0, label=name)
         for name, colour in BRANCHES.items()
-        if name in found
+        if name in shown
     ]
-    if found - set(BRANCHES):
+    if shown - set(BRANCHES):
         first, last = branch_colours(["first", "last"])
         handles += [
             Patch(facecolor=first, label="first branch"),

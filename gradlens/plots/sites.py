@@ -1,4 +1,4 @@
-"""An axis of sites in depth order, with the stages marked over it."""
+"""An axis of sites in depth order, with the stages marked above it."""
 
 from __future__ import annotations
 
@@ -11,71 +11,71 @@ from matplotlib.axes import Axes
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE
 
-NAMED = 30  # sites that still can be written under an axis
+NAMED = 30  # the most sites whose names fit under an axis
 TINY = 6.0  # points: names of sites
 LONGEST = 30  # characters of a name
-FITS = 24  # characters of a site that is written with its operation
-HEAD = 0.46  # inches over a panel for its title and its stages
+FITS = 24  # characters of a site that keeps its operation
+HEAD = 0.46  # inches above a panel for its title and stages
 
 
-def slots(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
-    """The slot of each row, and stage, site, place and kind of each slot in row order."""
+def by_site(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+    """The slot of each row, and stage, site, position at the site and kind of each slot in row order."""
     keys = ["stage", "site", "where"]
-    found = rows.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
-    return found, rows.drop_duplicates(keys)[[*keys, "kind"]].reset_index(drop=True)
+    slot = rows.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
+    return slot, rows.drop_duplicates(keys)[[*keys, "kind"]].reset_index(drop=True)
 
 
-def site_axis(ax: Axes, places: pd.DataFrame, *, named: bool = True) -> None:
-    """Ticks, names where they fit, and separators between stages."""
+def site_axis(ax: Axes, slots: pd.DataFrame, *, named: bool = True) -> None:
+    """Set ticks, names if they fit, and separators between stages."""
     canvas.tidy(ax)
-    ax.set_xlim(-0.7, len(places) - 0.3)
-    if named and len(places) <= NAMED:
-        ax.set_xticks(range(len(places)), _names(places), rotation=90, fontsize=TINY)
+    ax.set_xlim(-0.7, len(slots) - 0.3)
+    if named and len(slots) <= NAMED:
+        ax.set_xticks(range(len(slots)), _names(slots), rotation=90, fontsize=TINY)
     elif named:
-        ax.set_xlabel(f"site in depth order, input to loss ({len(places)} sites)")
+        ax.set_xlabel(f"site in depth order, input to loss ({len(slots)} sites)")
     if not named:
         ax.tick_params(bottom=False, labelbottom=False)
-    for edge in _edges(places)[1:-1]:
+    for edge in _edges(slots)[1:-1]:
         ax.axvline(edge - 0.5, color=PALE, linewidth=0.7, zorder=0)
 
 
 def label_room(frame: pd.DataFrame) -> float:
-    """Inches between two panels for the names of the upper one's sites and the lower one's head."""
-    longest = 0.25  # where there are no names there is the label of the axis
+    """Inches between two panels: the names of the upper one's sites and the lower one's title."""
+    longest = 0.25  # the label of the axis if there are no names
     for network in order.networks(frame)[:-1]:
-        _, places = slots(order.of_network(frame, network))
-        if len(places) <= NAMED:
-            longest = max(longest, *(canvas.written(name, TINY) for name in _names(places)))
+        _, slots = by_site(order.of_network(frame, network))
+        if len(slots) <= NAMED:
+            longest = max(longest, *(canvas.text_width(name, TINY) for name in _names(slots)))
     return HEAD + 0.12 + longest
 
 
-def mark_stages(ax: Axes, places: pd.DataFrame) -> None:
-    """The stage of each run of sites, written over the axes."""
-    edges = _edges(places)
-    over = ax.get_xaxis_transform()
-    style = {"transform": over, "va": "bottom", "fontsize": canvas.SMALL, "color": MUTED}
-    site = canvas.inches(ax)[0] / len(places)  # width of one, in inches
+def mark_stages(ax: Axes, slots: pd.DataFrame) -> None:
+    """Write the stage of each run of sites above the axes."""
+    edges = _edges(slots)
+    above = ax.get_xaxis_transform()
+    style = {"transform": above, "va": "bottom", "fontsize": canvas.SMALL, "color": MUTED}
+    site = canvas.inches(ax)[0] / len(slots)  # inches per site
     free = -np.inf
     for start, end in pairwise(edges):
-        name, centre = str(places["stage"].iloc[start]), (start + end - 1) / 2
+        name, centre = str(slots["stage"].iloc[start]), (start + end - 1) / 2
         label = f"stride {name}" if start == 0 and name.isdigit() else canvas.shorten(name, 12)
         label = canvas.plain(label)
-        half = canvas.written(label, canvas.SMALL) / site / 2
+        half = canvas.text_width(label, canvas.SMALL) / site / 2
         if centre - half >= free:
             ax.text(centre, 1.02, label, ha="center", **style)  # type: ignore[arg-type]
             free = centre + half + 0.05 / site
 
 
-def _edges(places: pd.DataFrame) -> list[int]:
-    stages = places["stage"].astype(str).tolist()
+def _edges(slots: pd.DataFrame) -> list[int]:
+    stages = slots["stage"].astype(str).tolist()
     return [0, *(i for i in range(1, len(stages)) if stages[i] != stages[i - 1]), len(stages)]
 
 
-def _names(places: pd.DataFrame) -> list[str]:
-    """A name a site, no two alike; the end of a long one is what tells it from others."""
-    sites = places["site"].astype(str)
-    several = sites.duplicated(keep=False)
-    tails = [f" ({where})" if twice else "" for where, twice in zip(places["where"], several, strict=True)]
+def _names(slots: pd.DataFrame) -> list[str]:
+    """One name per site, all different; a long one keeps its end, which distinguishes it."""
+    sites = slots["site"].astype(str)
+    repeated = sites.duplicated(keep=False)
+    tails = [f" ({where})" if twice else "" for where, twice in zip(slots["where"], repeated, strict=True)]
     bare = _bare(sites.tolist())
     full = [site + tail for site, tail in zip(bare, tails, strict=True)]
     for limit in range(LONGEST, max(map(len, full))):
@@ -88,7 +88,7 @@ def _names(places: pd.DataFrame) -> list[str]:
 
 
 def _bare(sites: list[str]) -> list[str]:
-    """Where names are long: without the modules that all lie in, and without that operation.
+    """Long names without the modules that contain all sites, and without the operation.
 
     >>> _bare(["net.stages.0.blocks.0.act3:leakyrelu", "net.stages.0:partial split", "net.stem:relu"])
     ['stages.0.blocks.0.act3', 'stages.0:partial split', 'stem:relu']
@@ -100,8 +100,8 @@ def _bare(sites: list[str]) -> list[str]:
     while shared and len({tuple(path[:shared]) for path in paths}) > 1:
         shared -= 1
     while shared and any(path[shared].isdigit() for path in paths):
-        shared -= 1  # a number alone says nothing
-    own = [site.split(".", shared)[-1].partition(":") for site in sites]
-    long = {name for path, _, name in own if len(path) + 1 + len(name) > FITS and " " not in name}
-    bare = [path if name in long else path + colon + name for path, colon, name in own]
-    return bare if len(set(bare)) == len(set(sites)) else ["".join(parts) for parts in own]
+        shared -= 1  # a name does not begin with a number
+    parts = [site.split(".", shared)[-1].partition(":") for site in sites]
+    long = {name for path, _, name in parts if len(path) + 1 + len(name) > FITS and " " not in name}
+    bare = [path if name in long else path + colon + name for path, colon, name in parts]
+    return bare if len(set(bare)) == len(set(sites)) else ["".join(part) for part in parts]

@@ -1,9 +1,6 @@
-"""Names of tables that a result holds in two spaces."""
+"""The two spaces of gradients."""
 
 from __future__ import annotations
 
-from gradlens.catalogue import SUFFIX, kind
-
-__all__ = ["SPACES", "SUFFIX", "kind"]
-
 SPACES = {"activations": "gradients at layers' outputs", "weights": "gradients of weights"}
+"""Titles of the spaces."""

@@ -1,4 +1,4 @@
-"""Networks and transition strategies side by side: against their cost, against each other, along a training."""
+"""Networks and transition strategies: against their cost, against each other, during training."""
 
 from __future__ import annotations
 
@@ -8,25 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from gradlens.plots import canvas, order
+from gradlens import catalogue
+from gradlens.metrics import mean_interval
+from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
-from gradlens.plots.duplication import t_interval
 from gradlens.plots.plot import Plot
 
-SLIM = 1.4  # inches that a panel takes at least
-CLEAR = 0.05  # corrected p below which a difference is drawn filled
+SLIM = 1.4  # least width of a panel in inches
+CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
-QUANTITIES = {
-    "duplication": "duplication D",
-    "duplication_given_loss": "D given the loss",
-    "merge_correlation": "correlation at the merge",
-    "accuracy": "held-out accuracy",
-    "loss": "held-out loss",
-}
+QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
+"""Titles of the panels."""
+DUPLICATIONS = ("duplication", "duplication_given_loss")
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Duplication, and accuracy where there is one, against FLOPs; the whole network, a mark a strategy.
+    """Duplication, and accuracy if it was measured, of the whole network against FLOPs; one mark per strategy.
 
     Args:
         frame: the strategies or the networks table.
@@ -35,19 +32,19 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
-    looks = styles_in(whole)
-    shown = [q for q in ("duplication", "duplication_given_loss", "accuracy") if q in whole]
+    styles = styles_in(whole)
+    shown = [q for q in (*DUPLICATIONS, "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
-    learnt = "accuracy" in shown
-    count = len(shown) + learnt
-    cut, _ = canvas.grid(ax, count, count, SLIM, across=0.62)
-    if learnt:
-        _against_accuracy(cut[-1], whole, looks)
-    for panel, quantity in zip(cut, shown, strict=False):
-        for place, (network, look) in enumerate(looks.items()):
+    trained = "accuracy" in shown
+    count = len(shown) + trained
+    divided, _ = subplots.grid(ax, count, count, SLIM, across=0.62)
+    if trained:
+        _against_accuracy(divided[-1], whole, styles)
+    for panel, quantity in zip(divided, shown, strict=False):
+        for index, (network, style) in enumerate(styles.items()):
             row = order.of_network(whole, network).iloc[0]
-            x = float(row["flops"]) if by_cost else float(place)
-            _mark(panel, x, row, quantity, look)
+            x = float(row["flops"]) if by_cost else float(index)
+            _mark(panel, x, row, quantity, style)
         canvas.tidy(panel)
         canvas.headline(panel, QUANTITIES[quantity])
         panel.grid(True, color=PALE, linewidth=0.4)
@@ -55,17 +52,17 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.margins(x=0.12, y=0.12)
         panel.xaxis.set_major_locator(MaxNLocator(3))
         panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
-        panel.set_xlabel("FLOPs an image" if by_cost else "in the order given")
-    canvas.legend_above(ax, _legend(looks), lift=0.28)
+        panel.set_xlabel("FLOPs per image" if by_cost else "in the order of the table")
+    canvas.legend_above(ax, _legend(styles), lift=0.28)
     return ax
 
 
 MOST = 15
-"""Pairs that are all drawn; of more, only those with the first strategy."""
+"""The most pairs that are all drawn; of more, only those with the first strategy are."""
 
 
 def pairs(frame: pd.DataFrame) -> int:
-    """Pairs of strategies that a picture of a table of differences holds."""
+    """Number of pairs of strategies in the picture of a table of differences."""
     return len(_drawn(frame)[["a", "b"]].drop_duplicates())
 
 
@@ -75,9 +72,9 @@ def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Difference and interval of every two strategies over the whole network, a panel a quantity.
+    """Difference and interval of each pair of strategies over the whole network, one panel per quantity.
 
-    Of more than ``MOST`` pairs only those with the first strategy are drawn; the table has all.
+    Of more than ``MOST`` pairs, only those with the first strategy are drawn; the table has all.
 
     Args:
         frame: the differences or the contrasts table.
@@ -89,15 +86,15 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
     if not shown:
         return canvas.nothing(ax, "there is nothing to compare with")
     names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
-    drawn, columns = canvas.grid(ax, len(shown), len(shown), 2.0, across=0.25)
+    drawn, columns = subplots.grid(ax, len(shown), len(shown), 2.0, across=0.25)
     for panel, quantity in zip(drawn, shown, strict=True):
         rows = whole[whole["metric"] == quantity]
         at = [names.index(f"{b} − {a}") for a, b in zip(rows["a"], rows["b"], strict=True)]
         panel.axvline(0, color=MUTED, linewidth=0.8)
         panel.hlines(at, rows["low"], rows["high"], color=INK, linewidth=1.2)
         clear = (rows["p_holm"] < CLEAR).to_numpy()
-        for place, value, filled in zip(at, rows["difference"], clear, strict=True):
-            panel.plot(value, place, "o", color=INK, ms=4.6, mfc=INK if filled else "white", mew=0.9)
+        for height, value, filled in zip(at, rows["difference"], clear, strict=True):
+            panel.plot(value, height, "o", color=INK, ms=4.6, mfc=INK if filled else "white", mew=0.9)
         canvas.tidy(panel)
         canvas.headline(panel, QUANTITIES[quantity])
         panel.set_yticks(range(len(names)), [canvas.plain(name) for name in names])
@@ -105,14 +102,14 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.xaxis.set_major_locator(MaxNLocator(4))
         panel.set_xlabel("difference")
         panel.margins(x=0.1)
-    for place, panel in enumerate(drawn):
-        panel.tick_params(labelleft=place % columns == 0)
+    for index, panel in enumerate(drawn):
+        panel.tick_params(labelleft=index % columns == 0)
     canvas.legend_above(ax, _forest_legend(), lift=0.28)
     return ax
 
 
 def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Mean and 95 % t interval over seeds at each measured step, a panel a quantity.
+    """Mean and 95 % t interval over seeds at each measured step, one panel per quantity.
 
     Args:
         frame: the trajectory table.
@@ -120,37 +117,37 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
-    looks = styles_in(frame)
-    shown = [q for q in ("duplication", "duplication_given_loss", "loss", "accuracy") if q in frame]
-    cut, _ = canvas.grid(ax, len(shown), len(shown), SLIM, across=0.5)
-    for panel, quantity in zip(cut, shown, strict=True):
-        for network, look in looks.items():
+    styles = styles_in(frame)
+    shown = [q for q in (*DUPLICATIONS, "loss", "accuracy") if q in frame]
+    divided, _ = subplots.grid(ax, len(shown), len(shown), SLIM, across=0.5)
+    for panel, quantity in zip(divided, shown, strict=True):
+        for network, style in styles.items():
             rows = order.of_network(frame, network)
             steps = np.unique(rows["step"])
             values = [rows.loc[rows["step"] == step, quantity].to_numpy(dtype=float) for step in steps]
-            means, halves = np.array([t_interval(value) for value in values]).T
-            panel.plot(steps, means, look.line, marker=look.marker, color=look.colour, lw=1.1, ms=3.6)
-            low, high = _limited(means - halves, means + halves, quantity)
-            panel.fill_between(steps, low, high, color=look.colour, alpha=0.15, lw=0)
+            means, low, high = np.array([mean_interval(value) for value in values]).T
+            panel.plot(steps, means, style.line, marker=style.marker, color=style.colour, lw=1.1, ms=3.6)
+            low, high = _limited(low, high, quantity)
+            panel.fill_between(steps, low, high, color=style.colour, alpha=0.15, lw=0)
         if quantity == "loss":
-            _log_where_wide(panel, frame["loss"])
+            _log_if_wide(panel, frame["loss"])
         canvas.tidy(panel)
         canvas.headline(panel, QUANTITIES[quantity])
         panel.grid(True, color=PALE, linewidth=0.4)
         panel.set_axisbelow(True)
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         panel.set_xlabel("training steps")
-    canvas.legend_above(ax, _legend(looks), lift=0.28)
+    canvas.legend_above(ax, _legend(styles), lift=0.28)
     return ax
 
 
-def _against_accuracy(panel: Axes, whole: pd.DataFrame, looks: dict[str, Style]) -> None:
+def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]) -> None:
     """Held-out accuracy over duplication, both with their intervals."""
-    for network, look in looks.items():
+    for network, style in styles.items():
         row = order.of_network(whole, network).iloc[0]
         x, low, high = _bounded(row, "duplication")
-        panel.hlines(float(row["accuracy"]), low, high, color=look.colour, linewidth=1.2)
-        _mark(panel, x, row, "accuracy", look)
+        panel.hlines(float(row["accuracy"]), low, high, color=style.colour, linewidth=1.2)
+        _mark(panel, x, row, "accuracy", style)
     canvas.tidy(panel)
     canvas.headline(panel, "accuracy over D")
     panel.grid(True, color=PALE, linewidth=0.4)
@@ -161,43 +158,43 @@ def _against_accuracy(panel: Axes, whole: pd.DataFrame, looks: dict[str, Style])
 
 
 def _bounded(row: pd.Series, quantity: str) -> tuple[float, float, float]:
-    """Value and interval, as far as the quantity can go."""
+    """Value and interval, within the range of the quantity."""
     value, low, high = (float(row.get(f"{quantity}{part}", np.nan)) for part in ("", "_low", "_high"))
     (low,), (high,) = _limited(np.array([low]), np.array([high]), quantity)
     return value, float(low), float(high)
 
 
 def _limited(low: np.ndarray, high: np.ndarray, quantity: str) -> tuple[np.ndarray, np.ndarray]:
-    """An interval ends where its quantity does: at 0, and that of a share at 1."""
+    """The interval within the range of its quantity: from 0, and up to 1 for a share."""
     return np.maximum(low, 0.0), high if quantity == "loss" else np.minimum(high, 1.0)
 
 
-def _log_where_wide(panel: Axes, values: pd.Series) -> None:
-    """A fresh network's held-out loss may be a thousand times a trained one's."""
-    known = values[values > 0]
-    if not known.empty and known.max() > WIDE * known.min():
+def _log_if_wide(panel: Axes, values: pd.Series) -> None:
+    """Use a logarithmic axis: the loss of a fresh network may be a thousand times that of a trained one."""
+    positive = values[values > 0]
+    if not positive.empty and positive.max() > WIDE * positive.min():
         panel.set_yscale("log")
-        panel.set_ylim(known.min() / 1.5, known.max() * 1.5)
+        panel.set_ylim(positive.min() / 1.5, positive.max() * 1.5)
 
 
-def _mark(panel: Axes, x: float, row: pd.Series, quantity: str, look: Style) -> None:
+def _mark(panel: Axes, x: float, row: pd.Series, quantity: str, style: Style) -> None:
     value, low, high = _bounded(row, quantity)
-    panel.vlines(x, low, high, color=look.colour, linewidth=1.2)
-    panel.plot(x, value, look.marker, color=look.colour, markersize=5.5)
+    panel.vlines(x, low, high, color=style.colour, linewidth=1.2)
+    panel.plot(x, value, style.marker, color=style.colour, markersize=5.5)
 
 
-def _legend(looks: dict[str, Style]) -> list[Line2D]:
+def _legend(styles: dict[str, Style]) -> list[Line2D]:
     return [
-        Line2D([], [], color=look.colour, marker=look.marker, ls=look.line, lw=0.9, ms=4.8,
+        Line2D([], [], color=style.colour, marker=style.marker, ls=style.line, lw=0.9, ms=4.8,
                label=canvas.plain(network))
-        for network, look in looks.items()
+        for network, style in styles.items()
     ]  # fmt: skip
 
 
 def _forest_legend() -> list[Line2D]:
     return [
         Line2D([], [], color=INK, marker="o", ls="", ms=4.5, label="p < 0.05 after Holm's correction"),
-        Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="not so"),
+        Line2D([], [], color=INK, marker="o", ls="", ms=4.5, mfc="white", label="otherwise"),
         Line2D([], [], color=INK, lw=1.2, label="95 % t interval over seeds"),
     ]
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from gradlens.graph.nodes import Edge, Graph, Node
+from gradlens.graph.branches import Branches
+from gradlens.graph.nodes import Edge, Graph, Node, TensorKey
 from gradlens.graph.owners import Owner
-from gradlens.graph.plan import Group, Plan, Probe, Slice
+from gradlens.graph.plan import Group, Plan, Slice
+from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
 from gradlens.recording.costs import Costs
 
+Document = Mapping[str, Any]
+"""A decoded JSON object: its values have the types that the writer of the same name gave them."""
+KINDS: dict[str, type[Probe]] = {"edge": EdgeProbe, "tensor": TensorProbe, "weight": WeightProbe}
+"""Name of each type of probe in a document."""
+_COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
 
-def plan_document(plan: Plan) -> dict[str, Any]:
-    """A plan as lists, dicts and scalars."""
+
+def plan_document(plan: Plan) -> dict[str, object]:
+    """Return a plan as lists, dicts and scalars."""
+    names = {kind: name for name, kind in KINDS.items()}
     return {
-        "probes": [asdict(probe) for probe in plan.probes],
+        "probes": [{"kind": names[type(probe)], **asdict(probe)} for probe in plan.probes],
         "signals": plan.signals,
         "groups": [asdict(group) for group in plan.groups],
         "loss": plan.loss,
@@ -28,8 +37,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def read_plan(document: Mapping[str, Any]) -> Plan:
-    """The plan that ``plan_document`` wrote."""
+def read_plan(document: Document) -> Plan:
+    """Return the plan that ``plan_document`` wrote, in this format or an older one."""
     nodes = tuple(
         Node(
             **{
@@ -43,44 +52,58 @@ def read_plan(document: Mapping[str, Any]) -> Plan:
         )
         for node in document["nodes"]
     )
-    edges = tuple(Edge(*edge) for edge in document["edges"])
+    graph = Graph(nodes, tuple(Edge(*edge) for edge in document["edges"]))
     return Plan(
         probes=tuple(_probe(probe) for probe in document["probes"]),
         signals=tuple(document["signals"]),
-        groups=tuple(_group(group) for group in document["groups"]),
+        groups=_with_parts(graph, tuple(_group(group) for group in document["groups"])),
         loss=document["loss"],
-        graph=Graph(nodes, edges),
+        graph=graph,
         owners=tuple(Owner(*owner) for owner in document["owners"]),
         stages=tuple(document["stages"]),
         slices=tuple(Slice(*entry) for entry in document.get("slices", ())),
     )
 
 
-def costs_document(costs: Costs | None) -> dict[str, Any] | None:
-    """Costs as dicts and numbers."""
+def costs_document(costs: Costs | None) -> dict[str, object] | None:
+    """Return costs as dicts and numbers."""
     if costs is None:
         return None
-    return {k: dict(v) if isinstance(v, dict) else v for k, v in vars(costs).items()}
+    return {name: dict(value) if isinstance(value, dict) else value for name, value in vars(costs).items()}
 
 
-def read_costs(document: Mapping[str, Any] | None) -> Costs | None:
-    """The costs that ``costs_document`` wrote."""
+def read_costs(document: Document | None) -> Costs | None:
+    """Return the costs that ``costs_document`` wrote."""
     if document is None:
         return None
-    counted = {name: Counter(value) for name, value in document.items() if name in _COUNTERS}
+    counted: Document = {name: Counter(value) for name, value in document.items() if name in _COUNTERS}
     return Costs(**{**document, **counted})
 
 
-_COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
+def _probe(document: Document) -> Probe:
+    values = {**(document if "kind" in document else _typed(document))}
+    kind = KINDS[values.pop("kind")]
+    values["shape"] = tuple(values["shape"])
+    if kind is WeightProbe:
+        values |= {"inputs": tuple(values["inputs"]), "uses": _tuples(values["uses"])}
+    return kind(**values)
 
 
-def _probe(document: Mapping[str, Any]) -> Probe:
-    whole = {"weight": False, "inputs": (), "uses": (), **document}
-    tuples = {name: tuple(whole[name]) for name in ("shape", "inputs")}
-    return Probe(**{**whole, **tuples, "uses": _tuples(whole["uses"])})
+def _typed(document: Document) -> dict[str, Any]:
+    """Upgrade a probe of format 2 or 1: one type with flags for all kinds."""
+    shared = {"weight": False, "inputs": (), "uses": (), **document}
+    position, accumulated = shared.pop("position"), shared.pop("accumulated")
+    weight, inputs, uses = shared.pop("weight"), shared.pop("inputs"), shared.pop("uses")
+    if weight:
+        return {"kind": "weight", **shared, "inputs": inputs, "uses": uses}
+    return {
+        "kind": "tensor" if accumulated else "edge",
+        **shared,
+        "output" if accumulated else "slot": position,
+    }
 
 
-def _group(document: Mapping[str, Any]) -> Group:
+def _group(document: Document) -> Group:
     return Group(
         **{
             **document,
@@ -89,7 +112,24 @@ def _group(document: Mapping[str, Any]) -> Group:
             "channels": _tuples(document["channels"]),
             "weighted": tuple(document["weighted"]),
             "source": tuple(document["source"]),
+            "parts": _tuples(document.get("parts", ())),
         }
+    )
+
+
+def _with_parts(graph: Graph, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """Upgrade the groups of format 2 or 1, which lack the tensors that hold the parts of a split."""
+    if all(group.parts or group.where == "fork" for group in groups):
+        return groups
+    parts = {
+        (split.form, split.source): tuple((part.key.node, part.key.output) for part in split.parts)
+        for split in Branches(graph).splits
+    }
+    return tuple(
+        group
+        if group.parts or group.where == "fork"
+        else replace(group, parts=parts.get((group.form, TensorKey(*group.source)), ()))
+        for group in groups
     )
 
 

@@ -12,13 +12,13 @@ class Costs:
 
     Attributes:
         samples: in the batch.
-        flops: forward FLOPs of the batch.
+        flops: forward FLOPs of the batch (one multiply-add = 2).
         largest: FLOPs of each convolution and linear layer, of the batch.
         traffic: elements read and written by convolutions and poolings, of the batch.
         traffic_bytes: the same in bytes.
-        saved_bytes: bytes of distinct storages kept for backward, parameters left out.
+        saved_bytes: bytes of distinct storages kept for backward, without parameters.
         peak_bytes: most bytes alive at once that the step itself allocated, forward and backward.
-        parameters: elements owned by each module.
+        parameters: elements of the parameters that each module holds itself.
     """
 
     samples: int

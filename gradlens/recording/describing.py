@@ -1,4 +1,4 @@
-"""A recording in a few lines: what was watched, on what, in which state, and how large it is."""
+"""A recording in a few lines: what was watched, on which samples, in which state, and its size."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ def facts_of(
     costs: Costs | None,
     provenance: Provenance,
 ) -> dict[str, str]:
-    """Name of a fact to the fact, in the order in which one asks.
+    """Return the facts about a recording by name, most important first.
 
     Args:
         plan: what was watched.
         replicates: (seed, batch) of each.
         kept: arrays, the Grams ``[p, s, n, n]`` first.
-        costs: of one step, where they were counted.
+        costs: of one step, or None.
         provenance: of the recording.
     """
-    found = {
+    facts = {
         "watched": _watched(plan, provenance.of_weights),
         "samples": _samples(replicates, kept[0].shape[-1]),
         "state": f"{provenance.mode} mode, {provenance.space} space",
         "sites": f"{provenance.sites}, pairs by {provenance.pairs}",
         "graph": f"{len(plan.graph.nodes)} operations, signals in stages {', '.join(_stages(plan)) or 'none'}",
-        "kept": f"{len(kept[0])} Grams a replicate, {_bytes(kept)}",
+        "kept": f"{len(kept[0])} Grams per replicate, {_bytes(kept)}",
     }
     if costs is not None:
-        found["cost"] = _cost(costs)
-    return found
+        facts["cost"] = _cost(costs)
+    return facts
 
 
 def notes_of(provenance: Provenance) -> list[str]:
-    """What a reader must know of how the network was made and watched."""
+    """Return what a reader must know about how the network was made and watched."""
     notes = list(provenance.notes)
     unseen = provenance.unseen_layers
     if unseen:
@@ -54,7 +54,7 @@ def notes_of(provenance: Provenance) -> list[str]:
             f"{_count(len(unseen), 'layer')} ran whose gradient is not among the signals: {', '.join(unseen[:4])}"
         )
     if provenance.partial:
-        notes.append("stopped before its end; it holds what was finished")
+        notes.append("the capture was stopped early; it holds the finished batches")
     return notes
 
 
@@ -87,4 +87,4 @@ def _cost(costs: Costs) -> str:
     flops = sum(costs.flops.values()) / max(costs.samples, 1)
     prefixes = ("", "k", "M", "G", "T")
     parameters = scaled(float(sum(costs.parameters.values())), 1000.0, prefixes)
-    return f"{parameters} parameters, {scaled(flops, 1000.0, prefixes)} FLOPs an image"
+    return f"{parameters} parameters, {scaled(flops, 1000.0, prefixes)} FLOPs per image"

@@ -17,9 +17,9 @@ class Provenance:
         pairs: see ``Watch``.
         mode: see ``Watch``; ``unknown`` if not recorded.
         space: see ``Watch``.
-        notes: what a reader of the numbers must know of how the network was made.
+        notes: what a reader of the numbers must know about how the network was made.
         unseen_layers: layers that ran and learn, without a signal.
-        partly_seen: weights that other operations read as well.
+        partly_seen: modules of weights that other operations read as well.
         dry_samples: samples of the dry pass; 0 if there was none.
         partial: the capture was stopped before its end.
         zero_init: zero-initialised normalisation weights were left at zero; None if unknown.

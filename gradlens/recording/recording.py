@@ -1,8 +1,7 @@
-"""Recording: what watched backward passes left, as one plain value."""
+"""Recording: the result of watched backward passes, as one plain value."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,23 +10,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from gradlens.errors import GradlensError
-from gradlens.graph.plan import Group, Plan, Probe, Signal, Slice
+from gradlens.graph.plan import Group, Plan, Signal, Slice
+from gradlens.graph.probes import Probe
 from gradlens.graph.sites import numbered
-from gradlens.recording import codec
+from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
+from gradlens.recording.merging import concatenated, renumbered
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
 
 Array = NDArray[np.float64]
 BATCHES = 3
-"""Batches of one seed from which on there is an interval over them."""
-FORMAT = 2
-"""1: without the names of the parameters that a weight is made of; still read."""
+"""Fewest batches of one seed that have an interval over them."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,15 @@ class Recording:
     """Graph description, Grams, costs and provenance.
 
     Attributes:
-        plan: the graph, the sites watched in it and how they belong together.
+        plan: the graph, the watched sites and the groups they form.
         grams: ``[p, s, n, n]`` float64, by probe and replicate; gradients of the summed loss.
         inner: by fork of three or more branches, per-sample inner products ``[s, b, b, n]``.
         projected_errors: by group with a sum, relative error ``[s]``.
-        dry_errors: by group, relative error over the dry pass's samples; NaN where not possible.
+        dry_errors: by group, relative error over the samples of the dry pass; NaN if it could not be checked.
         labels: ``[s, n]`` class of each sample, or None.
         replicates: (seed, batch) of each replicate.
         costs: of one step, or None.
-        throughput: images a second by pass, one value a repeat; empty where not measured.
+        throughput: images per second by pass, one value per repeat; empty if not measured.
         halves: ``[l, s, n, n]`` of every second feature of each signal, or None.
         meta: versions, seeds, identity of model and data, mode, samples.
     """
@@ -86,7 +83,7 @@ class Recording:
     def loss_gram(self) -> Array | None:
         """Gram of the gradient at the network's output, ``[s, n, n]``; None if not recorded."""
         number = self.plan.loss
-        if number is None or self.plan.probes[number].outer is None:
+        if number is None or not self.plan.probes[number].sampled:
             return None
         return np.asarray(self.grams[number])
 
@@ -97,14 +94,14 @@ class Recording:
 
     @property
     def noise(self) -> str:
-        """What intervals are taken over: ``seeds``, ``batches`` of the one seed, or nothing (empty)."""
+        """What intervals are taken over: ``seeds``, ``batches`` of the one seed, or an empty string for neither."""
         if len(self.seeds) > 1:
             return "seeds"
         return "batches" if len(self.replicates) >= BATCHES else ""
 
     @property
     def n(self) -> int:
-        """Samples a replicate."""
+        """Samples per replicate."""
         return int(self.grams.shape[-1])
 
     @property
@@ -128,32 +125,32 @@ class Recording:
         return facts_of(self.plan, self.replicates, kept, self.costs, self.provenance)
 
     def member_grams(self, group: Group) -> Array:
-        """Gram of each branch or part, ``[b, s, n, n]``; side by side gradients add their Grams."""
+        """Return the Gram of each branch or part, ``[b, s, n, n]``; Grams of gradients side by side add up."""
         return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
 
     def branch_energies(self, group: Group) -> Array:
-        """Energy of each branch or part over all replicates, ``[b]``."""
+        """Return the energy of each branch or part over all replicates, ``[b]``."""
         return np.array([self.energies[list(member)].sum() for member in group.members])
 
     def total_energy(self, group: Group) -> float:
-        """Energy of the accumulated gradient over all replicates; NaN if it was not watched."""
+        """Return the energy of the accumulated gradient over all replicates; NaN if it was not watched."""
         return float("nan") if group.total is None else float(self.energies[group.total].sum())
 
     def probe_of(self, part: Slice) -> Probe:
-        """The probe that watches a part of a weight."""
+        """Return the probe that watches a part of a weight."""
         return self.plan.probes[part.probe]
 
-    def with_meta(self, **meta: Any) -> Recording:
-        """A copy with entries added to ``meta``."""
+    def with_meta(self, **meta: object) -> Recording:
+        """Return a copy with entries added to ``meta``."""
         return replace(self, meta={**self.meta, **meta})
 
     def of_seed(self, seed: int) -> Recording:
-        """The replicates of one seed."""
-        return self.take([place for place, (own, _) in enumerate(self.replicates) if own == seed])
+        """Return the replicates of one seed."""
+        return self.take([index for index, (other, _) in enumerate(self.replicates) if other == seed])
 
-    def take(self, places: Sequence[int]) -> Recording:
-        """The replicates at these places."""
-        index = list(places)
+    def take(self, indices: Sequence[int]) -> Recording:
+        """Return some of the replicates, by index."""
+        index = list(indices)
         return replace(
             self,
             grams=self.grams[:, index],
@@ -161,35 +158,36 @@ class Recording:
             projected_errors={group: errors[index] for group, errors in self.projected_errors.items()},
             labels=None if self.labels is None else self.labels[index],
             halves=None if self.halves is None else self.halves[:, index],
-            replicates=tuple(self.replicates[place] for place in index),
+            replicates=tuple(self.replicates[number] for number in index),
         )
 
     def merge(self, *others: Recording) -> Recording:
-        """One recording of all replicates; equal to recording them at once.
+        """Return one recording of all replicates; equal to recording them at once.
 
         Raises:
             GradlensError: the recordings are of different graphs, batch sizes or sites.
         """
         for other in others:
             self._check_same(other)
-        every = (self, *others)
-        replicates = _renumbered(every)
-        halves = [recording.halves for recording in every if recording.halves is not None]
-        labels = [recording.labels for recording in every if recording.labels is not None]
+        recordings = (self, *others)
+        halves = [recording.halves for recording in recordings if recording.halves is not None]
+        labels = [recording.labels for recording in recordings if recording.labels is not None]
         return replace(
             self,
-            grams=np.concatenate([recording.grams for recording in every], axis=1),
-            inner=_concatenated([recording.inner for recording in every]),
-            projected_errors=_concatenated([recording.projected_errors for recording in every]),
+            grams=np.concatenate([recording.grams for recording in recordings], axis=1),
+            inner=concatenated([recording.inner for recording in recordings]),
+            projected_errors=concatenated([recording.projected_errors for recording in recordings]),
             dry_errors={
-                group: float(np.fmax.reduce([recording.dry_errors.get(group, np.nan) for recording in every]))
+                group: float(
+                    np.fmax.reduce([recording.dry_errors.get(group, np.nan) for recording in recordings])
+                )
                 for group in self.dry_errors
             },
-            labels=np.concatenate(labels) if len(labels) == len(every) else None,
-            halves=np.concatenate(halves, axis=1) if len(halves) == len(every) else None,
-            replicates=replicates,
+            labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
+            halves=np.concatenate(halves, axis=1) if len(halves) == len(recordings) else None,
+            replicates=renumbered([(recording.replicates, recording.grams) for recording in recordings]),
             throughput={
-                name: [speed for recording in every for speed in recording.throughput.get(name, ())]
+                name: [speed for recording in recordings for speed in recording.throughput.get(name, ())]
                 for name in self.throughput
             },
         )
@@ -202,7 +200,7 @@ class Recording:
         }
         wrong = [reason for reason, same in reasons.items() if not same]
         if wrong:
-            raise GradlensError(f"recordings of {wrong[0]} cannot be merged; record both alike")
+            raise GradlensError(f"recordings of {wrong[0]} cannot be merged; record both in the same way")
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file: Grams as arrays, the rest as JSON in its metadata.
@@ -210,15 +208,11 @@ class Recording:
         Raises:
             GradlensError: the file cannot be written.
         """
-        arrays: dict[str, NDArray[Any]] = {"grams": np.ascontiguousarray(self.grams)}
-        for name, table in (("inner", self.inner), ("projected", self.projected_errors)):
-            arrays |= {f"{name}.{group}": np.ascontiguousarray(value) for group, value in table.items()}
-        if self.halves is not None:
-            arrays["halves"] = np.ascontiguousarray(self.halves)
-        if self.labels is not None:
-            arrays["labels"] = np.ascontiguousarray(self.labels)
+        arrays: dict[str, Array] = {"grams": self.grams}
+        for name, by_group in (("inner", self.inner), ("projected", self.projected_errors)):
+            arrays |= {f"{name}.{group}": value for group, value in by_group.items()}
+        optional = {"halves": self.halves, "labels": self.labels}
         document = {
-            "format": FORMAT,
             "plan": codec.plan_document(self.plan),
             "dry_errors": {str(group): error for group, error in self.dry_errors.items()},
             "replicates": self.replicates,
@@ -226,35 +220,22 @@ class Recording:
             "throughput": dict(self.throughput),
             "meta": dict(self.meta),
         }
-        try:
-            save_file(arrays, str(path), metadata={"gradlens": json.dumps(document)})
-        except (OSError, SafetensorError) as error:
-            raise GradlensError(f"cannot write {path}: {error}") from error
-        return Path(path)
+        return file.write(path, document, {**arrays, **{k: v for k, v in optional.items() if v is not None}})
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
-        """Read what ``save`` wrote.
+        """Read a file that ``save`` wrote, in this format or an older one.
 
         Raises:
-            GradlensError: no such file, not a recording, or of a newer format.
+            GradlensError: the file does not exist, is not a recording, or is of a newer format.
         """
-        if not Path(path).is_file():
-            raise GradlensError(f"{path} does not exist; Recording.save writes such a file")
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                document = json.loads((file.metadata() or {})["gradlens"])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if document["format"] > FORMAT:
-                raise GradlensError(
-                    f"{path} has format {document['format']}; this gradlens reads up to {FORMAT}: update it"
-                )
-            return cls._from(document, arrays)
-        except (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError) as error:
+            return cls._from(*file.read(path))
+        except file.DAMAGES as error:
             raise GradlensError(f"{path} is not a gradlens recording, or is damaged: {error}") from error
 
     @classmethod
-    def _from(cls, document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Recording:
+    def _from(cls, document: codec.Document, arrays: Mapping[str, NDArray[Any]]) -> Recording:
         return cls(
             plan=codec.read_plan(document["plan"]),
             grams=arrays["grams"],
@@ -268,30 +249,6 @@ class Recording:
             throughput=document["throughput"],
             meta=document["meta"],
         )
-
-
-def _renumbered(recordings: Sequence[Recording]) -> tuple[tuple[int, int], ...]:
-    """Replicates of all; a batch number that a seed has already becomes its next free one.
-
-    Raises:
-        GradlensError: a replicate stands there twice.
-    """
-    taken: dict[tuple[int, int], Array] = {}
-    for recording in recordings:
-        for place, (seed, batch) in enumerate(recording.replicates):
-            grams = recording.grams[:, place]
-            if (seed, batch) in taken and np.array_equal(taken[seed, batch], grams, equal_nan=True):
-                raise GradlensError(
-                    f"batch {batch} of seed {seed} is in both recordings; merge recordings of different batches"
-                )
-            while (seed, batch) in taken:
-                batch += 1
-            taken[seed, batch] = grams
-    return tuple(taken)
-
-
-def _concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:
-    return {group: np.concatenate([table[group] for table in tables]) for group in tables[0]}
 
 
 def _grouped(arrays: Mapping[str, Array], name: str) -> dict[int, Array]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from gradlens.errors import GradlensError
-from gradlens.options import check, known, option
+from gradlens.options import SAMPLES, WATCHING, check, check_names, documented, option, options_of
 
 SITES = ("signals", "forks", "all")
 SPACES = ("activations", "weights")
@@ -16,22 +16,10 @@ MODES = ("train", "eval", "keep")
 REDUCTIONS = ("mean", "sum")
 
 
+@documented
 @dataclass(frozen=True)
 class Watch:
     """What to watch in each backward pass; a Recording keeps it in its provenance.
-
-    Attributes:
-        sites: ``signals`` (forks, partial splits and the signal of every weighted layer), ``forks``, ``all``
-            (every edge) or a glob of module paths.
-        pairs: ``sketch`` compares the branches of forks of three and more by a random projection; ``exact`` holds
-            the contributions until the fork is complete (the memory of one activation each).
-        mode: of the model: ``train``, ``eval`` or ``keep``.
-        space: ``activations``: a signal is the gradient at the output of a weighted layer. ``weights``: the gradient
-            of the layer's weight, sample by sample.
-        reduction: of the loss over the batch, ``mean`` or ``sum``; Grams are of the summed loss.
-        halves: also keep a Gram of every second feature of each signal, for the ceiling of similarity.
-        seed: of dropout and the projections; also names the replicates.
-        samples: in a batch, if that cannot be read from the batch itself.
 
     Raises:
         GradlensError: a value is not allowed, or halves are requested in weight space.
@@ -41,18 +29,27 @@ class Watch:
         "signals",
         "Where gradients are watched: forks and weighted layers, forks only, every edge of the graph, or the modules "
         "whose path matches a pattern such as 'layer3.*'.",
+        group=WATCHING,
         metavar="signals|forks|all|GLOB",
     )
     pairs: str = option(
         "sketch",
-        "Pairs of branches at forks of three and more: by a random projection with a stated error, or exactly, which "
+        "Pairs of branches at forks of three or more: by a random projection with a stated error, or exactly, which "
         "needs more memory.",
+        group=WATCHING,
         choices=PAIRS,
     )
-    mode: str = option("train", "Mode of the network while it is measured.", choices=MODES)
+    mode: str = option(
+        "train",
+        "Mode of the network while it is measured.",
+        group=SAMPLES,
+        choices=MODES,
+        python_only=("keep",),
+    )
     space: str = option(
         "activations",
-        "What a signal is: the gradient at a layer's output, or that of its weights, sample by sample.",
+        "Gradients that count as signals: those at the outputs of layers, or those of their weights, sample by sample.",
+        group=WATCHING,
         choices=SPACES,
     )
     reduction: str = option("mean", "Reduction of the loss over the batch.", choices=REDUCTIONS)
@@ -63,9 +60,7 @@ class Watch:
     def __post_init__(self) -> None:
         check(self)
         if self.halves and self.space == "weights":
-            raise GradlensError(
-                "halves are of signals at layers' outputs; capture them with space='activations'"
-            )
+            raise GradlensError("halves are of signals at the outputs of layers; use space='activations'")
 
     @property
     def modules(self) -> str | None:
@@ -78,15 +73,16 @@ class Watch:
         return self.space == "weights"
 
 
-def watch_of(watch: Watch | None, options: Mapping[str, Any]) -> Watch:
+def watch_of(watch: Watch | None, options: Mapping[str, Any], others: Iterable[str] = ()) -> Watch:
     """Return a declaration with some of its options replaced.
 
     Args:
         watch: the declaration; None for the defaults.
         options: values by the names of the fields of ``Watch``.
+        others: further parameters of the caller, to suggest for a misspelt name.
 
     Raises:
         GradlensError: an option is not known, or its value is not allowed.
     """
-    known(Watch, options)
+    check_names(options, [*options_of(Watch), *others])
     return replace(watch or Watch(), **options)

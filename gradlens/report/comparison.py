@@ -48,7 +48,8 @@ def overview(result: Result) -> Overview | None:
             return _side_by_side(name, result.tables[name].frame)
     for name, keys in (("comparison", ("a", "b")), ("summary", ("a",))):
         if name in result.tables and not result.tables[name].frame.empty:
-            networks = tuple(str(result.meta.get(key, key.upper())) for key in keys)
+            names = result.provenance.networks
+            networks = (*names, *(key.upper() for key in keys[len(names) :]))[: len(keys)]
             suffixes = tuple(f"_{key}" for key in keys) if name == "comparison" else ("",)
             return _by_stage(name, result.tables[name].frame, networks, suffixes)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gradlens.errors import GradlensError
@@ -12,16 +13,19 @@ from gradlens.results import Result
 PAGE = "report.html"
 
 
-def write(result: Result, folder: str | Path, run: str | None = None) -> Path:
+def write(
+    result: Result, folder: str | Path, run: str | None = None, wording: Callable[[str], str] = str
+) -> Path:
     """Save a result with its figures and its page; needs no torch.
 
     ``folder`` then holds ``result.json``, ``tables/*.csv``, ``figures/*.png``, ``figures/*.svg``
     and ``report.html``.
 
     Args:
-        result: what was found.
-        folder: where to; made if it is missing.
-        run: what the page's commands call it; the folder's own name where it is written in its place.
+        result: to write.
+        folder: made if it is missing.
+        run: its name in the commands on the page; by default the name of the folder.
+        wording: of messages that name Python parameters; the command line writes its options instead.
 
     Returns:
         The path of ``report.html``.
@@ -34,7 +38,7 @@ def write(result: Result, folder: str | Path, run: str | None = None) -> Path:
     images = save_figures(figures(result), folder / "figures")
     path = folder / PAGE
     try:
-        path.write_text(page(result, images, run or folder.resolve().name), encoding="utf-8")
+        path.write_text(page(result, images, run or folder.resolve().name, wording), encoding="utf-8")
     except OSError as error:
         raise GradlensError(f"cannot write {path}: {error.strerror}; give another folder") from error
     return path

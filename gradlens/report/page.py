@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from markupsafe import Markup
 from gradlens.catalogue import TABLES, Place, about, kind
 from gradlens.numbers import format_cell
 from gradlens.plots import PLOTS
-from gradlens.report.captions import seen
+from gradlens.report.captions import caption
 from gradlens.report.charts import charts
 from gradlens.report.comparison import overview
 from gradlens.results import Result, Table
+from gradlens.results.provenance import STRATEGIES
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 
 ROWS = 60  # rows of a table that the page shows without its scripts
@@ -34,13 +35,16 @@ class Entry:
     entries: tuple[Entry, ...] = ()
 
 
-def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
+def page(
+    result: Result, images: Mapping[str, bytes], run: str = "RUN", wording: Callable[[str], str] = str
+) -> str:
     """The whole page as text.
 
     Args:
         result: what to show.
         images: SVG files by table name; shown with their tables.
         run: name of the folder it is for, as the commands under its figures say it.
+        wording: of messages that name Python parameters; the command line writes its options instead.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(f"gradlens.{name}", ".") for name in ("report", "showing")]),
@@ -49,20 +53,20 @@ def page(result: Result, images: Mapping[str, bytes], run: str = "RUN") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["options"] = _options
+    environment.filters["options"] = lambda text: _options(wording(text))
     interactive = charts(result)
     return environment.get_template("page.html").render(
         title=_title(result),
         result=result,
         finding=_parts(result.finding),
-        partial=_partial(result.meta.get("partial", False)),
+        partial=_partial(result.provenance.partial),
         overview=overview(result),
         sections=[
             _section(result[name], images.get(name), interactive.get(name))
             for name in _ordered(result.tables)
         ],
         has_map="map_nodes" in result.tables and "map_edges" in result.tables,
-        basis=_basis(result.meta),
+        basis=_basis(result.provenance.seeds),
         run=shlex.quote(run),
         provenance=entries(result.meta),
         data={name: as_json(table_data(table)) for name, table in result.tables.items()},
@@ -85,10 +89,9 @@ def _parts(finding: str) -> tuple[str, str]:
     return (first + stop.strip(), rest) if stop else (finding, "")
 
 
-def _basis(meta: Mapping[str, Any]) -> str:
-    """What every figure rests on."""
-    seeds = [str(seed) for seed in meta.get("seeds", ())]
-    return f"Seed{'s' * (len(seeds) != 1)} {', '.join(seeds)}." if seeds else ""
+def _basis(seeds: Sequence[int]) -> str:
+    """Return the seeds that every figure is based on."""
+    return f"Seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}." if seeds else ""
 
 
 def entries(meta: Mapping[str, Any]) -> tuple[Entry, ...]:
@@ -114,22 +117,15 @@ def _exact(value: Any) -> str:
 
 
 def _title(result: Result) -> str:
-    meta = result.meta
-    names = [str(name) for name in meta.get("networks", ())]
-    names = names or [str(meta[key]) for key in ("a", "b") if meta.get(key)]
-    if meta.get("kind") == "strategies":
-        return f"transition strategies of {meta['a']}"
-    if meta.get("kind") == "inspect":
-        names = names[:1]
-    first, others = names[:1], names[1:]
+    networks = result.provenance.networks
+    if result.provenance.kind == STRATEGIES:
+        return f"transition strategies of {networks[0]}"
+    first, others = networks[:1], networks[1:]
     return " against ".join([*first, *([", ".join(others)] if others else [])]) or "gradient report"
 
 
-def _partial(mark: Any) -> str:
-    if not mark:
-        return ""
-    told = f" ({mark})" if isinstance(mark, str) else ""
-    return f"This run was stopped before its end{told}; the numbers rest on what was finished."
+def _partial(partial: bool) -> str:
+    return "This run was stopped before its end; the numbers are of the finished part." if partial else ""
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
@@ -145,7 +141,7 @@ def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) ->
     frame = table.frame
     title = about(table.name).title
     title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
-    sentence = seen(kind(table.name), frame)
+    sentence = caption(kind(table.name), frame)
     described = f"{title}. {sentence or table.caption} The table below it holds every value."
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {

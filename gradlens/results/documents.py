@@ -1,4 +1,4 @@
-"""The format of a saved result: which versions are read, and how an older one becomes this one."""
+"""The format of a saved result: readable versions, and upgrades from older ones."""
 
 from __future__ import annotations
 
@@ -7,22 +7,25 @@ from typing import Any
 
 from gradlens.errors import GradlensError
 
+Document = dict[str, Any]
+"""JSON of a file; reading it checks its shape."""
+
 FORMAT = 1
-"""The version that is written. Raise it where an older gradlens would misread what is new."""
+"""The version that is written. Raise it if an older gradlens would misread a new document."""
 
-UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
-"""By version, what makes a document of it one of the next. A version without an entry is no longer read."""
+UPGRADES: dict[int, Callable[[Document], Document]] = {}
+"""Functions that turn a document of a version into one of the next; other versions are no longer read."""
 
 
-def require_readable(document: Mapping[str, Any]) -> int:
-    """The version of a document that this gradlens reads.
+def require_readable(document: object) -> int:
+    """Return the version of a document.
 
     Raises:
-        GradlensError: it has none, or is too new or too old.
+        GradlensError: it has no version, or a version that is too new or too old.
     """
     version = document.get("format") if isinstance(document, Mapping) else None
     if not isinstance(version, int) or isinstance(version, bool):
-        raise GradlensError("it says no format version, so gradlens did not write it; run the command again")
+        raise GradlensError("it has no format version, so gradlens did not write it; run the command again")
     if version > FORMAT:
         raise GradlensError(f"it has format {version}, this gradlens reads up to {FORMAT}; update gradlens")
     oldest = FORMAT
@@ -36,8 +39,8 @@ def require_readable(document: Mapping[str, Any]) -> int:
     return version
 
 
-def upgraded(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of any readable version as one of ``FORMAT``.
+def upgraded(document: Document) -> Document:
+    """Return a document of any readable version as one of ``FORMAT``.
 
     Raises:
         GradlensError: as for ``require_readable``.

@@ -1,7 +1,4 @@
-"""Table and Result: plain values that hold what was found, and save and load it.
-
-Nothing here imports torch: a report is drawn again from a saved Result alone.
-"""
+"""Table and Result: plain values that hold the tables of a run, and save and load them. No torch."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from gradlens.errors import GradlensError, close_matches
-from gradlens.results.documents import FORMAT, upgraded
+from gradlens.results.documents import FORMAT, Document, upgraded
+from gradlens.results.provenance import RunProvenance
 from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
 from gradlens.transitions import STRATEGY_OF, strategies_by_label
 
@@ -31,11 +29,11 @@ class Table:
 
     Attributes:
         name: key in ``Result.tables`` and in the plot registry.
-        frame: one row an observation.
-        caption: a sentence that says what a row is.
+        frame: one row per observation.
+        caption: a sentence that describes a row.
         how: how the numbers were obtained, with the source of the formula.
-        units: column name to unit or range.
-        reproducible: False where the numbers are wall-clock measurements.
+        units: unit or range by column.
+        reproducible: False if the numbers are wall-clock measurements.
     """
 
     name: str
@@ -55,11 +53,11 @@ class Table:
 
         return plot_frame(self.name, self.frame, ax)
 
-    def explore(self, *, static: bool = False) -> Any:
-        """Choose rows and see the figure and the numbers change, in a notebook.
+    def explore(self, *, static: bool = False) -> object:
+        """Show a figure and its numbers with choices of rows, in a notebook.
 
         Args:
-            static: figure and table to open, without ipywidgets, as it is without that package.
+            static: figure and table without choices, which need the package ipywidgets.
         """
         return explore({self.name: self}, static=static)
 
@@ -72,19 +70,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Result:
-    """Everything one run found.
+    """The tables of one run, and how they were made.
 
     Attributes:
         tables: by name.
         meta: versions, seeds, command line, identity of models and data.
-        finding: the answer in one sentence.
-        warnings: what a reader must know before believing the numbers.
+        finding: the main result in words.
+        warnings: limits of the numbers.
     """
 
     tables: Mapping[str, Table]
     meta: Mapping[str, Any]
     finding: str
     warnings: Sequence[str] = ()
+
+    @property
+    def provenance(self) -> RunProvenance:
+        """How the result was made, read from ``meta``."""
+        return RunProvenance.of(self.meta)
 
     def __post_init__(self) -> None:
         """Let the frames know which network has which transition strategy, for the colours of plots."""
@@ -100,16 +103,16 @@ class Result:
             )
         return self.tables[name]
 
-    def with_meta(self, **meta: Any) -> Result:
-        """A copy with entries added to ``meta``."""
+    def with_meta(self, **meta: object) -> Result:
+        """Return a copy with entries added to ``meta``."""
         return replace(self, meta={**self.meta, **meta})
 
     def warned(self, texts: Sequence[str]) -> Result:
-        """A copy with warnings added in front."""
+        """Return a copy with warnings added in front."""
         return replace(self, warnings=(*texts, *self.warnings))
 
     def to_json(self, indent: int | None = None) -> str:
-        """The whole result as strict JSON (a missing number is ``null``)."""
+        """Return the result as strict JSON; a missing number is ``null``."""
         document = {
             "format": FORMAT,
             "finding": self.finding,
@@ -135,13 +138,13 @@ class Result:
             raise GradlensError(f"cannot write {folder}: {error.strerror}; give another folder") from error
         return folder
 
-    def explore(self, tables: Sequence[str] | None = None, *, static: bool = False) -> Any:
-        """Choose a table, network, stage and version, and see figure and numbers change, in a notebook.
+    def explore(self, tables: Sequence[str] | None = None, *, static: bool = False) -> object:
+        """Show figures and numbers with choices of table, network, stage and version, in a notebook.
 
         Args:
-            tables: names of those wanted; None takes all.
-            static: every table and figure to open, without ipywidgets, as it is without that package;
-                a saved notebook holds it whole.
+            tables: their names; None takes all.
+            static: all tables and figures without choices, which need the package ipywidgets; a saved notebook
+                then holds all of them.
 
         Raises:
             GradlensError: a table is not in this result.
@@ -149,10 +152,10 @@ class Result:
         return explore(self.tables, tables, static)
 
     def map(self) -> NetworkMap:
-        """The networks drawn from input to loss, with the gradient that comes back; shows itself in a notebook.
+        """Return the map of the networks, from input to loss, with their gradients; a notebook displays it.
 
         Raises:
-            GradlensError: the result has no tables for it.
+            GradlensError: the result has no tables of the map.
         """
         return NetworkMap(self.tables)
 
@@ -167,8 +170,7 @@ def load(folder: str | Path) -> Result:
     """Read a result that ``Result.save`` wrote; needs no torch.
 
     Raises:
-        GradlensError: there is no result in ``folder``, it may not be read, is damaged or of a format that is
-            not read.
+        GradlensError: there is no result in ``folder``, or it is unreadable, damaged or of an unknown format.
     """
     path = Path(folder) / FILE
     try:
@@ -187,14 +189,14 @@ def load(folder: str | Path) -> Result:
         raise GradlensError(f"{path} is damaged: {error}; run the command again") from error
 
 
-def _upgraded(document: Any, path: Path) -> dict[str, Any]:
+def _upgraded(document: Document, path: Path) -> Document:
     try:
         return upgraded(document)
     except GradlensError as error:
         raise GradlensError(f"{path} cannot be opened: {error}") from error
 
 
-def _table_document(table: Table) -> dict[str, Any]:
+def _table_document(table: Table) -> Document:
     columns = {
         str(name): {"dtype": str(column.dtype), "values": column.tolist()}
         for name, column in table.frame.items()
@@ -208,7 +210,7 @@ def _table_document(table: Table) -> dict[str, Any]:
     }
 
 
-def _read_table(name: str, entry: Mapping[str, Any]) -> Table:
+def _read_table(name: str, entry: Document) -> Table:
     frame = pd.DataFrame(
         {
             column: pd.Series(content["values"], dtype=content["dtype"])
@@ -218,8 +220,8 @@ def _read_table(name: str, entry: Mapping[str, Any]) -> Table:
     return Table(name, frame, entry["caption"], entry["how"], entry["units"], entry["reproducible"])
 
 
-def _plain(value: Any) -> Any:
-    """Containers of Python scalars; a number that is not finite becomes None."""
+def _plain(value: object) -> object:
+    """Convert to containers of Python scalars; a number that is not finite becomes None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Running a grid of cells (seed x variant of one network): fresh, or measured along a training."""
+"""Run a grid of cells (seed by variant of one network), fresh or measured along a training."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from typing import Any
 
 from gradlens.data import Batches
 from gradlens.errors import GradlensError
-from gradlens.models.naming import source
-from gradlens.models.spec import split_name
-from gradlens.progress import Progress, told
-from gradlens.studies.cells import Study, Subject, fits, fresh, measured, samples_of, spare_batches
+from gradlens.models.spec import NetworkSpec
+from gradlens.progress import Progress, progress_callback
+from gradlens.studies.cell import Subject, fits, fresh, measured, samples_of, spare_batches
+from gradlens.studies.options import Study, Training
 from gradlens.studies.store import Snapshot, Store
-from gradlens.studies.training import Score, Training, score, train
+from gradlens.studies.training import Score, score, train
 from gradlens.version import VERSION
 
 HELD_OUT = 512
-"""Held-out samples, at the most a third of what is not measured."""
+"""Held-out samples; at most a third of the samples that are not measured."""
 UNLIMITED = 64
-"""Batches to train on where the data has no end."""
+"""Batches to train on if the data is unlimited."""
 NO_SCORE = Score(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One seed: what every variant left, in the order of the variants."""
+    """One seed: the snapshots of each variant, in the order of the variants."""
 
     seed: int
     cells: tuple[list[Snapshot], ...]
 
 
 class Grid:
-    """All cells of a run, seed by seed; finished ones survive a kill where a folder is given.
+    """All cells of a run, seed by seed; with a folder, finished cells survive a killed process.
 
     Args:
-        study: what is measured; its ``warmup_steps`` are not used.
+        study: options of the measurement; its ``warmup_steps`` are not used.
         training: between measurements.
         variants: of the network.
         folder: for finished cells; None keeps them in memory only.
-        progress: called with (what, done, total); a unit is a batch measured or a step trained;
-            by default a line in a notebook.
+        progress: called with (step, done, total), counted in measured batches and training steps; by default
+            a line in a notebook.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Grid:
         progress: Progress | bool | None = None,
     ) -> None:
         self.study, self.training, self.variants = study, training, variants
-        options = {k: v for k, v in asdict(study).items() if k not in ("seeds", "throughput")}
+        options = {k: v for k, v in study.flat().items() if k not in ("seeds", "throughput")}
         self._folder = folder
         self._request = {
             **options,
@@ -64,13 +64,13 @@ class Grid:
         self.store = Store(None, {})
         self.identities: list[dict[str, Any]] = []
         self.partial = False
-        self._wanted = progress
+        self._requested_progress = progress
         self._progress: Progress | None = None
         self._done = 0
         self._total = 0
 
     def run(self) -> list[Row]:
-        """The finished seeds.
+        """Return the finished seeds.
 
         Raises:
             KeyboardInterrupt: before every variant of the first seed was finished.
@@ -78,7 +78,7 @@ class Grid:
         rows: list[Row] = []
         self._open(samples_of(self.study, 0))
         try:
-            with told(self._wanted) as self._progress:
+            with progress_callback(self._requested_progress) as self._progress:
                 for seed in range(self.study.seeds):
                     data = samples_of(self.study, seed)
                     cells = tuple(self._cell(seed, variant, data) for variant in self.variants)
@@ -91,13 +91,13 @@ class Grid:
         return rows
 
     def _open(self, data: Batches) -> None:
-        """Find the finished cells, and build every variant once: one that cannot be is told before any work.
+        """Find the finished cells, and build each variant once, so that one that fails does so before any work.
 
         Raises:
-            GradlensError: a variant cannot be built, or the cells are of another run.
+            GradlensError: a variant cannot be built, or the cells belong to another run.
         """
-        first = self.variants[0].name
-        request = {**self._request, "samples": data.identity["sha256"], "file": digest_of(first)}
+        file = digest_of(self.variants[0].spec)
+        request = {**self._request, "samples": data.identity["sha256"], "file": file}
         self.store = Store(self._folder, request)
         cells = [(seed, variant) for seed in range(self.study.seeds) for variant in self.variants]
         missing = [cell for cell in cells if self.store.get(_name(*cell)) is None]
@@ -112,14 +112,17 @@ class Grid:
 
     def _cell(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
         name = _name(seed, variant)
-        found = self.store.get(name)
-        if found is None:
+        snapshots = self.store.get(name)
+        if snapshots is None:
             end = self._done + self._cell_size
-            found = self._measured(seed, variant, data)
-            self.store.put(name, found)
+            snapshots = self._measured(seed, variant, data)
+            self.store.put(name, snapshots)
             self._done = end
-        self._tell(f"seed {seed}: {variant.label}")
-        return [replace(one, recording=one.recording.with_meta(network=variant.label)) for one in found]
+        self._report(f"seed {seed}: {variant.label}")
+        return [
+            replace(snapshot, recording=snapshot.recording.with_meta(network=variant.label))
+            for snapshot in snapshots
+        ]
 
     def _measured(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
         training, study = self.training, self.study
@@ -130,25 +133,25 @@ class Grid:
             for step in train(model, rest, training, seed):
                 if step:
                     self._done += 1
-                what = f"seed {seed}: {variant.label}" + self._towards(step)
-                self._tell(what)
+                name = f"seed {seed}: {variant.label}" + self._next_stop(step)
+                self._report(name)
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
-                    recording = measured(timed, model, variant, data, seed, progress=self._counted(what))
+                    recording = measured(timed, model, variant, data, seed, progress=self._counted(name))
                     recording = recording.with_meta(notes=notes)
                     result = score(model, held_out) if held_out else NO_SCORE
                     snapshots.append(Snapshot(step, recording, *result))
         return snapshots
 
-    def _towards(self, step: int) -> str:
-        """What is under way: plain progress has a line a change, so not a line a step."""
+    def _next_stop(self, step: int) -> str:
+        """Name the next measurement instead of each step: plain progress prints a line per change of the name."""
         if not self.training.steps:
             return ""
         following = next((stop for stop in self.training.stops() if stop >= step), step)
         return f", step {following} of {self.training.steps}"
 
     def _others(self, seed: int, data: Batches) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Batches for scoring and for training: neither is measured, and they share none."""
+        """Return disjoint batches for scoring and for training, none of which is measured."""
         training, study = self.training, self.study
         if not training.steps:
             return (), ()
@@ -157,32 +160,33 @@ class Grid:
         held = min(HELD_OUT // study.batch_size + 1, spare // 3) if training.evaluate else 0
         if training.evaluate and not held:
             raise GradlensError(
-                f"{total} samples leave too few to hold some out; lower --batches or --batch-size"
+                f"{total} samples leave too few to hold some out; lower batches={study.batches} or "
+                f"batch_size={study.batch_size}"
             )
         first = study.batches + held
         scored = samples_of(study, seed, batches=held, start=study.batches) if held else ()
-        wanted = training.steps if total is not None else min(training.steps, UNLIMITED)
-        return scored, spare_batches(study, seed, data, wanted, first)
+        count = training.steps if total is not None else min(training.steps, UNLIMITED)
+        return scored, spare_batches(study, seed, data, count, first)
 
-    def _counted(self, what: str) -> Progress:
+    def _counted(self, name: str) -> Progress:
         before = self._done
 
-        def progress(said: str, done: int, total: int) -> None:
+        def progress(remark: str, done: int, total: int) -> None:
             self._done = before + done
-            self._tell(what if done else f"{what}: {said}")
+            self._report(name if done else f"{name}: {remark}")
 
         return progress
 
-    def _tell(self, what: str) -> None:
+    def _report(self, name: str) -> None:
         if self._progress is not None:
-            self._progress(what, self._done, max(self._total, self._done, 1))
+            self._progress(name, self._done, max(self._total, self._done, 1))
 
 
 def _name(seed: int, variant: Subject) -> str:
     return f"{variant.name} seed {seed}"
 
 
-def digest_of(name: str) -> str:
-    """SHA-256 of the file that a network comes from; empty where it comes from a library."""
-    found = source(split_name(name)[0])
-    return hashlib.sha256(Path(found.file).read_bytes()).hexdigest() if found.file else ""
+def digest_of(network: NetworkSpec) -> str:
+    """Return the SHA-256 of the file that a network comes from, or "" if it comes from a library."""
+    file = network.source.file
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

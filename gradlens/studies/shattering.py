@@ -1,4 +1,4 @@
-"""Shattering: does the gradient of a network change smoothly along a line of inputs, or like white noise?"""
+"""Shattering: whether a network's gradient changes smoothly along a line of inputs, or like white noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradlens.hooks.state import preserved
 from gradlens.results import Table
 
 BATCH = 32
-"""Points that are run at once, where samples do not see each other."""
+"""Points per forward pass in eval mode, in which samples are independent of each other."""
 
 
 def shattering(
@@ -25,30 +25,30 @@ def shattering(
     lags: int = 16,
     mode: str = "eval",
 ) -> Table:
-    """Autocorrelation of the input gradient along the line from one input to another.
+    """Return the autocorrelation of the input gradient along the line from one input to another.
 
     Balduzzi et al. 2017, *The shattered gradients problem*, arXiv 1702.08591: in deep plain ReLU networks
-    the gradient of neighbouring inputs decorrelates like white noise, in residual ones like brown noise.
-    The gradient is that of the mean of the outputs; the model is left as it was.
+    the gradients of neighbouring inputs decorrelate like white noise, in residual networks like brown noise.
+    The differentiated value is the mean of the outputs; the model does not change.
 
     Args:
         model: takes a batch of inputs and returns a tensor.
         first: one input, ``[...]`` without a batch axis.
-        second: another of the same shape.
+        second: another input of the same shape.
         points: on the line, both ends included.
-        lags: distances that are measured, in steps between points.
-        mode: ``eval``, or ``train``: BatchNorm then normalises over the line, all of it in one batch.
+        lags: number of distances to measure, in steps between points.
+        mode: ``eval``, or ``train``, in which BatchNorm normalises over the whole line as one batch.
 
     Returns:
-        A row a lag: ``autocorrelation`` of the centred gradients (1 at lag 0; NaN where the gradient does not
-        change at all) and ``cosine``, the mean cosine of the gradients as they are.
+        One row per lag: ``autocorrelation`` of the centred gradients (1 at lag 0; NaN if the gradient does not
+        change at all) and ``cosine``, the mean cosine of the gradients without centring.
 
     Raises:
-        GradlensError: shapes differ, or there are fewer points than lags.
+        GradlensError: shapes differ, or there are not more points than lags.
     """
     if first.shape != second.shape:
         raise GradlensError(
-            f"the ends are {tuple(first.shape)} and {tuple(second.shape)}; give two of one shape"
+            f"the ends are {tuple(first.shape)} and {tuple(second.shape)}; give two inputs of one shape"
         )
     if not 1 <= lags < points:
         raise GradlensError(
@@ -82,17 +82,17 @@ def shattering(
 
 
 def _gradients(model: nn.Module, first: Tensor, second: Tensor, points: int, mode: str) -> Tensor:
-    """``[points, d]``."""
-    at = torch.linspace(0, 1, points, dtype=first.dtype, device=first.device)
-    line = first + at.reshape(-1, *[1] * first.dim()) * (second - first)
-    found = []
+    """Return the gradients ``[points, d]``."""
+    positions = torch.linspace(0, 1, points, dtype=first.dtype, device=first.device)
+    line = first + positions.reshape(-1, *[1] * first.dim()) * (second - first)
+    gradients = []
     with preserved(model, mode), torch.enable_grad():
         for chunk in line.split(len(line) if model.training else BATCH):
             inputs = chunk.detach().requires_grad_()
             outputs = model(inputs)
             (gradient,) = torch.autograd.grad(outputs.flatten(1).mean(dim=1).sum(), inputs)
-            found.append(gradient.flatten(1))
-    return torch.cat(found)
+            gradients.append(gradient.flatten(1))
+    return torch.cat(gradients)
 
 
 def _mean_product(rows: Tensor, lag: int) -> float:

@@ -1,29 +1,33 @@
-"""One result of both spaces: the gradients at layers' outputs, and those of the weights."""
+"""One result in both spaces: the gradients at the outputs of layers, and those of the weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from gradlens.catalogue import SUFFIX, about
 from gradlens.errors import GradlensError
 from gradlens.results import Result
-
-BOTH = "both"
-
-
-def require_one(space: str) -> None:
-    """Raises GradlensError for ``both``, where one space is measured."""
-    if space == BOTH:
-        raise GradlensError("space='both' is for compare and inspect; give activations or weights here")
+from gradlens.studies.options import BOTH
 
 
-def in_both(measure: Callable[..., Result], options: dict[str, Any]) -> Result:
-    """Measure in either space, on the same seeds and samples.
+def require_one(options: Mapping[str, object]) -> None:
+    """Refuse the options of a study in both spaces.
+
+    Raises:
+        GradlensError: ``space`` is ``both``.
+    """
+    if options.get("space") == BOTH:
+        raise GradlensError(
+            "space='both' is for compare and inspect; use space='activations' or space='weights' here"
+        )
+
+
+def in_both(measure: Callable[..., Result], options: Mapping[str, object]) -> Result:
+    """Measure once per space, on the same seeds and samples.
 
     Args:
-        measure: takes options and gives a result.
+        measure: takes options and returns a result.
         options: of a study; ``space`` is replaced, and speed is measured once.
     """
     first = measure(**{**options, "space": "activations"})
@@ -32,18 +36,18 @@ def in_both(measure: Callable[..., Result], options: dict[str, Any]) -> Result:
 
 
 def joined(activations: Result, weights: Result) -> Result:
-    """The tables of the first; those of the second that are of weights, under names that say so.
+    """Join the results of both spaces: tables of the gradients of weights get a suffix in their name.
 
     Args:
-        activations: of the gradients at layers' outputs.
+        activations: of the gradients at the outputs of layers.
         weights: of the same networks and samples in weight space.
     """
     tables = dict(activations.tables)
-    for name, table in weights.tables.items():
-        own = f"{name}{SUFFIX}" if about(name).each_space else name
-        if own not in tables:
-            tables[own] = replace(table, name=own, caption=f"{table.caption} Of the gradients of weights.")
-    study = {**activations.meta.get("study", {}), "space": BOTH}
+    for table_name, table in weights.tables.items():
+        name = f"{table_name}{SUFFIX}" if about(table_name).each_space else table_name
+        if name not in tables:
+            tables[name] = replace(table, name=name, caption=f"{table.caption} Of the gradients of weights.")
+    study = {**activations.provenance.study, "space": BOTH}
     return Result(
         tables=tables,
         meta={**activations.meta, "space": "activations", "study": study},

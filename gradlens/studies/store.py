@@ -1,4 +1,4 @@
-"""Finished cells on disk: a long run is cut anywhere and goes on where it stopped."""
+"""Finished cells on disk, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from gradlens.errors import GradlensError
 from gradlens.recording import Recording
@@ -24,10 +23,10 @@ class Snapshot:
     """A network at one step of its training.
 
     Attributes:
-        step: updates before it.
+        step: number of updates before it.
         recording: of the seed's batches.
-        loss: held-out, NaN where not evaluated.
-        accuracy: held-out, in [0, 1]; NaN where not evaluated.
+        loss: held-out; NaN if not evaluated.
+        accuracy: held-out, in [0, 1]; NaN if not evaluated.
     """
 
     step: int
@@ -38,21 +37,21 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of cells, each a folder that is moved into place when it is whole.
+    """A folder of cells; each cell is a folder that is written elsewhere and renamed when it is complete.
 
     Attributes:
-        folder: made on the first ``put``; None keeps nothing.
-        request: what decides the numbers of every cell; cells of another request are refused.
+        folder: created by the first ``put``; None keeps nothing.
+        request: everything that determines the numbers of a cell; cells of another request are refused.
     """
 
     folder: Path | None
-    request: Mapping[str, Any]
+    request: Mapping[str, object]
 
     def get(self, name: str) -> list[Snapshot] | None:
-        """The snapshots of a finished cell, or None.
+        """Return the snapshots of a finished cell, or None.
 
         Raises:
-            GradlensError: the cell is of another request, or damaged.
+            GradlensError: the cell belongs to another request, or is damaged.
         """
         path = self._path(name)
         if path is None or not (path / CELL).is_file():
@@ -62,7 +61,7 @@ class Store:
             if document["request"] != _plain(self.request):
                 raise GradlensError(
                     f"{path.parent} holds cells of another run ({_difference(document['request'], self.request)}); "
-                    "repeat its options, or start anew with --force"
+                    "repeat its options, or remove it to start again"
                 )
             return [
                 Snapshot(
@@ -77,7 +76,7 @@ class Store:
             raise GradlensError(f"{path} is damaged ({error}); remove it and resume again") from error
 
     def put(self, name: str, snapshots: Sequence[Snapshot]) -> None:
-        """Keep a finished cell.
+        """Save a finished cell.
 
         Raises:
             GradlensError: it cannot be written.
@@ -88,8 +87,8 @@ class Store:
         staging = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             staging.mkdir(parents=True)
-            for one in snapshots:
-                one.recording.save(staging / f"{one.step}.safetensors")
+            for snapshot in snapshots:
+                snapshot.recording.save(staging / f"{snapshot.step}.safetensors")
             entries = [
                 {"step": s.step, "loss": _json(s.loss), "accuracy": _json(s.accuracy)} for s in snapshots
             ]
@@ -108,14 +107,14 @@ class Store:
         return self.folder / f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
-def _difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    mine = _plain(ours)
-    keys = [key for key in {**theirs, **mine} if theirs.get(key) != mine.get(key)]
-    return "; ".join(f"{key} {theirs.get(key)}, now {mine.get(key)}" for key in keys[:3])
+def _difference(saved: Mapping[str, object], request: Mapping[str, object]) -> str:
+    current = _plain(request)
+    keys = [key for key in {**saved, **current} if saved.get(key) != current.get(key)]
+    return "; ".join(f"{key} {saved.get(key)}, now {current.get(key)}" for key in keys[:3])
 
 
-def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """As it comes back from a file."""
+def _plain(value: Mapping[str, object]) -> dict[str, object]:
+    """Return the mapping as it is read back from a file."""
     return json.loads(json.dumps(value))  # type: ignore[no-any-return]
 
 

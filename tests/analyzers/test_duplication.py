@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from oracles.residual import given_by_regression
+from oracles.residual import cka_by_regression
 
 from gradlens.analyzers.duplication import Duplication
 from gradlens.metrics import cka, direction, duplication, hsic_matrix
@@ -117,7 +117,7 @@ def test_given_the_loss_only_what_the_loss_does_not_explain_is_left(follows):
 def test_given_the_loss_equals_regressing_on_it(follows, version):
     found = row(Duplication()(follows), "whole", f"{version} given loss")
     grams = follows.grams if version == "energy" else direction(follows.grams)
-    matrix = given_by_regression(grams, 4)[:4, :4]
+    matrix = cka_by_regression(grams, 4)[:4, :4]
     assert found.duplication == pytest.approx(duplication(matrix), rel=1e-8)
     assert found.mean_cka == pytest.approx(matrix[~np.eye(4, dtype=bool)].mean(), rel=1e-8)
 

@@ -83,7 +83,7 @@ def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) 
 def pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands in for ``gradlens.report.write``: a quick page with one figure."""
 
-    def write(result: Result, folder: Path, run: str | None = None) -> Path:
+    def write(result: Result, folder: Path, run: str | None, wording: Callable[[str], str]) -> Path:
         result.save(folder)
         (folder / "figures").mkdir()
         (folder / "figures" / "one.svg").write_text("new figure")

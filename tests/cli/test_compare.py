@@ -191,7 +191,7 @@ def test_a_folder_in_use_is_refused_before_anything_is_measured(run: Run, study:
 def test_the_numbers_are_printed_even_if_the_report_fails(
     run: Run, study: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(result: Result, folder: Path, run: str | None = None) -> Path:
+    def full(result: Result, folder: Path, *_: object) -> Path:
         (folder / "half").touch()
         raise OSError(28, "No space left on device")
 

@@ -15,8 +15,9 @@ from click.shell_completion import ShellComplete
 from gradlens.models import TRANSITIONS
 from gradlens.models import model_names as loaded_names
 from gradlens.results import Result
+from gradlens.transitions import STRATEGIES
 from gradlens_cli.app import gradlens
-from gradlens_cli.completion import STRATEGIES, model_names
+from gradlens_cli.completion import model_names
 
 
 def offered(*words: str) -> list[str]:

@@ -1,10 +1,12 @@
-"""gradlens models: names one a line, and what is near when there is none."""
+"""gradlens models: one name per line, and close names if none matches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from click.testing import Result as Ran
+
+from gradlens.transitions import DEFAULT, STRATEGIES
 
 Run = Callable[..., Ran]
 
@@ -27,3 +29,18 @@ def test_a_pattern_like_nothing_is_one_line_too(run: Run) -> None:
     ran = run("models", "qqqqqq*")
     assert ran.exit_code == 1
     assert ran.stderr.startswith("error: no model matches 'qqqqqq*'")
+
+
+def test_the_strategies_are_listed_with_their_programs(run: Run) -> None:
+    ran = run("models", "--csp", "resnet18")
+    assert ran.exit_code == 0
+    assert ran.stdout.split() == ["resnet18@csp"]
+    for name, strategy in STRATEGIES.items():
+        assert [name, *strategy.program.split()] in [line.split() for line in ran.stderr.splitlines()]
+
+
+def test_the_help_of_strategies_shows_the_programs_and_the_default(run: Run) -> None:
+    text = " ".join(run("strategies", "--help").stdout.split())
+    assert f"[default: {','.join(DEFAULT)}]" in text
+    for name, strategy in STRATEGIES.items():
+        assert f"{name} {strategy.program}" in text

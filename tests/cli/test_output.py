@@ -74,7 +74,7 @@ def test_force_does_not_replace_what_is_no_run() -> None:
 def test_a_failure_with_force_keeps_the_old_run(compared: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     output.publish(compared, output.destination(Path("r"), "x", force=False))
 
-    def fail(result: Result, folder: Path, run: str | None = None) -> Path:
+    def fail(result: Result, folder: Path, *_: object) -> Path:
         (folder / "half").touch()
         raise KeyboardInterrupt
 

@@ -15,7 +15,7 @@ Run = Callable[..., Ran]
 SMALL = ["--data", "random", "--image-size", "32", "--batch-size", "4", "--batches", "1", "--seeds", "1"]
 
 
-@pytest.mark.parametrize(("words", "said"), [([], "weighted by energy"), (["--json"], '"kind": "inspect"')])
+@pytest.mark.parametrize(("words", "said"), [([], "weighted by energy"), (["--json"], '"kind": "paths"')])
 def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], said: str) -> None:
     ran = run("paths", "resnet10t", "--no-zero-init", *SMALL, "--out", str(tmp_path / "p"), *words)
     assert ran.exit_code == 0, ran.stderr

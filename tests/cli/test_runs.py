@@ -51,7 +51,7 @@ def test_runs_are_listed_newest_first_with_their_findings(run: Run, several: Pat
     lines = ran.stdout.splitlines()
     assert lines[0].split() == ["run", "kind", "when", "size"]
     assert lines[1].split()[:2] == [str(several / "deep" / "new"), "inspect"]
-    assert lines[2:4] == ["  resnet50 (partial: it was cut)", "  It copies."]
+    assert lines[2:4] == ["  resnet50 (partial: it was interrupted)", "  It copies."]
     assert lines[4].split()[:2] == [str(several / "old"), "compare"]
     assert lines[5:] == ["  resnet50, cspresnet50", "  B copies less."]
 

@@ -62,7 +62,7 @@ def test_quiet_still_says_errors(run: Run, study: Any) -> None:
 def test_quiet_still_prints_the_numbers_where_nothing_could_be_written(
     run: Run, talking: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(result: Result, folder: Path) -> Path:
+    def full(result: Result, folder: Path, *_: object) -> Path:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("gradlens.report.write", full)

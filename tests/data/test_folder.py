@@ -99,7 +99,7 @@ def test_a_corrupt_image_is_named(folder: Path) -> None:
     with pytest.raises(GradlensError) as caught:
         load(folder)
     assert str(path) in str(caught.value)
-    assert "--skip-bad" in str(caught.value)
+    assert "skip_bad=True" in str(caught.value)
 
 
 def test_a_skipped_image_is_replaced_by_the_next_and_listed(folder: Path) -> None:
@@ -135,7 +135,7 @@ def test_too_few_images_are_counted(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda folder: None, "is empty of class folders"),
+        (lambda folder: None, "has neither class folders nor images"),
         (lambda folder: picture(folder / "loose.png"), "images but no class folders"),
         (lambda folder: (folder / "a").mkdir(), "1 folders but no images"),
     ],

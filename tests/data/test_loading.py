@@ -84,7 +84,7 @@ def test_noise_is_standard_normal() -> None:
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**32}, "below"),
         ({"batches": 60}, "digits has 1797 samples, but 60 batches of 32 need 1920; lower"),
-        ({"batches": 50, "start": 10}, "after 10 that are set apart need 1920"),
+        ({"batches": 50, "start": 10}, "after 10 reserved ones need 1920"),
     ],
 )
 def test_what_cannot_be_had_is_told(options: dict[str, Any], said: str) -> None:
@@ -96,9 +96,9 @@ def test_what_cannot_be_had_is_told(options: dict[str, Any], said: str) -> None:
     ("name", "said"),
     [
         ("digit", "digits, random, or the path of an image folder; did you mean digits?"),
-        ("no/such/folder", "neither by that name nor as a path"),
-        ("folder", "which folder?"),
-        ("", "there is no data ''"),
+        ("no/such/folder", "there is no data set and no folder"),
+        ("folder", "there is no folder 'folder' here"),
+        ("", "there is no data set and no folder ''"),
         (__file__, "is a file"),
     ],
 )

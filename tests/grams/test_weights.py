@@ -464,8 +464,8 @@ def test_half_precision_is_widened() -> None:
 
     half = gl.capture(model, [(x, y)], step=step, space="weights", costs=False)
     full = recorded(model, x, y)
-    assert [p.module for p in half.plan.probes if p.weight] == [
-        p.module for p in full.plan.probes if p.weight
+    assert [p.module for p in half.plan.weight_probes.values()] == [
+        p.module for p in full.plan.weight_probes.values()
     ]
     for number in full.plan.signals:
         ratio = half.energies[half.plan.signals[full.plan.signals.index(number)]] / full.energies[number]

@@ -54,9 +54,9 @@ def test_a_projected_shortcut_is_the_skip(read: Any) -> None:
 
     _, (fork,) = forks(read, Net(program, a=conv(4, 6, 1), b=conv(6, 6), short=conv(4, 6, 1)))
     assert fork.kind == "residual"
-    kernels = {label: way.spatial for label, way in zip(fork.labels, fork.ways, strict=True)}
+    kernels = {label: work.spatial for label, work in zip(fork.labels, fork.work, strict=True)}
     assert kernels == {"skip": 0, "residual": 1}
-    assert {label: way.weighted for label, way in zip(fork.labels, fork.ways, strict=True)} == {
+    assert {label: work.weighted for label, work in zip(fork.labels, fork.work, strict=True)} == {
         "skip": 1,
         "residual": 2,
     }
@@ -118,7 +118,7 @@ def test_a_long_skip_meets_behind_the_short_ones_inside_it(read: Any) -> None:
     branches, (outer, inner) = forks(read, Net(program, a=conv(4, 4), b=conv(4, 4)))
     assert branches.graph.nodes[outer.merge].operation == "Cat"
     assert branches.graph.nodes[inner.merge].operation == "Add"
-    assert dict(zip(outer.labels, outer.ways, strict=True))["dense"].weighted == 2
+    assert dict(zip(outer.labels, outer.work, strict=True))["dense"].weighted == 2
 
 
 def test_a_chain_has_no_fork_and_no_split(read: Any) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from gradlens.graph.branches import Branches
 from gradlens.graph.owners import OUTSIDE, Owner
 from gradlens.graph.sites import site_names
-from gradlens.hooks.calls import module_calls, tensors_of
+from gradlens.hooks.calls import module_calls
+from gradlens.hooks.nesting import tensors_of
 
 
 class Block(nn.Module):

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
 from gradlens.errors import GradlensError
+from gradlens.graph.nodes import Slot, TensorKey
 
 
 class Net(nn.Module):
@@ -702,11 +703,10 @@ def test_sites_choose_what_is_watched() -> None:
 
 def test_all_sites_have_every_edge() -> None:
     recording = gl.capture(Net(), batches(), sites="all", costs=False)
-    graph = recording.plan.graph
-    watched = {(p.node, p.position, p.accumulated) for p in recording.plan.probes}
+    graph, plan = recording.plan.graph, recording.plan
     for edge in graph.edges:
-        total = (edge.producer, edge.output, True) in watched
-        own = (edge.consumer, edge.slot, False) in watched
+        total = TensorKey(edge.producer, edge.output) in plan.tensor_probes
+        own = Slot(edge.consumer, edge.slot) in plan.edge_probes
         added = graph.nodes[edge.consumer].operation == "Add"
         assert total or own or added, edge
 
@@ -779,6 +779,7 @@ def test_a_graph_that_changes_names_the_batch_and_the_change() -> None:
         ({"reduction": "none"}, "mean, sum"),
         ({"mode": "trian"}, "train, eval, keep"),
         ({"spaec": "weights"}, "unknown option 'spaec'.*did you mean space"),
+        ({"cost": False}, "unknown option 'cost'.*did you mean costs"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )

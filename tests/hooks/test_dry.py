@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gradlens.hooks.dry import batch_size, dry_pass, first_samples, relative_error
+from gradlens.hooks.dry import dry_pass, relative_error
+from gradlens.hooks.nesting import batch_size, first_samples
 
 
 class Net(nn.Module):

@@ -12,16 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gradlens.graph.nodes import Slot, TensorKey
 from gradlens.hooks.recorder import Tap, watch
 from gradlens.hooks.walking import walk
 
 
-def watched(v: Tensor, loss: Tensor) -> tuple[list[Any], list[Tap]]:
+def watched(v: Tensor, loss: Tensor) -> tuple[list[Any], dict[int, Tap]]:
     """Every edge into the graph's node that made ``v``, and its sum last."""
     nodes, graph = walk([loss.grad_fn], {})  # type: ignore[list-item]
     source = nodes.index(v.grad_fn)
-    taps = [Tap(e.consumer, e.slot, False) for e in graph.edges if e.producer == source]
-    return nodes, [*taps, Tap(source, 0, True)]
+    taps = [Slot(e.consumer, e.slot) for e in graph.edges if e.producer == source]
+    return nodes, dict(enumerate([*taps, TensorKey(source, 0)]))
 
 
 def test_each_way_delivers_its_own_contribution_bit_for_bit() -> None:
@@ -62,7 +63,7 @@ def test_both_operands_of_an_addition_receive_one_buffer() -> None:
     nodes, graph = walk([loss.grad_fn], {})  # type: ignore[list-item]
     add = next(i for i, node in enumerate(graph.nodes) if node.operation == "Add")
     pointers: list[int] = []
-    taps = [Tap(add, 0, False), Tap(add, 1, False)]
+    taps = {0: Slot(add, 0), 1: Slot(add, 1)}
     with watch(nodes, taps, lambda number, gradient: pointers.append(gradient.data_ptr())):
         torch.autograd.grad(loss, x)
     assert len(pointers) == 2
@@ -172,6 +173,6 @@ def test_modules_get_no_hook() -> None:
     model = nn.Linear(3, 2)
     loss = model(torch.ones(4, 3)).sum()
     nodes, graph = walk([loss.grad_fn], {id(p): name for name, p in model.named_parameters()})
-    with watch(nodes, [Tap(len(graph.nodes) - 1, 0, True)], lambda number, gradient: None):
+    with watch(nodes, {0: TensorKey(len(graph.nodes) - 1, 0)}, lambda number, gradient: None):
         assert not model._backward_hooks
         assert not model._forward_hooks

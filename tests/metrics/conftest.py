@@ -1,4 +1,4 @@
-"""Signals with known relations: drawn ones, and Grams that are exactly orthogonal under HSIC₁."""
+"""Signals with known relations: random signals, and Grams that are exactly orthogonal under HSIC₁."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from gradlens.metrics import u_center
 
 
 def grams_of(features):
-    """``[..., n, d]`` → ``[..., n, n]``."""
+    """Return the Grams ``[..., n, n]`` of features ``[..., n, d]``."""
     return np.einsum("...if,...jf->...ij", features, features)
 
 
@@ -18,7 +18,7 @@ def grams():
 
 @pytest.fixture
 def independent():
-    """Grams ``[l, s, n, n]`` of independent Gaussian signals, of full rank or of a given one."""
+    """Factory of Grams ``[l, s, n, n]`` of independent Gaussian signals, of full or of a lower rank."""
 
     def make(signals, replicates, n, seed=0, features=300, rank=None):
         rng = np.random.default_rng(seed)
@@ -29,7 +29,7 @@ def independent():
 
 @pytest.fixture
 def orthogonal():
-    """Symmetric matrices ``[l, 1, n, n]`` whose U-centred versions are exactly orthonormal."""
+    """Factory of symmetric matrices ``[l, 1, n, n]`` whose U-centred versions are exactly orthonormal."""
 
     def make(signals, n, seed=0):
         raw = np.random.default_rng(seed).standard_normal((signals, n, n))

@@ -1,4 +1,4 @@
-"""Do samples agree: by hand, and from the gradients themselves."""
+"""Agreement of samples, computed by hand and from the gradients themselves."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_diversity_of_equal_orthogonal_and_cancelling_gradients(grams):
 
 
 def test_stiffness_within_and_across_classes(grams):
-    """Within: cos(0,1) = 1, cos(2,3) = 0; across: 0, -1, 0, -1. Sizes do not count."""
+    """Within: cos(0,1) = 1, cos(2,3) = 0; across: 0, -1, 0, -1. Norms do not matter."""
     gram = grams(np.stack([EAST, 7 * EAST, NORTH, -2 * EAST]))
     assert stiffness(gram, np.array([0, 0, 1, 1])) == pytest.approx((0.5, -0.5))
 
@@ -33,7 +33,7 @@ def test_stiffness_without_labels_is_all_across(grams):
     assert across == pytest.approx((1 + 0 - 1 + 0 - 1 + 0) / 6)
 
 
-def test_one_class_has_no_across_and_all_classes_no_within(grams):
+def test_stiffness_within_or_across_is_nan_without_such_pairs(grams):
     gram = grams(np.stack([EAST, NORTH, EAST + NORTH]))
     assert np.isnan(stiffness(gram, np.zeros(3, dtype=int))[1])
     assert np.isnan(stiffness(gram, np.arange(3))[0])
@@ -53,7 +53,7 @@ def test_confusion_is_the_smallest_cosine(grams):
     assert confusion(np.ones((4, 4))) == pytest.approx(1)
 
 
-def test_without_pairs_nothing_is_known():
+def test_without_pairs_all_measures_are_nan():
     for gram in (np.zeros((4, 4)), np.diag([1.0, 0.0, 0.0, 0.0])):
         assert np.isnan(confusion(gram))
         assert np.isnan(stiffness(gram, np.zeros(4, dtype=int))).all()

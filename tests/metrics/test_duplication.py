@@ -10,12 +10,12 @@ def similarity(grams):
     return cka(hsic_matrix(grams))
 
 
-def drawn(independent, draws=6, **options):
-    """Mean D over draws of 12 unrelated signals."""
+def mean_duplication(independent, draws=6, **options):
+    """Return the mean D over draws of 12 unrelated signals."""
     return np.mean([duplication(similarity(independent(12, seed=seed, **options))) for seed in range(draws)])
 
 
-def test_three_signals_copied_four_times_are_three(orthogonal):
+def test_four_copies_of_three_signals_have_an_effective_number_of_three(orthogonal):
     matrix = similarity(orthogonal(3, 8).repeat(4, axis=0))
     assert effective_number(matrix) == pytest.approx(3)
     assert duplication(matrix) == pytest.approx(9 / 11)
@@ -23,7 +23,7 @@ def test_three_signals_copied_four_times_are_three(orthogonal):
 
 
 @pytest.mark.parametrize("n", [16, 32, 64])
-def test_three_drawn_signals_copied_four_times_are_nearly_three(independent, n):
+def test_four_copies_of_three_random_signals_have_nearly_three(independent, n):
     matrix = similarity(independent(3, 1, n).repeat(4, axis=0))
     assert effective_number(matrix) == pytest.approx(3, abs=0.05)
     assert effective_number(matrix) < 3
@@ -35,13 +35,15 @@ def test_three_drawn_signals_copied_four_times_are_nearly_three(independent, n):
     ("n", "replicates", "expected", "within"),
     [(8, 1, 0.26, 0.06), (16, 1, 0.051, 0.012), (16, 8, 0.007, 0.003), (32, 8, 0.002, 0.001)],
 )
-def test_twelve_unrelated_signals_duplicate_nothing(independent, rank, n, replicates, expected, within):
-    """Biased upwards for few samples, as the warnings say; the rank of the signals is no matter."""
-    found = drawn(independent, replicates=replicates, n=n, rank=rank)
-    assert found == pytest.approx(expected, abs=within)
+def test_twelve_unrelated_signals_have_almost_no_duplication(
+    independent, rank, n, replicates, expected, within
+):
+    """D is biased upwards for few samples, as the warnings state; the rank of the signals does not matter."""
+    value = mean_duplication(independent, replicates=replicates, n=n, rank=rank)
+    assert value == pytest.approx(expected, abs=within)
 
 
-def test_exactly_unrelated_signals_are_as_many_as_they_are(orthogonal):
+def test_exactly_unrelated_signals_all_count(orthogonal):
     matrix = similarity(orthogonal(12, 8))
     assert effective_number(matrix) == pytest.approx(12)
     assert duplication(matrix) == pytest.approx(0, abs=1e-12)
@@ -49,7 +51,7 @@ def test_exactly_unrelated_signals_are_as_many_as_they_are(orthogonal):
 
 
 @pytest.mark.parametrize("scales", [np.ones(5), np.array([1e-8, 1e-3, 1.0, 1e3, 1e8])])
-def test_copies_are_one_signal_whatever_their_size(independent, scales):
+def test_copies_count_as_one_signal_at_any_scale(independent, scales):
     copies = independent(1, 2, 16).repeat(5, axis=0) * scales[:, None, None, None]
     matrix = similarity(copies)
     assert effective_number(matrix) == pytest.approx(1)
@@ -60,8 +62,8 @@ def test_copies_are_one_signal_whatever_their_size(independent, scales):
 @pytest.mark.parametrize("w", [0.0, 0.2, 0.5, 0.8, 1.0])
 def test_mixtures_have_the_closed_form(orthogonal, w):
     """``K_i = (1-w) A_i + w B`` with A_i, B orthonormal: every pair has CKA w²/(w² + (1-w)²)."""
-    own, shared = np.split(orthogonal(6, 9), [5])
-    matrix = similarity((1 - w) * own + w * shared)
+    individual, shared = np.split(orthogonal(6, 9), [5])
+    matrix = similarity((1 - w) * individual + w * shared)
     r = w**2 / (w**2 + (1 - w) ** 2)
     p = np.array([1 + 4 * r, *[1 - r] * 4]) / 5
     p = p[p > 0]
@@ -71,19 +73,19 @@ def test_mixtures_have_the_closed_form(orthogonal, w):
     assert duplication(matrix) == pytest.approx((5 - expected) / 4, abs=1e-9)
 
 
-def test_duplication_grows_with_what_is_shared(grams):
+def test_duplication_grows_with_the_shared_part(grams):
     rng = np.random.default_rng(0)
-    own, shared = rng.standard_normal((6, 8, 16, 200)), rng.standard_normal((8, 16, 200))
-    found = [
-        duplication(similarity(grams(np.sqrt(1 - w) * own + np.sqrt(w) * shared)))
+    individual, shared = rng.standard_normal((6, 8, 16, 200)), rng.standard_normal((8, 16, 200))
+    values = [
+        duplication(similarity(grams(np.sqrt(1 - w) * individual + np.sqrt(w) * shared)))
         for w in (0.0, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0)
     ]
-    assert (np.diff(found) > 0).all()
-    assert found[0] < 0.05
-    assert found[-1] == pytest.approx(1)
+    assert (np.diff(values) > 0).all()
+    assert values[0] < 0.05
+    assert values[-1] == pytest.approx(1)
 
 
-def test_one_signal_cannot_duplicate_and_none_has_no_number():
+def test_one_signal_has_no_duplication_and_no_signals_have_no_effective_number():
     assert np.isnan(duplication(np.ones((1, 1))))
     assert np.isnan(mean_similarity(np.ones((1, 1))))
     assert effective_number(np.ones((1, 1))) == 1

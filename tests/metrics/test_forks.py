@@ -1,4 +1,4 @@
-"""How contributions make up the gradient of a fork, against the contributions themselves."""
+"""Measures of the contributions at a fork, checked against the contributions themselves."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ def energies(branches):
     return np.array([(g**2).sum() for g in branches]), float((np.sum(branches, axis=0) ** 2).sum())
 
 
-def test_shares_are_of_energy():
+def test_energy_shares_add_up_to_one():
     shares = energy_shares(np.array([9.0, 1.0, 0.0]))
     assert shares.tolist() == [0.9, 0.1, 0.0]
     assert np.isnan(energy_shares(np.zeros(2))).all()
@@ -19,22 +19,22 @@ def test_shares_are_of_energy():
 @pytest.mark.parametrize("b", [2, 3, 5])
 def test_coherence_of_equal_orthogonal_and_cancelling_branches(b):
     g = np.random.default_rng(0).standard_normal((4, 6))
-    each, total = energies([g] * b)
-    assert coherence(total, each) == pytest.approx(b)
-    apart = np.zeros((b, 4, b))
-    apart[np.arange(b), :, np.arange(b)] = 2.0
-    each, total = energies(apart)
-    assert coherence(total, each) == pytest.approx(1)
+    branch_energies, total = energies([g] * b)
+    assert coherence(total, branch_energies) == pytest.approx(b)
+    orthogonal = np.zeros((b, 4, b))
+    orthogonal[np.arange(b), :, np.arange(b)] = 2.0
+    branch_energies, total = energies(orthogonal)
+    assert coherence(total, branch_energies) == pytest.approx(1)
     cancelling = np.stack([g * weight for weight in (*[1.0] * (b - 1), 1.0 - b)])
-    each, total = energies(cancelling)
-    assert coherence(total, each) == pytest.approx(0, abs=1e-12)
+    branch_energies, total = energies(cancelling)
+    assert coherence(total, branch_energies) == pytest.approx(0, abs=1e-12)
 
 
-def test_coherence_of_no_gradient_is_not_defined():
+def test_coherence_without_gradient_is_nan():
     assert np.isnan(coherence(0.0, np.zeros(3)))
 
 
-def test_inner_products_by_polarisation_are_those_of_the_contributions():
+def test_inner_products_by_polarisation_equal_those_of_the_contributions():
     a, b = np.random.default_rng(0).standard_normal((2, 3, 5, 40))  # [branch, s, n, d]
     norms = np.stack([(a**2).sum(-1), (b**2).sum(-1)], axis=1)
     inner = pair_inner_products(((a + b) ** 2).sum(-1), norms)
@@ -44,7 +44,7 @@ def test_inner_products_by_polarisation_are_those_of_the_contributions():
     assert np.allclose(inner, expected, rtol=1e-12, atol=1e-12)
 
 
-def test_mean_cosine_is_over_the_samples_that_have_both():
+def test_mean_cosine_is_over_samples_with_both_gradients():
     """Cosines 1, 0, -1/2; the fourth sample has no gradient on the second branch."""
     a = np.array([[2.0, 0], [1, 0], [2, 0], [5, 5]])
     b = np.array([[3.0, 0], [0, 4], [-1, np.sqrt(3)], [0, 0]])
@@ -54,10 +54,10 @@ def test_mean_cosine_is_over_the_samples_that_have_both():
     assert mean_cosine(np.stack([inner, inner]), 1, 0) == pytest.approx((1 + 0 - 0.5) / 3)
 
 
-def test_mean_cosine_without_common_samples_is_not_defined():
+def test_mean_cosine_without_common_samples_is_nan():
     assert np.isnan(mean_cosine(np.zeros((2, 2, 4)), 0, 1))
 
 
-def test_rounding_takes_no_cosine_beyond_one():
+def test_rounding_cannot_raise_a_cosine_above_one():
     inner = np.array([[[1.0], [1.0 + 1e-9]], [[1.0 + 1e-9], [1.0]]])
     assert mean_cosine(inner, 0, 1) == 1.0

@@ -1,17 +1,17 @@
-"""CKA: theory, two slow transcriptions, and another library say the same."""
+"""CKA agrees with theory, two slow transcriptions and another library."""
 
 import numpy as np
 import pytest
 import torch
 from oracles.cka import biased_cka, hsic1, hsic_u_statistic, minibatch_cka
-from oracles.residual import given_by_regression
+from oracles.residual import cka_by_regression
 
 from gradlens.errors import GradlensError
 from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic, u_center
 
 
 def related(grams, signals=4, replicates=3, n=9, seed=0):
-    """Grams of signals of different widths that share a part, so that no HSIC is near 0."""
+    """Return Grams of signals of different widths with a shared part, so that no HSIC is near 0."""
     rng = np.random.default_rng(seed)
     shared = rng.standard_normal((replicates, n, 3))
     return np.stack(
@@ -22,7 +22,7 @@ def related(grams, signals=4, replicates=3, n=9, seed=0):
     )
 
 
-def test_u_centred_grams_have_empty_rows_and_diagonal(grams):
+def test_u_centred_grams_have_zero_row_sums_and_diagonals(grams):
     centred = u_center(related(grams))
     assert np.allclose(centred.sum(axis=-1), 0)
     assert not np.diagonal(centred, axis1=-2, axis2=-1).any()
@@ -59,7 +59,7 @@ def test_cka_equals_the_slow_transcription_over_minibatches(grams):
 
 
 def test_batches_are_averaged_before_dividing(grams):
-    """A batch of large gradients counts for more: the mean of ratios is another number."""
+    """A batch of large gradients has more weight, so the mean of the ratios by batch is a different number."""
     signals = related(grams, signals=2) * np.array([1.0, 10.0, 100.0])[:, None, None]
     ratios = [cka(hsic_matrix(signals[:, [s]]))[0, 1] for s in range(3)]
     together = cka(hsic_matrix(signals))[0, 1]
@@ -76,19 +76,21 @@ def test_cka_agrees_with_ckatorch():
     features = [np.concatenate([shared, rng.standard_normal((5, 12, d))], axis=-1) for d in (3, 8, 20)]
     signals = np.stack([f @ f.transpose(0, 2, 1) for f in features])
     hsic = hsic_matrix(signals)
-    ours = cka(hsic)
+    values = cka(hsic)
     for i in range(3):
         for j in range(3):
-            theirs = cka_batch(torch.from_numpy(features[i]), torch.from_numpy(features[j]))
-            assert ours[i, j] == pytest.approx(float(theirs), rel=1e-9)
+            expected = cka_batch(torch.from_numpy(features[i]), torch.from_numpy(features[j]))
+            assert values[i, j] == pytest.approx(float(expected), rel=1e-9)
             batches = torch_hsic1(torch.from_numpy(signals[i]), torch.from_numpy(signals[j]))
             assert hsic[i, j] == pytest.approx(float(batches.mean()), rel=1e-9)
-    assert 0.05 < ours[0, 1] < 0.95
+    assert 0.05 < values[0, 1] < 0.95
 
 
 @pytest.mark.parametrize(("features", "biased"), [(100, 0.74), (10_000, 0.997)])
-def test_biased_cka_sees_a_relation_where_there_is_none_and_ours_does_not(independent, features, biased):
-    """Independent Gaussians at n = 32 (FACTS of the literature: Nguyen 2021)."""
+def test_biased_cka_finds_a_relation_between_independent_signals_and_unbiased_cka_does_not(
+    independent, features, biased
+):
+    """Independent Gaussians at n = 32 (Nguyen 2021)."""
     signals = independent(2, 8, 32, features=features)
     assert biased_cka(signals[0, 0], signals[1, 0]) == pytest.approx(
         biased, abs=0.02 if biased < 0.9 else 0.001
@@ -128,7 +130,7 @@ def test_adding_a_constant_to_every_sample_changes_nothing(grams):
 
 @pytest.mark.parametrize("n", [4, 5, 16])
 def test_the_matrices_are_positive_semi_definite(independent, n):
-    """More signals than an [n, n] matrix has free entries, so that the rank is deficient too."""
+    """There are more signals than free entries of an [n, n] matrix, so the rank is deficient as well."""
     hsic = hsic_matrix(independent(30, 2, n))
     for matrix in (hsic, partial_hsic(hsic, 3)):
         assert np.linalg.eigvalsh(matrix).min() > -1e-10 * np.trace(hsic)
@@ -140,7 +142,7 @@ def test_fewer_than_four_samples_have_no_unbiased_hsic(independent):
     assert np.isfinite(hsic_matrix(independent(2, 1, 4))).all()
 
 
-def test_a_zero_signal_has_no_similarity_and_spoils_no_other(independent):
+def test_a_zero_signal_has_no_similarity_and_does_not_affect_others(independent):
     signals = independent(3, 2, 8)
     expected = cka(hsic_matrix(signals[[0, 2]]))[0, 1]
     signals[1] = 0.0
@@ -150,11 +152,11 @@ def test_a_zero_signal_has_no_similarity_and_spoils_no_other(independent):
     assert matrix[0, 2] == pytest.approx(expected, rel=1e-12)
 
 
-def test_constant_signals_are_told_from_varying_ones(independent):
+def test_constant_signals_are_distinguished_from_varying_ones(independent):
     signals = independent(4, 2, 8)
     signals[0] = 0.0
     signals[1] = 3.0  # every sample has the same gradient
-    signals[2] = 3.0 + 1e-8 * signals[2]  # the same up to rounding
+    signals[2] = 3.0 + 1e-8 * signals[2]  # equal up to rounding
     assert is_constant(signals).tolist() == [True, True, True, False]
     signals[2] = 3.0 + 1e-3 * independent(1, 2, 8, seed=9)[0]
     assert not is_constant(signals)[2]
@@ -167,14 +169,14 @@ def test_direction_has_unit_energy_and_leaves_zero_samples_at_zero(grams):
     assert np.allclose(direction(grams(x) * 1e-40), expected)
 
 
-def test_direction_does_not_see_how_large_a_sample_is(independent):
+def test_direction_does_not_depend_on_the_size_of_a_sample(independent):
     signals = independent(2, 2, 8)
     size = np.random.default_rng(2).lognormal(sigma=2, size=8)
     assert np.allclose(direction(signals * np.outer(size, size)), direction(signals))
 
 
-def test_few_hard_samples_make_energies_alike_and_directions_not(grams):
-    """Why both versions are shown."""
+def test_few_large_samples_raise_the_similarity_of_energies_but_not_of_directions(grams):
+    """This is why both versions are reported."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((2, 8, 16, 10))
     x[:, :, 0] *= 100.0
@@ -184,7 +186,7 @@ def test_few_hard_samples_make_energies_alike_and_directions_not(grams):
     assert cka(hsic_matrix(direction(both)))[0, 1] < 0.7
 
 
-def test_given_is_the_partial_correlation(grams):
+def test_partialling_out_gives_the_partial_correlation(grams):
     hsic = hsic_matrix(related(grams))
     r = cka(hsic)
     partial = cka(partial_hsic(hsic, 0))
@@ -193,30 +195,30 @@ def test_given_is_the_partial_correlation(grams):
         assert partial[i, j] == pytest.approx(expected, rel=1e-9)
 
 
-def test_given_is_what_regression_leaves(grams):
+def test_partialling_out_equals_regression(grams):
     signals = related(grams)
-    ours = cka(partial_hsic(hsic_matrix(signals), 2))
+    partial = cka(partial_hsic(hsic_matrix(signals), 2))
     rest = [0, 1, 3]
-    expected = given_by_regression(signals, 2)
-    assert np.allclose(ours[np.ix_(rest, rest)], expected[np.ix_(rest, rest)], rtol=1e-8)
+    expected = cka_by_regression(signals, 2)
+    assert np.allclose(partial[np.ix_(rest, rest)], expected[np.ix_(rest, rest)], rtol=1e-8)
 
 
-def test_what_only_the_condition_relates_is_unrelated_given_it(orthogonal):
+def test_signals_related_only_by_the_condition_are_unrelated_given_it(orthogonal):
     a, b, common = orthogonal(3, 8)
     hsic = hsic_matrix(np.stack([common, a + common, b + common]))
     assert cka(hsic)[1, 2] == pytest.approx(0.5)
     assert cka(partial_hsic(hsic, 0))[1, 2] == pytest.approx(0, abs=1e-12)
 
 
-def test_a_relation_beside_the_condition_survives_it(orthogonal):
+def test_a_relation_besides_the_condition_remains_given_it(orthogonal):
     a, b, common = orthogonal(3, 8)
     hsic = hsic_matrix(np.stack([common, a + common, a + b + common]))
     assert cka(partial_hsic(hsic, 0))[1, 2] == pytest.approx(1 / np.sqrt(2))
 
 
 @pytest.mark.parametrize("rounding", [0.0, 1e-8, 1e-7])
-def test_what_the_condition_explains_has_no_similarity_given_it(independent, rounding):
-    """Up to the rounding of Grams that were accumulated in float32."""
+def test_a_signal_explained_by_the_condition_has_no_similarity_given_it(independent, rounding):
+    """Also with the rounding errors of Grams accumulated in float32."""
     signals = independent(4, 2, 8)
     signals[2] = 0.1 * (signals[0] + rounding * independent(1, 2, 8, seed=1)[0])
     partial = cka(partial_hsic(hsic_matrix(signals), 0))
@@ -226,14 +228,14 @@ def test_what_the_condition_explains_has_no_similarity_given_it(independent, rou
     assert np.isfinite(partial[np.ix_([1, 3], [1, 3])]).all()
 
 
-def test_nothing_is_known_given_a_zero_signal(independent):
+def test_given_a_zero_signal_all_values_are_nan(independent):
     signals = independent(3, 1, 8)
     signals[1] = 0.0
     assert np.isnan(partial_hsic(hsic_matrix(signals), 1)).all()
 
 
-def test_given_leaves_its_argument_alone(independent):
+def test_partialling_out_does_not_change_its_argument(independent):
     hsic = hsic_matrix(independent(3, 1, 8))
-    kept = hsic.copy()
+    original = hsic.copy()
     partial_hsic(hsic, 0)
-    assert (hsic == kept).all()
+    assert (hsic == original).all()

@@ -1,4 +1,4 @@
-"""Paired comparisons and what many of them do to a p-value."""
+"""Paired comparisons, and the correction of p-values for many of them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(7)
 
 
-def test_a_paired_comparison_is_students_test_of_the_differences(rng):
+def test_a_paired_comparison_equals_the_paired_t_test(rng):
     a, shift = rng.standard_normal(7), 0.4 + 0.3 * rng.standard_normal(7)
-    found = paired(a, a + shift)
+    result = paired(a, a + shift)
     expected = stats.ttest_rel(a + shift, a)
     low, high = expected.confidence_interval(0.95)
-    assert found.p == pytest.approx(expected.pvalue, rel=1e-12)
-    assert (found.difference, found.low, found.high) == pytest.approx((shift.mean(), low, high), rel=1e-12)
+    assert result.p == pytest.approx(expected.pvalue, rel=1e-12)
+    assert (result.difference, result.low, result.high) == pytest.approx((shift.mean(), low, high), rel=1e-12)
 
 
 def test_the_permutation_p_counts_sign_flips(rng):
@@ -38,10 +38,10 @@ def test_the_permutation_p_has_a_floor():
 
 
 @pytest.mark.parametrize("values", [[0.3], [0.3, 0.3, 0.3], [math.nan, math.nan], [0.3, math.nan]])
-def test_what_cannot_be_tested_has_no_p(values):
-    found = paired(np.zeros(len(values)), np.array(values))
-    assert math.isnan(found.p)
-    assert math.isnan(found.p_permutation)
+def test_values_that_cannot_be_tested_have_no_p_value(values):
+    result = paired(np.zeros(len(values)), np.array(values))
+    assert math.isnan(result.p)
+    assert math.isnan(result.p_permutation)
 
 
 def test_replicates_without_a_value_are_left_out(rng):
@@ -50,13 +50,13 @@ def test_replicates_without_a_value_are_left_out(rng):
     assert paired(np.append(a, 1.0), with_gap) == pytest.approx(paired(a, b))
 
 
-def test_holm_steps_down_and_never_falls():
+def test_holm_values_are_monotone_and_at_most_one():
     p = [0.01, 0.04, 0.03, 0.005]
     assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.5, 0.6]) == [1.0, 1.0]
 
 
-def test_holm_is_more_lenient_than_bonferroni_and_no_more_than_none(rng):
+def test_holm_lies_between_no_correction_and_bonferroni(rng):
     p = rng.uniform(size=20)
     corrected = np.array(holm(list(p)))
     assert (corrected >= p).all()
@@ -65,11 +65,11 @@ def test_holm_is_more_lenient_than_bonferroni_and_no_more_than_none(rng):
     assert (np.diff(corrected[order]) >= 0).all()
 
 
-def test_a_comparison_without_p_is_no_part_of_the_family():
-    found = holm([0.01, math.nan, 0.04])
-    assert found[0] == pytest.approx(0.02)
-    assert math.isnan(found[1])
-    assert found[2] == pytest.approx(0.04)
+def test_a_comparison_without_a_p_value_does_not_count():
+    result = holm([0.01, math.nan, 0.04])
+    assert result[0] == pytest.approx(0.02)
+    assert math.isnan(result[1])
+    assert result[2] == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])
@@ -78,27 +78,27 @@ def test_a_correlation_lies_in_its_interval_and_the_interval_covers(kind, rng):
     for _ in range(200):
         x = rng.standard_normal(20)
         y = 0.6 * x + 0.8 * rng.standard_normal(20)
-        found = association(x, y, kind)
-        assert -1 <= found.low <= found.value <= found.high <= 1
+        result = association(x, y, kind)
+        assert -1 <= result.low <= result.value <= result.high <= 1
         truth = 0.6 if kind == "pearson" else 6 / math.pi * math.asin(0.3)
-        inside += found.low <= truth <= found.high
+        inside += result.low <= truth <= result.high
     assert 180 <= inside <= 199
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])
-def test_a_correlation_of_too_few_or_of_constants_is_none(kind):
+def test_a_correlation_of_too_few_or_of_constant_values_is_nan(kind):
     assert math.isnan(association(np.arange(3.0), np.arange(3.0), kind).value)
     assert math.isnan(association(np.ones(9), np.arange(9.0), kind).value)
 
 
 def test_perfect_ranks_have_an_interval_below_one():
-    found = association(np.arange(8.0), np.exp(np.arange(8.0)), "spearman")
-    assert found.value == pytest.approx(1)
-    assert found.low < found.high <= 1
+    result = association(np.arange(8.0), np.exp(np.arange(8.0)), "spearman")
+    assert result.value == pytest.approx(1)
+    assert result.low < result.high <= 1
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])
-def test_what_is_constant_up_to_rounding_correlates_with_nothing(kind):
+def test_values_that_are_constant_up_to_rounding_have_no_correlation(kind):
     x = 1 + 1e-17 * np.arange(4.0)
     nearly = np.nextafter(np.full(4, 0.25), 1.0)
     nearly[0] = 0.25

@@ -1,4 +1,4 @@
-"""Ranks from a Gram against closed forms and the singular values of the gradients themselves."""
+"""Ranks from a Gram, checked against closed forms and the singular values of the gradients."""
 
 import numpy as np
 import pytest
@@ -15,8 +15,8 @@ def with_singular_values(*sigma, n=5, d=9, seed=0):
     return left * sigma @ right.T
 
 
-def test_effective_rank_is_of_the_singular_values_not_of_their_squares():
-    """σ = 2, 1: exp(H(2/3, 1/3)) = 3 / 2^(2/3) = 1.890; of the squares it would be 5 / 4^(4/5) = 1.649."""
+def test_effective_rank_uses_the_singular_values_not_their_squares():
+    """σ = 2, 1: exp(H(2/3, 1/3)) = 3 / 2^(2/3) = 1.890; with the squares it would be 5 / 4^(4/5) = 1.649."""
     g = with_singular_values(2.0, 1.0)
     assert effective_rank(g @ g.T) == pytest.approx(3 / 2 ** (2 / 3), rel=1e-9)
     assert abs(effective_rank(g @ g.T) - 5 / 4 ** (4 / 5)) > 0.2
@@ -52,10 +52,10 @@ def test_scale_does_not_matter(rank):
 
 
 @pytest.mark.parametrize("rank", RANKS)
-def test_no_gradient_has_no_rank(rank):
+def test_a_zero_gradient_has_no_rank(rank):
     assert np.isnan(rank(np.zeros((4, 4))))
 
 
-def test_it_is_not_centred():
-    """One common gradient is one direction, not none."""
+def test_the_gram_is_not_centred():
+    """Equal gradients span one direction, not zero."""
     assert effective_rank(np.ones((4, 4))) == pytest.approx(1, abs=1e-5)

@@ -113,8 +113,8 @@ def truncated(path: Path) -> None:
     [
         (lambda path: None, "does not exist"),
         (lambda path: path.mkdir(), "is a folder"),
-        (pickled, "runs no code from a file"),
-        (lambda path: torch.save(net(0), path), "runs no code from a file"),
+        (pickled, "executes no code from a file"),
+        (lambda path: torch.save(net(0), path), "executes no code from a file"),
         (lambda path: path.write_bytes(b"hello world"), "is damaged"),
         (lambda path: path.write_bytes(b""), "is damaged"),
         (truncated, "is damaged"),

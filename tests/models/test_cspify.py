@@ -447,7 +447,7 @@ def test_stages_left_whole_are_named_with_the_reason() -> None:
     assert list(cut_stages(made)) == ["s3", "s4"]
     said = [str(warning.message) for warning in caught]
     assert len(said) == 2
-    assert said[0].startswith("left whole: s1: no block behind its last change of resolution or width ((32,")
+    assert said[0].startswith("left whole: s1: no block after its last change of resolution or width ((32,")
     assert said[1].startswith("left whole: s2: no block")
     assert {warning.filename for warning in caught} == {__file__}
 
@@ -536,27 +536,27 @@ class Straight(nn.Module):
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "attention": (
         lambda: load_model("vit_tiny_patch16_224", num_classes=10, seed=0),
-        r"blocks\.0: attn \(Attention\) is attention, whose width must stay",
+        r"blocks\.0: attn \(Attention\) is attention, whose width cannot change",
     ),
     "not a sequence": (
         lambda: Net(8, stage=Shortcut(block(8), block(8))),
-        r"layer1: its forward is not its modules one after the other \(Shortcut\)",
+        r"layer1: its forward does not run its modules one after the other \(Shortcut\)",
     ),
     "its own csp": (
         lambda: load_model("cspresnet50", num_classes=10, seed=0),
-        r"stages\.0: its forward is not its modules one after the other \(CrossStage\)",
+        r"stages\.0: its forward does not run its modules one after the other \(CrossStage\)",
     ),
     "cut already": (
         lambda: cspify(Net(8, block(8)), seed=0),
-        r"its forward is not its modules one after the other \(CspStage\)",
+        r"its forward does not run its modules one after the other \(CspStage\)",
     ),
     "nothing left": (
         lambda: Net(8, conv(8, 16, 2)),
-        r"layer1: no block behind its last change of resolution or width \(\(8, 32, 32\) to \(16, 16, 16\)\)",
+        r"layer1: no block after its last change of resolution or width \(\(8, 32, 32\) to \(16, 16, 16\)\)",
     ),
     "only a normalisation left": (
         lambda: Net(8, nn.Conv2d(8, 16, 3), nn.BatchNorm2d(16), nn.ReLU()),
-        r"layer1: no block behind its last change",
+        r"layer1: no block after its last change",
     ),
     "tokens": (
         lambda: Net(8, stage=nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(2), nn.Linear(16, 16))),
@@ -564,21 +564,21 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "unknown parameters": (
         lambda: Net(16, block(16), Placed()),
-        r"layer1: .*Placed\) holds parameters \(16, 32, 32\) of no known kind",
+        r"layer1: .*Placed\) has parameters \(16, 32, 32\) of an unknown kind",
     ),
     "counts outside layers": (
         lambda: Net(8, Counted(8)),
-        r"layer1: a block does not run at a part's width, for it keeps channel counts outside its layers \(",
+        r"layer1: a block does not run at the width of a part, because it stores channel counts outside its layers \(",
     ),
     "res2net": (
         lambda: load_model("res2net50_26w_4s", num_classes=10, seed=0),
-        "keeps channel counts outside its layers",
+        "stores channel counts outside its layers",
     ),
     "no stages": (
         Straight,
         r"no stages are found in Straight .*name the modules that are stages with stages=",
     ),
-    "one channel": (lambda: Net(1, block(1)), "layer1 has 1 channel, which cannot be cut"),
+    "one channel": (lambda: Net(1, block(1)), "layer1 has 1 channel and cannot be cut"),
     "other size": (
         lambda: Fixed(8, block(8)),
         r"Fixed does not run on an image \(1, 3, 64, 64\) \(images of 32 pixels.*\); give image_size",
@@ -608,7 +608,7 @@ class Half(nn.Module):
 
 
 def test_one_stage_that_fails_does_not_keep_the_others_whole() -> None:
-    with pytest.warns(StageNotCut, match=r"left whole: layer2: a block does not run at a part's width"):
+    with pytest.warns(StageNotCut, match=r"left whole: layer2: a block does not run at the width of a part"):
         made = cspify(Half(), seed=0)
     assert list(cut_stages(made)) == ["layer1"]
 
@@ -622,8 +622,8 @@ def test_numbered_single_layers_are_no_stages() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("resnet18",), "a str is no torch.nn.Module"),
-        ((None, "csp"), "a NoneType is no torch.nn.Module"),
+        (("resnet18",), "a str is not a torch.nn.Module"),
+        ((None, "csp"), "a NoneType is not a torch.nn.Module"),
     ],
 )
 def test_what_is_no_module_is_refused(arguments: Any, said: str) -> None:
@@ -632,7 +632,7 @@ def test_what_is_no_module_is_refused(arguments: Any, said: str) -> None:
 
 
 def test_a_named_stage_that_cannot_be_cut_is_an_error_and_not_a_warning() -> None:
-    with pytest.raises(GradlensError, match=r"cannot be made cross stage partial: s1: no block behind"):
+    with pytest.raises(GradlensError, match=r"cannot be made cross stage partial: s1: no block after"):
         cspify(load_model("regnetx_002", num_classes=10, seed=0), stages=["s1", "s4"], seed=0)
 
 
@@ -640,8 +640,8 @@ def test_a_named_stage_that_cannot_be_cut_is_an_error_and_not_a_warning() -> Non
     ("stages", "said"),
     [
         (["layer5"], "there is no module 'layer5'; did you mean layer"),
-        ([], "stages names no module"),
-        (["layer1", "layer1.1"], r"layer1\.1 lies inside layer1"),
+        ([], "stages is empty"),
+        (["layer1", "layer1.1"], r"layer1\.1 is inside layer1"),
     ],
     ids=["unknown", "none", "nested"],
 )
@@ -678,7 +678,7 @@ def test_no_fusion_cannot_give_a_dense_block_the_width_of_its_transition() -> No
 def test_a_bypass_wider_than_the_stages_output_is_refused() -> None:
     model = DenseNet(growth_rate=4, block_config=(1, 1), num_classes=3)
     with pytest.raises(
-        GradlensError, match=r"6 of 8 channels would go round, .* only 6; use a smaller gamma"
+        GradlensError, match=r"6 of 8 channels would bypass the block, .* only 6; use a smaller gamma"
     ):
         cspify(model, "csp", gamma=0.75)
 

@@ -474,9 +474,9 @@ def wrong_length(extra: int) -> Callable[[bytes], bytes]:
         (wrong_length(-8), "holds 373 numbers, but this network has 375"),
         (wrong_length(-3), "ends within a number, after 374"),
         (lambda content: content[:20], "holds 0 numbers, but this network has 375"),
-        (lambda content: content[:19], "19 bytes end before the header's 20"),
-        (lambda content: content[:9], "9 bytes end before the header's 16"),
-        (lambda content: b"", "0 bytes end before the header's 16"),
+        (lambda content: content[:19], "it has 19 bytes, and its header alone 20"),
+        (lambda content: content[:9], "it has 9 bytes, and its header alone 16"),
+        (lambda content: b"", "it has 0 bytes, and its header alone 16"),
     ],
 )
 def test_weights_that_do_not_fit_change_nothing(
@@ -524,7 +524,7 @@ def test_weights_of_nothing_and_for_nothing(tmp_path: Path) -> None:
         (net() + "[convolutional]\nfilt", "line 7: 'filt' is not of the form key=value"),
         (net() + "[convolutional]\nfilters=", "line 7: 'filters=' is not of the form key=value"),
         (net() + "[convol", "line 6: '[convol' has no closing bracket"),
-        ("channels=3\n" + net(), "line 1: 'channels' stands before the first [section]"),
+        ("channels=3\n" + net(), "line 1: 'channels' comes before the first [section]"),
         (net() + "[yolo]\nmask=1\n", "line 6: [yolo] is a section that gradlens does not know; it may be convol"),
         (net() + "[shortcuts]\n", "[shortcuts] is a section that gradlens does not know; did you mean shortcut?"),
         (net() + conv(3, group=2), "[convolutional] with 'group' is not known; did you mean groups?"),
@@ -556,9 +556,9 @@ def test_weights_of_nothing_and_for_nothing(tmp_path: Path) -> None:
         (net() + conv(4, 3, 2) + section("upsample") + shortcut(-2), "adds maps of 128×128 pixels (layer 0) to"),
         (net(3, 4, 4) + conv(4, 7, pad=0), "layer 0 leaves no pixel of maps of 4×4; use larger images"),
         (net(3, 4, 4) + section("maxpool", size=5, padding=0), "layer 0 leaves no pixel of maps of 4×4"),
-        (net() + section("maxpool", size=2, padding=3), "pads by 3 pixels, so that windows of 2 see none; at most 2"),
-        (net() + SOFTMAX + conv(3), "layer 0 is a [softmax] with layers behind it"),
-        (net() + section("cost") + section("avgpool"), "layer 0 is a [cost] with layers behind it"),
+        (net() + section("maxpool", size=2, padding=3), "pads by 3 pixels, so some windows of 2 would contain none"),
+        (net() + SOFTMAX + conv(3), "layer 0 is a [softmax] with layers after it"),
+        (net() + section("cost") + section("avgpool"), "layer 0 is a [cost] with layers after it"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_cfg_is_one_sentence(text: str, said: str) -> None:

@@ -106,5 +106,5 @@ def test_a_missing_file_is_named_with_its_neighbours(tmp_path: Path) -> None:
 
 def test_pretrained_weights_of_a_file_are_refused(tmp_path: Path) -> None:
     file = written(tmp_path, "def net():\n    return nn.Linear(1, 1)\n")
-    with pytest.raises(GradlensError, match="--checkpoint FILE"):
+    with pytest.raises(GradlensError, match="checkpoint=FILE"):
         load_model(f"{file}:net", pretrained=True)

@@ -13,7 +13,8 @@ from timm.models.convnext import ConvNeXtBlock
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.narrowing import drop_channels, narrowed, without_first_inputs
+from gradlens.models.dense import drop_channels
+from gradlens.models.narrowing import narrowed, without_first_inputs
 
 
 @pytest.fixture(autouse=True)
@@ -236,8 +237,8 @@ class Holds(nn.Module):
 @pytest.mark.parametrize(
     ("block", "said"),
     [
-        (Holds(8, 8), r"0 \(Holds\) holds parameters \(8, 8\)"),
-        (nn.MultiheadAttention(8, 2), r"0 \(MultiheadAttention\) holds parameters \(24, 8\)"),
+        (Holds(8, 8), r"0 \(Holds\) has parameters \(8, 8\)"),
+        (nn.MultiheadAttention(8, 2), r"0 \(MultiheadAttention\) has parameters \(24, 8\)"),
         (nn.Embedding(4, 8), r"0 \(Embedding\)"),
         (nn.LayerNorm([8, 4]), r"0 \(LayerNorm\)"),
         (nn.Bilinear(8, 8, 8), r"0 \(Bilinear\)"),

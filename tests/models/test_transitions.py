@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gradlens.errors import GradlensError
 from gradlens.models import TRANSITIONS
 from gradlens.models.stage import CspStage, Project, Split, Style
 from gradlens.models.transitions import Transition, Widths
+from gradlens.transitions import STRATEGIES
 
 WIDTHS = Widths(bypass=3, dense=4, out=7)
 ORDERS = {"conv first": False, "norm first": True}
@@ -90,14 +93,37 @@ def ways(widths: Widths, size: int = 4) -> tuple[Tensor, Tensor]:
 
 
 def test_every_strategy_of_the_paper_has_its_program() -> None:
-    assert set(TRANSITIONS) == {"none", "fusion_first", "fusion_last", "csp", "no_fusion"}
-    assert {name: strategy.program for name, strategy in TRANSITIONS.items()} == {
+    programs = {
         "none": "T(B(x))",
         "fusion_first": "T(cat[p1, B(p2)])",
         "fusion_last": "cat[p1, T(B(p2))]",
         "csp": "T_U(cat[p1, T_T(B(p2))])",
         "no_fusion": "cat[p1, B(p2)]",
     }
+    assert {name: TRANSITIONS[name].program for name in programs} == programs
+
+
+def test_every_strategy_has_a_class_with_its_program_and_its_own_class() -> None:
+    assert list(TRANSITIONS) == list(STRATEGIES)
+    assert len(set(TRANSITIONS.values())) == len(STRATEGIES)
+    for name, strategy in STRATEGIES.items():
+        transition = TRANSITIONS[name]
+        assert issubclass(transition, Transition)
+        assert f"{transition.__module__}.{transition.__qualname__}" == strategy.module
+        assert transition.program == strategy.program
+
+
+@pytest.mark.parametrize("strategy", [name for name in TRANSITIONS if name != "none"])
+def test_every_strategy_has_the_output_shape_of_the_baseline(strategy: str) -> None:
+    widths = Widths(bypass=4, dense=4, out=8)
+    transition = TRANSITIONS[strategy](widths, layer(False), lambda: nn.AvgPool2d(2))
+    assert transition(*ways(widths)).shape == (2, widths.out, 2, 2)
+
+
+def test_the_documentation_shows_every_strategy_with_its_program() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "csp.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", page, flags=re.MULTILINE))
+    assert rows == {name: strategy.program for name, strategy in STRATEGIES.items()}
 
 
 @pytest.mark.parametrize("order", ORDERS)

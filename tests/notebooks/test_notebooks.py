@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, are saved with what they show, and hold nothing of a machine."""
+"""The notebooks run from top to bottom, are saved with their outputs, and reveal nothing about the machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = [
     "05_inside_a_training_loop",
     "06_from_a_saved_run_to_a_figure",
 ]
-each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def read(path: Path) -> Any:
@@ -34,7 +34,7 @@ def read(path: Path) -> Any:
 
 
 def kinds(notebook: Any) -> list[list[tuple[str, ...]]]:
-    """What each cell shows, without what is in it."""
+    """The types of the outputs of each cell."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     return [[tuple(sorted(output.get("data", {"text": ""}))) for output in cell.outputs] for cell in cells]
 
@@ -43,20 +43,20 @@ def outputs(notebook: Any) -> str:
     return json.dumps([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
 
 
-def test_every_notebook_is_there() -> None:
+def test_the_notebooks_are_complete() -> None:
     assert [path.stem for path in NOTEBOOKS] == NAMES
 
 
 @pytest.mark.slow
-@each
+@each_notebook
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning", "ignore::ResourceWarning")
-def test_it_runs_and_shows_what_is_saved(path: Path) -> None:
-    again = run.executed(path)  # raises where a cell fails
-    assert kinds(again) == kinds(read(path)), "run it again: python -m notebooks.run"
+def test_a_notebook_runs_and_has_the_saved_kinds_of_output(path: Path) -> None:
+    executed = run.executed(path)  # raises if a cell fails
+    assert kinds(executed) == kinds(read(path)), "run it again: python -m notebooks.run"
 
 
-@each
-def test_it_is_saved_executed_and_small(path: Path) -> None:
+@each_notebook
+def test_a_notebook_is_saved_executed_and_small(path: Path) -> None:
     notebook = read(path)
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
@@ -66,8 +66,8 @@ def test_it_is_saved_executed_and_small(path: Path) -> None:
     )
 
 
-@each
-def test_nothing_of_a_machine_or_a_clock_is_saved(path: Path) -> None:
+@each_notebook
+def test_no_paths_times_or_addresses_are_saved(path: Path) -> None:
     notebook, text = read(path), path.read_text("utf-8")
     assert all(not cell.metadata for cell in notebook.cells)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
@@ -76,24 +76,24 @@ def test_nothing_of_a_machine_or_a_clock_is_saved(path: Path) -> None:
     assert "object at 0x" not in text
 
 
-@each
+@each_notebook
 def test_the_text_states_no_result(path: Path) -> None:
-    """A number in prose would not follow the code; numbers are printed by cells."""
+    """Numbers are printed by cells: a number in prose would not change with the code."""
     prose = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
     for text in prose:
         plain = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.S)
         assert not re.findall(r"\d+\.\d+|\d+ ?%", plain)
 
 
-@each
-def test_what_is_saved_as_html_holds_no_script(path: Path) -> None:
+@each_notebook
+def test_saved_html_contains_no_script(path: Path) -> None:
     assert "<script" not in outputs(read(path)).lower()
 
 
-def test_what_is_saved_is_stable_and_small() -> None:
-    page = io.BytesIO()
-    Image.effect_noise((200, 200), 50).convert("RGB").save(page, format="png")
-    picture = base64.b64encode(page.getvalue()).decode("ascii")
+def test_saved_outputs_are_stable_and_small() -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 200), 50).convert("RGB").save(buffer, format="png")
+    picture = base64.b64encode(buffer.getvalue()).decode("ascii")
     noisy = [
         nbformat.v4.new_output("display_data", {"text/html": "", "text/plain": ""}),
         nbformat.v4.new_output("display_data", {"image/png": picture, "text/plain": "figure"}),
@@ -116,13 +116,13 @@ def test_what_is_saved_is_stable_and_small() -> None:
         assert image.size == (200, 200)
 
 
-def test_notebooks_are_chosen_by_the_beginning_of_their_names() -> None:
+def test_notebooks_are_chosen_by_the_start_of_their_names() -> None:
     assert [path.stem for path in run.chosen(["03", "01_first"])] == [
         "01_first_look",
         "03_transition_strategies",
     ]
     assert run.chosen([]) == NOTEBOOKS
-    with pytest.raises(SystemExit, match="no notebook begins with '09'; there are 01_first_look"):
+    with pytest.raises(SystemExit, match="no notebook starts with '09'; available: 01_first_look"):
         run.chosen(["01", "09"])
 
 

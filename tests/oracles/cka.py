@@ -1,4 +1,4 @@
-"""Slow float64 transcriptions of HSIC and CKA, one index at a time: nothing here is vectorised."""
+"""Slow float64 transcriptions of HSIC and CKA, one index at a time, without vectorisation."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def hsic1(k, l):  # noqa: E741  # the letters of the paper
 
 
 def hsic_u_statistic(k, l):  # noqa: E741
-    """The same as a mean over ordered quadruples of distinct samples (Song et al. 2012, eq. 8).
+    """Unbiased HSIC as a mean over ordered quadruples of distinct samples (Song et al. 2012, eq. 8).
 
-    ``K_ij (L_ij + L_qr - 2 L_iq)``: no centring and no closed form, hence an independent truth.
+    ``K_ij (L_ij + L_qr - 2 L_iq)``: independent of eq. 5, because it has no centring and no closed form.
     """
     quadruples = list(permutations(range(len(k)), 4))
     return sum(k[i][j] * (l[i][j] + l[q][r] - 2 * l[i][q]) for i, j, q, r in quadruples) / len(quadruples)
@@ -32,9 +32,9 @@ def hsic_u_statistic(k, l):  # noqa: E741
 
 def minibatch_cka(first, second):
     """CKA of two signals ``[s][n][n]``: numerator and denominators averaged over batches, then divided."""
-    both = sum(hsic1(k, l) for k, l in zip(first, second, strict=True))  # noqa: E741
-    own = sum(hsic1(k, k) for k in first) * sum(hsic1(k, k) for k in second)
-    return both / sqrt(own)
+    product = sum(hsic1(k, l) for k, l in zip(first, second, strict=True))  # noqa: E741
+    norms = sum(hsic1(k, k) for k in first) * sum(hsic1(k, k) for k in second)
+    return product / sqrt(norms)
 
 
 def biased_cka(k, l):  # noqa: E741

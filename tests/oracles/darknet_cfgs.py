@@ -1,10 +1,10 @@
-"""Darknet definitions of the CSPNet paper's networks (arXiv:1911.11929), written out section by section."""
+"""Darknet definitions of the networks of the CSPNet paper (arXiv 1911.11929), section by section."""
 
 from __future__ import annotations
 
 
 def section(name: str, **options: int | str) -> str:
-    """One section; ``from_`` stands for the key ``from``."""
+    """Return one section; ``from_`` is written as the key ``from``."""
     lines = [f"{key.rstrip('_')}={value}" for key, value in options.items()]
     return "\n".join([f"[{name}]", *lines, "", ""])
 
@@ -36,7 +36,7 @@ HEAD = POOL + CLASSIFIER + SOFTMAX
 
 
 def bottleneck(middle: int, out: int, groups: int = 1, stride: int = 1) -> str:
-    """1x1, 3x3, 1x1 and a shortcut from before them, which may be narrower or larger."""
+    """1x1, 3x3 and 1x1 convolutions, and a shortcut of their input, which may be narrower or larger."""
     spatial = conv(middle, 3, stride, groups=groups)
     return conv(middle) + spatial + conv(out, activation="linear") + shortcut(-4, "leaky")
 
@@ -47,12 +47,12 @@ def unit(middle: int, out: int) -> str:
 
 
 def cross_stage(
-    block: str, blocks: int, bypass: int, way: int, out: int, merged: int, entry: str = "leaky"
+    block: str, blocks: int, bypass: int, dense: int, out: int, merged: int, entry: str = "leaky"
 ) -> str:
-    """Two 1x1 convolutions of one input; blocks behind the second; 1x1; concat; 1x1 to ``merged``."""
-    begin = conv(bypass, activation=entry) + route(-2) + conv(way, activation=entry)
+    """Two 1x1 convolutions of one input; blocks after the second; 1x1; concat; 1x1 to ``merged``."""
+    start = conv(bypass, activation=entry) + route(-2) + conv(dense, activation=entry)
     layers = block.count("[") * blocks
-    return begin + block * blocks + conv(out) + route(-1, -(layers + 4)) + conv(merged)
+    return start + block * blocks + conv(out) + route(-1, -(layers + 4)) + conv(merged)
 
 
 def resnet10() -> str:
@@ -74,7 +74,7 @@ def _resnet(widths: tuple[int, ...], groups: int, head: str) -> str:
 
 
 def resnet50() -> str:
-    """The one network that classifies every pixel before it averages."""
+    """The only network with the classifier before the average pooling."""
     return _resnet((64, 128, 256, 512), 1, CLASSIFIER + POOL + SOFTMAX)
 
 

@@ -1,4 +1,4 @@
-"""Gradient paths one by one: slow, and obviously right."""
+"""Slow reference for gradient paths: each path is walked."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from gradlens.graph.nodes import Graph, TensorKey
 
 
 def paths(graph: Graph, end: int, source: TensorKey) -> int:
-    """Ways of the gradient from the operation ``end`` back to the tensor ``source``, each walked."""
-    found = 0
+    """Count the paths of the gradient from the operation ``end`` to the tensor ``source``."""
+    count = 0
     ready = [end]
     while ready:
         node = ready.pop()
         for edge in graph.inputs.get(node, ()):
             if TensorKey(edge.producer, edge.output) == source:
-                found += 1
+                count += 1
             else:
                 ready.append(edge.producer)
-    return found
+    return count
 
 
 def lengths(graph: Graph, end: int, source: TensorKey) -> Counter[int]:
-    """How many of these ways pass so many weighted layers, ``end`` not counted."""
-    found: Counter[int] = Counter()
+    """Count these paths by their number of weighted layers, without ``end``."""
+    counts: Counter[int] = Counter()
     ready = [(end, 0)]
     while ready:
         node, passed = ready.pop()
         for edge in graph.inputs.get(node, ()):
             if TensorKey(edge.producer, edge.output) == source:
-                found[passed] += 1
+                counts[passed] += 1
             else:
                 ready.append((edge.producer, passed + graph.nodes[edge.producer].weighted))
-    return found
+    return counts

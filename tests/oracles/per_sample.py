@@ -1,4 +1,4 @@
-"""Per-sample gradients the slow way: one sample, one loss, one backward pass at a time."""
+"""Slow reference for per-sample gradients: one backward pass per sample."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def layer_grams(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Gram ``[n, n]`` of the loss gradient at the output of every convolution and linear module.
+    """Return the Gram ``[n, n]`` of the loss gradient at the output of each convolution and linear module.
 
-    Valid where samples do not see each other (no BatchNorm in train mode). ``loss`` is of one
-    sample. Layers that run more than once are not supported.
+    Valid if samples do not affect each other (no BatchNorm in train mode). ``loss`` takes one sample.
+    Layers that run more than once are not supported.
     """
     rows: dict[str, list[Tensor]] = {}
     for x, y in zip(inputs.split(1), targets.split(1), strict=True):
@@ -34,42 +34,42 @@ def layer_grams(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -
                 handle.remove()
         gradients = torch.autograd.grad(value, list(outputs.values()), allow_unused=True)
         for (path, output), gradient in zip(outputs.items(), gradients, strict=True):
-            found = torch.zeros_like(output) if gradient is None else gradient
-            rows.setdefault(path, []).append(found.reshape(-1))
+            values = torch.zeros_like(output) if gradient is None else gradient
+            rows.setdefault(path, []).append(values.reshape(-1))
     return {path: gram(torch.stack(flat)) for path, flat in rows.items()}
 
 
 def node_grams(model: nn.Module, loss: Loss, inputs: Tensor, targets: Tensor) -> list[Tensor]:
-    """The same for every operation with a weight, in forward order, also functional ones."""
+    """Return such a Gram for each operation with a weight, in forward order, including functional calls."""
     rows: list[list[Tensor]] = []
     for x, y in zip(inputs.split(1), targets.split(1), strict=True):
         value = loss(model(x), y)
-        found: dict[int, Tensor] = {}
+        gradients: dict[int, Tensor] = {}
         layers = sorted(_layers(value.grad_fn), key=lambda node: node._sequence_nr())
-        for place, node in enumerate(layers):
-            node.register_prehook(_store(found, place))
+        for index, node in enumerate(layers):
+            node.register_prehook(_store(gradients, index))
         torch.autograd.grad(value, [p for p in model.parameters() if p.requires_grad])
-        rows.append([found[place].reshape(-1) for place in range(len(layers))])
+        rows.append([gradients[index].reshape(-1) for index in range(len(layers))])
     return [gram(torch.stack(flat)) for flat in zip(*rows, strict=True)]
 
 
 def gram(rows: Tensor) -> Tensor:
-    """``G Gᵀ`` of ``[n, ...]``, in float64, entry by entry."""
+    """Return ``G Gᵀ`` of ``[n, ...]`` in float64, entry by entry."""
     flat = rows.detach().reshape(len(rows), -1).double()
     return torch.stack([torch.stack([(a * b).sum() for b in flat]) for a in flat])
 
 
 def _keep(outputs: dict[str, Tensor], path: str) -> Any:
     def hook(module: nn.Module, args: Any, output: Tensor) -> Tensor:
-        outputs[path] = output.clone()  # in-place operations that follow change only the clone's copy
+        outputs[path] = output.clone()  # later in-place operations change only the returned copy
         return outputs[path].clone()
 
     return hook
 
 
-def _store(found: dict[int, Tensor], place: int) -> Any:
-    def hook(gradients: Any) -> None:
-        found[place] = gradients[0].clone()
+def _store(gradients: dict[int, Tensor], index: int) -> Any:
+    def hook(outputs: Any) -> None:
+        gradients[index] = outputs[0].clone()
 
     return hook
 
@@ -89,4 +89,4 @@ def _reads_parameter(node: Any) -> bool:
     chained = [
         p for w in weights for p, _ in w.next_functions if p is not None and w.name().startswith("TBackward")
     ]
-    return any(hasattr(one, "variable") for one in [*weights, *chained])
+    return any(hasattr(producer, "variable") for producer in [*weights, *chained])

@@ -7,11 +7,10 @@ from matplotlib.patches import Rectangle
 from scipy import stats
 
 from gradlens.errors import GradlensError
+from gradlens.metrics import fitted_line, mean_interval
 from gradlens.plots import canvas, plot_frame
 from gradlens.plots.colours import POSITIONS
 from gradlens.plots.correlation import signal_correlation, similarity_matrix
-from gradlens.plots.duplication import t_interval
-from gradlens.plots.flow import fitted_slope
 
 
 def legend(ax):
@@ -24,9 +23,8 @@ def markers(panel, symbol):
 
 def test_the_interval_is_student_t():
     values = np.array([0.1, 0.4, 0.3, np.nan])
-    mean, half = t_interval(values)
     low, high = stats.t.interval(0.95, 2, loc=values[:3].mean(), scale=stats.sem(values[:3]))
-    assert (mean - half, mean + half) == pytest.approx((low, high))
+    assert mean_interval(values) == pytest.approx((values[:3].mean(), low, high))
 
 
 def test_duplication_shows_means_versions_and_seeds(frames):
@@ -118,14 +116,14 @@ def test_shares_stack_to_one_at_every_site(sites, named, frames):
 def test_flow_fits_the_live_signals_and_marks_the_dead(frames):
     ax = plot_frame("flow", frames()["flow"])
     assert ax.get_yscale() == "log"
-    assert "resnet50: +0.1000 decades a layer" in legend(ax)
+    assert "resnet50: +0.1000 decades per layer" in legend(ax)
     assert legend(ax)[-1] == "dead signals (2)"
     assert [len(line.get_xdata()) for line in markers(ax, POSITIONS[0].marker)] == [5]
     assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([3, 3])
 
 
 def test_one_depth_has_no_slope():
-    assert np.isnan(fitted_slope(np.array([2.0, 2.0]), np.array([1.0, 3.0]))).all()
+    assert np.isnan(fitted_line(np.array([2.0, 2.0]), np.array([1.0, 3.0]))).all()
 
 
 def test_cost_draws_stages_side_by_side_and_writes_totals(frames):

@@ -119,6 +119,15 @@ def test_what_is_saved_is_what_is_loaded(recording: gl.Recording, tmp_path: Path
         assert table.frame.equals(gl.analyze(loaded).tables[name].frame), name
 
 
+@pytest.mark.parametrize("options", [{"sites": "all"}, {"space": "weights"}], ids=["all", "weights"])
+def test_the_second_format_holds_the_same_plan(options: dict[str, str], save_older: Any) -> None:
+    recording = gl.capture(net(), batches(2), costs=False, **options)
+    assert any(group.parts for group in recording.plan.groups)
+    loaded = gl.Recording.load(save_older(recording, 2))
+    assert loaded.plan == recording.plan
+    assert_same(loaded, recording)
+
+
 def test_a_recording_without_labels_and_costs_is_loaded_too(tmp_path: Path) -> None:
     def step(model: nn.Module, batch: Any) -> Tensor:
         return model(batch["x"]).square().mean()
@@ -215,7 +224,7 @@ def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
         "3 batches of 6, seed 0",
         "train mode",
         "signals in stages 2, head",
-        f"{len(recording.grams)} Grams a replicate",
+        f"{len(recording.grams)} Grams per replicate",
     ):
         assert told in shown
     page = recording._repr_html_()
@@ -225,7 +234,7 @@ def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
     for told in (
         "made so",
         "1 layer ran whose gradient is not among the signals: odd",
-        "stopped before its end",
+        "the capture was stopped early",
     ):
         assert f"note: {told}" in repr(cut)
         assert f"<li>{told}" in cut._repr_html_()

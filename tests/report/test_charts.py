@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 
 from gradlens.plots import PLOTS
+from gradlens.plots.colours import POSITIONS, STRATEGIES, styles_in
 from gradlens.report import charts as module
-from gradlens.report.charts import CHARTS, NEEDS, charts
+from gradlens.report.charts import CHARTS, charts
+from gradlens.report.specifications import SHAPES
 from gradlens.results import Result, Table
 from gradlens.showing.embedding import as_json
 
@@ -38,7 +40,7 @@ def choices(spec):
 
 def test_every_chart_belongs_to_a_plot_and_says_what_it_needs():
     assert set(CHARTS) <= set(PLOTS)
-    assert set(CHARTS) == set(NEEDS)
+    assert all(chart.needs for chart in CHARTS.values())
 
 
 def test_network_version_and_stage_are_choices():
@@ -70,7 +72,7 @@ def test_a_run_in_weight_space_reads_its_own_tables():
         assert found["usermeta"]["tables"] == [("weights", "correlation")]
 
 
-@pytest.mark.parametrize("missing", sorted(NEEDS["correlation"]))
+@pytest.mark.parametrize("missing", sorted(CHARTS["correlation"].needs))
 def test_a_table_that_lacks_a_column_keeps_its_static_figure(missing):
     assert charts(result_of("correlation", pairs("a").drop(columns=missing))) == {}
 
@@ -114,3 +116,23 @@ def test_infinite_and_missing_values_of_the_flow_are_left_out():
     conditions = " ".join(step["filter"] for step in spec["transform"] if "filter" in step)
     assert "isFinite" in conditions
     assert "> 0" in conditions
+
+
+def test_interactive_and_static_figures_have_the_same_colours_and_shapes():
+    names = ["none", "csp γ=0.25", "csp γ=0.5", "mine"]
+    frame = pd.DataFrame(
+        {"network": names, "signal": "x", "stage": "4", "role": "signal", "depth": 1, "rms": 0.1}
+    )
+    result = result_of("flow", frame, strategy_of={name: name.split()[0] for name in names})
+    *_, points = charts(result)["flow"]["layer"]
+    styles = styles_in(result["flow"].frame)
+    assert points["encoding"]["color"]["scale"] == {
+        "domain": names,
+        "range": ["#888888", *(styles[name].colour for name in names[1:])],
+    }
+    assert styles["csp γ=0.25"] == STRATEGIES["csp"]
+    assert points["encoding"]["shape"]["scale"]["range"] == [SHAPES[styles[name].marker] for name in names]
+
+
+def test_every_marker_has_a_shape():
+    assert {style.marker for style in (*POSITIONS, *STRATEGIES.values())} == set(SHAPES)

@@ -62,7 +62,7 @@ def test_it_opens_with_the_finding_then_the_warnings(make_result):
             "whole network",
             "Table: 96 rows",
             "Provenance kind compare",
-            "Glossary Stage",
+            "Glossary Weighted layer",
         )
     ]
     assert places == sorted(places)
@@ -75,7 +75,7 @@ def test_it_loads_nothing(make_result):
     assert not any("src" in attrs for attrs in outline.all("script"))
     markup = re.sub(
         r"<script.*?</script>", "", text, flags=re.S
-    )  # of scripts a browser tells (test_browser.py)
+    )  # test_browser.py checks what the scripts load
     assert "//" not in re.sub(r"data:image/svg\+xml;base64,[\w+/=]+", "", markup)
     assert "@import" not in markup
     assert "url(" not in markup

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from gradlens.numbers import NARROW, format_cell, percent
-from gradlens.report.captions import SENTENCES, seen
+from gradlens.report.captions import CAPTIONS, caption
 from gradlens.report.comparison import overview
 from gradlens.report.page import page
 from gradlens.results import Result, Table
@@ -49,32 +49,32 @@ def test_signs():
 
 
 def test_duplication_names_the_highest_and_lowest_stage(make_result):
-    text = seen("duplication", make_result()["duplication"].frame)
+    text = caption("duplication", make_result()["duplication"].frame)
     assert text.startswith("resnet50: D = 0.510 over the whole network (0.510 given the loss)")
     assert "highest at stride 4 (0.810) and lowest at stride 8 (0.310)" in text
 
 
 def test_flow_tells_direction_and_dead_signals(make_result):
-    text = seen("flow", make_result()["flow"].frame)
-    assert "grows from the input to the loss by 0.100 decades a layer" in text
+    text = caption("flow", make_result()["flow"].frame)
+    assert "grows from the input to the loss by 0.100 decades per layer" in text
     assert "1 of 130 signals are dead" in text
 
 
 def test_exactness_says_bit_for_bit_only_when_it_is():
     frame = pd.DataFrame({"error": [0.0, 0.0], "projected_error": [1e-7, 2e-7]})
-    assert "2 forks" in seen("exactness", frame)
-    assert "bit for bit" in seen("exactness", frame)
+    assert "2 forks" in caption("exactness", frame)
+    assert "bit for bit" in caption("exactness", frame)
     frame.loc[0, "error"] = 3e-7
-    assert "to within 3.00e-7 relative" in seen("exactness", frame)
+    assert "to within 3.00e-7 relative" in caption("exactness", frame)
 
 
-@pytest.mark.parametrize("name", SENTENCES)
+@pytest.mark.parametrize("name", CAPTIONS)
 def test_no_rows_need_no_words(name):
-    assert seen(name, pd.DataFrame()) == ""
+    assert caption(name, pd.DataFrame()) == ""
 
 
 def test_a_table_without_a_sentence_is_silent():
-    assert seen("unknown", pd.DataFrame({"x": [1]})) == ""
+    assert caption("unknown", pd.DataFrame({"x": [1]})) == ""
 
 
 def test_the_overview_marks_only_intervals_without_zero(make_result):
@@ -106,7 +106,7 @@ def test_more_than_two_networks_stand_beside_each_other():
         ("Duplication D, energy", ("0.700", "0.600", "0.500")),
         ("FLOPs per image", (f"1.00{G}", f"2.00{G}", f"3.00{G}")),
     ]
-    assert seen("networks", networks_of(("a", "b"))["networks"].frame) == (
+    assert caption("networks", networks_of(("a", "b"))["networks"].frame) == (
         f"a: D = 0.700 at 1.00{G} FLOPs per image; b: D = 0.600 at 2.00{G} FLOPs per image."
     )
 
@@ -137,7 +137,7 @@ def test_contrasts_count_what_holds_after_correction():
     frame = pd.DataFrame(
         {"stage": "whole", "metric": "duplication", "a": "a", "b": ["b", "c"], "p_holm": [0.01, 0.2]}
     )
-    assert seen("contrasts", frame) == "duplication: 1 of 2 pairs differ after Holm's correction."
+    assert caption("contrasts", frame) == "duplication: 1 of 2 pairs differ after Holm's correction."
 
 
 def test_each_pair_of_networks_has_its_clause():
@@ -152,7 +152,7 @@ def test_each_pair_of_networks_has_its_clause():
             "energy": [0.4, 0.2, math.nan],
         }
     )
-    assert seen("cross", frame) == (
-        "The layer of b most similar to one of a stands in the same stage for 1 of 1 layers; mean CKA 0.300 over all"
+    assert caption("cross", frame) == (
+        "The layer of b most similar to a layer of a is in the same stage for 1 of 1 layers; mean CKA 0.300 over all"
         " pairs; no two layers of a and c have a value."
     )

@@ -1,4 +1,4 @@
-"""Format versions: what is read, what is refused, and how an old document becomes a new one."""
+"""Format versions of results: which are read, which are refused, and how old documents are upgraded."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from gradlens.results import documents
 
 @pytest.fixture
 def third(monkeypatch):
-    """A gradlens that writes format 3 and still knows what 2 was."""
+    """A gradlens that writes format 3 and can upgrade format 2."""
     monkeypatch.setattr(documents, "FORMAT", 3)
     monkeypatch.setattr(documents, "UPGRADES", {2: lambda old: {**old, "finding": old["answer"]}})
 
 
-def test_todays_document_is_left_as_it_is():
+def test_a_document_of_the_current_format_is_unchanged():
     document = {"format": documents.FORMAT, "finding": "x"}
     assert documents.upgraded(document) is document
 
 
-def test_an_older_document_is_brought_up_to_date(third):
-    found = documents.upgraded({"format": 2, "answer": "less"})
-    assert (found["format"], found["finding"]) == (3, "less")
+def test_an_older_document_is_upgraded(third):
+    document = documents.upgraded({"format": 2, "answer": "less"})
+    assert (document["format"], document["finding"]) == (3, "less")
 
 
 def test_upgrades_follow_each_other(third, monkeypatch):
@@ -31,7 +31,7 @@ def test_upgrades_follow_each_other(third, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("version", "told"),
+    ("version", "message"),
     [
         (4, "format 4, this gradlens reads up to 3; update gradlens"),
         (
@@ -39,16 +39,16 @@ def test_upgrades_follow_each_other(third, monkeypatch):
             "format 1, this gradlens reads 2 to 3; open it with the gradlens that wrote it, or run the command again",
         ),
         (0, "reads 2 to 3"),
-        (None, "says no format version"),
-        ("3", "says no format version"),
-        (True, "says no format version"),
+        (None, "has no format version"),
+        ("3", "has no format version"),
+        (True, "has no format version"),
     ],
 )
-def test_other_versions_are_refused_saying_what_to_do(version, told, third):
-    with pytest.raises(GradlensError, match=told):
+def test_the_error_for_another_version_states_what_to_do(version, message, third):
+    with pytest.raises(GradlensError, match=message):
         documents.upgraded({"format": version})
 
 
-def test_what_is_no_document_has_no_version():
+def test_a_list_is_not_a_document():
     with pytest.raises(GradlensError, match="no format version"):
         documents.require_readable([1])

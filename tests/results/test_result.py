@@ -1,4 +1,4 @@
-"""Results as plain values: saved, read again without torch, shown and plotted."""
+"""Results as plain values: saved, loaded without torch, displayed and plotted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def result():
         }
     )
     tables = [
-        Table("mixed", mixed, "A row a thing.", "By hand.", {"number": "decades"}, reproducible=False),
+        Table("mixed", mixed, "One row per thing.", "By hand.", {"number": "decades"}, reproducible=False),
         Table(
             "empty",
             pd.DataFrame({"x": np.array([], dtype=np.int64), "y": pd.Series([], dtype="str")}),
@@ -61,21 +61,21 @@ def result():
     return Result({table.name: table for table in tables}, meta, "A finding.", ("A warning.",))
 
 
-def test_what_is_saved_is_read_again(result, tmp_path):
-    again = load(result.save(tmp_path / "deep" / "run"))
-    assert list(again.tables) == ["mixed", "empty", "cost"]
+def test_a_saved_result_is_loaded_unchanged(result, tmp_path):
+    loaded = load(result.save(tmp_path / "deep" / "run"))
+    assert list(loaded.tables) == ["mixed", "empty", "cost"]
     for name, table in result.tables.items():
-        pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
+        pd.testing.assert_frame_equal(loaded[name].frame, table.frame, check_exact=True)
         for field in ("name", "caption", "how", "units", "reproducible"):
-            assert getattr(again[name], field) == getattr(table, field)
-    assert (again.finding, again.warnings) == ("A finding.", ("A warning.",))
-    assert again.meta == {"a": "resnet50", "seeds": [0, 1], "numpy": 0.5, "missing": None, "inner": {"k": 3}}
-    assert again.to_json() == result.to_json()
+            assert getattr(loaded[name], field) == getattr(table, field)
+    assert (loaded.finding, loaded.warnings) == ("A finding.", ("A warning.",))
+    assert loaded.meta == {"a": "resnet50", "seeds": [0, 1], "numpy": 0.5, "missing": None, "inner": {"k": 3}}
+    assert loaded.to_json() == result.to_json()
 
 
 def test_the_json_is_strict(result, tmp_path):
     def no_constant(name):
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     with_infinity = Table("flow", pd.DataFrame({"diversity": [np.inf, -np.inf, 1.0]}), "")
     whole = Result({**result.tables, "flow": with_infinity}, result.meta, "", ())
@@ -97,7 +97,7 @@ def test_tables_are_written_as_csv_too(result, tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(folder / "tables" / "cost.csv", dtype={"stage": "str"}), cost())
 
 
-def test_it_is_read_and_plotted_without_torch(result, tmp_path):
+def test_a_result_is_loaded_and_plotted_without_torch(result, tmp_path):
     result.save(tmp_path)
     code = (
         "import sys; sys.modules['torch'] = None\n"
@@ -119,7 +119,7 @@ def test_an_unknown_table_gets_close_matches(result):
     assert result["cost"] is result.tables["cost"]
 
 
-def test_nothing_saved(tmp_path):
+def test_a_folder_without_a_result(tmp_path):
     with pytest.raises(GradlensError, match=r"holds no saved result \(result.json is missing\)"):
         load(tmp_path)
 
@@ -152,7 +152,7 @@ def document(result, **changes):
     return {**json.loads(result.to_json()), **changes}
 
 
-def test_a_newer_format_is_told_from_damage(result, tmp_path):
+def test_a_newer_format_is_distinguished_from_damage(result, tmp_path):
     (tmp_path / "result.json").write_text(json.dumps(document(result, format=FORMAT + 1)))
     with pytest.raises(
         GradlensError, match=f"has format {FORMAT + 1}, .* reads up to {FORMAT}; update gradlens"
@@ -176,33 +176,33 @@ def test_a_newer_format_is_told_from_damage(result, tmp_path):
         lambda text: json.dumps({**json.loads(text), "format": "one"}),
     ],
 )
-def test_damage_is_one_clear_error(result, tmp_path, damage):
+def test_damage_raises_a_clear_error(result, tmp_path, damage):
     text = result.to_json()
     assert damage(text) != text
     (tmp_path / "result.json").write_text(damage(text), encoding="utf-8")
     with pytest.raises(
         GradlensError,
-        match=r"result\.json (is damaged: |cannot be opened: it says no format version).*run the command again",
+        match=r"result\.json (is damaged: |cannot be opened: it has no format version).*run the command again",
     ):
         load(tmp_path)
 
 
-def test_bytes_that_are_no_text_are_damage(tmp_path):
+def test_bytes_that_are_not_text_are_damage(tmp_path):
     (tmp_path / "result.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(GradlensError, match="is damaged"):
         load(tmp_path)
 
 
 def test_meta_is_added_to_a_copy(result):
-    more = result.with_meta(a="other", partial=True)
-    assert (more.meta["a"], more.meta["partial"], more.meta["seeds"]) == ("other", True, (0, 1))
+    changed = result.with_meta(a="other", partial=True)
+    assert (changed.meta["a"], changed.meta["partial"], changed.meta["seeds"]) == ("other", True, (0, 1))
     assert result.meta["a"] == "resnet50"
     assert "partial" not in result.meta
 
 
-def test_a_table_and_a_result_show_themselves_as_html_and_as_text(result):
-    assert ">A row a thing.<" in result["mixed"]._repr_html_().replace("</b>. ", "</b>>")
-    assert repr(result["mixed"]).startswith("mixed: A row a thing.\n")
+def test_tables_and_results_have_html_and_text_forms(result):
+    assert ">One row per thing.<" in result["mixed"]._repr_html_().replace("</b>. ", "</b>>")
+    assert repr(result["mixed"]).startswith("mixed: One row per thing.\n")
     html = result._repr_html_()
     assert html.index("A finding.") < html.index("A warning.") < html.index("<details>")
     assert repr(result) == (
@@ -215,16 +215,16 @@ def test_exploring_an_unknown_table_gets_close_matches(result):
         result.explore(["costs"])
 
 
-def test_the_static_form_holds_figures_and_numbers(result):
+def test_the_static_form_contains_figures_and_numbers(result):
     whole = result.explore(static=True)._repr_html_()
     assert whole.count("<img ") == 1  # only cost has a plot
     assert all(f"<code>{name}</code>" in whole for name in result.tables)
-    one = result["cost"].explore(static=True)._repr_html_()
-    assert "<img " in one
-    assert "mixed" not in one
+    single = result["cost"].explore(static=True)._repr_html_()
+    assert "<img " in single
+    assert "mixed" not in single
 
 
-def test_a_table_plots_itself(result):
+def test_a_table_is_plotted_onto_axes_or_a_new_figure(result):
     from matplotlib.figure import Figure
 
     ax = Figure().add_subplot()
@@ -235,16 +235,16 @@ def test_a_table_plots_itself(result):
     assert fresh.figure is not ax.figure
 
 
-def test_a_notebook_shows_the_figure_although_pyplot_was_not_asked(result):
+def test_a_notebook_shows_the_figure_without_pyplot(result):
     formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
     figure = result["cost"].plot().figure
-    shown, _ = formatter.format(figure)
-    assert shown["image/png"].startswith(b"\x89PNG")
-    assert "image/svg+xml" not in shown
-    assert figure._repr_png_() == shown["image/png"], "the same figure, the same bytes"
+    formats, _ = formatter.format(figure)
+    assert formats["image/png"].startswith(b"\x89PNG")
+    assert "image/svg+xml" not in formats
+    assert figure._repr_png_() == formats["image/png"], "the same figure has the same bytes"
 
 
-def test_a_table_without_a_plot_says_which_have_one(result):
+def test_the_error_for_a_table_without_a_plot_lists_those_with_one(result):
     with pytest.raises(
         GradlensError,
         match=r"no plot for table 'mixed'; tables with a plot: networks, .*strategies, .*duplication, correlation",

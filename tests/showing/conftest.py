@@ -1,4 +1,4 @@
-"""Tables written by hand."""
+"""Tables built by hand."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gradlens.results import Table
 
 @pytest.fixture(autouse=True)
 def width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal of 100 columns, wherever the tests run."""
+    """A terminal of 100 columns."""
     monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.fixture
 def table() -> Callable[..., Table]:
-    """A table of columns: ``table(x=[1, 2], units={"x": "pixels"})``."""
+    """Factory of tables: ``table(x=[1, 2], units={"x": "pixels"})``."""
 
-    def made(name: str = "things", units: dict[str, str] | None = None, **columns: Any) -> Table:
-        return Table(name, pd.DataFrame(columns), "A row a thing.", "Counted.", units or {})
+    def make(name: str = "things", units: dict[str, str] | None = None, **columns: Any) -> Table:
+        return Table(name, pd.DataFrame(columns), "One row per thing.", "Counted.", units or {})
 
-    return made
+    return make

@@ -1,4 +1,4 @@
-"""The page and the map in a real Chromium: offline, by pointer and keyboard, light and dark, wide and narrow."""
+"""The page and the map in Chromium: offline, with mouse and keyboard, light and dark, wide and narrow."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with browser() as started:
-        yield started
+    with browser() as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def page_path(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def cell(page: Any, name: str, across: str, down: str) -> tuple[float, float]:
-    """Where a cell of a matrix is on the screen."""
+    """Return the position of a cell of a matrix on the screen."""
     return tuple(
         page.evaluate(
             """([name, across, down]) => {
@@ -77,7 +77,7 @@ def open_table(page: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_opens_offline_in_both_themes(chromium: Any, page_path: Path, theme: str) -> None:
+def test_the_page_opens_offline_in_both_themes(chromium: Any, page_path: Path, theme: str) -> None:
     with opened(chromium, page_path, theme=theme) as page:
         for name in ("duplication", "correlation", "cross", "flow"):
             drawn(page, name)
@@ -105,25 +105,25 @@ def test_the_finding_comes_first_then_how_to_read_it(chromium: Any, page_path: P
         assert f'gradlens.load("{page_path.parent.name}").map()' in text
 
 
-def test_a_cell_tells_both_paths_its_value_and_its_interval(
+def test_the_tooltip_of_a_cell_has_both_layers_the_value_and_its_half_width(
     chromium: Any, page_path: Path, result: Result
 ) -> None:
     frame = result["correlation"].frame
     row = frame[frame["network"] == "resnet18"].dropna(subset=["energy"]).iloc[40]
     with opened(chromium, page_path) as page:
-        told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
-        assert row["signal_a"] in told
-        assert row["signal_b"] in told
-        assert f"{row['energy']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
-        assert f"± {row['energy_reach']:.3f}" in told
-        turned = tooltip(page, "correlation", row["signal_a"], row["signal_b"])
-        assert f"{row['energy']:.3f}" in turned.replace("\N{MINUS SIGN}", "-")
+        text = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
+        assert row["signal_a"] in text
+        assert row["signal_b"] in text
+        assert f"{row['energy']:.3f}" in text.replace("\N{MINUS SIGN}", "-")
+        assert f"± {row['energy_reach']:.3f}" in text
+        transposed = tooltip(page, "correlation", row["signal_a"], row["signal_b"])
+        assert f"{row['energy']:.3f}" in transposed.replace("\N{MINUS SIGN}", "-")
 
 
-def test_network_version_and_stage_are_chosen(chromium: Any, page_path: Path, result: Result) -> None:
+def test_network_version_and_stage_can_be_selected(chromium: Any, page_path: Path, result: Result) -> None:
     frame = result["correlation"].frame
-    own = frame[(frame["network"] == "resnet18@csp") & (frame["stage_a"] == frame["stage_b"])]
-    row = own[own["stage_a"] == "16"].dropna(subset=["direction_given_loss"]).iloc[0]
+    rows = frame[(frame["network"] == "resnet18@csp") & (frame["stage_a"] == frame["stage_b"])]
+    row = rows[rows["stage_a"] == "16"].dropna(subset=["direction_given_loss"]).iloc[0]
     with opened(chromium, page_path) as page:
         figure = drawn(page, "correlation")
         for name, value in (
@@ -134,28 +134,30 @@ def test_network_version_and_stage_are_chosen(chromium: Any, page_path: Path, re
             figure.locator(f"select[name={name}]").select_option(value)
         page.wait_for_timeout(200)
         names = page.evaluate("gradlens.views.get('correlation').view.scale('x').domain()")
-        assert set(names) == set(own.loc[own["stage_a"] == "16", ["signal_a", "signal_b"]].to_numpy().ravel())
-        told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
-        assert f"{row['direction_given_loss']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
+        assert set(names) == set(
+            rows.loc[rows["stage_a"] == "16", ["signal_a", "signal_b"]].to_numpy().ravel()
+        )
+        text = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
+        assert f"{row['direction_given_loss']:.3f}" in text.replace("\N{MINUS SIGN}", "-")
 
 
-def test_the_space_is_chosen_where_a_run_has_both(chromium: Any, tmp_path: Path) -> None:
+def test_the_space_can_be_selected_if_a_run_has_both(chromium: Any, tmp_path: Path) -> None:
     result = gl.inspect("resnet18", space="both", **SMALL)
     with opened(chromium, write(result, tmp_path / "run")) as page:
         for space, name in (("weights", "correlation_weights"), ("activations", "correlation")):
             row = result[name].frame.dropna(subset=["energy"]).iloc[30]
             drawn(page, "correlation").locator("select[name=space]").select_option(space)
             page.wait_for_timeout(200)
-            told = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
-            assert f"{row['energy']:.3f}" in told.replace("\N{MINUS SIGN}", "-")
+            text = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
+            assert f"{row['energy']:.3f}" in text.replace("\N{MINUS SIGN}", "-")
         page.locator("#map select").first.select_option("weights_alike")
         page.locator("#map button[data-level=all]").click()
-        twin = result["map_nodes_weights"].frame.set_index("signal").loc["layer3.0.conv1", "alike"]
+        similarity = result["map_nodes_weights"].frame.set_index("signal").loc["layer3.0.conv1", "alike"]
         item = page.locator("#map .item[data-place='layer3.0.conv1:conv']")
-        assert item.get_attribute("aria-label").endswith(f"of the gradients of weights {format_cell(twin)}")
+        assert item.get_attribute("aria-label").endswith(f"gradients of weights {format_cell(similarity)}")
 
 
-def test_scripts_write_every_table_as_python_does(chromium: Any, page_path: Path) -> None:
+def test_scripts_format_all_tables_as_python_does(chromium: Any, page_path: Path) -> None:
     plain = chromium.new_context(java_script_enabled=False).new_page()
     plain.goto(page_path.as_uri())
     with opened(chromium, page_path) as page:
@@ -167,17 +169,17 @@ def test_scripts_write_every_table_as_python_does(chromium: Any, page_path: Path
             assert rows_of(page, name)[: len(fixed)] == fixed, name
 
 
-def test_sorting_sorts_and_filtering_filters(chromium: Any, page_path: Path, result: Result) -> None:
+def test_tables_can_be_sorted_and_filtered(chromium: Any, page_path: Path, result: Result) -> None:
     frame = result["flow"].frame
-    place = list(frame.columns).index("rms")
+    index = list(frame.columns).index("rms")
     with opened(chromium, page_path) as page:
         region = open_table(page, "flow")
-        heading = region.locator("th").nth(place)
-        for falling in (True, False):
+        heading = region.locator("th").nth(index)
+        for descending in (True, False):
             heading.locator("button").click()
-            values = frame["rms"].sort_values(ascending=not falling)
-            assert [row[place] for row in rows_of(page, "flow")] == [format_cell(value) for value in values]
-            assert heading.get_attribute("aria-sort") == ("descending" if falling else "ascending")
+            values = frame["rms"].sort_values(ascending=not descending)
+            assert [row[index] for row in rows_of(page, "flow")] == [format_cell(value) for value in values]
+            assert heading.get_attribute("aria-sort") == ("descending" if descending else "ascending")
         field = page.locator("details", has=region).locator("input")
         field.fill("stage=16 depth>12 resnet18@csp")
         kept = frame[
@@ -188,20 +190,20 @@ def test_sorting_sorts_and_filtering_filters(chromium: Any, page_path: Path, res
         for text in ("effective rank > 5", "effective_rank>5", "Effective Rank>=5.0001"):
             field.fill(text)
             assert len(rows_of(page, "flow")) == (frame["effective_rank"] > 5).sum()
-        for text, told in (
+        for text, message in (
             ("nosuch>1", "no column for nosuch>1"),
-            ("rms>", "rms> what?"),
-            ("rms>x", "x is no number"),
+            ("rms>", "no value after rms>"),
+            ("rms>x", "x is not a number"),
         ):
             field.fill(text)
-            assert told in page.locator("details", has=region).locator("[role=status]").inner_text()
+            assert message in page.locator("details", has=region).locator("[role=status]").inner_text()
             assert len(rows_of(page, "flow")) == len(frame)
         field.fill("nothing like this")
         assert rows_of(page, "flow") == []
         assert "0 of 0 rows" in page.locator("details", has=region).locator("[role=status]").inner_text()
 
 
-def test_the_overview_sorts_and_filters(chromium: Any, page_path: Path) -> None:
+def test_the_overview_can_be_sorted_and_filtered(chromium: Any, page_path: Path) -> None:
     with opened(chromium, page_path) as page:
         whole = page.locator("#overview ~ .main table")
         first = whole.locator("tbody tr th").first.inner_text()
@@ -214,30 +216,34 @@ def test_the_overview_sorts_and_filters(chromium: Any, page_path: Path) -> None:
         assert visible == ["FLOPs per image"]
 
 
-def test_a_click_on_the_map_opens_the_right_numbers(chromium: Any, page_path: Path, result: Result) -> None:
+def test_a_click_on_the_map_shows_the_numbers_of_the_tables(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
     nodes = result["map_nodes"].frame
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
         layer = nodes[(nodes["network"] == "resnet18") & (nodes["signal"] == "layer3.0.conv1")].iloc[0]
         page.locator(f'#map .item[data-place="{layer["site"]}"]').first.click()
-        told = page.locator("#map .detail").inner_text()
-        assert "resnet18: layer3.0.conv1:conv" in told
-        assert f"(energy)\n{format_cell(layer['alike'])}" in told
-        assert f"effective rank\n{format_cell(layer['effective_rank'])}" in told
-        assert f"FLOPs an image\n{format_cell(layer['flops'], 'flops')}" in told
+        text = page.locator("#map .detail").inner_text()
+        assert "resnet18: layer3.0.conv1:conv" in text
+        assert f"(energy)\n{format_cell(layer['alike'])}" in text
+        assert f"effective rank\n{format_cell(layer['effective_rank'])}" in text
+        assert f"FLOPs per image\n{format_cell(layer['flops'], 'flops')}" in text
         fork = nodes[(nodes["network"] == "resnet18") & (nodes["fork"] != "")].iloc[0]
         page.locator(f'#map .item[data-place="{fork["site"]}"]').first.click()
         shares = result["shares"].frame
-        own = shares[(shares["network"] == "resnet18") & (shares["site"] == fork["fork"])].iloc[0]
-        assert format_cell(own["share"]) in page.locator("#map .detail table").first.inner_text()
+        row = shares[(shares["network"] == "resnet18") & (shares["site"] == fork["fork"])].iloc[0]
+        assert format_cell(row["share"]) in page.locator("#map .detail table").first.inner_text()
 
 
 def panel(page: Any) -> tuple[str, list[str]]:
-    """What the panel of the map tells of, and what it offers."""
+    """Return the heading of the panel of the map and the texts of its buttons."""
     return page.locator("#map .detail h3").inner_text(), page.locator("#map .detail button").all_inner_texts()
 
 
-def test_the_map_opens_and_closes_also_by_keyboard(chromium: Any, page_path: Path, result: Result) -> None:
+def test_stages_and_blocks_can_be_opened_and_closed_by_keyboard(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
     nodes = result["map_nodes"].frame.query("network == 'resnet18' and group == '4' and signal != ''")
     stage = f"resnet18: stage 4: {len(nodes)} weighted layers"
     with opened(chromium, page_path) as page:
@@ -245,7 +251,7 @@ def test_the_map_opens_and_closes_also_by_keyboard(chromium: Any, page_path: Pat
         closed = page.locator("#map .item").count()
         groups = result["map_nodes"].frame.groupby("network")["group"].nunique()
         assert closed == groups.sum()
-        assert page.locator("#map .item[tabindex='0']").count() == 1  # the map is one stop of the tab key
+        assert page.locator("#map .item[tabindex='0']").count() == 1  # the Tab key stops once at the map
         page.locator("#map .item[tabindex='0']").focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Enter")
@@ -263,22 +269,24 @@ def test_the_map_opens_and_closes_also_by_keyboard(chromium: Any, page_path: Pat
         assert panel(page) == (stage, ["Open"])
 
 
-def test_a_stage_of_the_map_tells_what_the_tables_say(chromium: Any, page_path: Path, result: Result) -> None:
+def test_the_panel_of_a_stage_shows_the_values_of_the_tables(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
     cost = result["cost"].frame.set_index(["network", "stage"])
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=stages]").click()
         assert page.locator("#map button[data-level=stages]").get_attribute("aria-pressed") == "true"
-        for network, place in (("resnet18", 0), ("resnet18@csp", 1)):
+        for network, index in (("resnet18", 0), ("resnet18@csp", 1)):
             for stage in ("2", "8", "32"):
-                page.locator(f"#map .item[data-place='{stage}']").nth(place).click()
-                told = page.locator("#map .detail").inner_text()
-                assert told.startswith(f"{network}: stage {stage}")
-                assert f"stage\n{stage}\n" in told
+                page.locator(f"#map .item[data-place='{stage}']").nth(index).click()
+                text = page.locator("#map .detail").inner_text()
+                assert text.startswith(f"{network}: stage {stage}")
+                assert f"stage\n{stage}\n" in text
                 flops = format_cell(cost.loc[(network, stage), "flops"], "flops")
-                assert f"FLOPs an image\n{flops}" in told
+                assert f"FLOPs per image\n{flops}" in text
 
 
-def test_colours_stay_when_something_is_opened(chromium: Any, page_path: Path) -> None:
+def test_colours_do_not_change_if_a_stage_is_opened(chromium: Any, page_path: Path) -> None:
     with opened(chromium, page_path) as page:
         for column in ("alike", "rms", "flops"):
             page.locator("#map select").first.select_option(column)
@@ -292,7 +300,7 @@ def test_colours_stay_when_something_is_opened(chromium: Any, page_path: Path) -
                 assert legend.startswith("0 ")
 
 
-def test_the_map_fits_the_width_and_grows_again(chromium: Any, page_path: Path) -> None:
+def test_the_map_can_be_fitted_and_enlarged(chromium: Any, page_path: Path) -> None:
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
         wide = page.locator("#map svg").bounding_box()["width"]
@@ -307,7 +315,7 @@ def test_the_map_fits_the_width_and_grows_again(chromium: Any, page_path: Path) 
         assert page.locator("#map svg").bounding_box()["width"] == pytest.approx(wide, rel=0.01)
 
 
-def test_weak_lines_can_be_left_out(chromium: Any, page_path: Path, result: Result) -> None:
+def test_weak_lines_can_be_hidden(chromium: Any, page_path: Path, result: Result) -> None:
     edges = result["map_edges"].frame
     shares = edges["share"].fillna(1).groupby([edges[c] for c in ("network", "consumer", "producer")]).max()
     with opened(chromium, page_path) as page:
@@ -317,7 +325,7 @@ def test_weak_lines_can_be_left_out(chromium: Any, page_path: Path, result: Resu
             assert page.locator("#map .link").count() == (shares >= float(least)).sum()
 
 
-def test_figures_have_names_for_those_who_do_not_see_them(chromium: Any, page_path: Path) -> None:
+def test_figures_have_accessible_names(chromium: Any, page_path: Path) -> None:
     with opened(chromium, page_path) as page:
         for name in ("duplication", "correlation", "flow"):
             drawn(page, name)
@@ -325,7 +333,7 @@ def test_figures_have_names_for_those_who_do_not_see_them(chromium: Any, page_pa
             assert "The table below it holds every value." in label
 
 
-def test_wider_lines_carry_more_energy_and_networks_line_up(
+def test_line_widths_follow_the_energy_and_stages_are_aligned(
     chromium: Any, page_path: Path, result: Result
 ) -> None:
     with opened(chromium, page_path) as page:
@@ -344,13 +352,13 @@ def test_wider_lines_carry_more_energy_and_networks_line_up(
         lefts = page.locator("#map .item.stage").evaluate_all(
             """(all) => all.map((one) => [one.dataset.place, Number(one.querySelector('rect').getAttribute('x'))])"""
         )
-        found = pd.DataFrame(lefts, columns=["stage", "x"]).groupby("stage")["x"]
-        assert (found.size() == 2).all()
-        assert (found.max() - found.min() < 0.5).all()
+        positions = pd.DataFrame(lefts, columns=["stage", "x"]).groupby("stage")["x"]
+        assert (positions.size() == 2).all()
+        assert (positions.max() - positions.min() < 0.5).all()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_it_is_usable_at_400_pixels(chromium: Any, page_path: Path, theme: str) -> None:
+def test_the_page_is_usable_at_400_pixels(chromium: Any, page_path: Path, theme: str) -> None:
     with opened(chromium, page_path, width=400, theme=theme) as page:
         for name in ("duplication", "correlation", "flow"):
             figure = drawn(page, name)
@@ -372,12 +380,12 @@ def test_print_shows_the_static_figures_on_white(chromium: Any, page_path: Path,
         assert not page.locator("[data-chart=correlation]").is_visible()
         assert not page.locator("#theme").is_visible()
         colours = page.evaluate(
-            "(() => { const own = getComputedStyle(document.body); return [own.backgroundColor, own.color]; })()"
+            "(() => { const style = getComputedStyle(document.body); return [style.backgroundColor, style.color]; })()"
         )
         assert colours == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
 
 
-def test_the_map_alone_is_a_page(chromium: Any, result: Result, tmp_path: Path) -> None:
+def test_the_map_can_be_saved_as_a_page(chromium: Any, result: Result, tmp_path: Path) -> None:
     path = result.map().save(tmp_path / "map.html")
     with opened(chromium, path) as page:
         page.locator("#map .item").first.click()
@@ -385,10 +393,10 @@ def test_the_map_alone_is_a_page(chromium: Any, result: Result, tmp_path: Path) 
     assert result.map()._repr_html_().startswith("<iframe ")
 
 
-def test_hostile_names_are_text_everywhere(
+def test_hostile_names_are_displayed_as_text(
     chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A module, a class of images and the folder they are in, all called like a script."""
+    """A module, a class of images and their folder have the name of a script."""
     (tmp_path / "net.py").write_text(
         "from torch import nn\n"
         "def make(num_classes=2):\n"
@@ -400,20 +408,18 @@ def test_hostile_names_are_text_everywhere(
         "    net(torch.zeros(1, 3, 16, 16))\n"
         "    return net\n"
     )
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for label in ("one", "<b>two<"):
         folder = tmp_path / HOSTILE / label
         folder.mkdir(parents=True)
         for number in range(8):
-            Image.fromarray(random.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(
-                folder / f"{number}.png"
-            )
+            Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).save(folder / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     result = gl.inspect("net.py:make", data=HOSTILE, image_size=16, batch_size=8, batches=2, seeds=2)
     with opened(chromium, write(result, tmp_path / "run")) as page:
         assert HOSTILE in page.locator("main").inner_text()
-        told = tooltip(page, "correlation", HOSTILE, "0")
-        assert HOSTILE in told
+        text = tooltip(page, "correlation", HOSTILE, "0")
+        assert HOSTILE in text
         page.locator("#map button[data-level=all]").click()
         page.locator("#map .item", has_text="script").first.click()
         assert HOSTILE in page.locator("#map .detail h3").inner_text()

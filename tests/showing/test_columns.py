@@ -24,22 +24,22 @@ ODD = [
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
-def test_whatever_stands_in_a_cell_has_a_text(value: object) -> None:
+def test_any_value_has_a_text(value: object) -> None:
     assert text(value)
 
 
-def test_missing_values_are_dashes_and_no_other_is() -> None:
+def test_only_missing_values_are_dashes() -> None:
     assert [text(value) for value in (None, np.nan, pd.NA, pd.NaT)] == ["–"] * 4
     assert "–" not in {text(value) for value in (0, 0.0, "", False, -np.inf)}
     assert text(-np.inf) == "−∞"
 
 
-def test_numbers_stand_to_the_right_and_truths_do_not() -> None:
+def test_numbers_are_right_aligned_and_flags_are_not() -> None:
     frame = pd.DataFrame({"x": [0.25], "n": [3], "alive": [True], "name": ["a"]})
-    found = columns(frame, {"x": "decades"})
-    assert [column.number for column in found] == [True, True, False, False]
-    assert [column.texts for column in found] == [("0.250",), ("3",), ("yes",), ("a",)]
-    assert found[0].unit == "decades"
+    cells = columns(frame, {"x": "decades"})
+    assert [column.number for column in cells] == [True, True, False, False]
+    assert [column.texts for column in cells] == [("0.250",), ("3",), ("yes",), ("a",)]
+    assert cells[0].unit == "decades"
 
 
 def test_two_columns_of_one_name_are_both_shown() -> None:
@@ -48,7 +48,7 @@ def test_two_columns_of_one_name_are_both_shown() -> None:
     assert [column.texts for column in main_columns(frame, {})] == [("1",), ("2",)]
 
 
-def test_an_interval_stands_beside_its_value() -> None:
+def test_an_interval_is_next_to_its_value() -> None:
     frame = pd.DataFrame(
         {
             "stage": ["4", "8"],
@@ -58,13 +58,13 @@ def test_an_interval_stands_beside_its_value() -> None:
             "dead_signals": [1, 2],
         }
     )
-    stage, duplication = main_columns(frame, {"duplication": "0 to 1"})  # other numbers are left to the table
+    stage, duplication = main_columns(frame, {"duplication": "0 to 1"})  # other numbers are only in the table
     assert stage.texts == ("4", "8")
     assert duplication.texts == ("0.500 [0.400, 0.600]", "0.250")
     assert duplication.unit == "0 to 1; [95 % interval]"
 
 
-def test_two_networks_stand_beside_each_other_with_their_difference() -> None:
+def test_two_networks_are_next_to_each_other_with_their_difference() -> None:
     frame = pd.DataFrame(
         {
             "stage": ["4", "8"],
@@ -88,7 +88,7 @@ def test_two_networks_stand_beside_each_other_with_their_difference() -> None:
     )
 
 
-def test_a_value_and_its_interval_end_at_the_same_digit() -> None:
+def test_a_value_and_its_interval_have_the_same_digits() -> None:
     frame = pd.DataFrame(
         {
             "duplication_a": [0.487, 1e6],
@@ -104,7 +104,7 @@ def test_a_value_and_its_interval_end_at_the_same_digit() -> None:
     assert main_columns(slope, {})[0].texts == ("−0.0221 [−0.0300, 0.0000]",)
 
 
-def test_a_table_without_main_numbers_keeps_all_with_their_reach() -> None:
+def test_a_table_without_main_numbers_has_all_columns_with_half_widths() -> None:
     frame = pd.DataFrame({"site": ["a"], "energy": [0.5], "energy_reach": [0.1], "share_a": [0.3]})
     assert [(column.name, column.texts) for column in main_columns(frame, {})] == [
         ("site", ("a",)),

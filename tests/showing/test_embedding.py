@@ -1,4 +1,4 @@
-"""What the page carries: data that no name can break out of, and libraries as they were published."""
+"""Data and libraries in the page: no name can end a script, and libraries are as published."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ VENDOR = files("gradlens.showing") / "assets" / "vendor"
 
 
 @pytest.mark.parametrize("text", ["</script>", "<!--", "a & b", "\u2028", "]]>", '"', "\\"])
-def test_json_holds_any_text_and_ends_no_script(text):
-    written = as_json({"name": text})
-    assert json.loads(written) == {"name": text}
-    assert not re.search("[<>&\u2028]", written)
+def test_json_can_contain_any_text_and_cannot_end_a_script(text):
+    encoded = as_json({"name": text})
+    assert json.loads(encoded) == {"name": text}
+    assert not re.search("[<>&\u2028]", encoded)
 
 
-def test_a_table_is_carried_column_by_column():
+def test_a_table_is_stored_by_column():
     frame = pd.DataFrame(
         {
             "network": ["a", "b", None],
@@ -31,8 +31,8 @@ def test_a_table_is_carried_column_by_column():
             "dead": [True, False, True],
         }
     )
-    found = table_data(Table("t", frame, "", units={"rms": "u"}))
-    columns = {column["name"]: column for column in found["columns"]}
+    data = table_data(Table("t", frame, "", units={"rms": "u"}))
+    columns = {column["name"]: column for column in data["columns"]}
     assert columns["network"]["codes"] == [0, 1, -1]
     assert columns["network"]["levels"] == ["a", "b"]
     assert columns["rms"]["values"] == [0.123456789, None, "inf"]
@@ -40,7 +40,7 @@ def test_a_table_is_carried_column_by_column():
     assert {name: column["kind"] for name, column in columns.items()} == {
         "network": "text", "rms": "number", "layers": "integer", "flops": "count", "dead": "flag",
     }  # fmt: skip
-    json.loads(as_json(found))
+    json.loads(as_json(data))
 
 
 def test_libraries_are_as_published():

@@ -1,4 +1,4 @@
-"""Turning over tables: by widgets where they are, by opening where not."""
+"""Browsing tables: with widgets if there are any, else as a static list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def result(table: Any) -> Result:
     return Result({"cost": cost, "plain": plain}, {}, "Found.")
 
 
-def test_choosing_a_table_shows_it(result: Result) -> None:
+def test_a_selected_table_is_shown(result: Result) -> None:
     explorer = Explorer(result.tables)
     assert "<img " in explorer.page.value
     explorer.table.value = "plain"
@@ -38,7 +38,7 @@ def test_choosing_a_table_shows_it(result: Result) -> None:
     assert "222" in explorer.page.value
 
 
-def test_choosing_rows_shows_only_them_and_draws_anew(result: Result) -> None:
+def test_only_selected_rows_are_shown_and_drawn(result: Result) -> None:
     explorer = Explorer(result.tables)
     before = explorer.page.value
     explorer.choices["network"].value = "b"
@@ -46,27 +46,27 @@ def test_choosing_rows_shows_only_them_and_draws_anew(result: Result) -> None:
     assert ">a<" not in explorer.page.value
     explorer.table.value = "plain"
     assert "222" in explorer.page.value
-    assert "111" not in explorer.page.value, "a choice is kept where the next table has it too"
+    assert "111" not in explorer.page.value, "a choice is kept if the next table has it as well"
     explorer.choices["network"].value = ALL
     assert "111" in explorer.page.value
 
 
-def test_only_choices_that_a_table_has_are_offered(result: Result) -> None:
+def test_only_the_choices_of_a_table_are_offered(result: Result) -> None:
     explorer = Explorer(result.tables)
-    assert [name for name, one in explorer.choices.items() if one.layout.display is None] == [
+    assert [name for name, choice in explorer.choices.items() if choice.layout.display is None] == [
         "network",
         "stage",
     ]
     explorer.choices["stage"].value = "4"
     explorer.table.value = "plain"
-    assert [name for name, one in explorer.choices.items() if one.layout.display is None] == [
+    assert [name for name, choice in explorer.choices.items() if choice.layout.display is None] == [
         "network",
         "version",
     ]
     assert explorer.choices["stage"].value == ALL
 
 
-def test_a_result_gives_a_widget_where_there_are_widgets(result: Result) -> None:
+def test_explore_returns_a_widget_if_ipywidgets_is_installed(result: Result) -> None:
     import ipywidgets
 
     assert isinstance(result.explore(), ipywidgets.VBox)
@@ -76,23 +76,23 @@ def test_a_result_gives_a_widget_where_there_are_widgets(result: Result) -> None
 def test_without_ipywidgets_the_static_form_is_shown(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     monkeypatch.setattr(exploring, "find_spec", lambda name: None)
-    shown = result.explore()
-    assert isinstance(shown, Album)
-    page = shown._repr_html_()
+    album = result.explore()
+    assert isinstance(album, Album)
+    page = album._repr_html_()
     assert page.count("<img ") == 1
     assert page.index("<code>cost</code>") < page.index("<code>plain</code>")
     assert "111" in page
-    assert repr(shown).startswith("cost: A row a thing.")
+    assert repr(album).startswith("cost: One row per thing.")
 
 
-def test_a_table_that_cannot_be_drawn_still_shows_its_numbers(table: Any) -> None:
-    shown = table(name="cost", strange=["<b>", "kept"]).explore(static=True)._repr_html_()
-    assert "no figure: KeyError" in shown
-    assert "&lt;b&gt;" in shown
-    assert "kept" in shown
+def test_a_table_that_cannot_be_drawn_shows_its_numbers(table: Any) -> None:
+    page = table(name="cost", strange=["<b>", "kept"]).explore(static=True)._repr_html_()
+    assert "no figure: KeyError" in page
+    assert "&lt;b&gt;" in page
+    assert "kept" in page
 
 
-def test_one_may_ask_for_some_tables_and_for_the_static_form(result: Result) -> None:
+def test_tables_and_the_static_form_can_be_requested(result: Result) -> None:
     album = result.explore(["plain"], static=True)
     assert list(album.tables) == ["plain"]
     with pytest.raises(
@@ -101,7 +101,7 @@ def test_one_may_ask_for_some_tables_and_for_the_static_form(result: Result) -> 
         result.explore(["plane"])
 
 
-def test_rows_are_chosen_by_what_stands_there() -> None:
+def test_rows_are_selected_by_their_values() -> None:
     table = Table("t", pd.DataFrame({"stage": [4, 8, 8], "x": [1, 2, 3]}), "")
     assert rows_of(table, {"stage": "8"}).frame["x"].tolist() == [2, 3]
     assert rows_of(table, {"network": "a"}).frame["x"].tolist() == [1, 2, 3]

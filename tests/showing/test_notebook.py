@@ -1,4 +1,4 @@
-"""What a notebook shows: whole, escaped, without a script, on light and dark pages."""
+"""HTML for notebooks: complete, escaped, without scripts, for light and dark themes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ VOID = {"br", "img"}
 
 
 class Page(HTMLParser):
-    """Tags that are closed in order, and the text between them."""
+    """Parser of tags, which must be closed in order, and of the texts between them."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.seen: list[str] = []
+        self.tags: list[str] = []
         self.texts: list[str] = []
         self.feed(page)
         self.close()
         assert self.open == [], f"left open: {self.open}"
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.seen.append(tag)
+        self.tags.append(tag)
         if tag not in VOID:
             self.open.append(tag)
 
@@ -40,41 +40,41 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
-def test_a_table_has_caption_units_sensible_digits_and_dashes(table: Any) -> None:
+def test_a_table_has_caption_units_rounded_numbers_and_dashes(table: Any) -> None:
     page = Page(table_html(table(rms=[0.123456789, np.nan], units={"rms": "decades"})))
-    for told in ("things", "rms", "decades", "0.123", "–", "Counted."):
-        assert told in page.texts
-    assert page.seen.count("tr") == 3
+    for text in ("things", "rms", "decades", "0.123", "–", "Counted."):
+        assert text in page.texts
+    assert page.tags.count("tr") == 3
 
 
-def test_long_tables_are_cut_and_say_so(table: Any) -> None:
+def test_long_tables_are_truncated_with_a_note(table: Any) -> None:
     page = Page(table_html(table(x=range(ROWS + 12))))
-    assert page.seen.count("tr") == 1 + ROWS
+    assert page.tags.count("tr") == 1 + ROWS
     assert "12 more rows" in page.texts
     assert "more rows" not in table_html(table(x=range(ROWS)))
 
 
-def test_a_result_has_its_finding_warnings_main_numbers_and_every_table_to_open(table: Any) -> None:
+def test_a_result_shows_finding_warnings_main_numbers_and_all_tables(table: Any) -> None:
     summary = table(name="summary", duplication=[0.5], duplication_low=[0.4], duplication_high=[0.6])
     page = Page(result_html("It is so.", ["Beware."], {"summary": summary, "long": table(x=range(100))}))
-    order = [page.texts.index(told) for told in ("It is so.", "Beware.", "0.500 [0.400, 0.600]", "long")]
+    order = [page.texts.index(text) for text in ("It is so.", "Beware.", "0.500 [0.400, 0.600]", "long")]
     assert order == sorted(order)
-    assert page.seen.count("details") == 2
+    assert page.tags.count("details") == 2
     assert f"{100 - GLANCE} more rows" in page.texts
-    assert any("gradlens.report.write" in told for told in page.texts)
+    assert any("gradlens.report.write" in text for text in page.texts)
 
 
 def test_names_are_escaped_everywhere() -> None:
     table = Table(EVIL, pd.DataFrame({EVIL: [EVIL], "x": [0.1]}), EVIL, EVIL, {EVIL: EVIL})
     result = Result({EVIL: table}, {}, EVIL, (EVIL,))
-    for shown in (
+    for page in (
         table._repr_html_(),
         result._repr_html_(),
         result.explore(static=True)._repr_html_(),
         facts_html(EVIL, {EVIL: EVIL}, [EVIL]),
     ):
-        assert "script" not in Page(shown).seen
-        assert EVIL in Page(shown).texts
+        assert "script" not in Page(page).tags
+        assert EVIL in Page(page).texts
 
 
 @pytest.mark.parametrize(
@@ -102,15 +102,15 @@ def test_names_are_escaped_everywhere() -> None:
         "half",
     ],
 )
-def test_no_frame_is_too_odd(frame: pd.DataFrame) -> None:
+def test_odd_frames_have_html_and_text_forms(frame: pd.DataFrame) -> None:
     table = Table("odd", frame, "Odd.")
-    for shown in (
+    for value in (
         table,
         Result({"odd": table}, {}, "Odd."),
         Result({"odd": table}, {}, "").explore(static=True),
     ):
-        assert Page(shown._repr_html_()).seen
-        assert repr(shown)
+        assert Page(value._repr_html_()).tags
+        assert repr(value)
 
 
 def test_a_result_without_tables_shows_its_finding() -> None:
@@ -118,7 +118,7 @@ def test_a_result_without_tables_shows_its_finding() -> None:
     assert "no tables" in Page(Result({}, {}, "").explore()._repr_html_()).texts
 
 
-def test_the_colours_are_the_page_s_own() -> None:
+def test_the_style_sets_no_colours() -> None:
     rules = STYLE.replace("rgba(128,128,128,.3)", "")
     assert "color:" not in rules
     assert "background" not in rules

@@ -1,4 +1,4 @@
-"""What a terminal shows."""
+"""Text for terminals."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from gradlens.showing.plain import ROWS, facts_text, result_text, table_text
 
 
 def test_a_table_has_caption_header_aligned_rows_and_units(table: Any) -> None:
-    shown = table_text(table(site=["conv1", "fc"], rms=[0.25, np.nan], units={"rms": "decades"}))
-    assert shown == ("things: A row a thing.\nsite     rms\nconv1  0.250\nfc         –\nunits: rms: decades")
+    text = table_text(table(site=["conv1", "fc"], rms=[0.25, np.nan], units={"rms": "decades"}))
+    assert text == (
+        "things: One row per thing.\nsite     rms\nconv1  0.250\nfc         –\nunits: rms: decades"
+    )
 
 
 def test_rows_that_are_not_shown_are_counted(table: Any) -> None:
@@ -23,21 +25,21 @@ def test_rows_that_are_not_shown_are_counted(table: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 100, 200])
-def test_columns_that_do_not_fit_are_named(table: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_columns_that_do_not_fit_are_listed(table: Any, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    names = [f"column_{place}" for place in range(12)]
-    shown = table_text(table(**{name: [0.5] for name in names}))
-    assert all(name in shown for name in names)
-    assert all(len(line) <= width for line in shown.splitlines())
+    names = [f"column_{number}" for number in range(12)]
+    text = table_text(table(**{name: [0.5] for name in names}))
+    assert all(name in text for name in names)
+    assert all(len(line) <= width for line in text.splitlines())
 
 
-def test_an_empty_table_says_so(table: Any) -> None:
+def test_an_empty_table_has_a_note(table: Any) -> None:
     assert table_text(table(x=[])).endswith("(no rows)")
 
 
-def test_a_result_tells_the_finding_first(table: Any) -> None:
-    shown = result_text("It is so.", ["Beware."], {"things": table(x=[1, 2])})
-    assert shown.splitlines() == ["Result: It is so.", "warning: Beware.", "tables (rows): things (2)"]
+def test_a_result_starts_with_the_finding(table: Any) -> None:
+    text = result_text("It is so.", ["Beware."], {"things": table(x=[1, 2])})
+    assert text.splitlines() == ["Result: It is so.", "warning: Beware.", "tables (rows): things (2)"]
     assert result_text("Nothing.", [], {}).endswith("tables (rows): none")
 
 

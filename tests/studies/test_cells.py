@@ -9,8 +9,9 @@ import torch
 from gradlens.data import load_data
 from gradlens.data.batches import fingerprint
 from gradlens.errors import GradlensError
-from gradlens.studies import cells
-from gradlens.studies.cells import Cells, Study, subjects
+from gradlens.studies import cell, cells
+from gradlens.studies.cells import Cells, subjects
+from gradlens.studies.options import Study
 
 NETWORKS = '''
 import torch
@@ -116,12 +117,12 @@ def test_every_network_has_the_same_replicates_and_labels(run):
 def test_every_network_is_given_the_same_images(run, monkeypatch):
     seen = []
 
-    def spy(model, batches, **options):
-        seen.append((options["meta"]["name"].rpartition(":")[2], options["seed"], fingerprint(list(batches))))
-        return capture(model, batches, **options)
+    def spy(model, batches, watch, **options):
+        seen.append((options["meta"]["name"].rpartition(":")[2], watch.seed, fingerprint(list(batches))))
+        return capture(model, batches, watch, **options)
 
-    capture = cells.capture
-    monkeypatch.setattr(cells, "capture", spy)
+    capture = cell.capture
+    monkeypatch.setattr(cell, "capture", spy)
     run(data="digits")
     assert [entry[:2] for entry in seen] == [("small", 0), ("wide", 0), ("small", 1), ("wide", 1)]
     prints = [entry[2] for entry in seen]
@@ -138,15 +139,15 @@ def test_a_seed_sets_the_weights(run):
 def test_each_seed_has_weights_of_its_own(run, named, monkeypatch):
     seen = []
 
-    def spy(model, batches, **options):
+    def spy(model, batches, watch, **options):
         seen.append(model.stem.weight.detach().clone())
-        return capture(model, batches, **options)
+        return capture(model, batches, watch, **options)
 
-    capture = cells.capture
-    monkeypatch.setattr(cells, "capture", spy)
+    capture = cell.capture
+    monkeypatch.setattr(cell, "capture", spy)
     run(factories=("small",))
     for seed, weight in enumerate(seen):
-        assert torch.equal(weight, cells.load_model(named("small"), num_classes=10, seed=seed).stem.weight)
+        assert torch.equal(weight, cell.load_model(named("small"), num_classes=10, seed=seed).stem.weight)
     assert not torch.equal(*seen)
 
 
@@ -154,7 +155,7 @@ def test_only_the_first_seed_is_timed_and_counted(run):
     (first, second), _, _ = run()
     for recording in (first, second):
         assert recording.costs is not None
-        assert [len(speeds) for speeds in recording.throughput.values()] == [cells.REPEATS] * 2
+        assert [len(speeds) for speeds in recording.throughput.values()] == [cell.REPEATS] * 2
     (untimed, _), _, _ = run(throughput=False)
     assert not any(untimed.throughput.values())
 
@@ -207,7 +208,7 @@ def test_an_interrupt_keeps_what_both_have_finished(run, call, replicates):
 
 
 def test_an_interrupt_while_a_network_is_loaded_keeps_the_seeds_before(run, monkeypatch):
-    load_model, count = cells.load_model, []
+    load_model, count = cell.load_model, []
 
     def interrupted(*arguments, **options):
         count.append(1)
@@ -215,7 +216,7 @@ def test_an_interrupt_while_a_network_is_loaded_keeps_the_seeds_before(run, monk
             raise KeyboardInterrupt
         return load_model(*arguments, **options)
 
-    monkeypatch.setattr(cells, "load_model", interrupted)
+    monkeypatch.setattr(cell, "load_model", interrupted)
     kept, made, _ = run()
     assert [recording.seeds for recording in kept] == [(0,), (0,)]
     assert made.meta["partial"] is True
@@ -226,7 +227,7 @@ def test_images_too_small_for_the_network_are_one_clear_error(run, named):
         run(factories=("shrinks",))
     said = str(caught.value)
     assert said.startswith(f"{named('shrinks')} fails on 3 x 16 x 16 images of 10 classes: ")
-    assert "larger --image-size" in said
+    assert "larger image_size=" in said
     assert "\n" not in said
 
 
@@ -283,14 +284,16 @@ def test_warm_up_goes_round_where_few_samples_are_left(run, monkeypatch):
     monkeypatch.setattr(
         cells, "warm_up", lambda model, batches, *, steps, progress: used.append((len(batches), steps))
     )
-    monkeypatch.setattr(cells, "capture", stop)
+    monkeypatch.setattr(cell, "capture", stop)
     run(data="digits", batch_size=359, batches=4, image_size=8, warmup_steps=3)
     assert used == [(1, 3)]
 
 
 def test_warm_up_without_samples_to_spare_is_an_error(run, monkeypatch):
-    monkeypatch.setattr(cells, "capture", lambda *_, **__: pytest.fail("it was measured all the same"))
-    with pytest.raises(GradlensError, match=r"1797 samples leave none to warm up on beside 4 batches of 449"):
+    monkeypatch.setattr(cell, "capture", lambda *_, **__: pytest.fail("it was measured all the same"))
+    with pytest.raises(
+        GradlensError, match=r"1797 samples leave none to warm up on in addition to 4 batches of 449"
+    ):
         run(data="digits", batch_size=449, batches=4, image_size=8, warmup_steps=5)
 
 

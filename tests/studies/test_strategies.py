@@ -104,7 +104,7 @@ def test_names_say_what_is_built_and_labels_what_differs():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net'"),
+        (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net' and strategies='csp'"),
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
         (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
@@ -313,7 +313,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, t
         command(network, cut), env=environment, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 1
-    assert "--resume goes on" in refused.stderr
+    assert "continue with --resume" in refused.stderr
     subprocess.run(command(network, cut, "--resume"), env=environment, check=True, capture_output=True)
     subprocess.run(command(network, uncut), env=environment, check=True, capture_output=True)
     assert not cells.exists()

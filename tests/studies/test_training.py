@@ -116,13 +116,13 @@ def test_a_loss_that_is_not_finite_names_the_step():
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"steps": -1}, "steps is -1"),
-        ({"lr": -0.1}, "lr is -0.1"),
-        ({"momentum": 1.5}, "momentum is 1.5; it must be from 0 to 1"),
-        ({"snapshots": 0}, "snapshots is 0"),
+        ({"steps": -1}, "steps=-1; use at least 0"),
+        ({"lr": -0.1}, "lr=-0.1; use at least 0"),
+        ({"momentum": 1.5}, "momentum=1.5; use at most 1"),
+        ({"snapshots": 0}, "snapshots=0; use at least 1"),
         ({"schedule": "linear"}, "use one of cosine, constant"),
         ({"evaluate": True}, "such as steps=200"),
-        ({"lr": math.nan}, "lr is nan"),
+        ({"lr": math.nan}, "lr=nan; use at least 0"),
     ],
 )
 def test_bad_options_are_told_in_one_line(options, said):

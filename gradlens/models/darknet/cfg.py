@@ -1,4 +1,4 @@
-"""The text of a darknet ``.cfg`` as typed sections that know their lines."""
+"""Parse the text of a darknet ``.cfg`` into typed sections with line numbers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gradlens.errors import GradlensError, close_matches
-from gradlens.models.darknet.sections import (
-    Cfg,
-    Connected,
-    Convolutional,
-    Dropout,
-    Net,
-    Plain,
-    Pool,
-    Route,
-    Section,
-    Shortcut,
-    Upsample,
-)
+from gradlens.models.darknet import sections
+from gradlens.models.darknet.sections import Cfg, Net, Section
 
-LARGEST = 2**31 - 1  # darknet's own int
-# They steer darknet's training and its streams, not what the network computes.
+LARGEST = 2**31 - 1  # of darknet's int
+# They control darknet's training and its streams, not what the network computes.
 HARMLESS = {"learning_rate", "onlyforward", "stopbackward", "stream", "train_only_bn", "wait_stream"}
 ALIASES = {
     "avg": "avgpool", "conn": "connected", "conv": "convolutional", "local_avg": "local_avgpool",
@@ -36,7 +25,7 @@ def read_cfg(file: str | Path) -> Cfg:
     """Read a darknet network definition.
 
     Raises:
-        GradlensError: there is no such file, it is no text, or it is not a network (see ``parse_cfg``).
+        GradlensError: the file does not exist, is not text, or is not a network (see ``parse_cfg``).
     """
     path = Path(file)
     if not path.is_file():
@@ -47,21 +36,21 @@ def read_cfg(file: str | Path) -> Cfg:
     except OSError as error:
         raise GradlensError(f"{path} cannot be read ({error.strerror}); check its permissions") from error
     if b"\0" in content:
-        raise GradlensError(f"{path} is not text; give a darknet .cfg (weights belong to --checkpoint)")
+        raise GradlensError(f"{path} is not text; give a darknet .cfg (and its weights as checkpoint=FILE)")
     return parse_cfg(content.decode("utf-8-sig", errors="replace"), str(path))
 
 
 def parse_cfg(text: str, file: str = "the cfg") -> Cfg:
-    r"""Parse the text of a ``.cfg``; of a key given twice the first counts, as in darknet.
+    r"""Parse the text of a ``.cfg``; the first value of a repeated key counts, as in darknet.
 
     Args:
         text: sections ``[name]`` with lines ``key=value``; ``#`` and ``;`` begin comments.
         file: its name in error messages.
 
     Raises:
-        GradlensError: with file and line: a section or key that is not known, a needed key that
-            is missing, a value that is no number or out of range, a line that is neither, no
-            section at all, no [net] in front, or no layer behind it.
+        GradlensError: with file and line: an unknown section or key, a missing key, a value that is not a
+            number or out of range, a line of another form, no section at all, no [net] at the beginning, or
+            no layer after it.
 
     >>> parse_cfg("[net]\nchannels=3\nheight=8\nwidth=8\n[avgpool]").layers
     (Plain(line=5, kind='avgpool'),)
@@ -70,13 +59,13 @@ def parse_cfg(text: str, file: str = "the cfg") -> Cfg:
     if not raw:
         raise GradlensError(f"{file} has no sections; a darknet .cfg begins with [net]")
     if raw[0].name != "net":
-        raise GradlensError(f"{raw[0].place} comes first; a darknet .cfg begins with [net]")
+        raise GradlensError(f"{raw[0].position} comes first; a darknet .cfg begins with [net]")
     if len(raw) == 1:
         raise GradlensError(f"{file} ends after its [net]; the layers are missing")
     unknown = next((section for section in raw[1:] if section.name not in READERS), None)
     if unknown:
         known = close_matches(unknown.name, READERS) or f"; it may be {', '.join(READERS)}"
-        raise GradlensError(f"{unknown.place} is a section that gradlens does not know{known}")
+        raise GradlensError(f"{unknown.position} is a section that gradlens does not know{known}")
     net = Net(raw[0].line, *(raw[0].integer(key, least=1) for key in ("channels", "height", "width")))
     return Cfg(file, net, tuple(READERS[section.name](section) for section in raw[1:]))
 
@@ -94,11 +83,11 @@ class _Raw:
     options: dict[str, _Option] = field(default_factory=dict)
 
     @property
-    def place(self) -> str:
+    def position(self) -> str:
         return f"{self.file}, line {self.line}: [{self.name}]"
 
     def only(self, *keys: str) -> None:
-        """Refuse other keys: one that is left out silently would make another network."""
+        """Check the keys: ignoring one would silently build another network."""
         for key, option in self.options.items():
             if key not in keys and key not in HARMLESS:
                 near = close_matches(key, keys) or f"; gradlens reads {', '.join(keys)}"
@@ -111,7 +100,7 @@ class _Raw:
         if option is not None:
             return option.value
         if default is None:
-            raise GradlensError(f"{self.place} has no key {key!r}; is the file cut off?")
+            raise GradlensError(f"{self.position} has no key {key!r}; is the file cut off?")
         return default
 
     def integer(self, key: str, default: int | None = None, least: int = 0) -> int:
@@ -133,10 +122,10 @@ class _Raw:
             raise self._bad(key, f"from {least} to {LARGEST}")
         return int(value)
 
-    def _bad(self, key: str, wanted: str) -> GradlensError:
+    def _bad(self, key: str, allowed: str) -> GradlensError:
         option = self.options[key]
         return GradlensError(
-            f"{self.file}, line {option.line}: {key} of [{self.name}] is {option.value!r}; it must be {wanted}"
+            f"{self.file}, line {option.line}: {key} of [{self.name}] is {option.value!r}; it must be {allowed}"
         )
 
 
@@ -157,16 +146,16 @@ def _raw_sections(text: str, file: str) -> Iterator[_Raw]:
         if not (key and equals and value):
             raise GradlensError(f"{file}, line {number}: {line[:60]!r} is not of the form key=value")
         if section is None:
-            raise GradlensError(f"{file}, line {number}: {key!r} stands before the first [section]")
+            raise GradlensError(f"{file}, line {number}: {key!r} comes before the first [section]")
         section.options.setdefault(key, _Option(value, number))
     if section:
         yield section
 
 
-def _convolutional(raw: _Raw) -> Convolutional:
+def _convolutional(raw: _Raw) -> sections.Convolutional:
     raw.only("filters", "size", "stride", "pad", "padding", "groups", "batch_normalize", "activation")
     size = raw.integer("size", least=1)
-    return Convolutional(
+    return sections.Convolutional(
         raw.line,
         raw.integer("filters", least=1),
         size,
@@ -178,46 +167,48 @@ def _convolutional(raw: _Raw) -> Convolutional:
     )
 
 
-def _connected(raw: _Raw) -> Connected:
+def _connected(raw: _Raw) -> sections.Connected:
     raw.only("output", "batch_normalize", "activation")
     normalize = bool(raw.integer("batch_normalize", 0))
-    return Connected(raw.line, raw.integer("output", least=1), normalize, raw.text("activation", "logistic"))
+    return sections.Connected(
+        raw.line, raw.integer("output", least=1), normalize, raw.text("activation", "logistic")
+    )
 
 
-def _shortcut(raw: _Raw) -> Shortcut:
+def _shortcut(raw: _Raw) -> sections.Shortcut:
     raw.only("from", "activation")
     sources = raw.integers("from")
     if len(sources) > 1:
-        raise GradlensError(f"{raw.place} adds {len(sources)} layers; gradlens reads one 'from'")
-    return Shortcut(raw.line, sources[0], raw.text("activation", "linear"))
+        raise GradlensError(f"{raw.position} adds {len(sources)} layers; gradlens reads one 'from'")
+    return sections.Shortcut(raw.line, sources[0], raw.text("activation", "linear"))
 
 
-def _route(raw: _Raw) -> Route:
+def _route(raw: _Raw) -> sections.Route:
     raw.only("layers", "groups", "group_id")
     groups = raw.integer("groups", 1, least=1)
-    return Route(raw.line, raw.integers("layers"), groups, raw.integer("group_id", 0))
+    return sections.Route(raw.line, raw.integers("layers"), groups, raw.integer("group_id", 0))
 
 
-def _pool(raw: _Raw) -> Pool:
+def _pool(raw: _Raw) -> sections.Pool:
     raw.only("size", "stride", "padding")
     stride = raw.integer("stride", 1, least=1)
     size = raw.integer("size", stride if "stride" in raw.options else None, least=1)
     padding = raw.integer("padding", size - 1)
-    return Pool(raw.line, size, stride, padding, raw.name == "local_avgpool")
+    return sections.Pool(raw.line, size, stride, padding, raw.name == "local_avgpool")
 
 
-def _upsample(raw: _Raw) -> Upsample:
+def _upsample(raw: _Raw) -> sections.Upsample:
     raw.only("stride")
-    return Upsample(raw.line, raw.integer("stride", 2, least=1))
+    return sections.Upsample(raw.line, raw.integer("stride", 2, least=1))
 
 
-def _dropout(raw: _Raw) -> Dropout:
-    raw.only("probability")  # asked for, because darknet's forks default to different ones
-    return Dropout(raw.line, raw.share("probability"))
+def _dropout(raw: _Raw) -> sections.Dropout:
+    raw.only("probability")  # required, because the defaults of darknet's forks differ
+    return sections.Dropout(raw.line, raw.share("probability"))
 
 
-def _plain(raw: _Raw) -> Plain:
-    return Plain(raw.line, raw.name)
+def _plain(raw: _Raw) -> sections.Plain:
+    return sections.Plain(raw.line, raw.name)
 
 
 READERS: dict[str, Callable[[_Raw], Section]] = {

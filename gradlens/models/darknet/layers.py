@@ -1,4 +1,4 @@
-"""Darknet's layers as modules: maps ``[n, c, h, w]`` in, maps out."""
+"""Darknet's layers as modules that take and return maps ``[n, c, h, w]``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from gradlens.errors import GradlensError
 from gradlens.models.darknet.sections import Connected, Convolutional, Pool, Route
 
-EPS = 1e-5  # darknet's with cuDNN; its CPU code adds 1e-6 to the standard deviation instead
+EPS = 1e-5  # of darknet with cuDNN; its CPU code adds 1e-6 to the standard deviation instead
 SLOPE = 0.1
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky": lambda: nn.LeakyReLU(SLOPE, inplace=True),
@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class ConvLayer(nn.Module):
-    """Convolution, batch norm where the section has it (a bias where not), activation.
+    """Convolution, batch norm if the section has it (else a bias), activation.
 
     ``[n, in_channels, h, w]`` to ``[n, filters, h', w']``, h' = (h + 2 padding − size) // stride + 1.
     """
@@ -41,12 +41,12 @@ class ConvLayer(nn.Module):
         _start_as_darknet(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Activated maps."""
+        """Return activated maps."""
         return self.act(self.bn(self.conv(x)))  # type: ignore[no-any-return]
 
 
 class ConnectedLayer(nn.Module):
-    """Linear layer, batch norm where the section has it, activation: to ``[n, output, 1, 1]``."""
+    """Linear layer, batch norm if the section has it, activation; returns ``[n, output, 1, 1]``."""
 
     def __init__(self, section: Connected, in_features: int) -> None:
         super().__init__()
@@ -57,10 +57,10 @@ class ConnectedLayer(nn.Module):
         _start_as_darknet(self.linear)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Activated features, as maps of one pixel.
+        """Return activated features, as maps of one pixel.
 
         Raises:
-            GradlensError: the images have another size than the network was built for.
+            GradlensError: the network was built for another size of images.
         """
         flat = x.flatten(1)
         if flat.shape[1] != self.linear.in_features:
@@ -72,11 +72,10 @@ class ConnectedLayer(nn.Module):
 
 
 class ShortcutLayer(nn.Module):
-    """``act(x + source)`` on the channels both have; the others of x pass by. The shape stays x's.
+    """``act(x + source)`` on the channels that both have; the other channels of x are only activated.
 
-    A larger source is sampled at every ⌈h_source / h⌉-th pixel. That is darknet's own stride where
-    the one size is a multiple of the other; where it is not, darknet would take the upper left
-    corner, here the samples still cover the map.
+    A larger source is sampled at every ⌈h_source / h⌉-th pixel. That is darknet's own stride if one size is a
+    multiple of the other; otherwise darknet uses the upper left corner, while these samples cover the whole map.
     """
 
     def __init__(self, activation: str) -> None:
@@ -84,7 +83,7 @@ class ShortcutLayer(nn.Module):
         self.act = ACTIVATIONS[activation]()
 
     def forward(self, x: Tensor, source: Tensor) -> Tensor:
-        """The sum, activated: ``[n, c, h, w]`` as x.
+        """Return the activated sum, in the shape ``[n, c, h, w]`` of x.
 
         Raises:
             GradlensError: the source is smaller than x or does not sample to its size.
@@ -105,14 +104,14 @@ class ShortcutLayer(nn.Module):
 
 
 class RouteLayer(nn.Module):
-    """Layers side by side along the channels, of each the ``group_id``-th of ``groups`` equal parts."""
+    """Concatenation of layers along the channels, or of the ``group_id``-th of ``groups`` equal parts of each."""
 
     def __init__(self, section: Route) -> None:
         super().__init__()
         self.groups, self.group_id = section.groups, section.group_id
 
     def forward(self, sources: list[Tensor]) -> Tensor:
-        """``[n, Σ c / groups, h, w]``; a single whole source is returned as it is.
+        """Return ``[n, Σ c / groups, h, w]``; a single whole source is returned unchanged.
 
         Raises:
             GradlensError: the sources have different sizes.
@@ -130,7 +129,7 @@ class RouteLayer(nn.Module):
 
 
 class PoolLayer(nn.Module):
-    """Largest or mean value of each window, of the pixels that exist.
+    """Largest or mean value of each window, over the pixels inside the map.
 
     h' = (h + padding − size) // stride + 1; the first window begins ``padding // 2`` pixels before the map.
     """
@@ -140,7 +139,7 @@ class PoolLayer(nn.Module):
         self.section = section
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[n, c, h, w]`` to ``[n, c, h', w']``."""
+        """Map ``[n, c, h, w]`` to ``[n, c, h', w']``."""
         margins = (*self._margins(x.shape[3]), *self._margins(x.shape[2]))
         size, stride = self.section.size, self.section.stride
         if not self.section.average:
@@ -152,14 +151,14 @@ class PoolLayer(nn.Module):
         return mean / inside
 
     def _margins(self, length: int) -> tuple[int, int]:
-        """Pixels before and after an axis; none are added that no window reaches."""
+        """Return the padding before and after an axis, without pixels that no window reaches."""
         section = self.section
         before = section.padding // 2
         last = (length + section.padding - section.size) // section.stride * section.stride
         return before, max(0, last + section.size - before - length)
 
     def extra_repr(self) -> str:
-        """The section's numbers, for printing."""
+        """Show the numbers of the section."""
         return str(self.section)
 
 
@@ -168,7 +167,7 @@ def _padded(x: Tensor, margins: tuple[int, ...], value: float) -> Tensor:
 
 
 def _start_as_darknet(layer: nn.Conv2d | nn.Linear) -> None:
-    """Weights uniform within ±√(2 / fan-in), biases zero."""
+    """Initialise weights uniformly within ±√(2 / fan-in), and biases at zero."""
     fan_in = layer.weight[0].numel()
     nn.init.uniform_(layer.weight, -((2 / fan_in) ** 0.5), (2 / fan_in) ** 0.5)
     if layer.bias is not None:

@@ -17,19 +17,19 @@ from gradlens.models.shape import InputShape
 
 
 class FreshHead(ModelNote):
-    """The classifier does not have the weights of the file."""
+    """The classifier does not use the weights of the file."""
 
 
 class DarknetModel(nn.Module):
     """The network of a ``.cfg``: ``layers.{index}`` is darknet's layer of that index.
 
-    It returns logits: a [softmax] and a [cost] at the end are kept as identities, because the loss
-    brings its own softmax. Batch norm has eps 1e-5 (darknet with cuDNN), fresh weights are drawn
-    as darknet draws them, uniform within ±√(2 / fan-in).
+    It returns logits: a [softmax] and a [cost] at the end become identities, because the loss contains a
+    softmax. Batch norm has eps 1e-5 (darknet with cuDNN), and fresh weights are uniform within
+    ±√(2 / fan-in), as in darknet.
 
     Attributes:
         layers: the modules.
-        sources: of each layer, the indices of the earlier layers that it reads beside the previous
+        sources: for each layer, the indices of the earlier layers that it reads in addition to the previous
             one (shortcut) or instead of it (route).
 
     Raises:
@@ -38,24 +38,24 @@ class DarknetModel(nn.Module):
 
     def __init__(self, cfg: Cfg) -> None:
         super().__init__()
-        found = wires(cfg)
-        self.layers = nn.ModuleList(wire.module for wire in found)
-        self.sources = [wire.sources for wire in found]
+        layers = wires(cfg)
+        self.layers = nn.ModuleList(wire.module for wire in layers)
+        self.sources = [wire.sources for wire in layers]
         self._last_reader = {
             source: reader for reader, sources in enumerate(self.sources) for source in sources
         }
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits.
+        """Return the logits.
 
         Args:
             x: images ``[n, c, h, w]``.
 
         Returns:
-            ``[n, classes]``, or maps ``[n, c, h, w]`` of a network that does not end in one pixel.
+            ``[n, classes]``, or maps ``[n, c, h, w]`` if the network does not end in one pixel.
 
         Raises:
-            GradlensError: maps of these images do not fit where layers meet.
+            GradlensError: maps of these images have different sizes at a shortcut or route.
         """
         kept: dict[int, Tensor] = {}
         for index, (layer, indices) in enumerate(zip(self.layers, self.sources, strict=True)):
@@ -75,15 +75,15 @@ class DarknetModel(nn.Module):
 
 
 def darknet_model(file: Path, shape: InputShape) -> DarknetModel:
-    """The network in ``file``, made for these classes and images.
+    """Build the network in ``file`` for these classes and images.
 
-    ``shape.num_classes`` replaces the width of the classifier: the last layer with weights, where
-    only pooling, dropout, softmax and cost follow it. ``shape.in_chans`` and ``shape.image_size``
-    stand in for what [net] says; a [connected] layer depends on the size.
+    ``shape.num_classes`` replaces the width of the classifier, which is the last layer with weights if only
+    pooling, dropout, softmax and cost follow it. ``shape.in_chans`` and ``shape.image_size`` replace the values
+    of [net]; a [connected] layer depends on the size.
 
     Raises:
-        GradlensError: the file is no darknet network that gradlens can build (see ``read_cfg`` and
-            ``wires``), or it has no classifier to widen.
+        GradlensError: gradlens cannot build the network of the file (see ``read_cfg`` and ``wires``), or it
+            has no classifier.
     """
     cfg = read_cfg(file)
     net = replace(
@@ -97,10 +97,10 @@ def darknet_model(file: Path, shape: InputShape) -> DarknetModel:
 
 
 def with_head_of(weighted: DarknetModel, fresh: DarknetModel) -> DarknetModel:
-    """``fresh`` with the layers of ``weighted``, but for a classifier of another width, which stays fresh.
+    """Return ``fresh`` with the layers of ``weighted``, except a classifier of another width, which stays fresh.
 
     Warns:
-        FreshHead: the classifier is another.
+        FreshHead: the classifiers differ in width.
     """
     for index, (old, new) in enumerate(zip(weighted.layers, fresh.layers, strict=True)):
         shapes = [[value.shape for value in layer.state_dict().values()] for layer in (old, new)]
@@ -121,9 +121,9 @@ def _classifying(cfg: Cfg, num_classes: int) -> Cfg:
     weighted = [
         index for index, section in enumerate(layers) if isinstance(section, Convolutional | Connected)
     ]
-    behind = layers[weighted[-1] + 1 :] if weighted else layers
+    following = layers[weighted[-1] + 1 :] if weighted else layers
     head = layers[weighted[-1]] if weighted else None
-    if not all(isinstance(section, Plain | Pool | Dropout) for section in behind):
+    if not all(isinstance(section, Plain | Pool | Dropout) for section in following):
         head = None
     if isinstance(head, Convolutional):
         layers[weighted[-1]] = replace(head, filters=num_classes)
@@ -132,6 +132,6 @@ def _classifying(cfg: Cfg, num_classes: int) -> Cfg:
     else:
         raise GradlensError(
             f"{cfg.file} does not end in a classifier that could have {num_classes} classes;"
-            " append a [convolutional] and an [avgpool], or leave its classes as they are"
+            " append a [convolutional] and an [avgpool], or keep its number of classes"
         )
     return replace(cfg, layers=tuple(layers))

@@ -1,4 +1,4 @@
-"""What the sections of a darknet ``.cfg`` say; ``line`` is where each begins in its file."""
+"""Sections of a darknet ``.cfg``; ``line`` is the line of the file at which a section begins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Net:
 
 @dataclass(frozen=True)
 class Convolutional:
-    """``[convolutional]``: ``padding`` in pixels a side."""
+    """``[convolutional]``: ``padding`` in pixels per side."""
 
     line: int
     filters: int
@@ -42,7 +42,7 @@ class Connected:
 
 @dataclass(frozen=True)
 class Shortcut:
-    """``[shortcut]``: ``source`` as written: relative where negative, else a layer's index."""
+    """``[shortcut]``: ``source`` as written: relative if negative, else the index of a layer."""
 
     line: int
     source: int
@@ -51,7 +51,7 @@ class Shortcut:
 
 @dataclass(frozen=True)
 class Route:
-    """``[route]``: ``layers`` as written; of each the ``group_id``-th of ``groups`` parts."""
+    """``[route]``: ``layers`` as written, of each the ``group_id``-th of ``groups`` parts."""
 
     line: int
     layers: tuple[int, ...]
@@ -72,7 +72,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Upsample:
-    """``[upsample]``: each pixel ``stride`` times in both directions."""
+    """``[upsample]``: repeats each pixel ``stride`` times in both directions."""
 
     line: int
     stride: int
@@ -99,7 +99,7 @@ Section: TypeAlias = Convolutional | Connected | Shortcut | Route | Pool | Upsam
 
 @dataclass(frozen=True)
 class Cfg:
-    """A whole file: its name, its ``[net]`` and, in darknet's order from 0, its layers."""
+    """A whole file: its name, its ``[net]``, and its layers in darknet's order from 0."""
 
     file: str
     net: Net

@@ -1,4 +1,4 @@
-"""Weights from darknet's binary ``.weights``, all of them or none."""
+"""Load weights from darknet's binary ``.weights`` files, all of them or none."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ from gradlens.models.darknet.layers import ConnectedLayer, ConvLayer
 from gradlens.models.darknet.network import DarknetModel
 
 VERSION = struct.Struct("<3i")  # major, minor, revision
-TRANSPOSED = 1000  # a version above it marks files that hold linear weights as [in, out]
+TRANSPOSED = 1000  # versions above it store linear weights as [in, out]
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a darknet ``.weights`` file into a network of its ``.cfg``.
 
-    The file is a header (major, minor, revision as int32; the count of images seen, int64 from
-    version 0.2 on and int32 before) and little-endian float32 numbers, layer by layer.
-    Convolutions: biases, then with batch norm scales, means and variances, then weights
-    ``[out, in / groups, k, k]``. Linear layers: biases, weights ``[out, in]``, then scales, means
-    and variances. With batch norm the biases are its own.
+    The file has a header (major, minor, revision as int32; the number of training images as int64 from version
+    0.2 on, int32 before) and little-endian float32 numbers, layer by layer. Convolutions: biases, with batch norm
+    also scales, means and variances, then weights ``[out, in / groups, k, k]``. Linear layers: biases, weights
+    ``[out, in]``, then scales, means and variances. With batch norm the biases are those of the norm.
 
     Raises:
-        GradlensError: the model is not from a ``.cfg``, the file is missing or cut off, or it does
-            not hold exactly the numbers of this network (nothing is loaded then).
+        GradlensError: the model is not from a ``.cfg``, the file is missing or incomplete, or it does not have
+            exactly the numbers of this network; then nothing is loaded.
     """
     path = Path(path)
     if not isinstance(model, DarknetModel):
@@ -40,18 +39,18 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     if len(numbers) != expected:
         raise GradlensError(
             f"{path} holds {len(numbers)} numbers, but this network has {expected};"
-            " give the weights of this very .cfg, with its number of classes"
+            " give the weights of the same .cfg, with its number of classes"
         )
     with torch.no_grad():
-        for target, part in zip(targets, numbers.split([one.numel() for one in targets]), strict=True):
+        for target, part in zip(targets, numbers.split([target.numel() for target in targets]), strict=True):
             target.copy_(part.view(target.shape))
 
 
 def _read(path: Path) -> tuple[Tensor, bool]:
-    """The numbers of a file, and whether linear weights in it are transposed."""
+    """Return the numbers of a file, and whether its linear weights are transposed."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise GradlensError(f"weights file {path} {what}; give a darknet .weights file")
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise GradlensError(f"weights file {path} {problem}; give a darknet .weights file")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -67,7 +66,7 @@ def _read(path: Path) -> tuple[Tensor, bool]:
     if (len(content) - start) % 4:
         raise GradlensError(
             f"weights file {path} ends within a number, after {(len(content) - start) // 4} of them;"
-            " make or fetch it again"
+            " save or download it again"
         )
     numbers = np.frombuffer(content, dtype="<f4", offset=start).astype(np.float32)
     return torch.from_numpy(numbers), transposed
@@ -75,13 +74,13 @@ def _read(path: Path) -> tuple[Tensor, bool]:
 
 def _cut_off(path: Path, held: int, header: int) -> GradlensError:
     return GradlensError(
-        f"weights file {path} is cut off: its {held} bytes end before the header's {header} do;"
-        " make or fetch it again"
+        f"weights file {path} is incomplete: it has {held} bytes, and its header alone {header};"
+        " save or download it again"
     )
 
 
 def _targets(layer: nn.Module, transposed: bool) -> Iterator[Tensor]:
-    """Where a layer's numbers go, in the file's order."""
+    """Yield the tensors of a layer in the order of the file."""
     if isinstance(layer, ConvLayer):
         yield from _bias(layer.conv, layer.bn)
         yield from _statistics(layer.bn)

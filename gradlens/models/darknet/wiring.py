@@ -1,4 +1,4 @@
-"""From a section to its module: what it reads, what it puts out, and what is wrong with it."""
+"""Turn sections into modules, and check what each reads and returns."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from gradlens.errors import GradlensError, close_matches
+from gradlens.models.darknet import sections
 from gradlens.models.darknet.cfg import LARGEST
 from gradlens.models.darknet.layers import (
     ACTIVATIONS,
@@ -17,23 +18,12 @@ from gradlens.models.darknet.layers import (
     RouteLayer,
     ShortcutLayer,
 )
-from gradlens.models.darknet.sections import (
-    Cfg,
-    Connected,
-    Convolutional,
-    Dropout,
-    Plain,
-    Pool,
-    Route,
-    Section,
-    Shortcut,
-    Upsample,
-)
+from gradlens.models.darknet.sections import Cfg, Section
 
 
 @dataclass(frozen=True)
 class Maps:
-    """What a layer puts out for one image: ``c h w``."""
+    """Shape of a layer's output for one image: ``c h w``."""
 
     channels: int
     height: int
@@ -45,13 +35,13 @@ class Maps:
 
 @dataclass(frozen=True)
 class Wire:
-    """A layer in its place.
+    """A layer with its connections.
 
     Attributes:
         module: the layer.
-        sources: indices of the earlier layers it reads beside (shortcut) or instead of (route) the
-            one before it.
-        out: what it puts out.
+        sources: indices of the earlier layers that it reads in addition to (shortcut) or instead of (route)
+            the previous one.
+        out: shape of its output.
     """
 
     module: nn.Module
@@ -60,48 +50,47 @@ class Wire:
 
 
 def wires(cfg: Cfg) -> list[Wire]:
-    """The layers of a network in order.
+    """Return the layers of a network in order.
 
     Raises:
-        GradlensError: with file and line: an activation that is not known, a layer that does not
-            exist yet, channels or sizes that do not fit, maps without pixels, or a softmax that
-            is not at the end.
+        GradlensError: with file and line: an unknown activation, a layer that does not exist yet, channels
+            or sizes that do not fit, maps without pixels, or a softmax before the end.
     """
-    found: list[Wire] = []
+    layers: list[Wire] = []
     for index, section in enumerate(cfg.layers):
-        site = _Site(cfg, index, found)
-        wire = _wire(site, section)
+        position = _Position(cfg, index, layers)
+        wire = _wire(position, section)
         if min(wire.out.height, wire.out.width) < 1:
-            raise site.error(f"leaves no pixel of maps of {site.before}; use larger images")
-        found.append(wire)
-    return found
+            raise position.error(f"leaves no pixel of maps of {position.before}; use larger images")
+        layers.append(wire)
+    return layers
 
 
-def _wire(site: _Site, section: Section) -> Wire:
+def _wire(position: _Position, section: Section) -> Wire:
     match section:
-        case Convolutional():
-            return _convolutional(site, section)
-        case Connected():
-            return _connected(site, section)
-        case Shortcut():
-            return _shortcut(site, section)
-        case Route():
-            return _route(site, section)
-        case Pool():
-            return _pool(site, section)
-        case Upsample():
-            before, stride = site.before, section.stride
+        case sections.Convolutional():
+            return _convolutional(position, section)
+        case sections.Connected():
+            return _connected(position, section)
+        case sections.Shortcut():
+            return _shortcut(position, section)
+        case sections.Route():
+            return _route(position, section)
+        case sections.Pool():
+            return _pool(position, section)
+        case sections.Upsample():
+            before, stride = position.before, section.stride
             out = Maps(before.channels, before.height * stride, before.width * stride)
             return Wire(nn.Upsample(scale_factor=stride, mode="nearest"), (), out)
-        case Dropout():
-            return Wire(nn.Dropout(section.probability), (), site.before)
-        case Plain():
-            return _plain(site, section)
+        case sections.Dropout():
+            return Wire(nn.Dropout(section.probability), (), position.before)
+        case sections.Plain():
+            return _plain(position, section)
 
 
 @dataclass(frozen=True)
-class _Site:
-    """Where a section stands: what came before it, and how its errors begin."""
+class _Position:
+    """A section among the layers before it."""
 
     cfg: Cfg
     index: int
@@ -117,83 +106,85 @@ class _Site:
         return GradlensError(f"{self.cfg.file}, line {section.line}: layer {self.index} {text}")
 
     def source(self, written: int) -> int:
-        """Index of the layer that ``from`` or ``layers`` means."""
+        """Return the index of the layer that ``from`` or ``layers`` names."""
         index = self.index + written if written < 0 else written
         if not 0 <= index < self.index:
-            seen = f"it may read 0 to {self.index - 1}" if self.index else "there is none before it"
-            raise self.error(f"reads layer {index} ({written} in the file), but {seen}")
+            allowed = f"it may read 0 to {self.index - 1}" if self.index else "there is none before it"
+            raise self.error(f"reads layer {index} ({written} in the file), but {allowed}")
         return index
 
-    def knows(self, activation: str) -> None:
+    def check_activation(self, activation: str) -> None:
         if activation not in ACTIVATIONS:
             near = close_matches(activation, ACTIVATIONS) or f"; it may be {', '.join(ACTIVATIONS)}"
             raise self.error(f"has an activation {activation!r} that gradlens does not know{near}")
 
-    def divides(self, groups: int, channels: Iterable[int], what: str) -> None:
+    def check_groups(self, groups: int, channels: Iterable[int], kind: str) -> None:
         for count in channels:
             if count % groups:
-                raise self.error(f"has {groups} groups, which do not divide the {count} {what} channels")
+                raise self.error(f"has {groups} groups, which do not divide the {count} {kind} channels")
 
-    def holds(self, weights: int) -> None:
-        """Refuse what darknet itself cannot count, before memory is asked for."""
+    def check_weights(self, weights: int) -> None:
+        """Check that darknet itself could count the weights, before memory is allocated."""
         if weights > LARGEST:
             raise self.error(f"would have {weights} weights; darknet counts to {LARGEST}")
 
 
-def _convolutional(site: _Site, section: Convolutional) -> Wire:
-    site.knows(section.activation)
-    before = site.before
-    site.divides(section.groups, [before.channels], "input")
-    site.divides(section.groups, [section.filters], "output")
+def _convolutional(position: _Position, section: sections.Convolutional) -> Wire:
+    position.check_activation(section.activation)
+    before = position.before
+    position.check_groups(section.groups, [before.channels], "input")
+    position.check_groups(section.groups, [section.filters], "output")
     height, width = (
         (length + 2 * section.padding - section.size) // section.stride + 1
         for length in (before.height, before.width)
     )
-    site.holds(section.filters * before.channels // section.groups * section.size**2)
+    position.check_weights(section.filters * before.channels // section.groups * section.size**2)
     return Wire(ConvLayer(section, before.channels), (), Maps(section.filters, height, width))
 
 
-def _connected(site: _Site, section: Connected) -> Wire:
-    site.knows(section.activation)
-    before = site.before
+def _connected(position: _Position, section: sections.Connected) -> Wire:
+    position.check_activation(section.activation)
+    before = position.before
     features = before.channels * before.height * before.width
-    site.holds(section.output * features)
+    position.check_weights(section.output * features)
     return Wire(ConnectedLayer(section, features), (), Maps(section.output, 1, 1))
 
 
-def _shortcut(site: _Site, section: Shortcut) -> Wire:
-    site.knows(section.activation)
-    source, before = site.source(section.source), site.before
-    added = site.done[source].out
+def _shortcut(position: _Position, section: sections.Shortcut) -> Wire:
+    position.check_activation(section.activation)
+    source, before = position.source(section.source), position.before
+    added = position.done[source].out
     sampled = [
-        -(-length // -(-length // own))  # samples at every ⌈length / own⌉-th pixel
-        for length, own in ((added.height, before.height), (added.width, before.width))
+        -(-length // -(-length // side))  # samples at every ⌈length / side⌉-th pixel
+        for length, side in ((added.height, before.height), (added.width, before.width))
     ]
     if sampled != [before.height, before.width]:
-        raise site.error(f"adds maps of {added} pixels (layer {source}) to maps of {before}; they do not fit")
+        raise position.error(
+            f"adds maps of {added} pixels (layer {source}) to maps of {before}; they do not fit"
+        )
     return Wire(ShortcutLayer(section.activation), (source,), before)
 
 
-def _route(site: _Site, section: Route) -> Wire:
-    sources = tuple(site.source(written) for written in section.layers)
-    maps = [site.done[source].out for source in sources]
+def _route(position: _Position, section: sections.Route) -> Wire:
+    sources = tuple(position.source(written) for written in section.layers)
+    maps = [position.done[source].out for source in sources]
     if section.group_id >= section.groups:
-        raise site.error(f"takes group {section.group_id}, but its {section.groups} groups count from 0")
-    site.divides(section.groups, [one.channels for one in maps], "source")
-    if len({(one.height, one.width) for one in maps}) > 1:
-        sizes = ", ".join(f"{one} (layer {source})" for one, source in zip(maps, sources, strict=True))
-        raise site.error(f"joins maps of {sizes} pixels; they must have one size")
-    channels = sum(one.channels // section.groups for one in maps)
+        raise position.error(f"takes group {section.group_id}, but its {section.groups} groups count from 0")
+    position.check_groups(section.groups, [source.channels for source in maps], "source")
+    if len({(source.height, source.width) for source in maps}) > 1:
+        sizes = ", ".join(f"{shape} (layer {index})" for shape, index in zip(maps, sources, strict=True))
+        raise position.error(f"joins maps of {sizes} pixels; they must have one size")
+    channels = sum(source.channels // section.groups for source in maps)
     return Wire(RouteLayer(section), sources, Maps(channels, maps[0].height, maps[0].width))
 
 
-def _pool(site: _Site, section: Pool) -> Wire:
+def _pool(position: _Position, section: sections.Pool) -> Wire:
     if section.padding > 2 * (section.size - 1):
-        raise site.error(
-            f"pads by {section.padding} pixels, so that windows of {section.size} see none;"
-            f" at most {2 * (section.size - 1)} make sense"
+        raise position.error(
+            f"pads by {section.padding} pixels, so some windows of {section.size} would contain none;"
+            f" pad by at most {2 * (section.size - 1)}"
         )
-    before = site.before
+    before = position.before
     height, width = (
         (length + section.padding - section.size) // section.stride + 1
         for length in (before.height, before.width)
@@ -201,12 +192,12 @@ def _pool(site: _Site, section: Pool) -> Wire:
     return Wire(PoolLayer(section), (), Maps(before.channels, height, width))
 
 
-def _plain(site: _Site, section: Plain) -> Wire:
+def _plain(position: _Position, section: sections.Plain) -> Wire:
     if section.kind == "avgpool":
-        return Wire(nn.AdaptiveAvgPool2d(1), (), Maps(site.before.channels, 1, 1))
-    behind = site.cfg.layers[site.index + 1 :]
-    if any(not isinstance(other, Plain) or other.kind == "avgpool" for other in behind):
-        raise site.error(
-            f"is a [{section.kind}] with layers behind it; gradlens leaves it out at the end only"
+        return Wire(nn.AdaptiveAvgPool2d(1), (), Maps(position.before.channels, 1, 1))
+    following = position.cfg.layers[position.index + 1 :]
+    if any(not isinstance(other, sections.Plain) or other.kind == "avgpool" for other in following):
+        raise position.error(
+            f"is a [{section.kind}] with layers after it; gradlens supports it at the end only"
         )
-    return Wire(nn.Identity(), (), site.before)
+    return Wire(nn.Identity(), (), position.before)

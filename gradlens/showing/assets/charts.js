@@ -1,4 +1,4 @@
-// Interactive figures: a Vega-Lite specification each, drawn when it comes into view, in the page's colours.
+// Interactive figures: one Vega-Lite specification each, drawn in the page's colours when scrolled into view.
 "use strict";
 (() => {
   const { rows } = window.gradlens;
@@ -22,50 +22,50 @@
     };
   }
 
-  // A pair of a symmetric matrix stands on both sides of the diagonal.
+  // Each pair of a symmetric matrix is drawn on both sides of the diagonal.
   function mirrored(pairs) {
-    const turned = pairs.map((one) => ({
-      ...one, signal_a: one.signal_b, signal_b: one.signal_a, stage_a: one.stage_b, stage_b: one.stage_a,
-      order_a: one.order_b, order_b: one.order_a,
+    const transposed = pairs.map((pair) => ({
+      ...pair, signal_a: pair.signal_b, signal_b: pair.signal_a, stage_a: pair.stage_b, stage_b: pair.stage_a,
+      order_a: pair.order_b, order_b: pair.order_a,
     }));
-    return pairs.concat(turned);
+    return pairs.concat(transposed);
   }
 
   async function draw(holder) {
     const spec = JSON.parse(holder.querySelector("script").textContent);
-    const from = spec.usermeta;
-    if (from.tables.length) {
-      const values = from.tables.flatMap(([space, name]) => rows(name).map((row) => ({ ...row, space })));
-      spec.data = { values: from.mirrored ? mirrored(values) : values };
+    const source = spec.usermeta;
+    if (source.tables.length) {
+      const values = source.tables.flatMap(([space, name]) => rows(name).map((row) => ({ ...row, space })));
+      spec.data = { values: source.mirrored ? mirrored(values) : values };
     }
-    const place = holder.querySelector(".view");
-    const kept = views.get(holder.dataset.chart);
-    const choices = kept ? (spec.params || []).map((one) => [one.name, kept.view.signal(one.name)]) : [];
-    if (kept) kept.finalize();
+    const container = holder.querySelector(".view");
+    const previous = views.get(holder.dataset.chart);
+    const choices = previous ? (spec.params || []).map(({ name }) => [name, previous.view.signal(name)]) : [];
+    if (previous) previous.finalize();
     const tools = holder.querySelector(".tools");
     tools.replaceChildren();
-    const made = await vegaEmbed(place, spec, {
+    const chart = await vegaEmbed(container, spec, {
       bind: tools,
-      renderer: from.renderer || "svg", config: config(), tooltip: { theme: document.documentElement.dataset.theme },
+      renderer: source.renderer || "svg", config: config(), tooltip: { theme: document.documentElement.dataset.theme },
       actions: { export: true, source: false, compiled: false, editor: false },
       downloadFileName: `gradlens-${holder.dataset.chart}`,
     });
-    for (const [name, value] of choices) made.view.signal(name, value);
-    if (choices.length) await made.view.runAsync();
-    views.set(holder.dataset.chart, made);
+    for (const [name, value] of choices) chart.view.signal(name, value);
+    if (choices.length) await chart.view.runAsync();
+    views.set(holder.dataset.chart, chart);
     holder.dataset.ready = "yes";
   }
 
   const holders = [...document.querySelectorAll("[data-chart]")];
-  const seen = new IntersectionObserver((entries) => {
+  const observer = new IntersectionObserver((entries) => {
     for (const entry of entries) {
       if (!entry.isIntersecting) continue;
-      seen.unobserve(entry.target);
+      observer.unobserve(entry.target);
       draw(entry.target);
     }
   }, { rootMargin: "300px" });
   document.documentElement.classList.add("live");
-  holders.forEach((holder) => seen.observe(holder));
+  holders.forEach((holder) => observer.observe(holder));
   document.addEventListener("themechange", () => {
     holders.filter((holder) => holder.dataset.ready).forEach((holder) => draw(holder));
   });

@@ -1,4 +1,4 @@
-// The tables of the page: decoded once, and written as numbers are read.
+// The tables of the page, decoded once, and the formatting of their cells.
 "use strict";
 window.gradlens = (() => {
   const MINUS = "\u2212", DASH = "\u2013", NARROW = "\u202f";
@@ -18,7 +18,7 @@ window.gradlens = (() => {
     return decoded.get(name);
   }
 
-  // The same table as one object a row.
+  // The same table as one object per row.
   function rows(name) {
     const content = table(name);
     if (!content) return [];
@@ -26,11 +26,11 @@ window.gradlens = (() => {
       Object.fromEntries(content.columns.map((column) => [column.name, column.values[i]])));
   }
 
-  // As Python rounds: a number half way between two goes to the even one. Digits of a double end before the 60th.
+  // Rounds as Python does: ties go to the even digit. A double has fewer than 60 decimals.
   function fixed(value, digits) {
-    const exact = value.toFixed(60), at = exact.indexOf(".") + digits + (digits ? 1 : 0);
-    const half = /^\.?50*$/.test(exact.slice(at)), even = "02468".includes(exact[at - 1]);
-    return half && even ? exact.slice(0, at) : value.toFixed(digits);
+    const exact = value.toFixed(60), end = exact.indexOf(".") + digits + (digits ? 1 : 0);
+    const tie = /^\.?50*$/.test(exact.slice(end)), even = "02468".includes(exact[end - 1]);
+    return tie && even ? exact.slice(0, end) : value.toFixed(digits);
   }
 
   function scaled(value, base, prefixes) {
@@ -51,8 +51,8 @@ window.gradlens = (() => {
     return fixed(value, value >= 99.95 ? 0 : value >= 9.9995 ? 1 : 3);
   }
 
-  // A cell as text, as gradlens.numbers writes it. Kinds: text, flag, integer, count, bytes, number.
-  function shown(value, kind) {
+  // A cell as text, with the format of gradlens.numbers. Kinds: text, flag, integer, count, bytes, number.
+  function formatCell(value, kind) {
     if (value === null || value === undefined || Number.isNaN(value)) return DASH;
     if (typeof value === "boolean") return value ? "yes" : "no";
     if (typeof value !== "number") return String(value);
@@ -64,7 +64,7 @@ window.gradlens = (() => {
     return (value < 0 && /[1-9\u221e]/.test(text) ? MINUS : "") + text;
   }
 
-  // An element with attributes and children; text is always text, never markup.
+  // An element with attributes and children; strings become text, never markup.
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -75,5 +75,5 @@ window.gradlens = (() => {
     return element;
   }
 
-  return { table, rows, shown, make };
+  return { table, rows, formatCell, make };
 })();

@@ -1,14 +1,14 @@
-// The network map: stages, blocks and operations from left to right, with the gradient that comes back between them.
+// The network map: stages, blocks and operations from left to right, and the gradients between them.
 "use strict";
 (() => {
-  const { rows, table, shown, make } = window.gradlens;
+  const { rows, table, formatCell, make } = window.gradlens;
   const SVG = "http://www.w3.org/2000/svg";
   const COLUMNS = {
-    alike: "duplication: mean CKA with the stage's other layers (energy)",
-    alike_direction: "the same, direction",
-    alike_given_loss: "the same, given the loss",
-    weights_alike: "the same, of the gradients of weights",
-    weights_alike_given_loss: "the same, of the gradients of weights, given the loss",
+    alike: "similarity to its stage: mean CKA with the other layers (energy)",
+    alike_direction: "similarity to its stage (direction)",
+    alike_given_loss: "similarity to its stage, given the loss",
+    weights_alike: "similarity to its stage, gradients of weights",
+    weights_alike_given_loss: "similarity to its stage, gradients of weights, given the loss",
     rms: "log10 RMS of the gradient",
     effective_rank: "effective rank",
     stiffness_across: "stiffness across classes",
@@ -19,9 +19,9 @@
   const LOGARITHMIC = ["rms", "flops", "parameters"], SUMMED = ["flops", "parameters"];
   const SIMILAR = Object.keys(COLUMNS).filter((name) => name.includes("alike"));
   const WEAK = { 0: "all", 0.05: "above 5 % of their fork", 0.2: "above 20 % of their fork" };
-  const MANY = 150;  // lines from which on weak ones are left out at first
+  const MANY = 150;  // with more lines, weak ones are hidden at first
   const LEVELS = { stages: "Stages", blocks: "Blocks", all: "Operations" };
-  const READABLE = 24;  // blocks of one network above which only the most duplicated stage is drawn open
+  const READABLE = 24;  // if a network has more blocks, only the stage with the most similar layers is open at first
   const RAMP = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];  // viridis
 
   const svg = (tag, attributes, ...children) => {
@@ -33,19 +33,19 @@
   const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
   const known = (values) => values.filter((value) => typeof value === "number");
   const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/2D|WithIndices|Backward/g, "");
-  // The end of a path that still says something: `denselayer9`, but `layer1.0`, `conv1.conv`.
+  // The last part of a path, or the last two if one is not informative: `denselayer9`, but `layer1.0`, `conv1.conv`.
   function last(path) {
     const parts = path.split(".");
     return parts.slice(/^(\d+|conv|bn|norm|fc)$/.test(parts.at(-1)) ? -2 : -1).join(".");
   }
 
-  // One network: its operations, what joins them, and what is open.
+  // One network: its operations, the edges between them, and the keys of its open stages and blocks.
   class Network {
     constructor(name, nodes, edges) {
       Object.assign(this, { name, nodes, edges });
       this.byId = new Map(nodes.map((node) => [node.node, node]));
       this.groups = [...new Set(nodes.map((node) => node.group))];
-      this.parts = new Map();  // operations of a block within a stage: a block may stand between two
+      this.parts = new Map();  // operations of a block within a stage: a block may belong to two stages
       for (const node of nodes) {
         const part = this.partOf(node);
         if (!this.parts.has(part)) this.parts.set(part, []);
@@ -59,7 +59,7 @@
     }
 
     level() {
-      const stages = this.groups.filter((group) => this.partsOf(group) > 1 || this.nodes.filter((one) => one.group === group).length > 1);
+      const stages = this.groups.filter((group) => this.partsOf(group) > 1 || this.nodes.filter((node) => node.group === group).length > 1);
       if (!stages.some((group) => this.open.has(`stage:${group}`))) return "stages";
       if (!stages.every((group) => this.open.has(`stage:${group}`))) return "";
       const blocks = [...this.parts].filter(([, nodes]) => nodes.length > 1).map(([part]) => this.open.has(`block:${part}`));
@@ -67,9 +67,9 @@
     }
 
     // The stage whose layers receive the most similar gradients.
-    mostAlike() {
-      const own = this.groups.map((group) => [mean(known(this.nodes.filter((node) => node.group === group).map((node) => node.alike))), group]);
-      return own.filter(([value]) => value !== null).sort((a, b) => b[0] - a[0]).map(([, group]) => group)[0];
+    mostSimilar() {
+      const means = this.groups.map((group) => [mean(known(this.nodes.filter((node) => node.group === group).map((node) => node.alike))), group]);
+      return means.filter(([value]) => value !== null).sort((a, b) => b[0] - a[0]).map(([, group]) => group)[0];
     }
 
     show(level) {
@@ -78,31 +78,31 @@
       if (level === "all") this.parts.forEach((_, part) => this.open.add(`block:${part}`));
     }
 
-    // What a node is drawn as: its stage, its block, or itself.
+    // The key of the item that a node is drawn in: its stage, its block, or the node itself.
     keyOf(node) {
-      const part = this.partOf(node), own = this.parts.get(part);
-      if ((own.length > 1 || this.partsOf(node.group) > 1) && !this.open.has(`stage:${node.group}`)) return `stage:${node.group}`;
-      return own.length > 1 && !this.open.has(`block:${part}`) ? `block:${part}` : `node:${node.node}`;
+      const part = this.partOf(node), size = this.parts.get(part).length;
+      if ((size > 1 || this.partsOf(node.group) > 1) && !this.open.has(`stage:${node.group}`)) return `stage:${node.group}`;
+      return size > 1 && !this.open.has(`block:${part}`) ? `block:${part}` : `node:${node.node}`;
     }
 
     partsOf(group) {
-      this.counts ??= new Map(this.groups.map((one) => [one, [...this.parts.keys()].filter((part) => part.endsWith(`\u0001${one}`)).length]));
+      this.counts ??= new Map(this.groups.map((name) => [name, [...this.parts.keys()].filter((part) => part.endsWith(`\u0001${name}`)).length]));
       return this.counts.get(group);
     }
 
-    // A place by its key, drawn or not.
+    // An item of the map: a stage, block or operation, drawn or not.
     item(key, nodes) {
       return { key, id: `${this.name}\u0000${key}`, nodes, group: nodes[0].group, network: this };
     }
 
-    // Every place there could be: what colours are scaled by.
-    places() {
+    // All items that could be drawn; colours are scaled by their values.
+    allItems() {
       const stages = this.groups.map((group) => this.item(`stage:${group}`, this.nodes.filter((node) => node.group === group)));
       const blocks = [...this.parts].map(([part, nodes]) => this.item(`block:${part}`, nodes));
       return [...stages, ...blocks, ...this.nodes.map((node) => this.item(`node:${node.node}`, [node]))];
     }
 
-    // Drawn things and what joins them, in forward order.
+    // The drawn items and the links between them, in forward order.
     items() {
       const items = new Map();
       for (const node of this.nodes) {
@@ -138,26 +138,26 @@
     return item.nodes[0].signal ? "layer" : item.nodes[0].merge ? "merge" : "operation";
   }
 
-  // The value that colours a drawn thing: the mean over its layers, or the sum of costs.
+  // The value that colours an item: the mean over its layers, or the sum for costs.
   function valueOf(item, column) {
     const values = known(item.nodes.map((node) => node[column]));
     const value = SUMMED.includes(column) ? values.reduce((a, b) => a + b, 0) || null : mean(values);
     return LOGARITHMIC.includes(column) ? (value > 0 ? Math.log10(value) : null) : value;
   }
 
-  // Links without which nothing would be out of reach are drawn as arcs and do not push things apart.
+  // Marks the links that a longer route replaces: they are drawn as arcs and do not affect the layout.
   function shortcuts(items, links) {
-    const place = new Map(items.map((item, i) => [item.key, i]));
+    const index = new Map(items.map((item, i) => [item.key, i]));
     const next = items.map(() => []);
-    links.forEach((link) => next[place.get(link.from)].push(place.get(link.to)));
-    const reach = items.map(() => new Set());
+    links.forEach((link) => next[index.get(link.from)].push(index.get(link.to)));
+    const reachable = items.map(() => new Set());
     const order = sorted(next);
     for (const i of order.reverse()) {
-      for (const j of next[i]) { reach[i].add(j); reach[j].forEach((k) => reach[i].add(k)); }
+      for (const j of next[i]) { reachable[i].add(j); reachable[j].forEach((k) => reachable[i].add(k)); }
     }
     links.forEach((link) => {
-      const [i, j] = [place.get(link.from), place.get(link.to)];
-      link.arc = next[i].some((k) => k !== j && reach[k].has(j));
+      const [i, j] = [index.get(link.from), index.get(link.to)];
+      link.arc = next[i].some((k) => k !== j && reachable[k].has(j));
     });
   }
 
@@ -165,7 +165,7 @@
     const waiting = next.map(() => 0);
     next.flat().forEach((j) => { waiting[j] += 1; });
     const ready = waiting.flatMap((count, i) => (count ? [] : [i]));
-    for (let at = 0; at < ready.length; at += 1) next[ready[at]].forEach((j) => { if (!(waiting[j] -= 1)) ready.push(j); });
+    for (let i = 0; i < ready.length; i += 1) next[ready[i]].forEach((j) => { if (!(waiting[j] -= 1)) ready.push(j); });
     return ready;
   }
 
@@ -185,23 +185,22 @@
     return drawn;
   }
 
-  // Stages of all networks start at the same place.
+  // Equal stages of all networks start at the same position.
   function align(all) {
     const order = [];
     for (const { items } of all) {
-      let at = 0;
+      let position = 0;
       for (const item of [...items].sort((a, b) => a.x - b.x)) {
-        const found = order.indexOf(item.group);
-        if (found < 0) order.splice(at, 0, item.group);
-        at = order.indexOf(item.group) + 1;
+        if (!order.includes(item.group)) order.splice(position, 0, item.group);
+        position = order.indexOf(item.group) + 1;
       }
     }
     let start = 10;
     const bands = [];
     for (const group of order) {
       let width = 0;
-      const own = all.map(({ items }) => items.filter((item) => item.group === group));
-      own.filter((items) => items.length).forEach((items) => {
+      const members = all.map(({ items }) => items.filter((item) => item.group === group));
+      members.filter((items) => items.length).forEach((items) => {
         const left = Math.min(...items.map((item) => item.x - item.width / 2));
         items.forEach((item) => { item.x += start - left; });
         width = Math.max(width, ...items.map((item) => item.x + item.width / 2 - start));
@@ -213,9 +212,9 @@
   }
 
   function ramp(share) {
-    const at = Math.min(Math.max(share, 0), 1) * (RAMP.length - 1), low = Math.floor(at), part = at - low;
-    const [a, b] = [RAMP[low], RAMP[Math.min(low + 1, RAMP.length - 1)]].map((one) =>
-      [1, 3, 5].map((k) => parseInt(one.slice(k, k + 2), 16)));
+    const position = Math.min(Math.max(share, 0), 1) * (RAMP.length - 1), low = Math.floor(position), part = position - low;
+    const [a, b] = [RAMP[low], RAMP[Math.min(low + 1, RAMP.length - 1)]].map((hex) =>
+      [1, 3, 5].map((k) => parseInt(hex.slice(k, k + 2), 16)));
     return `rgb(${a.map((value, k) => Math.round(value + part * (b[k] - value))).join(" ")})`;
   }
 
@@ -223,19 +222,19 @@
     constructor(root) {
       this.root = root;
       const nodes = rows("map_nodes"), edges = rows("map_edges");
-      const other = new Map(rows("map_nodes_weights").map((node) => [`${node.network}\u0000${node.node}`, node]));
+      const weightNodes = new Map(rows("map_nodes_weights").map((node) => [`${node.network}\u0000${node.node}`, node]));
       for (const node of nodes) {
-        const twin = other.get(`${node.network}\u0000${node.node}`);
+        const twin = weightNodes.get(`${node.network}\u0000${node.node}`);
         if (twin) Object.assign(node, { weights_alike: twin.alike, weights_alike_given_loss: twin.alike_given_loss });
       }
       this.networks = [...new Set(nodes.map((node) => node.network))].map((name) => new Network(
         name, nodes.filter((node) => node.network === name), edges.filter((edge) => edge.network === name)));
-      if (this.networks.every((one) => one.parts.size <= READABLE)) this.networks.forEach((one) => one.show("blocks"));
-      else this.networks.forEach((one) => one.open.add(`stage:${this.networks[0].mostAlike()}`));
+      if (this.networks.every((network) => network.parts.size <= READABLE)) this.networks.forEach((network) => network.show("blocks"));
+      else this.networks.forEach((network) => network.open.add(`stage:${this.networks[0].mostSimilar()}`));
       this.column = "alike";
       this.zoom = 1;
       this.subject = null;
-      this.least = this.networks.some((one) => one.edges.length > MANY) ? 0.05 : 0;
+      this.least = this.networks.some((network) => network.edges.length > MANY) ? 0.05 : 0;
       this.scales = new Map();
       this.tools();
       this.draw();
@@ -243,22 +242,22 @@
 
     tools() {
       const select = make("select", { "aria-label": "Colour of the map", onchange: () => { this.column = select.value; this.draw(); } },
-        ...Object.entries(COLUMNS).filter(([name]) => this.networks.some((one) => one.nodes.some((node) => typeof node[name] === "number")))
+        ...Object.entries(COLUMNS).filter(([name]) => this.networks.some((network) => network.nodes.some((node) => typeof node[name] === "number")))
           .map(([name, title]) => make("option", { value: name }, title)));
       const levels = Object.entries(LEVELS).map(([level, title]) => make("button", {
-        type: "button", "data-level": level, onclick: () => { this.networks.forEach((one) => one.show(level)); this.zoom ||= 1; this.changed(); },
+        type: "button", "data-level": level, onclick: () => { this.networks.forEach((network) => network.show(level)); this.zoom ||= 1; this.changed(); },
       }, title));
       const lines = make("select", { "aria-label": "Lines of the map", onchange: () => { this.least = Number(lines.value); this.draw(); } },
         ...Object.entries(WEAK).sort(([a], [b]) => a - b).map(([least, title]) => make("option", { value: least }, title)));
       lines.value = String(this.least);
       const zooms = [["\u2212", 0.8, "Smaller"], ["+", 1.25, "Larger"], ["Fit", 0, "Fit the width"]].map(([text, by, title]) => make("button", {
-        type: "button", "aria-label": title, onclick: () => { this.zoom = by * (this.zoom || this.fit / this.base); this.draw(); } }, text));  // 0: fitted
+        type: "button", "aria-label": title, onclick: () => { this.zoom = by * (this.zoom || this.fit / this.base); this.draw(); } }, text));  // 0: fit the width
       this.legend = make("span", { class: "legend" });
       this.canvas = make("div", { class: "scroll canvas", tabindex: "0", role: "region", "aria-label": "Network map" });
       this.detail = make("div", { class: "detail", "aria-live": "polite" },
-        make("p", { class: "small" }, "Choose a place of the map to read its numbers; open a stage or block to see what is in it."));
+        make("p", { class: "small" }, "Click a box to read its numbers. Double-click a stage or block to open it."));
       this.root.replaceChildren(make("div", { class: "tools" }, make("label", {}, "Colour ", select), make("label", {}, "Lines ", lines),
-        make("span", { role: "group", "aria-label": "What is drawn" }, ...levels),
+        make("span", { role: "group", "aria-label": "Level of detail" }, ...levels),
         make("span", { role: "group", "aria-label": "Size" }, ...zooms), this.legend), this.canvas, this.detail);
     }
 
@@ -287,22 +286,22 @@
       this.base = Math.max(this.fit, 0.8);
       const scale = this.zoom ? this.base * this.zoom : this.fit;
       this.root.querySelectorAll("[data-level]").forEach((button) => button.setAttribute("aria-pressed",
-        String(this.networks.every((one) => one.level() === button.dataset.level))));
+        String(this.networks.every((network) => network.level() === button.dataset.level))));
       Object.entries({ viewBox: `0 0 ${width} ${top}`, width: width * scale, height: top * scale })
         .forEach(([name, value]) => picture.setAttribute(name, value));
-      const held = [this.canvas.scrollLeft, document.activeElement?.dataset?.key];
+      const [scroll, focused] = [this.canvas.scrollLeft, document.activeElement?.dataset?.key];
       this.canvas.replaceChildren(picture);
       this.mark();
-      this.canvas.scrollLeft = held[0];
-      if (held[1]) picture.querySelector(`[data-key="${CSS.escape(held[1])}"]`)?.focus();
+      this.canvas.scrollLeft = scroll;
+      if (focused) picture.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
       this.writeLegend();
     }
 
-    // Of a similarity 0 to 1, as everywhere on the page; of others what any place could have, opened or not.
+    // The range of the colours: 0 to 1 for a similarity, else the range over all items, drawn or not.
     scale() {
       if (SIMILAR.includes(this.column)) return [0, 1];
       if (!this.scales.has(this.column)) {
-        const values = known(this.networks.flatMap((one) => one.places().map((item) => valueOf(item, this.column))));
+        const values = known(this.networks.flatMap((network) => network.allItems().map((item) => valueOf(item, this.column))));
         this.scales.set(this.column, [Math.min(...values), Math.max(...values)]);
       }
       return this.scales.get(this.column);
@@ -311,7 +310,7 @@
     writeLegend() {
       const bar = make("span", { class: "ramp", style: `background: linear-gradient(to right, ${RAMP.join(",")})` });
       this.legend.replaceChildren(...(Number.isFinite(this.low)
-        ? [shown(this.low, "number"), " ", bar, " ", shown(this.high, "number"), "; grey: no value"] : ["no value"]));
+        ? [formatCell(this.low, "number"), " ", bar, " ", formatCell(this.high, "number"), "; grey: no value"] : ["no value"]));
     }
 
     ends(link, drawn) {
@@ -332,13 +331,13 @@
         ? `M${from.x} ${from.y - from.height / 2}C${from.x} ${from.y - from.height / 2 - up} ${to.x} ${to.y - to.height / 2 - up} ${to.x} ${to.y - to.height / 2}`
         : `M${x} ${y}C${middle} ${y} ${middle} ${w} ${z} ${w}`;
       const value = valueOf(to, this.column) ?? valueOf(from, this.column);
-      const said = `${to.text} sends back to ${from.text}: energy ${shown(link.energy, "number")} a sample` +
-        (link.edges.length > 1 ? ` in ${link.edges.length} contributions` : "") + (link.measured ? "" : " (not measured here: nearest known)");
+      const title = `gradient from ${to.text} to ${from.text}: energy ${formatCell(link.energy, "number")} per sample` +
+        (link.edges.length > 1 ? ` in ${link.edges.length} contributions` : "") + (link.measured ? "" : " (not measured; nearest known energy)");
       const ends = { d: path, "data-from": from.id, "data-to": to.id };
       return [
         svg("path", { ...ends, class: "casing", "stroke-width": width + 1.4 }),
         svg("path", { ...ends, class: link.measured ? "link" : "link guessed", "stroke-width": width,
-          stroke: value === null ? "var(--soft)" : this.colour(value) }, svg("title", {}, said)),
+          stroke: value === null ? "var(--soft)" : this.colour(value) }, svg("title", {}, title)),
       ];
     }
 
@@ -354,12 +353,12 @@
       const text = svg("text", { x: item.x, y: item.y + 4, class: value === null ? "plain" : light ? "on-light" : "on-dark" }, item.text);
       const group = svg("g", { class: `item ${kind}`, tabindex: -1, role: "button",
         "data-key": item.id, "data-place": item.key.startsWith("node:") ? item.nodes[0].site : item.key.startsWith("block:") ? item.nodes[0].block : item.group,
-        "aria-label": `${item.network.name}, ${this.title(item)}, ${COLUMNS[this.column]} ${shown(value, "number")}` },
+        "aria-label": `${item.network.name}, ${this.title(item)}, ${COLUMNS[this.column]} ${formatCell(value, "number")}` },
       svg("title", {}, this.title(item)), box, text);
-      group.addEventListener("click", () => this.choose(item));
+      group.addEventListener("click", () => this.select(item));
       group.addEventListener("dblclick", () => this.toggle(item));
       group.addEventListener("keydown", (event) => {
-        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); this.choose(item); }
+        if (event.key === "Enter" || event.key === " ") { event.preventDefault(); this.select(item); }
         if (event.key === "ArrowRight" || event.key === "ArrowLeft") { event.preventDefault(); this.step(group, event.key === "ArrowRight"); }
       });
       return group;
@@ -386,14 +385,14 @@
       if (!item.key.startsWith("node:")) this.turn(item, item.key, true);
     }
 
-    // A stage opens in all networks, so that they can be read one above the other.
+    // A stage opens in all networks, so that they can be compared one above the other.
     turn(item, key, open) {
       const all = key.startsWith("stage:") ? this.networks : [item.network];
       all.forEach((network) => network.open[open ? "add" : "delete"](key));
       this.changed();
     }
 
-    // After something was opened or closed: the panel tells of what is there now.
+    // Called after opening or closing: the panel describes the item that is drawn now.
     changed() {
       const { subject } = this, inPanel = this.detail.contains(document.activeElement);
       if (subject) {
@@ -402,32 +401,32 @@
         if (closed && drawn !== subject.key) {
           this.subject = subject.network.item(drawn, subject.network.nodes.filter((node) => subject.network.keyOf(node) === drawn));
         }
-        this.tell();
+        this.describe();
       }
       this.draw();
       if (inPanel) (this.detail.querySelector("button") ?? this.canvas).focus();
     }
 
-    // The chosen place, or what was opened of it, and what runs to and from it stand out.
+    // Highlights the selected item, or the parts of it if it was opened, and its links.
     mark() {
-      const own = new Set(this.subject ? this.subject.nodes.map((node) => `${this.subject.network.name}\u0000${this.subject.network.keyOf(node)}`) : []);
+      const keys = new Set(this.subject ? this.subject.nodes.map((node) => `${this.subject.network.name}\u0000${this.subject.network.keyOf(node)}`) : []);
       const items = [...this.canvas.querySelectorAll(".item")];
-      items.forEach((one) => one.classList.toggle("chosen", own.has(one.dataset.key)));
-      const tabbed = items.find((one) => one === document.activeElement) ?? items.find((one) => own.has(one.dataset.key)) ?? items[0];
-      items.forEach((one) => one.setAttribute("tabindex", one === tabbed ? 0 : -1));
+      items.forEach((item) => item.classList.toggle("chosen", keys.has(item.dataset.key)));
+      const tabbed = items.find((item) => item === document.activeElement) ?? items.find((item) => keys.has(item.dataset.key)) ?? items[0];
+      items.forEach((item) => item.setAttribute("tabindex", item === tabbed ? 0 : -1));
       const links = [...this.canvas.querySelectorAll(".link, .casing")];
-      links.forEach((one) => one.classList.toggle("near", own.has(one.dataset.from) || own.has(one.dataset.to)));
-      this.canvas.classList.toggle("narrowed", links.some((one) => one.classList.contains("near")));
+      links.forEach((link) => link.classList.toggle("near", keys.has(link.dataset.from) || keys.has(link.dataset.to)));
+      this.canvas.classList.toggle("narrowed", links.some((link) => link.classList.contains("near")));
     }
 
-    tell() {
-      this.detail.replaceChildren(...window.gradlens.place(this.subject, this));
+    describe() {
+      this.detail.replaceChildren(...window.gradlens.panel(this.subject, this));
     }
 
-    choose(item) {
+    select(item) {
       this.subject = item;
       this.mark();
-      this.tell();
+      this.describe();
     }
   }
 

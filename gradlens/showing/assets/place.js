@@ -1,18 +1,18 @@
-// The numbers of one place of the map, from the tables of the page.
+// The panel with the numbers of the selected box of the map, from the tables of the page.
 "use strict";
 (() => {
-  const { rows, shown, make } = window.gradlens;
+  const { rows, formatCell, make } = window.gradlens;
   const NUMBERS = [
-    ["alike", "alike to its stage, CKA (energy)", "number"],
-    ["alike_direction", "the same, direction", "number"],
-    ["alike_given_loss", "the same, given the loss", "number"],
+    ["alike", "similarity to its stage, CKA (energy)", "number"],
+    ["alike_direction", "similarity to its stage (direction)", "number"],
+    ["alike_given_loss", "similarity to its stage, given the loss", "number"],
     ["rms", "RMS of the gradient", "number"],
     ["effective_rank", "effective rank", "number"],
     ["diversity", "gradient diversity", "number"],
-    ["flops", "FLOPs an image", "count"],
+    ["flops", "FLOPs per image", "count"],
     ["parameters", "parameters", "count"],
   ];
-  const MOST = 12;  // rows told of one place
+  const MAX_ROWS = 12;  // rows of a table in the panel
   const SUMMED = ["flops", "parameters"];
 
   const values = (nodes, column) => nodes.map((node) => node[column]).filter((value) => typeof value === "number");
@@ -22,16 +22,16 @@
     const [first] = item.nodes, layers = item.nodes.filter((node) => node.signal);
     const add = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
     add("stage", item.group);
-    if (item.nodes.length > 1) add("holds", `${item.nodes.length} operations, ${layers.length} weighted layers`);
+    if (item.nodes.length > 1) add("contains", `${item.nodes.length} operations, ${layers.length} weighted layers`);
     else add("operation", first.operation);
     const dead = layers.filter((node) => node.dead === true || node.dead === "yes").length;
     if (dead) add("dead", `${dead} of ${layers.length} signals are exactly zero`);
     for (const [column, name, kind] of NUMBERS) {
-      const own = values(item.nodes, column);
-      if (!own.length) continue;
-      const sum = own.reduce((a, b) => a + b, 0), summed = SUMMED.includes(column);
-      const mean = !summed && own.length > 1 ? `mean of ${own.length}: ` : "";
-      add(name, mean + shown(summed ? sum : sum / own.length, kind));
+      const numbers = values(item.nodes, column);
+      if (!numbers.length) continue;
+      const sum = numbers.reduce((a, b) => a + b, 0), summed = SUMMED.includes(column);
+      const mean = !summed && numbers.length > 1 ? `mean of ${numbers.length}: ` : "";
+      add(name, mean + formatCell(summed ? sum : sum / numbers.length, kind));
     }
     return list;
   }
@@ -43,30 +43,30 @@
       make("tbody", {}, ...lines.map((line) => make("tr", {}, ...line.map((cell) => make("td", {}, cell)))))));
   }
 
-  // What arrives at the forks and splits whose tensor is made or cut here, or enters the merges of splits.
-  function shares(item, column, caption, kept) {
+  // The shares of the forks and splits whose tensor the item's operations make or cut, or those of its merges of splits.
+  function shares(item, column, caption, filter) {
     const sites = new Set(item.nodes.flatMap((node) => (node[column] ? node[column].split("; ") : [])));
-    const own = rows("shares").filter((row) => row.network === item.network.name && sites.has(row.site) && kept(row));
-    const more = own.length > MOST ? ` (${MOST} of ${own.length}; all in the table of shares)` : "";
-    return grid(caption + more, ["place", "where", "branch", "share of energy", "coherence"], own.slice(0, MOST).map((row) =>
+    const matching = rows("shares").filter((row) => row.network === item.network.name && sites.has(row.site) && filter(row));
+    const more = matching.length > MAX_ROWS ? ` (${MAX_ROWS} of ${matching.length}; all are in the table of shares)` : "";
+    return grid(caption + more, ["site", "where", "branch", "energy share", "coherence"], matching.slice(0, MAX_ROWS).map((row) =>
       [row.site, row.where, row.branch, within(row.share, row.share_reach), within(row.coherence, row.coherence_reach)]));
   }
 
   function within(value, reach) {
-    return shown(value, "number") + (typeof reach === "number" ? ` \u00b1 ${shown(reach, "number")}` : "");
+    return formatCell(value, "number") + (typeof reach === "number" ? ` \u00b1 ${formatCell(reach, "number")}` : "");
   }
 
-  // The layers whose gradients are most like those of this place.
-  function likest(item) {
+  // The pairs of layers, at least one of them in the item, whose gradients are most similar.
+  function mostSimilar(item) {
     const signals = new Set(item.nodes.map((node) => node.signal).filter(Boolean));
     const pairs = rows("correlation").filter((row) => row.network === item.network.name && row.energy !== null &&
       (signals.has(row.signal_a) !== signals.has(row.signal_b) || (signals.size > 1 && signals.has(row.signal_a) && signals.has(row.signal_b))));
     pairs.sort((a, b) => b.energy - a.energy);
-    return grid("Most alike gradients", ["layer", "layer", "CKA, energy", "given the loss"], pairs.slice(0, 5).map((row) =>
-      [row.signal_a, row.signal_b, within(row.energy, row.energy_reach), shown(row.energy_given_loss, "number")]));
+    return grid("Most similar gradients", ["layer", "layer", "CKA, energy", "given the loss"], pairs.slice(0, 5).map((row) =>
+      [row.signal_a, row.signal_b, within(row.energy, row.energy_reach), formatCell(row.energy_given_loss, "number")]));
   }
 
-  window.gradlens.place = (item, map) => {
+  window.gradlens.panel = (item, map) => {
     const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
     const stage = `stage:${item.group}`, block = `block:${item.network.partOf(item.nodes[0])}`, opened = item.network.open;
     const inside = !item.key.startsWith("stage:");
@@ -76,7 +76,7 @@
       inside && opened.has(block) ? button(`Close ${item.nodes[0].block}`, block, false) : null,
       opened.has(stage) ? button(`Close stage ${item.group}`, stage, false) : null,
       facts(item), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
-      shares(item, "merge", "Where the ways of a split meet", (row) => row.where === "merge"), likest(item),
+      shares(item, "merge", "Merges of splits", (row) => row.where === "merge"), mostSimilar(item),
     ].filter(Boolean);
   };
 })();

@@ -1,10 +1,10 @@
-// Light, dark, or what the system says; the choice is kept where the browser allows it.
+// Light, dark, or the system's theme; the choice is stored if the browser allows it.
 "use strict";
 (() => {
   const CHOICES = ["system", "light", "dark"];
   const button = document.getElementById("theme");
   let choice = "system";
-  try { choice = localStorage.getItem("gradlens-theme") || "system"; } catch { /* a file may have no storage */ }
+  try { choice = localStorage.getItem("gradlens-theme") || "system"; } catch { /* a page opened from a file may have no storage */ }
 
   function dark() {
     return choice === "dark" || (choice === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
@@ -19,7 +19,7 @@
   button.hidden = false;
   button.addEventListener("click", () => {
     choice = CHOICES[(CHOICES.indexOf(choice) + 1) % CHOICES.length];
-    try { localStorage.setItem("gradlens-theme", choice); } catch { /* then it lasts as long as the page */ }
+    try { localStorage.setItem("gradlens-theme", choice); } catch { /* then the choice lasts as long as the page */ }
     apply();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);

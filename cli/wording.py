@@ -1,0 +1,63 @@
+"""Messages of the library in the words of the command line: its Python parameters become options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import click
+
+PARAMETER = re.compile(r"""(?<![\w.,@=/\[-])(\w+)=('[^']*'|"[^"]*"|[^\s'",;:()]*)""")
+"""``name=value``, not within a name of a network such as ``resnet50@csp,gamma=0.25``."""
+
+
+def in_options(text: str, running: str = "") -> str:
+    """Return a message with every parameter that the command line knows as its option.
+
+    Args:
+        text: a message of the library.
+        running: the command that the message is about; by default the one that runs.
+    """
+    ctx = click.get_current_context(silent=True)
+    if ctx is None:
+        return text
+    root = ctx.find_root()
+    return translated(text, options_of(root.command, running or root.invoked_subcommand or ""))
+
+
+def options_of(group: click.Command, running: str) -> dict[str, click.Option]:
+    """Return the options of all commands by parameter and by flag; those of the running command take precedence."""
+    commands = dict(group.commands) if isinstance(group, click.Group) else {}
+    last = [commands.pop(running)] if running in commands else []
+    options: dict[str, click.Option] = {}
+    for command in (*commands.values(), *last):
+        for option in command.params:
+            if isinstance(option, click.Option):
+                options |= dict.fromkeys((str(option.name), _flag(option)[2:].replace("-", "_")), option)
+    return options
+
+
+def translated(text: str, options: Mapping[str, click.Option]) -> str:
+    """Return a text with ``name=value`` and ``name=`` of these options as ``--name value`` and ``--name``."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in options:
+            return match[0]
+        stop = "." if value.endswith(".") else ""  # the end of the sentence
+        return _written(options[name], value.removesuffix(".").strip("'\"")) + stop
+
+    return PARAMETER.sub(option, text)
+
+
+def _written(option: click.Option, value: str) -> str:
+    flag = _flag(option)
+    if not option.is_flag:
+        return f"{flag} {value}".rstrip()
+    negative = flag.startswith("--no-")
+    given = {"True": not negative, "False": negative}.get(value, True)
+    return flag if given else f"no {flag}"
+
+
+def _flag(option: click.Option) -> str:
+    return max(option.opts, key=len)

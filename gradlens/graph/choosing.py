@@ -1,0 +1,112 @@
+"""Probes for the tensors, edges and weights of a graph: one per gradient, however often it is requested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradlens.graph.layout import Sizes, layout
+from gradlens.graph.nodes import Edge, Slot, TensorKey
+from gradlens.graph.owners import Owner
+from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
+from gradlens.graph.reading import folded_in_channels, input_axis
+from gradlens.graph.sites import site_names
+from gradlens.graph.stages import stages
+
+
+class Probes:
+    """Collects the probes of a plan; every method returns the number of a probe.
+
+    Args:
+        sizes: the graph, its batch size, and the same at another batch size.
+        owners: owner of each node.
+        image: spatial size of the input.
+
+    Attributes:
+        collected: the probes by number.
+        names: site name of each node.
+        stages: stage of each node.
+        ranks: rank of each node in forward order.
+    """
+
+    def __init__(self, sizes: Sizes, owners: Sequence[Owner], image: Sequence[int]) -> None:
+        self.graph, self.owners = sizes.graph, tuple(owners)
+        self.stages = stages(sizes.graph, owners, image, sizes.n)
+        self.names = site_names(sizes.graph, owners)
+        self.ranks = {index: rank for rank, index in enumerate(sizes.graph.forward_order)}
+        self.collected: list[Probe] = []
+        self._sizes = sizes
+        self._numbers: dict[tuple[type[Probe], int, int], int] = {}
+
+    def tensor(self, key: TensorKey) -> int:
+        """Watch an accumulated gradient."""
+        edges = self.graph.consumers.get(key, [])
+        if len(edges) == 1 and self._passes_on(edges[0]):
+            return self.tensor(TensorKey(edges[0].consumer, 0))
+        return self._number(TensorProbe, key, key)
+
+    def edge(self, edge: Edge) -> int:
+        """Watch one contribution."""
+        key = TensorKey(edge.producer, edge.output)
+        if len(self.graph.consumers[key]) == 1:
+            return self.tensor(key)
+        if self._passes_on(edge):
+            return self.tensor(TensorKey(edge.consumer, 0))
+        return self._number(EdgeProbe, Slot(edge.consumer, edge.slot), key)
+
+    def weight(self, uses: Sequence[int], inputs: tuple[int, ...] = ()) -> int:
+        """Watch a weight, or the part that reads some input channels; it is named after its first use."""
+        node = uses[0]
+        outers = [self._outer_at_layer(use) for use in uses]
+        outer = None if None in outers else outers[0]
+        shape = (self._sizes.n, *self._weight_shape(node, inputs))
+        name = f"{self.names[node]} weight{_part(uses, inputs)}"
+        several = tuple(zip(uses, outers, strict=True)) if len(uses) > 1 else ()
+        return self._collect(
+            WeightProbe(node, name, *self._position(node), shape, outer, inputs=inputs, uses=several)
+        )
+
+    def _number(self, kind: type[EdgeProbe | TensorProbe], tap: Slot | TensorKey, key: TensorKey) -> int:
+        """Return the probe of a gradient; ``key`` is the tensor that the gradient belongs to."""
+        node, index = tap
+        known = (kind, node, index)
+        if known not in self._numbers:
+            shape, rows = self.graph.shape(key), layout(self._sizes, key)
+            outer = None if rows is None else rows.outer
+            probe = kind(node, self.names[node], *self._position(node), shape, outer, index)
+            self._numbers[known] = self._collect(probe)
+        return self._numbers[known]
+
+    def _collect(self, probe: Probe) -> int:
+        self.collected.append(probe)
+        return len(self.collected) - 1
+
+    def _position(self, node: int) -> tuple[str, str, int, int]:
+        """Module, stage, depth and order of a node."""
+        return self.owners[node].module, self.stages[node], self.graph.depths[node], self.ranks[node]
+
+    def _passes_on(self, edge: Edge) -> bool:
+        """An addition passes one buffer to all its inputs: read it once."""
+        node = self.graph.nodes[edge.consumer]
+        same = node.shapes[0] == self.graph.shape(TensorKey(edge.producer, edge.output))
+        weighted = self.graph.nodes[edge.producer].weighted  # a signal keeps its own name
+        return node.operation == "Add" and node.detail.get("alpha") == 1 and same and not weighted
+
+    def _outer_at_layer(self, node: int) -> int | None:
+        """``outer`` of the gradient at a layer's output; None if no axis holds the samples."""
+        if folded_in_channels(self.graph.nodes[node], self._sizes.n):
+            return 1
+        rows = layout(self._sizes, TensorKey(node, 0))
+        return None if rows is None else rows.outer
+
+    def _weight_shape(self, node: int, inputs: tuple[int, ...]) -> tuple[int, ...]:
+        shape = self.graph.nodes[node].weight
+        if not inputs:
+            return shape
+        axis = input_axis(self.graph.nodes[node])
+        return (*shape[:axis], inputs[1] - inputs[0], *shape[axis + 1 :])
+
+
+def _part(uses: Sequence[int], inputs: tuple[int, ...]) -> str:
+    if len(uses) > 1:
+        return f", {len(uses)} uses"
+    return f" of inputs {inputs[0]} to {inputs[1] - 1}" if inputs else ""

@@ -1,0 +1,97 @@
+"""Probes: the gradients that are watched, as plain values.
+
+A probe watches the contribution along one edge, the accumulated gradient of one tensor, or the per-sample gradient
+of one weight.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gradlens.graph.nodes import Slot, TensorKey
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What every watched gradient has.
+
+    Attributes:
+        node: index of the node whose hook delivers it.
+        name: the site, ``stages.0:cat`` (module path, operation, ``#2`` for the second of its
+            kind in that call, ``@1`` for the module's second call).
+        module: path of the module call that owns the operation.
+        stage: label of the stage.
+        depth: weighted layers from the input.
+        order: rank in forward order.
+        shape: of the gradient; ``[n, *weight]`` for a weight.
+        outer: the gradient reads as ``[outer, n, rest]``; None if no axis holds the samples.
+    """
+
+    node: int
+    name: str
+    module: str
+    stage: str
+    depth: int
+    order: int
+    shape: tuple[int, ...]
+    outer: int | None
+
+    @property
+    def sampled(self) -> bool:
+        """Whether an axis of the gradient holds the samples, so that it has a Gram."""
+        return self.outer is not None
+
+    def elements(self, n: int) -> int:
+        """Return the elements per sample, of ``n`` samples."""
+        return math.prod(self.shape) // n
+
+
+@dataclass(frozen=True)
+class EdgeProbe(Probe):
+    """The contribution along one edge, before accumulation.
+
+    Attributes:
+        slot: input of ``node`` along which the contribution leaves.
+    """
+
+    slot: int
+
+    @property
+    def tap(self) -> Slot:
+        """Where the gradient passes."""
+        return Slot(self.node, self.slot)
+
+
+@dataclass(frozen=True)
+class TensorProbe(Probe):
+    """The accumulated gradient of one tensor.
+
+    Attributes:
+        output: of ``node``, the tensor.
+    """
+
+    output: int
+
+    @property
+    def tap(self) -> TensorKey:
+        """Where the gradient passes."""
+        return TensorKey(self.node, self.output)
+
+
+@dataclass(frozen=True)
+class WeightProbe(Probe):
+    """The gradient of a weight, or of the part that reads some input channels, sample by sample.
+
+    Attributes:
+        inputs: input channels (start, stop) of the part; empty for the whole weight.
+        uses: (node, outer) of each use if the weight is used several times; its gradient is their sum.
+    """
+
+    inputs: tuple[int, ...] = ()
+    uses: tuple[tuple[int, int | None], ...] = ()
+
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes that use the weight."""
+        return [node for node, _ in self.uses] or [self.node]

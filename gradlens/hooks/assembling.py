@@ -1,0 +1,84 @@
+"""The recording of the finished batches of a capture."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gradlens.hooks.planned import Planned
+from gradlens.hooks.watcher import Watched
+from gradlens.recording import Recording
+from gradlens.recording.costs import Costs
+from gradlens.recording.watch import Watch
+from gradlens.version import VERSION
+
+
+def assembled(
+    state: Planned,
+    batches: Sequence[Watched],
+    watch: Watch,
+    costs: Costs | None,
+    throughput: Mapping[str, list[float]],
+    meta: Mapping[str, object],
+) -> Recording:
+    """Return the recording of finished batches.
+
+    Args:
+        state: what all batches share.
+        batches: one or more.
+        watch: what was watched, and how.
+        costs: of one step, or None.
+        throughput: images per second by pass.
+        meta: provenance.
+    """
+    grams = [batch.grams for batch in batches]
+    labels = [batch.labels for batch in batches if batch.labels is not None]
+    return Recording(
+        plan=state.plan,
+        grams=np.stack([batch.grams for batch in grams], axis=1),
+        halves=_stacked([batch.halves for batch in grams if batch.halves is not None]),
+        inner={group: np.stack([batch.inner[group] for batch in grams]) for group in grams[0].inner},
+        projected_errors={
+            group: np.array([batch.errors.get(group, 0.0) for batch in grams]) for group in grams[0].errors
+        },
+        dry_errors=state.dry_errors,
+        labels=np.stack(labels) if len(labels) == len(batches) else None,
+        replicates=tuple((watch.seed, index) for index in range(len(batches))),
+        costs=costs,
+        throughput=throughput,
+        meta=meta,
+    )
+
+
+def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]:
+    """Return the provenance of a capture: versions, mode and options."""
+    norms = sum("BatchNorm" in type(module).__name__ for module in model.modules())
+    return {
+        "gradlens": VERSION,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "model_class": type(model).__name__,
+        "mode": watch.mode,
+        "training": model.training,
+        "batch_norms": norms,
+        "reduction": watch.reduction,
+        "sites": watch.sites,
+        "pairs": watch.pairs,
+        "space": watch.space,
+        "unseen_layers": state.unseen_layers,
+        "partly_seen": state.partly_seen,
+        "dry_samples": state.dry_samples,
+    }
+
+
+def _stacked(halves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64] | None:
+    """``[l, s, n, n]``, or None if they were not kept."""
+    return np.stack(halves, axis=1) if halves else None

@@ -1,0 +1,106 @@
+"""Checks of a capture: batch size, loss, sites, graph, and the exactness of every sum.
+
+Every check raises GradlensError with the batch or the site, and what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.grams.accumulator import TOLERANCE, BatchGrams
+from gradlens.graph.nodes import Graph
+from gradlens.graph.plan import Plan
+from gradlens.hooks.finiteness import first_not_finite
+from gradlens.hooks.nesting import batch_size
+from gradlens.recording.watch import SITES, Watch
+
+FEWEST = 4
+"""Samples that the unbiased HSIC needs."""
+
+
+def checked_size(index: int, batch: object, watch: Watch) -> int:
+    """Return the samples of a batch.
+
+    Raises:
+        GradlensError: their number is unknown or below ``FEWEST``.
+    """
+    n = watch.samples or batch_size(batch)
+    if not n:
+        raise GradlensError(
+            f"no samples are found in batch {index}, a {type(batch).__name__}; pass the number of samples per "
+            "batch: capture(..., samples=N)"
+        )
+    if n < FEWEST:
+        raise GradlensError(
+            f"batch {index} has {n} samples; gradients are compared over samples and the unbiased "
+            f"HSIC needs at least {FEWEST} (and BatchNorm in train mode at least 2): use larger batches"
+        )
+    return n
+
+
+def check_same_size(index: int, n: int, first: int) -> None:
+    """Raise if a batch has another number of samples than the first."""
+    if n != first:
+        raise GradlensError(f"batch {index} has {n} samples, the first {first}; give batches of one size")
+
+
+def checked_loss(index: int, model: nn.Module, run: Callable[[], Tensor]) -> Tensor:
+    """Run a step and return its loss.
+
+    Raises:
+        GradlensError: the loss is not a scalar, is not finite, or no graph is recorded.
+    """
+    loss = run()
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        kind = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise GradlensError(f"the loss is not a scalar tensor ({kind}); reduce it over the batch")
+    value = loss.item()
+    if not math.isfinite(value):
+        raise GradlensError(f"batch {index}: the loss is {value}{first_not_finite(model, run)}")
+    if loss.is_inference() or not torch.is_grad_enabled():
+        raise GradlensError("no graph is recorded in torch.inference_mode(); call capture outside of it")
+    return loss
+
+
+def check_sites(plan: Plan, watch: Watch) -> None:
+    """Raise if the glob of modules selects nothing to watch."""
+    if plan.signals or plan.groups or watch.modules is None:
+        return
+    modules = sorted({owner.module for owner in plan.owners if owner.module})
+    raise GradlensError(
+        f"no watched module matches {watch.modules!r}; there are {', '.join(modules[:6])}, … "
+        f"({len(modules)} in all), or use {', '.join(SITES)}" + close_matches(watch.modules, modules)
+    )
+
+
+def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
+    """Raise if the graph of a batch differs from that of the first."""
+    if graph.structure == first.structure:
+        return
+    pairs = zip(first.nodes, graph.nodes, strict=False)
+    changes = [
+        f"{old.operation} became {new.operation}" for old, new in pairs if old.operation != new.operation
+    ]
+    change = changes[0] if changes else f"{len(first.nodes)} operations became {len(graph.nodes)}"
+    raise GradlensError(
+        f"batch {index}: the graph changed ({change}); layers that are switched on and off at "
+        "random cannot be averaged: capture in eval mode, or one batch at a time"
+    )
+
+
+def check_exact(plan: Plan, value: BatchGrams, dry_errors: dict[int, float]) -> None:
+    """Raise if the contributions at a group do not add up to its gradient, in this pass or the dry pass."""
+    errors = dict(value.errors)
+    for group, dry in dry_errors.items():
+        errors[group] = max(errors.get(group, 0.0), 0.0 if math.isnan(dry) else dry)
+    for group, error in errors.items():
+        if error > value.tolerances.get(group, TOLERANCE):
+            raise GradlensError(
+                f"the contributions at {plan.groups[group].site} do not add up to its gradient "
+                f"(relative error {error:.1e}); no later number could be trusted"
+            )

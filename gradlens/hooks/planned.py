@@ -1,0 +1,118 @@
+"""The planned state of a capture: everything that the first batch decides for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node as AutogradNode
+
+from gradlens.grams.accumulator import projected_features
+from gradlens.grams.projection import Projection
+from gradlens.graph.layout import Sizes
+from gradlens.graph.nodes import Graph, TensorKey
+from gradlens.graph.plan import Plan
+from gradlens.graph.planning import plan_sites
+from gradlens.hooks.calls import Calls
+from gradlens.hooks.checks import check_sites
+from gradlens.hooks.dry import DryPass
+from gradlens.hooks.unseen import partly_seen, unseen_layers
+from gradlens.recording.watch import Watch
+
+
+class Forward(NamedTuple):
+    """One forward pass and the graph of its loss.
+
+    Attributes:
+        loss: scalar.
+        nodes: live nodes by index; they keep the saved tensors of the graph alive.
+        graph: their description.
+        calls: module calls of the pass.
+    """
+
+    loss: Tensor
+    nodes: list[AutogradNode]
+    graph: Graph
+    calls: Calls
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What all batches share. No live node is held.
+
+    Attributes:
+        plan: what is watched.
+        n: samples per batch.
+        projection: random signs for the sums and sketches.
+        dry_samples: samples of the dry pass; 0 if there was none.
+        dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
+        unseen_layers: layers that ran and learn, without a signal.
+        partly_seen: modules of weights that other operations read as well.
+    """
+
+    plan: Plan
+    n: int
+    projection: Projection
+    dry_samples: int
+    dry_errors: dict[int, float]
+    unseen_layers: list[str]
+    partly_seen: list[str]
+
+
+def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:
+    """Plan what to watch from the first forward pass.
+
+    Args:
+        model: the network.
+        watch: what to watch, and how.
+        n: samples per batch.
+        first: forward pass of the first batch.
+        dry: the dry pass, or None if the batch cannot be cut.
+
+    Raises:
+        GradlensError: the requested sites select nothing.
+    """
+    same = dry if dry is not None and dry.graph.structure == first.graph.structure else None
+    sizes = (
+        Sizes(first.graph, n, None, 0) if same is None else Sizes(first.graph, n, same.graph, same.samples)
+    )
+    owners, output = first.calls.owners(first.graph), _output_key(first)
+    plan = plan_sites(
+        sizes, owners, _image(first.calls.inputs), output, watch.sites, watch.space, watch.modules
+    )
+    check_sites(plan, watch)
+    return Planned(
+        plan=plan,
+        n=n,
+        projection=Projection(projected_features(plan, n), watch.seed),
+        dry_samples=0 if dry is None else dry.samples,
+        dry_errors=_errors(plan, {} if same is None else same.errors),
+        unseen_layers=unseen_layers(model, first.calls, plan),
+        partly_seen=partly_seen(plan),
+    )
+
+
+def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
+    """By group with a sum, the error at its source."""
+    return {
+        index: errors.get(group.source_key, math.nan)
+        for index, group in enumerate(plan.groups)
+        if group.where != "merge" and group.form != "project"
+    }
+
+
+def _output_key(first: Forward) -> TensorKey | None:
+    """The tensor that the model returns, if the loss depends on it."""
+    output = first.calls.output
+    if output is None or output[0] not in first.nodes:
+        return None
+    return TensorKey(first.nodes.index(output[0]), output[1])
+
+
+def _image(inputs: Sequence[torch.Size]) -> tuple[int, ...]:
+    """Spatial size of the first input that has one."""
+    return next((tuple(shape[2:]) for shape in inputs if len(shape) > 2), ())

@@ -1,0 +1,57 @@
+"""The file of a recording: arrays in the safetensors format, everything else as JSON in its metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from gradlens.errors import GradlensError
+
+FORMAT = 3
+"""1: without the names of the parameters that a weight is made of; 2: probes of one type, groups without their
+parts; both are still read."""
+DAMAGES = (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError)
+"""What reading a foreign or damaged file can raise."""
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def write(path: str | Path, document: Mapping[str, object], arrays: Arrays) -> Path:
+    """Write a document and arrays, and return the path.
+
+    Raises:
+        GradlensError: the file cannot be written.
+    """
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    text = json.dumps({"format": FORMAT, **document})
+    try:
+        save_file(contiguous, str(path), metadata={"gradlens": text})
+    except (OSError, SafetensorError) as error:
+        raise GradlensError(f"cannot write {path}: {error}") from error
+    return Path(path)
+
+
+def read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return the document and the arrays of a file.
+
+    Raises:
+        GradlensError: the file does not exist, or its format is newer than ``FORMAT``.
+        Exception: one of ``DAMAGES`` if it is not a recording.
+    """
+    if not Path(path).is_file():
+        raise GradlensError(f"{path} does not exist; Recording.save writes such a file")
+    with safe_open(str(path), framework="numpy") as file:
+        document = json.loads((file.metadata() or {})["gradlens"])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if document["format"] > FORMAT:
+        raise GradlensError(
+            f"{path} has format {document['format']}; this version of gradlens reads up to {FORMAT}: update it"
+        )
+    return document, arrays

@@ -1,0 +1,41 @@
+"""Merging recordings: the numbers and tables of all replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradlens.errors import GradlensError
+
+Array = NDArray[np.float64]
+Replicates = Sequence[tuple[int, int]]
+
+
+def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[int, int], ...]:
+    """Return the replicates of all; a batch number that a seed already has becomes its next free one.
+
+    Args:
+        recordings: (seed, batch) of the replicates and Grams ``[p, s, n, n]`` of each.
+
+    Raises:
+        GradlensError: two recordings hold the same replicate.
+    """
+    taken: dict[tuple[int, int], Array] = {}
+    for replicates, grams in recordings:
+        for index, (seed, batch) in enumerate(replicates):
+            gram = grams[:, index]
+            if (seed, batch) in taken and np.array_equal(taken[seed, batch], gram, equal_nan=True):
+                raise GradlensError(
+                    f"batch {batch} of seed {seed} is in both recordings; merge recordings of different batches"
+                )
+            while (seed, batch) in taken:
+                batch += 1
+            taken[seed, batch] = gram
+    return tuple(taken)
+
+
+def concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:
+    """Return one table of arrays by group from those of several recordings, replicates one after another."""
+    return {group: np.concatenate([table[group] for table in tables]) for group in tables[0]}

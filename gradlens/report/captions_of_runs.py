@@ -1,0 +1,88 @@
+"""Captions of the tables of whole runs: networks and strategies compared, training, cost, exactness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gradlens.numbers import format_cell
+from gradlens.report.clauses import sentence, stage_name
+
+
+def strategies(frame: pd.DataFrame) -> str:
+    """D, cost and accuracy of each whole network."""
+    whole = frame[frame["stage"].astype(str) == "whole"].set_index("network")
+    clauses = []
+    for name, row in whole.iterrows():
+        text = f"{name}: D = {format_cell(float(row['duplication']))}"
+        if np.isfinite(row.get("duplication_given_loss", np.nan)):
+            text += f" ({format_cell(float(row['duplication_given_loss']))} given the loss)"
+        if np.isfinite(row.get("flops", np.nan)):
+            text += f" at {format_cell(float(row['flops']), 'flops')} FLOPs per image"
+        if np.isfinite(row.get("accuracy", np.nan)):
+            text += f", {row['accuracy']:.1%} accuracy on held-out samples"
+        clauses.append(text)
+    return sentence(clauses)
+
+
+def differences(frame: pd.DataFrame) -> str:
+    """For each quantity, the number of pairs that differ."""
+    whole = frame[frame["stage"].astype(str) == "whole"]
+    clauses = []
+    for metric, rows in whole.groupby("metric", sort=False):
+        clear = rows[rows["p_holm"] < 0.05]
+        name = str(metric).replace("_", " ")
+        clauses.append(f"{name}: {len(clear)} of {len(rows)} pairs differ after Holm's correction")
+    return sentence(clauses)
+
+
+def trajectory(network: str, rows: pd.DataFrame) -> str:
+    """D and accuracy at the first and the last measured step."""
+    mean = rows.groupby("step")["duplication"].mean()
+    text = f"{network}: D from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
+    if "accuracy" in rows and rows["accuracy"].notna().any():
+        accuracy = rows.groupby("step")["accuracy"].mean()
+        text += f", accuracy from {accuracy.iloc[0]:.1%} to {accuracy.iloc[-1]:.1%}"
+    return text + f" in {mean.index[-1]} steps"
+
+
+def learning(frame: pd.DataFrame) -> str:
+    """Pearson's correlation of each quantity with accuracy."""
+    pearson = frame[(frame["coefficient"] == "pearson") & frame["value"].notna()]
+    return sentence(
+        f"{str(row['metric']).replace('_', ' ')} and accuracy over {row['over']}: r = {row['value']:+.2f},"
+        f" 95 % interval {row['low']:+.2f} to {row['high']:+.2f}"
+        for _, row in pearson.iterrows()
+    )
+
+
+def cost(network: str, rows: pd.DataFrame) -> str:
+    """FLOPs and parameters of a network, and the stage with most FLOPs."""
+    rows = rows.set_index(rows["stage"].astype(str))
+    stages, text = rows.drop("whole", errors="ignore")["flops"].astype(float).dropna(), network
+    if "whole" in rows.index:
+        whole = rows.loc[["whole"]].iloc[0]
+        text += f": {format_cell(float(whole['flops']), 'flops')} FLOPs per image"
+        text += f" and {format_cell(float(whole['parameters']), 'parameters')} parameters"
+    if stages.sum() > 0:
+        text += f", most FLOPs at {stage_name(stages.idxmax())} ({stages.max() / stages.sum():.0%})"
+    return text
+
+
+def throughput(network: str, rows: pd.DataFrame) -> str:
+    """Images per second of each pass."""
+    speeds = [
+        f"{format_cell(float(speed))} images per second {name}"
+        for name, speed in zip(rows["pass"], rows["images_per_second"], strict=True)
+    ]
+    return f"{network}: {', '.join(speeds)}"
+
+
+def exactness(frame: pd.DataFrame) -> str:
+    """The error of the captured contributions."""
+    worst = frame["error"].max()
+    text = f"At {len(frame)} forks the contributions add up to the accumulated gradient"
+    text += " bit for bit" if worst == 0 else f" to within {format_cell(float(worst))} relative"
+    return sentence(
+        [text + f" (projected, on every batch: {format_cell(float(frame['projected_error'].max()))})"]
+    )

@@ -1,0 +1,80 @@
+"""Captions of the tables of signals: their duplication, correlation and flow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from gradlens.metrics import slope
+from gradlens.numbers import format_cell
+from gradlens.plots.flow import is_live
+from gradlens.report.clauses import sentence, stage_name
+
+
+def duplication(network: str, rows: pd.DataFrame) -> str:
+    """D of the whole network, and the stages of the highest and lowest."""
+    rows = rows.assign(stage=rows["stage"].astype(str))
+    mean = rows.groupby(["version", "stage"], sort=False)["duplication"].mean()
+    energy = mean.get("energy", pd.Series(dtype=float)).dropna()
+    if energy.empty:
+        return f"{network} has no stage with two live signals"
+    stages = energy.drop("whole", errors="ignore")
+    text = network
+    if "whole" in energy:
+        text += f": D = {format_cell(energy['whole'])} over the whole network"
+    partial = mean.get(("energy given loss", "whole"), np.nan)
+    if np.isfinite(partial):
+        text += f" ({format_cell(partial)} given the loss)"
+    if len(stages) > 1:
+        text += (
+            f", highest at {stage_name(stages.idxmax())} ({format_cell(stages.max())})"
+            f" and lowest at {stage_name(stages.idxmin())} ({format_cell(stages.min())})"
+        )
+    return text
+
+
+def correlation(network: str, rows: pd.DataFrame) -> str:
+    """Mean CKA of the pairs of signals, within and across stages."""
+    live = rows.dropna(subset=["energy"])
+    if live.empty:
+        return f"{network} has no two live signals"
+    same = live["stage_a"].astype(str) == live["stage_b"].astype(str)
+    text = f"{network}: mean CKA {format_cell(live['energy'].mean())} over {len(live)} pairs of signals"
+    if same.any() and not same.all():
+        within, across = live.loc[same, "energy"].mean(), live.loc[~same, "energy"].mean()
+        text += f", {format_cell(within)} within a stage and {format_cell(across)} across stages"
+    return text
+
+
+def cross(frame: pd.DataFrame) -> str:
+    """For each pair of networks, how often the most similar layers are in the same stage."""
+    pairs = frame.groupby(["network_a", "network_b"], sort=False)
+    text = sentence(_pair(str(names[0]), str(names[1]), rows) for names, rows in pairs)
+    return text[:1].upper() + text[1:]
+
+
+def _pair(a: str, b: str, rows: pd.DataFrame) -> str:
+    live = rows.dropna(subset=["energy"])
+    if live.empty:
+        return f"no two layers of {a} and {b} have a value"
+    best = live.loc[live.groupby("order_a")["energy"].idxmax()]
+    same = best["stage_a"].astype(str) == best["stage_b"].astype(str)
+    return (
+        f"the layer of {b} most similar to a layer of {a} is in the same stage for {int(same.sum())} of"
+        f" {len(best)} layers; mean CKA {format_cell(live['energy'].mean())} over all pairs"
+    )
+
+
+def flow(network: str, rows: pd.DataFrame) -> str:
+    """The slope of the gradient's size over depth, and the number of dead signals."""
+    live = rows[is_live(rows)]
+    dead = len(rows) - len(live)
+    decades = slope(live["depth"].to_numpy(float), np.log10(live["rms"].to_numpy(float)))
+    if np.isfinite(decades):
+        change = "grows" if decades > 0 else "falls"
+        text = f"{network}: the gradient {change} from the input to the loss"
+        text += f" by {format_cell(abs(decades))} decades per layer"
+        text += f" ({format_cell(live['rms'].min())} to {format_cell(live['rms'].max())} RMS)"
+    else:
+        text = f"{network}: too few live signals for a slope"
+    return text + (f", and {dead} of {len(rows)} signals are dead" if dead else "")

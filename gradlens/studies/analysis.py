@@ -1,0 +1,153 @@
+"""From recordings to a result: analyzers, comparisons, the finding and the warnings. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from gradlens.analyzers import ANALYZERS, ON_REQUEST
+from gradlens.catalogue import TABLES, about
+from gradlens.comparisons.contrasts import Contrasts, cross_networks
+from gradlens.comparisons.cross import cross_network
+from gradlens.comparisons.summary import Comparison, Summary
+from gradlens.errors import GradlensError, close_matches
+from gradlens.progress import Progress, progress_callback
+from gradlens.recording import Recording
+from gradlens.results import Result, Table
+from gradlens.results.provenance import COMPARE, INSPECT, PATHS
+from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
+from gradlens.words.warnings import warnings_alone, warnings_between
+
+PATH_TABLES = sorted((entry for entry in TABLES if entry.in_paths), key=lambda entry: entry.in_paths)
+"""Tables of a result about paths."""
+
+
+def analyze(
+    recording: Recording,
+    tables: Sequence[str] | None = None,
+    extra: Sequence[str] = (),
+    progress: Progress | bool | None = None,
+) -> Result:
+    """Compute the tables of one recording, the summary by stage first.
+
+    Args:
+        recording: from ``capture``, or several merged, or loaded.
+        tables: names of the requested tables; None takes all that the recording has the data for.
+        extra: from ``ON_REQUEST``: ``null``, ``canonical``.
+        progress: called with (table, done, total); by default a line in a notebook, ``False`` for none.
+
+    Raises:
+        GradlensError: a table is not known, or the recording does not hold what it needs.
+    """
+    summary = Summary()(recording)
+    with progress_callback(progress) as callback:
+        if tables is None:
+            others = tables_of([recording], extra, callback)
+        else:
+            others = _requested_tables(recording, tables, callback)
+    return Result(
+        tables={"summary": summary, **others},
+        meta=_meta(recording, INSPECT),
+        finding=finding_alone(recording, summary),
+        warnings=tuple(warnings_alone(recording)),
+    )
+
+
+def _meta(recording: Recording, kind: str) -> dict[str, object]:
+    return {**recording.meta, "kind": kind, "a": recording.name, "seeds": list(recording.seeds)}
+
+
+def _requested_tables(
+    recording: Recording, names: Sequence[str], callback: Progress | None
+) -> dict[str, Table]:
+    known = {**ANALYZERS, **ON_REQUEST}
+    tables = {}
+    for done, name in enumerate(names, start=1):
+        if name not in known:
+            raise GradlensError(f"no table {name!r}; use {', '.join(known)}{close_matches(name, known)}")
+        table = known[name](recording)
+        if callback is not None:
+            callback(name, done, len(names))
+        if table is None:
+            lack = about(name).missing(recording.provenance.space)
+            raise GradlensError(f"no table {name!r}: this recording {lack}")
+        tables[name] = table
+    return tables
+
+
+def analyze_paths(recording: Recording) -> Result:
+    """Compute the tables about the gradient's paths through one network."""
+    results = {entry.name: ANALYZERS[entry.name](recording) for entry in PATH_TABLES}
+    tables = {name: table for name, table in results.items() if table is not None}
+    return Result(
+        tables=tables,
+        meta=_meta(recording, PATHS),
+        finding=finding_of_paths(recording, tables.get("paths")),
+        warnings=recording.provenance.notes,
+    )
+
+
+def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ()) -> Result:
+    """Compare two recordings of the same samples, the comparison by stage first."""
+    comparison = Comparison()(first, second)
+    cross = cross_network(first, second)
+    meta = {
+        "kind": COMPARE,
+        "a": first.name,
+        "b": second.name,
+        "seeds": list(first.seeds),
+        "model_a": dict(first.meta),
+        "model_b": dict(second.meta),
+    }
+    return Result(
+        tables={
+            "comparison": comparison,
+            **tables_of([first, second], extra),
+            **({} if cross is None else {"cross": cross}),
+        },
+        meta=meta,
+        finding=finding_between(first, second, comparison),
+        warnings=tuple(warnings_between(first, second)),
+    )
+
+
+def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) -> Result:
+    """Compare three or more recordings of the same samples, each with the first."""
+    contrasts = Contrasts()(recordings)
+    cross = cross_networks(recordings)
+    names = [recording.name for recording in recordings]
+    warnings = [text for other in recordings[1:] for text in warnings_between(recordings[0], other)]
+    return Result(
+        tables={
+            **contrasts,
+            **tables_of(recordings, extra),
+            **({} if cross is None else {"cross": cross}),
+        },
+        meta={
+            "kind": COMPARE,
+            "a": names[0],
+            "networks": names,
+            "seeds": list(recordings[0].seeds),
+            "models": {name: dict(recording.meta) for name, recording in zip(names, recordings, strict=True)},
+        },
+        finding=finding_among(recordings, contrasts["contrasts"]),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def tables_of(
+    recordings: Sequence[Recording], extra: Sequence[str] = (), callback: Progress | None = None
+) -> dict[str, Table]:
+    """Run every analyzer and the requested extra ones; the networks of a table follow one another."""
+    analyzers = {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}
+    tables = {}
+    for done, (name, analyzer) in enumerate(analyzers.items(), start=1):
+        parts = [table for table in map(analyzer, recordings) if table is not None]
+        if callback is not None:
+            callback(name, done, len(analyzers))
+        if parts:
+            frames = [table.frame for table in parts]
+            tables[name] = replace(parts[0], frame=pd.concat(frames, ignore_index=True))
+    return tables

@@ -1,0 +1,156 @@
+"""One cell of a study: one network on the samples of one seed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from torch import nn
+
+from gradlens.data import Batches, load_data
+from gradlens.errors import GradlensError, ModelNote
+from gradlens.hooks import capture
+from gradlens.models import load_model
+from gradlens.models.spec import NetworkSpec
+from gradlens.progress import Progress
+from gradlens.recording import Recording
+from gradlens.studies.options import Study
+
+REPEATS = 5
+"""Timed steps if throughput is measured."""
+UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
+"""What torch raises if images do not fit a network."""
+
+Weights = str | Path | None
+"""A file of weights, or None for fresh ones."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to measure, its label in tables, and its file of weights or None."""
+
+    spec: NetworkSpec
+    label: str
+    checkpoint: Weights = None
+
+    @property
+    def name(self) -> str:
+        """Name of the network."""
+        return str(self.spec)
+
+
+def samples_of(study: Study, seed: int, *, batches: int | None = None, start: int = 0) -> Batches:
+    """Load the batches of one seed.
+
+    Args:
+        study: the options.
+        seed: of the choice of samples.
+        batches: how many; None takes those that the study measures.
+        start: batches to leave out at the start of the seed's order.
+
+    Raises:
+        GradlensError: the data has a single class.
+    """
+    data = load_data(
+        study.data,
+        batch_size=study.batch_size,
+        batches=study.batches if batches is None else batches,
+        image_size=study.image_size,
+        seed=seed,
+        skip_bad=study.skip_bad,
+        start=start,
+    )
+    if data.num_classes < 2:
+        raise GradlensError(
+            f"{study.data} has one class, so the cross entropy is 0 and there is no gradient; use two or more classes"
+        )
+    return data
+
+
+def spare_batches(study: Study, seed: int, data: Batches, count: int, start: int) -> Batches:
+    """Load up to ``count`` batches after the first ``start`` of a seed's order; none of them is measured.
+
+    Raises:
+        GradlensError: the data has no batch left there.
+    """
+    total = data.identity["total"]
+    left = count if total is None else int(total) // study.batch_size - start
+    if left < 1:
+        raise GradlensError(
+            f"{total} samples leave none to warm up on in addition to {start} batches of {study.batch_size}; lower "
+            "batches= or batch_size="
+        )
+    return samples_of(study, seed, batches=min(count, left), start=start)
+
+
+def fresh(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.Module, list[str]]:
+    """Return the network with the weights of this seed, built for the data, and the notes on how it was made."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ModelNote)
+        model = load_model(
+            network.spec,
+            num_classes=data.num_classes,
+            in_chans=data.in_chans,
+            image_size=study.image_size,
+            pretrained=study.pretrained,
+            checkpoint=network.checkpoint,
+            zero_init=study.zero_init,
+            seed=seed,
+        )
+    for warning in caught:
+        if not issubclass(warning.category, ModelNote):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return model, [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+
+
+def measured(
+    study: Study,
+    model: nn.Module,
+    network: Subject,
+    data: Batches,
+    seed: int,
+    *,
+    keep_partial: bool = False,
+    progress: Progress | None = None,
+) -> Recording:
+    """Capture one network on one seed; costs and speed are measured on the first seed only."""
+    halves = study.null and not study.watch.of_weights
+    return capture(
+        model,
+        data,
+        replace(study.watch, seed=seed, halves=halves),
+        costs=seed == 0,
+        throughput=REPEATS if study.throughput and seed == 0 else 0,
+        keep_partial=keep_partial,
+        progress=progress,
+        meta={
+            "network": network.label,
+            "name": network.name,
+            "zero_init": study.zero_init,
+            "warmup_steps": study.warmup_steps,
+            "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
+        },
+    )
+
+
+@contextmanager
+def fits(name: str, data: Batches) -> Iterator[None]:
+    """Explain in one sentence an error of torch about images that do not fit a network.
+
+    Raises:
+        GradlensError: the block raised such an error.
+    """
+    try:
+        yield
+    except UNFIT as error:
+        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        advice = "an image too small for the network needs a larger image_size="
+        if "out of bounds" in first_line:
+            advice = "the network has fewer classes than the data"
+        images = (
+            f"{data.in_chans} x {data.image_size} x {data.image_size} images of {data.num_classes} classes"
+        )
+        raise GradlensError(f"{name} fails on {images}: {first_line} ({advice})") from error

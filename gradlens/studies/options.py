@@ -1,0 +1,167 @@
+"""The options of a study and of its training. No torch: the command line reads them before anything is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from gradlens.catalogue import TABLES
+from gradlens.errors import GradlensError
+from gradlens.options import (
+    EXTRAS,
+    SAMPLES,
+    STARTING,
+    TRAINING,
+    build,
+    check,
+    check_names,
+    documented,
+    option,
+    options_of,
+)
+from gradlens.recording import Watch
+
+BOTH = "both"
+"""Request for one measurement per space, where ``Watch`` takes one space."""
+
+ZERO_INIT = False
+"""Default of ``zero_init`` in a study of strategies, which compares networks as they are built."""
+
+SCHEDULES = ("cosine", "constant")
+
+WATCHED = tuple(name for name, declared in options_of(Watch).items() if declared.group)
+"""Options of ``Watch`` that a study accepts; it sets the others itself, network by network."""
+
+
+@documented
+@dataclass(frozen=True)
+class Study:
+    """How each network is measured: the options of ``compare``, ``inspect``, ``paths`` and ``strategies``.
+
+    The attribute ``watch`` holds what is watched in each backward pass.
+
+    Raises:
+        GradlensError: a value is not allowed.
+    """
+
+    data: str = option(
+        "digits",
+        "digits (bundled), random (noise), or a folder with one folder of images per class.",
+        group=SAMPLES,
+        metavar="NAME|DIR",
+    )
+    image_size: int = option(64, "Height and width of the images in pixels.", group=SAMPLES, least=1)
+    batch_size: int = option(32, "Samples per batch; at least 4.", group=SAMPLES, least=1)
+    batches: int = option(4, "Batches that are measured for each seed.", group=SAMPLES, least=1)
+    seeds: int = option(
+        3,
+        "Number of seeds; each sets fresh weights and the choice of samples, and intervals are over the seeds.",
+        group=SAMPLES,
+        least=1,
+    )
+    watch: Watch = field(default_factory=Watch)
+    warmup_steps: int = option(
+        0, "Steps of SGD, on other batches, before measuring.", group=STARTING, least=0
+    )
+    zero_init: bool = option(
+        True,
+        "Keep the zero weights that some networks give the last normalisation of a block.",
+        off="Set weights to one that are zero by default (last normalisation of a block).",
+        group=STARTING,
+    )
+    pretrained: bool = option(False, "Load the pretrained weights of timm or torchvision.", group=STARTING)
+    skip_bad: bool = option(False, "Skip images that cannot be read.", group=SAMPLES)
+    throughput: bool = option(
+        True, "Time the network on the first seed.", off="Do not time the network.", group=EXTRAS
+    )
+    null: bool = option(
+        False,
+        "Also the duplication of unrelated gradients, by permutation, and the similarity of two halves of one signal.",
+        group=EXTRAS,
+    )
+    cca: bool = option(False, "Also SVCCA and PWCCA of every two signals.", group=EXTRAS)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def extra(self) -> list[str]:
+        """Names of the requested tables that are not made by default."""
+        return [entry.name for entry in TABLES if entry.option and getattr(self, entry.option)]
+
+    def flat(self) -> dict[str, object]:
+        """Return all options by name, as results and finished cells store them."""
+        return {name: getattr(self.watch if name in WATCHED else self, name) for name in NAMES}
+
+
+def _flat_names() -> tuple[str, ...]:
+    names: list[str] = []
+    for entry in fields(Study):
+        names += WATCHED if entry.name == "watch" else (entry.name,)
+    return tuple(names)
+
+
+NAMES = _flat_names()
+"""Options of a study, those of its ``Watch`` among them."""
+
+
+def study_of(options: Mapping[str, object]) -> Study:
+    """Make a study from options by name.
+
+    Raises:
+        GradlensError: an option is not known, or its value is not allowed.
+    """
+    check_names(options, NAMES)
+    watch = build(Watch, {name: value for name, value in options.items() if name in WATCHED})
+    return build(Study, {**{k: v for k, v in options.items() if k not in WATCHED}, "watch": watch})
+
+
+@documented
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained between two measurements.
+
+    Raises:
+        GradlensError: a value is not allowed.
+    """
+
+    steps: int = option(
+        0,
+        "Also measure along and after this many steps of SGD, on samples that are not measured.",
+        group=TRAINING,
+        flag="train-steps",
+        least=0,
+    )
+    lr: float = option(0.02, "Learning rate of the first step.", group=TRAINING, least=0)
+    momentum: float = option(0.9, "Momentum of SGD.", group=TRAINING, least=0, most=1)
+    weight_decay: float = option(5e-4, "Weight decay of SGD.", group=TRAINING, least=0)
+    schedule: str = option(
+        "cosine",
+        "Learning rate over the steps: down to 0 at the last step (Loshchilov & Hutter 2017), or constant.",
+        group=TRAINING,
+        choices=SCHEDULES,
+    )
+    snapshots: int = option(
+        4, "Measurements after the first, evenly over the steps.", group=TRAINING, least=1
+    )
+    evaluate: bool = option(
+        False, "Also measure loss and accuracy on held-out samples.", group=TRAINING, flag="eval"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.evaluate and not self.steps:
+            raise GradlensError(
+                "held-out accuracy of an untrained network has no meaning; give a training as well, such as steps=200"
+            )
+
+    def stops(self) -> list[int]:
+        """Steps after which the network is measured, 0 and the last included."""
+        return sorted({round(self.steps * index / self.snapshots) for index in range(self.snapshots + 1)})
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step; the first step is 0."""
+        if self.schedule == "constant":
+            return self.lr
+        return self.lr * (1 + math.cos(math.pi * step / self.steps)) / 2

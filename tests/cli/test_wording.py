@@ -1,0 +1,84 @@
+"""Messages of the library name Python parameters; the command line shows them as its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+from gradlens.errors import GradlensError
+from gradlens.results import Result
+from gradlens_cli.app import gradlens
+from gradlens_cli.wording import in_options, options_of, translated
+
+
+def options(command: str) -> dict[str, click.Option]:
+    return options_of(gradlens, command)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("batches=4 or a larger batch_size=", "--batches 4 or a larger --batch-size"),
+        ("use warmup_steps=10 or zero_init=False", "use --warmup-steps 10 or --no-zero-init"),
+        ("needs a larger image_size=.", "needs a larger --image-size."),
+        ("seeds=0; use at least 1", "--seeds 0; use at least 1"),
+        ("(skip_bad=True)", "(--skip-bad)"),
+        ("leave out pretrained=True", "leave out --pretrained"),
+        ("use pretrained=False", "use no --pretrained"),
+        ("throughput=False, then lr=0.1.", "--no-throughput, then --lr 0.1."),
+        ("such as steps=200", "such as --train-steps 200"),
+        ("evaluate=True", "--eval"),
+        ("checkpoint=FILE", "--checkpoint FILE"),
+        ("capture with sites='signals'", "capture with --sites signals"),
+        ("choose with strategies=", "choose with --strategies"),
+        ("space='both' is not offered", "--space both is not offered"),
+        ("resnet50@csp,gamma=0.25", "resnet50@csp,gamma=0.25"),  # a name of a network
+        ("runs/seeds=3/page", "runs/seeds=3/page"),
+        ("x.seeds=3", "x.seeds=3"),
+        ("costs=True", "costs=True"),  # no option of the command line
+        ("a = 3, seed 0: b", "a = 3, seed 0: b"),
+    ],
+)
+def test_parameters_become_options(text: str, expected: str) -> None:
+    assert translated(text, options("compare")) == expected
+
+
+def test_the_running_command_takes_precedence() -> None:
+    assert translated("zero_init=True", options("strategies")) == "--zero-init"
+    assert translated("zero_init=False", options("inspect")) == "--no-zero-init"
+
+
+def test_without_a_command_a_text_stays() -> None:
+    assert in_options("batches=4") == "batches=4"
+
+
+def test_errors_and_warnings_are_translated(
+    run: Callable[..., object], study: object, pages: None, compared: Result
+) -> None:
+    study.answer = lambda progress: compared.warned(["use seeds=3 or more"])  # type: ignore[attr-defined]
+    ran = run("compare", "a", "b")
+    assert "warning: use --seeds 3 or more\n" in ran.stderr  # type: ignore[attr-defined]
+
+    def fail(progress: object) -> Result:
+        raise GradlensError("lower batches= or batch_size=")
+
+    study.answer = fail  # type: ignore[attr-defined]
+    ran = run("compare", "a", "b")
+    assert ran.stderr.endswith("error: lower --batches or --batch-size\n")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("meta", "shown"), [({"command": "gradlens inspect net"}, True), ({}, False)])
+def test_the_page_of_a_command_shows_options_and_its_data_parameters(
+    run: Callable[..., object], tmp_path: Path, meta: dict[str, str], shown: bool
+) -> None:
+    saved = Result({}, {"kind": "inspect", "a": "net", **meta}, "Nothing.", ("use seeds=3 or more",)).save(
+        tmp_path
+    )
+    before = (saved / "result.json").read_text("utf-8")
+    run("report", saved)
+    page = (saved / "report.html").read_text("utf-8")
+    assert ('<code class="option">--seeds 3</code>' in page, "seeds=3" in page) == (shown, not shown)
+    assert (saved / "result.json").read_text("utf-8") == before

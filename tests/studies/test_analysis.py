@@ -1,0 +1,104 @@
+"""Analysis of recordings: a saved one is analysed and reported where torch cannot be imported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+import gradlens as gl
+from gradlens.analyzers import ANALYZERS
+from gradlens.catalogue import TABLES
+from gradlens.data import load_data
+from gradlens.recording import Watch
+from gradlens.studies.analysis import analyze_paths, analyze_several
+
+READER = """
+import importlib.abc, json, sys
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "timm"):
+            raise ImportError(f"{name} is not installed here")
+
+
+sys.meta_path.insert(0, Absent())
+try:
+    import torch
+except ImportError:
+    pass
+else:
+    raise SystemExit("torch is not blocked")
+
+import gradlens as gl
+from gradlens.report import write
+
+recording = gl.Recording.load(sys.argv[1])
+result = gl.analyze(recording, extra=("null", "canonical"))
+page = write(result, sys.argv[2])
+assert gl.load(sys.argv[2]).finding == result.finding
+assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+assert not {"torch", "torchvision", "timm"} & set(sys.modules)
+print(json.dumps({"finding": result.finding, "tables": list(result.tables), "warnings": list(result.warnings)}))
+"""
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.inner, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Linear(4, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.stem(images)
+        return self.head((x + torch.relu(self.inner(x))).mean((2, 3)))
+
+
+def recorded(seed: int = 0, **watch: object) -> gl.Recording:
+    torch.manual_seed(seed)
+    data = load_data("random", batch_size=8, batches=2, image_size=8, seed=seed)
+    return gl.capture(Residual(), data, Watch(seed=seed, **watch), progress=False)
+
+
+@pytest.mark.parametrize("space", ["activations", "weights"])
+def test_a_saved_recording_is_analysed_and_reported_without_torch(tmp_path, space):
+    recording = recorded(space=space)
+    recording.save(tmp_path / "net.safetensors")
+    command = [sys.executable, "-c", READER, str(tmp_path / "net.safetensors"), str(tmp_path / "run")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    here = gl.analyze(recording, extra=("null", "canonical"), progress=False)
+    assert json.loads(ran.stdout) == {
+        "finding": here.finding,
+        "tables": list(here.tables),
+        "warnings": list(here.warnings),
+    }
+
+
+def test_a_result_of_paths_has_its_kind_and_its_tables():
+    result = analyze_paths(recorded())
+    chosen = [entry.name for entry in TABLES if entry.in_paths]
+    assert result.meta["kind"] == "paths"
+    assert set(result.tables) <= set(chosen)
+    assert list(result.tables)[:2] == ["structure", "paths"]
+    assert result.provenance.networks == ("Residual",)
+
+
+def test_every_analyzer_names_what_a_recording_lacks():
+    recording = recorded(sites="forks")
+    for name, analyzer in ANALYZERS.items():
+        if analyzer(recording) is None:
+            with pytest.raises(gl.GradlensError, match=f"no table '{name}': this recording "):
+                gl.analyze(recording, [name], progress=False)
+
+
+def test_several_recordings_are_compared_with_the_first():
+    first = recorded()
+    others = [first.with_meta(network=name) for name in ("a", "b", "c")]
+    result = analyze_several(others)
+    assert result.provenance.networks == ("a", "b", "c")
+    assert result.provenance.kind == "compare"
