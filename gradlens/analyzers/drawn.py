@@ -106,7 +106,7 @@ class Drawn:
         )
 
     def _probe(self, edge: Edge) -> int | None:
-        """Return the number of the probe of an edge's gradient, or None."""
+        """Return the number of the probe that watches an edge's gradient, or None."""
         key = TensorKey(edge.producer, edge.output)
         probe = self.plan.edge_probes.get(Slot(edge.consumer, edge.slot))
         if probe is None and len(self.graph.consumers[key]) == 1:

@@ -34,7 +34,7 @@ def energy_steps(recording: Recording) -> list[Step]:
 
 
 def _fork_shares(recording: Recording) -> dict[TensorKey, Sequence[float]]:
-    """By forked or sliced tensor, the share of each contribution in the order of its consumers."""
+    """Return the shares of a tensor's contributions in the order of its consumers, if they are known."""
     graph, shares = recording.plan.graph, dict[TensorKey, Sequence[float]]()
     for group, of_members in _known_shares(recording, "fork", ""):
         shares[group.source_key] = of_members
@@ -47,7 +47,7 @@ def _fork_shares(recording: Recording) -> dict[TensorKey, Sequence[float]]:
 
 
 def _output_shares(recording: Recording) -> dict[TensorKey, float]:
-    """By output of a split, its share of the gradient of the split's input."""
+    """Return the share of each output of a split in the gradient of the split's input."""
     return {
         key: share
         for group, of_parts in _known_shares(recording, "split", "split")

@@ -161,7 +161,7 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _layer_costs(recording: Recording) -> dict[int, dict[str, float]]:
-    """Return FLOPs per image and parameters by weighted operation; a module's stand at its first call."""
+    """Return FLOPs per image and parameters by weighted operation, for each module at its first call."""
     costs, graph = recording.costs, recording.plan.graph
     if costs is None:
         return {}

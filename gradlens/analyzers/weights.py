@@ -97,15 +97,15 @@ class Reuse:
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None if no layer reads several sources."""
-        several = any(part.probe not in recording.plan.signals for part in recording.plan.slices)
-        if not recording.in_weight_space or not several:
+        slices = recording.plan.slices
+        if not recording.in_weight_space or all(part.probe in recording.plan.signals for part in slices):
             return None
         energies = {
             signal.probe.node: recording.energies[signal.number].sum() for signal in recording.signals
         }
         return Table(
             "reuse",
-            pd.DataFrame([_reuse_row(recording, part, energies) for part in recording.plan.slices]),
+            pd.DataFrame([_reuse_row(recording, part, energies) for part in slices]),
             "Size of the gradient of each layer's weights, by the source whose channels they read.",
             how=(
                 "rms: per sample and weight, of dL/dW_j[:, slice s]; share: of the energy of the whole weight's "
@@ -128,7 +128,7 @@ class Readers:
             return None
         by_source: dict[str, list[Slice]] = {}
         for part in recording.plan.slices:
-            if recording.probe_of(part).outer is not None:
+            if recording.probe_of(part).sampled:
                 by_source.setdefault(part.source, []).append(part)
         rows = [
             row
@@ -171,7 +171,7 @@ def _reuse_row(recording: Recording, part: Slice, energies: dict[int, float]) ->
         "order_source": _rank((part.order, part.source), [(other.order, other.source) for other in slices]),
         "first_input": part.start,
         "inputs": part.stop - part.start,
-        "rms": float(np.sqrt(energy / count).mean()) if probe.outer is not None else np.nan,
+        "rms": float(np.sqrt(energy / count).mean()) if probe.sampled else np.nan,
         "share": float(energy.sum() / total) if total > 0 else np.nan,
     }
 

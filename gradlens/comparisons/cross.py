@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
@@ -13,6 +14,11 @@ from gradlens.versions import DIRECTION, ENERGY
 
 CROSS_VERSIONS = (ENERGY, DIRECTION)
 """Not given the loss: each network has a different loss signal."""
+HOW = (
+    "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before dividing, then "
+    f"over seeds. {HALF_WIDTHS} Both networks learn the same labels, which imposes some similarity. Dead signals have "
+    "no similarity and are empty."
+)
 
 
 def cross_network(first: Recording, second: Recording) -> Table | None:
@@ -39,10 +45,10 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         {
             "network_a": first.name,
             "network_b": second.name,
-            "stage_a": np.array([signal.stage for signal in first.signals], dtype=object)[i],
-            "stage_b": np.array([signal.stage for signal in second.signals], dtype=object)[j],
-            "signal_a": np.array([signal.name for signal in first.signals], dtype=object)[i],
-            "signal_b": np.array([signal.name for signal in second.signals], dtype=object)[j],
+            "stage_a": _stages(first)[i],
+            "stage_b": _stages(second)[j],
+            "signal_a": _names(first)[i],
+            "signal_b": _names(second)[j],
             "order_a": i,
             "order_b": j,
             **values.means,
@@ -53,10 +59,16 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         "cross",
         frame,
         "Similarity of the gradients of every layer of one network with every layer of the other.",
-        how=(
-            "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before "
-            f"dividing, then over seeds. {HALF_WIDTHS} Both networks learn the same labels, which imposes some "
-            "similarity. Dead signals have no similarity and are empty."
-        ),
+        how=HOW,
         units={version.column: "CKA, about 0 unrelated to 1 equal" for version in CROSS_VERSIONS},
     )
+
+
+def _names(recording: Recording) -> NDArray[np.object_]:
+    """Return the names of the signals, ``[l]``."""
+    return np.array([signal.name for signal in recording.signals], dtype=object)
+
+
+def _stages(recording: Recording) -> NDArray[np.object_]:
+    """Return the stages of the signals, ``[l]``."""
+    return np.array([signal.stage for signal in recording.signals], dtype=object)

@@ -129,15 +129,15 @@ class Recording:
         return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
 
     def branch_energies(self, group: Group) -> Array:
-        """Energy of each branch or part over all replicates, ``[b]``."""
+        """Return the energy of each branch or part over all replicates, ``[b]``."""
         return np.array([self.energies[list(member)].sum() for member in group.members])
 
     def total_energy(self, group: Group) -> float:
-        """Energy of the accumulated gradient over all replicates; NaN if it was not watched."""
+        """Return the energy of the accumulated gradient over all replicates; NaN if it was not watched."""
         return float("nan") if group.total is None else float(self.energies[group.total].sum())
 
     def probe_of(self, part: Slice) -> Probe:
-        """The probe that watches a part of a weight."""
+        """Return the probe that watches a part of a weight."""
         return self.plan.probes[part.probe]
 
     def with_meta(self, **meta: object) -> Recording:

@@ -42,7 +42,7 @@ def whole_duplication(recording):
     return own.duplication.to_numpy()
 
 
-def test_each_network_stands_against_the_first_only(networks):
+def test_each_network_is_compared_with_the_first_only(networks):
     frame = Contrasts()(networks(THREE))["contrasts"].frame
     assert set(zip(frame.a, frame.b, strict=True)) == {("first", "same"), ("first", "alike")}
     assert set(frame.stage) == {"4", "8", "whole"}
@@ -82,7 +82,7 @@ def test_a_fourth_network_leaves_the_differences_and_raises_the_correction(netwo
     assert (both.p_holm_4 > both.p_holm_3).any()
 
 
-def test_networks_stand_side_by_side_with_their_units(networks):
+def test_networks_are_side_by_side_with_their_units(networks):
     table = Contrasts()(networks(THREE))["networks"]
     assert table.name == "networks"
     assert list(dict.fromkeys(table.frame.network)) == list(THREE)
@@ -90,7 +90,7 @@ def test_networks_stand_side_by_side_with_their_units(networks):
     assert not {"accuracy", "loss"} & set(table.frame.columns)
 
 
-def test_the_finding_tells_what_holds_and_names_the_rest(networks):
+def test_the_finding_lists_clear_differences_and_names_the_rest(networks):
     recordings = networks(THREE)
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
     first, same, alike = (whole_duplication(recording).mean() for recording in recordings)
@@ -102,7 +102,7 @@ def test_the_finding_tells_what_holds_and_names_the_rest(networks):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p", "told"),
+    ("low", "high", "p", "clause"),
     [
         (
             -0.3,
@@ -121,12 +121,12 @@ def test_the_finding_tells_what_holds_and_names_the_rest(networks):
         (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
     ],
 )
-def test_what_is_said_of_one_difference(low, high, p, told, networks):
+def test_a_difference_is_worded(low, high, p, clause, networks):
     recordings = networks({"first": 0.3, "b": 0.9}, count=1)
     row = {"stage": "whole", "metric": "duplication", "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5}
     frame = pd.DataFrame([{**row, "difference": -0.2, "low": low, "high": high, "p_holm": p}])
     text = finding_among(recordings, Table("contrasts", frame, ""))
-    assert text == f"Gradient duplication against first (0.70): {told}.{FEW}"
+    assert text == f"Gradient duplication against first (0.70): {clause}.{FEW}"
 
 
 def test_one_seed_has_no_interval_and_no_p(networks):
@@ -175,7 +175,7 @@ def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
     )
 
 
-def test_layers_of_the_first_stand_against_those_of_each_other(networks):
+def test_layers_of_the_first_are_compared_with_those_of_each_other(networks):
     frame = cross_networks(networks(THREE)).frame
     assert frame.groupby(["network_a", "network_b"], sort=False).size().to_dict() == {
         ("first", "same"): 25,

@@ -1,4 +1,4 @@
-"""The sentence says what the numbers say, whatever they are."""
+"""The sentence agrees with the numbers."""
 
 import math
 from dataclasses import replace
@@ -15,13 +15,13 @@ NAN = math.nan
 
 @pytest.fixture
 def pair(hand, draw):
-    found = []
+    recordings = []
     for name in ("ours", "theirs"):
         build = hand(network=name)
         build.gradient(draw(0, n=128))
         build.gradient(draw(1, n=128))
-        found.append(build.recording())
-    return found
+        recordings.append(build.recording())
+    return recordings
 
 
 def cell(metric, a, b, low, high, difference=None):
@@ -35,14 +35,14 @@ def cell(metric, a, b, low, high, difference=None):
     return {f"{metric}_{part}": value for part, value in values.items()}
 
 
-def said(pair, numbers, given=(0.5, 0.3, -0.25, -0.15)):
+def between(pair, numbers, given=(0.5, 0.3, -0.25, -0.15)):
     row = {"stage": "whole", **cell("duplication", *numbers), **cell("duplication_given_loss", *given)}
     other = {**row, "stage": "4", "duplication_a": NAN}
     return finding_between(*pair, Table("comparison", pd.DataFrame([other, row]), ""))
 
 
 def test_less(pair):
-    assert said(pair, (0.79, 0.68, -0.15, -0.07)) == (
+    assert between(pair, (0.79, 0.68, -0.15, -0.07)) == (
         "theirs has 0.11 less gradient duplication than ours (0.68 against 0.79; 95 % interval of the difference "
         "-0.15 to -0.07); given the loss, 0.20 less (0.30 against 0.50; 95 % interval of the difference "
         "-0.25 to -0.15)."
@@ -51,99 +51,99 @@ def test_less(pair):
 
 def test_a_difference_that_two_digits_would_contradict_has_three(pair):
     """0.59 and 0.55 are 0.04 apart, their difference of -0.033 is not."""
-    found = said(pair, (0.587, 0.554, -0.04, -0.026))
-    assert found.startswith(
+    text = between(pair, (0.587, 0.554, -0.04, -0.026))
+    assert text.startswith(
         "theirs has 0.033 less gradient duplication than ours (0.554 against 0.587; 95 % interval of the difference "
         "-0.040 to -0.026)"
     )
 
 
-def test_networks_of_unlike_signals_are_no_fair_comparison(hand, draw):
-    """What the first warning says stands in the finding too: lists of findings show no warnings."""
+def test_networks_of_unlike_signals_are_not_a_fair_comparison(hand, draw):
+    """The finding repeats the first warning: lists of findings show no warnings."""
     made = []
     for name, dead in (("ours", 2), ("theirs", 0)):
         build = hand(network=name)
         for number in range(3):
             build.gradient(draw(number, n=128) * (number >= dead))
         made.append(build.recording())
-    found = said(made, (0.79, 0.68, -0.15, -0.07))
-    assert found.endswith(" Not a fair comparison: 1 of 3 signals of ours are alive and 3 of 3 of theirs.")
+    text = between(made, (0.79, 0.68, -0.15, -0.07))
+    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are alive and 3 of 3 of theirs.")
 
 
-def test_too_few_samples_are_told(hand, draw):
+def test_too_few_samples_are_reported(hand, draw):
     build = hand()
     build.gradient(draw(0))
     build.gradient(draw(1))
-    found = said([build.recording()] * 2, (0.79, 0.68, -0.15, -0.07))
-    assert found.endswith(
+    text = between([build.recording()] * 2, (0.79, 0.68, -0.15, -0.07))
+    assert text.endswith(
         "From 16 samples per seed, which is too few: duplication is overestimated below about 128."
     )
 
 
 def test_more(pair):
-    found = said(pair, (0.5, 0.75, 0.1, 0.4), (0.2, 0.3, -0.1, 0.3))
-    assert found.startswith("theirs has 0.25 more gradient duplication than ours (0.75 against 0.50;")
-    assert "given the loss, no difference beyond the noise between seeds (0.30 against 0.20;" in found
+    text = between(pair, (0.5, 0.75, 0.1, 0.4), (0.2, 0.3, -0.1, 0.3))
+    assert text.startswith("theirs has 0.25 more gradient duplication than ours (0.75 against 0.50;")
+    assert "given the loss, no difference beyond the noise between seeds (0.30 against 0.20;" in text
 
 
 def test_an_interval_that_holds_zero_is_no_difference(pair):
     for low, high in ((-0.2, 0.1), (0.0, 0.1), (-0.2, 0.0)):
-        found = said(pair, (0.6, 0.55, low, high))
-        assert found.startswith(
+        text = between(pair, (0.6, 0.55, low, high))
+        assert text.startswith(
             "theirs and ours show no difference beyond the noise between seeds in gradient dup"
         )
 
 
-def test_identical_networks_are_the_same_to_all_digits_and_not_within_a_noise(pair):
-    found = said(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
-    assert found == (
+def test_identical_networks_have_no_difference_at_all(pair):
+    text = between(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
+    assert text == (
         "theirs and ours show no difference at all in gradient duplication (0.60 against 0.60); "
         "given the loss, no difference at all (0.30 against 0.30)."
     )
-    assert "beyond the noise between seeds" in said(pair, (0.6, 0.6, 0.0, 1e-12))
+    assert "beyond the noise between seeds" in between(pair, (0.6, 0.6, 0.0, 1e-12))
 
 
 def test_zero_has_no_sign(pair):
-    found = said(pair, (0.001, -0.001, -0.003, 0.002), (0.5, 0.4, -0.004, 0.1))
-    assert "(0.00 against 0.00; 95 % interval of the difference 0.00 to 0.00)" in found
-    assert "0.00 to +0.10" in found
-    assert "-0.00" not in found
-    assert "+0.00" not in found
+    text = between(pair, (0.001, -0.001, -0.003, 0.002), (0.5, 0.4, -0.004, 0.1))
+    assert "(0.00 against 0.00; 95 % interval of the difference 0.00 to 0.00)" in text
+    assert "0.00 to +0.10" in text
+    assert "-0.00" not in text
+    assert "+0.00" not in text
 
 
-def test_one_seed_is_told_and_is_no_proof(pair):
-    found = said(pair, (0.5, 0.4, NAN, NAN), (0.5, 0.4, NAN, NAN))
-    assert "0.10 less" in found
-    assert found.count("one seed, no interval") == 2
+def test_one_seed_is_reported_and_has_no_interval(pair):
+    text = between(pair, (0.5, 0.4, NAN, NAN), (0.5, 0.4, NAN, NAN))
+    assert "0.10 less" in text
+    assert text.count("one seed, no interval") == 2
 
 
 def test_one_seed_and_equal_values_are_neither_less_nor_more(pair):
-    found = said(pair, (0.5, 0.5, NAN, NAN), (0.5, 0.5, NAN, NAN))
-    assert "0.00 more" not in found
-    assert "0.00 less" not in found
-    assert "no difference" in found
+    text = between(pair, (0.5, 0.5, NAN, NAN), (0.5, 0.5, NAN, NAN))
+    assert "0.00 more" not in text
+    assert "0.00 less" not in text
+    assert "no difference" in text
 
 
 @pytest.mark.parametrize(("a", "b", "name"), [(NAN, 0.5, "ours"), (0.5, NAN, "theirs")])
-def test_nothing_is_compared_where_one_has_no_number(pair, a, b, name):
-    found = said(pair, (a, b, NAN, NAN))
-    assert found.startswith(f"No comparison of duplication: {name}, ")
-    assert "fewer than two of its" in found
-    assert found.endswith("signals carry gradient at this state.")
+def test_networks_are_not_compared_if_one_has_no_number(pair, a, b, name):
+    text = between(pair, (a, b, NAN, NAN))
+    assert text.startswith(f"No comparison of duplication: {name}, ")
+    assert "fewer than two of its" in text
+    assert text.endswith("signals carry gradient at this state.")
 
 
-def test_what_is_not_defined_given_the_loss_does_not_hide_the_rest(pair):
-    found = said(pair, (0.5, 0.75, 0.1, 0.4), (NAN, NAN, NAN, NAN))
-    assert "0.25 more" in found
-    assert "given the loss, the difference is not defined" in found
-    assert "nan" not in found
+def test_an_undefined_value_given_the_loss_does_not_hide_the_rest(pair):
+    text = between(pair, (0.5, 0.75, 0.1, 0.4), (NAN, NAN, NAN, NAN))
+    assert "0.25 more" in text
+    assert "given the loss, the difference is not defined" in text
+    assert "nan" not in text
 
 
 def test_seeds_that_do_not_pair_still_make_a_sentence(pair):
     """Each network has a number in another seed only: two means, no difference."""
-    found = said(pair, (0.5, 0.75, NAN, NAN, NAN))
-    assert "has the difference is not defined" not in found
-    assert "not defined" in found
+    text = between(pair, (0.5, 0.75, NAN, NAN, NAN))
+    assert "has the difference is not defined" not in text
+    assert "not defined" in text
 
 
 @pytest.mark.parametrize(
@@ -193,13 +193,13 @@ def test_alone_without_the_loss_and_without_stages(pair):
 
 
 def test_alone_without_a_number(pair):
-    found = alone(pair, [("whole", NAN, NAN, 2, 2)])
-    assert found.startswith("ours: duplication is not defined here, fewer than two of its ")
+    text = alone(pair, [("whole", NAN, NAN, 2, 2)])
+    assert text.startswith("ours: duplication is not defined here, fewer than two of its ")
 
 
-def test_what_was_not_watched_is_not_called_dead(pair):
+def test_signals_that_were_not_watched_are_not_called_dead(pair):
     forks_only = replace(pair[0], plan=replace(pair[0].plan, signals=())).with_meta(sites="forks")
     frame = pd.DataFrame([{"stage": "whole", "duplication": NAN, "duplication_given_loss": NAN}])
-    found = finding_alone(forks_only, Table("summary", frame, ""))
-    assert "no signals watched with sites=forks" in found
-    assert "carry gradient" not in found
+    text = finding_alone(forks_only, Table("summary", frame, ""))
+    assert "no signals watched with sites=forks" in text
+    assert "carry gradient" not in text

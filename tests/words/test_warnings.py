@@ -1,4 +1,4 @@
-"""Warnings: each appears for its own reason, and not without it."""
+"""Each warning appears for its reason, and not without it."""
 
 import re
 from dataclasses import replace
@@ -10,7 +10,7 @@ from gradlens.words.warnings import dead_signals, warnings_alone, warnings_betwe
 
 @pytest.fixture
 def sound(hand, draw, seeds, costs):
-    """A network about which there is nothing to say."""
+    """A network without warnings."""
 
     def make(name="a", count=3, batches=8, n=16, dead=0, lost=0, forked=True, loss=True, signals=3, **sizes):
         build = hand(seeds(count, batches), network=name)
@@ -40,7 +40,7 @@ def test_a_sound_recording_gives_no_warning(sound):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (
             {"dead": 2},
@@ -54,12 +54,12 @@ def test_a_sound_recording_gives_no_warning(sound):
         ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
     ],
 )
-def test_each_limit_is_told_alone(sound, options, said):
+def test_each_limit_has_its_warning(sound, options, message):
     (found,) = warnings_alone(sound(**options))
-    assert re.search(said, found), found
+    assert re.search(message, found), found
 
 
-def test_advice_knows_what_was_done_already(sound):
+def test_advice_leaves_out_steps_that_were_taken(sound):
     (lifted,) = warnings_alone(sound(dead=1).with_meta(zero_init=False))
     assert "zero_init=False" not in lifted
     (warm,) = warnings_alone(sound(dead=1).with_meta(warmup_steps=5))
@@ -67,7 +67,7 @@ def test_advice_knows_what_was_done_already(sound):
     assert "warmup_steps=" not in warm
 
 
-def test_layers_that_left_no_signal_are_named(sound):
+def test_layers_without_a_signal_are_named(sound):
     (found,) = warnings_alone(sound().with_meta(unseen_layers=["rnn", "head.lstm"]))
     assert found.startswith("a: 2 layers ran whose gradient is not among the signals")
     assert "rnn, head.lstm" in found
@@ -122,7 +122,7 @@ def test_different_samples_are_not_fair(sound):
     assert found == ["not a fair comparison: 768 samples through a, 768 through b"]
 
 
-def test_what_else_differs_is_told(sound):
+def test_other_differences_are_listed(sound):
     (found,) = warnings_between(
         sound("a", parameters=2_000_000, flops=4e9), sound("b", parameters=1_500_000, signals=4)
     )
@@ -136,12 +136,12 @@ def test_costs_that_were_not_counted_are_no_difference(sound):
     assert list(warnings_between(replace(a, costs=None), sound("b"))) == []
 
 
-def test_what_holds_for_both_is_told_once(sound):
+def test_a_limit_of_both_is_reported_once(sound):
     found = list(warnings_between(sound("a", count=1), sound("b", count=1)))
     assert len(found) == 1
 
 
-def test_what_limits_only_the_second_is_told(sound):
-    """Nothing is wrong with the first, the second has too few samples."""
+def test_a_limit_of_the_second_is_reported(sound):
+    """The first is sound, the second has too few samples."""
     found = list(warnings_between(sound("a", batches=8), sound("b", batches=2)))
     assert any("16 samples x 2 batches" in text for text in found)
