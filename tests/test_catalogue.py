@@ -62,7 +62,7 @@ def test_names_and_titles_are_unique() -> None:
 def test_a_quantity_is_described_and_belongs_to_known_tables(entry: Quantity) -> None:
     assert all((entry.title, entry.head, entry.unit, entry.tables))
     assert set(entry.tables) <= {table.name for table in TABLES}
-    assert entry.version == "" or entry.name.startswith("duplication")
+    assert entry.version is None or entry.name.startswith("duplication")
     for style in (TERMINAL, PAGE):
         assert format_number(0.25, entry.format, style)
 
