@@ -55,3 +55,9 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
             f"{path} has format {document['format']}; this version of gradlens reads up to {FORMAT}: update it"
         )
     return document, arrays
+
+
+def by_group(arrays: Mapping[str, NDArray[np.float64]], name: str) -> dict[int, NDArray[np.float64]]:
+    """Return the arrays ``name.0``, ``name.7`` by the number of their group."""
+    prefix = f"{name}."
+    return {int(key.removeprefix(prefix)): value for key, value in arrays.items() if key.startswith(prefix)}

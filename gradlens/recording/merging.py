@@ -39,3 +39,10 @@ def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[in
 def concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:
     """Return one table of arrays by group from those of several recordings, replicates one after another."""
     return {group: np.concatenate([table[group] for table in tables]) for group in tables[0]}
+
+
+def largest(tables: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    """Return the largest error of each group of the first table; NaN if no table has one."""
+    return {
+        group: float(np.fmax.reduce([table.get(group, np.nan) for table in tables])) for group in tables[0]
+    }

@@ -18,7 +18,7 @@ from gradlens.graph.sites import numbered
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
-from gradlens.recording.merging import concatenated, renumbered
+from gradlens.recording.merging import concatenated, largest, renumbered
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
 
@@ -177,12 +177,7 @@ class Recording:
             grams=np.concatenate([recording.grams for recording in recordings], axis=1),
             inner=concatenated([recording.inner for recording in recordings]),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
-            dry_errors={
-                group: float(
-                    np.fmax.reduce([recording.dry_errors.get(group, np.nan) for recording in recordings])
-                )
-                for group in self.dry_errors
-            },
+            dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
             halves=np.concatenate(halves, axis=1) if len(halves) == len(recordings) else None,
             replicates=renumbered([(recording.replicates, recording.grams) for recording in recordings]),
@@ -239,8 +234,8 @@ class Recording:
         return cls(
             plan=codec.read_plan(document["plan"]),
             grams=arrays["grams"],
-            inner=_grouped(arrays, "inner"),
-            projected_errors=_grouped(arrays, "projected"),
+            inner=file.by_group(arrays, "inner"),
+            projected_errors=file.by_group(arrays, "projected"),
             dry_errors={int(group): error for group, error in document["dry_errors"].items()},
             labels=arrays.get("labels"),
             halves=arrays.get("halves"),
@@ -249,8 +244,3 @@ class Recording:
             throughput=document["throughput"],
             meta=document["meta"],
         )
-
-
-def _grouped(arrays: Mapping[str, Array], name: str) -> dict[int, Array]:
-    prefix = f"{name}."
-    return {int(key.removeprefix(prefix)): value for key, value in arrays.items() if key.startswith(prefix)}
