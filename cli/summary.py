@@ -71,7 +71,7 @@ def _records(result: Result, name: str) -> list[dict[Any, Any]]:
 def _compared(records: Sequence[Mapping[Any, Any]]) -> list[Block]:
     """Two networks, one table per block of quantities: what fits 120 columns."""
     by_block: dict[int, list[Quantity]] = {}
-    for quantity in quantities(COMPARISON, "compare"):
+    for quantity in _present(quantities(COMPARISON, "compare"), records, "_a"):
         column = quantity.column("compare")
         by_block.setdefault(column.block if column else 0, []).append(quantity)
     return [
@@ -130,9 +130,11 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
     return [first, Block([main.head, *stages], by_stage), *_pairs(result, differences, main)]
 
 
-def _present(every: Sequence[Quantity], records: Sequence[Mapping[Any, Any]]) -> list[Quantity]:
+def _present(
+    every: Sequence[Quantity], records: Sequence[Mapping[Any, Any]], ending: str = ""
+) -> list[Quantity]:
     """The quantities that the rows have, as runs of older versions may lack some."""
-    return [quantity for quantity in every if not records or quantity.name in records[0]]
+    return [quantity for quantity in every if not records or quantity.name + ending in records[0]]
 
 
 def _pairs(result: Result, differences: str, quantity: Quantity) -> list[Block]:

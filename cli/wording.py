@@ -55,8 +55,8 @@ def _written(option: click.Option, value: str) -> str:
     if not option.is_flag:
         return f"{flag} {value}".rstrip()
     negative = flag.startswith("--no-")
-    given = {"True": not negative, "False": negative}.get(value, True)
-    return flag if given else f"no {flag}"
+    requested = {"True": not negative, "False": negative}.get(value, True)
+    return flag if requested else f"no {flag}"
 
 
 def _flag(option: click.Option) -> str:

@@ -7,10 +7,24 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Protocol
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the step, the number of units done, and their total."""
+
+
+class Shell(Protocol):
+    """IPython's shell."""
+
+    execution_count: int
+
+
+class Display(Protocol):
+    """IPython's handle of something that it shows."""
+
+    def update(self, page: dict[str, str], *, raw: bool) -> object:
+        """Show another page in place."""
+
 
 PATIENCE = 0.5  # seconds; a shorter call shows nothing
 PAUSE = 0.1  # seconds between two updates of the line; browsers need no more
@@ -41,10 +55,10 @@ def progress_callback(requested: Progress | bool | None) -> Iterator[Progress | 
         line.close()
 
 
-def notebook_shell() -> Any:
+def notebook_shell() -> Shell | None:
     """Return IPython's shell if it serves a notebook, else None; never import IPython."""
     ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
+    shell: Shell | None = None if ipython is None else ipython.get_ipython()
     return shell if getattr(shell, "kernel", None) is not None else None
 
 
@@ -95,11 +109,11 @@ def _clock_time(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-_SHOWN: dict[int, Any] = {}
+_SHOWN: dict[int, Display] = {}
 """The display of the running cell, by the cell's number: all calls in one cell share one line."""
 
 
-def _writer(shell: Any) -> Callable[[str], None]:
+def _writer(shell: Shell) -> Callable[[str], None]:
     from IPython.display import display
 
     def write(line: str) -> None:

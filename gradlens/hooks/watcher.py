@@ -31,7 +31,7 @@ from gradlens.recording.watch import Watch
 
 
 def _silent(message: str) -> None:
-    pass
+    """Ignore a message."""
 
 
 class Watched(NamedTuple):

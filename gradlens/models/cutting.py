@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from gradlens.errors import GradlensError, close_matches
 from gradlens.models.dense import dense_block_without, is_dense_block, is_preactivated
 from gradlens.models.narrowing import narrowed
-from gradlens.models.trial import inputs_and_outputs
+from gradlens.models.trial import ERRORS, inputs_and_outputs
 
 STAGES = re.compile(r"(?:.*\.)?(?:layer\d+|(?:stages|blocks|layers)\.\d+|s\d+|denseblock\d+)")
 NUMBERED = re.compile(r"(?:^|\.)(?:(?:stages|blocks|layers)\.\d+|s\d+)$")
@@ -184,7 +184,7 @@ def _cut_sequence(path: str, steps: list[nn.Module], first: int, entering: Tenso
             rebuild(bypass)(entering[:, bypass:].clone())
     except GradlensError as error:
         return Refused(path, str(error))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except ERRORS as error:
         reason = " ".join(str(error).split())[:100]
         return Refused(
             path,

@@ -94,12 +94,12 @@ def _basis(seeds: Sequence[int]) -> str:
     return f"Seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}." if seeds else ""
 
 
-def entries(meta: Mapping[str, Any]) -> tuple[Entry, ...]:
+def entries(meta: Mapping[str, object]) -> tuple[Entry, ...]:
     """Nested metadata as lines of text, in the order given."""
     return tuple(_entry(str(key), value) for key, value in meta.items())
 
 
-def _entry(key: str, value: Any) -> Entry:
+def _entry(key: str, value: object) -> Entry:
     name = {"a": "network A", "b": "network B"}.get(key, key.replace("_", " "))
     if isinstance(value, Mapping) and value:
         return Entry(name, entries=entries(value))
@@ -111,7 +111,7 @@ def _entry(key: str, value: Any) -> Entry:
     return Entry(name, "none" if isinstance(value, Mapping) else _exact(value))
 
 
-def _exact(value: Any) -> str:
+def _exact(value: object) -> str:
     """A value of the provenance: never rounded, since it is there to be repeated."""
     return format_cell(value) if value is None or isinstance(value, bool) else str(value)
 

@@ -238,8 +238,7 @@ def test_every_edge_watched_the_operations_show_their_signals():
     """Only rows of signals describe an operation, however many other gradients have the same name."""
     model = Residual()
     some, every = (
-        MapNodes()(recorded(model, **options)).frame.set_index("node")
-        for options in ({}, {"sites": "all"})
+        MapNodes()(recorded(model, **options)).frame.set_index("node") for options in ({}, {"sites": "all"})
     )
     assert every["signal"].tolist() == some["signal"].tolist()
     for column in ("rms", "effective_rank"):

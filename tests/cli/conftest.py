@@ -19,7 +19,19 @@ from gradlens.catalogue import names
 from gradlens.results import Result, Table
 from gradlens_cli.app import gradlens
 
-METRICS = names("comparison", "compare")
+METRICS = (
+    "duplication",
+    "duplication_direction",
+    "duplication_given_loss",
+    "n_eff_share",
+    "branch_correlation",
+    "flow_slope",
+    "dead_signals",
+    "flops",
+    "parameters",
+    "structural_duplication",
+)
+"""What a saved run holds; a quantity that the catalogue gets later is not in it."""
 CELL = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
 
 
