@@ -128,7 +128,7 @@ class Readers:
             return None
         by_source: dict[str, list[Slice]] = {}
         for part in recording.plan.slices:
-            if recording.probe_of(part).sampled:
+            if recording.plan.probe_of(part).sampled:
                 by_source.setdefault(part.source, []).append(part)
         rows = [
             row
@@ -158,7 +158,7 @@ class Readers:
 
 
 def _reuse_row(recording: Recording, part: Slice, energies: dict[int, float]) -> dict[str, object]:
-    probe, slices = recording.probe_of(part), recording.plan.slices
+    probe, slices = recording.plan.probe_of(part), recording.plan.slices
     energy = recording.energies[part.probe]
     count = recording.n * probe.elements(recording.n)
     total = energies.get(part.layer, 0.0)
@@ -167,7 +167,7 @@ def _reuse_row(recording: Recording, part: Slice, energies: dict[int, float]) ->
         "stage": probe.stage,
         "layer": probe.module,
         "source": part.source,
-        "order_layer": _rank(probe.order, [recording.probe_of(other).order for other in slices]),
+        "order_layer": _rank(probe.order, [recording.plan.probe_of(other).order for other in slices]),
         "order_source": _rank((part.order, part.source), [(other.order, other.source) for other in slices]),
         "first_input": part.start,
         "inputs": part.stop - part.start,
@@ -195,7 +195,7 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
     return [
         {
             "network": recording.name,
-            "stage": recording.probe_of(parts[0]).stage,
+            "stage": recording.plan.probe_of(parts[0]).stage,
             "source": source,
             "version": version.label,
             "readers": len(parts),

@@ -128,6 +128,10 @@ class Plan:
     stages: tuple[str, ...]
     slices: tuple[Slice, ...] = ()
 
+    def probe_of(self, part: Slice) -> Probe:
+        """Return the probe that watches a part of a weight."""
+        return self.probes[part.probe]
+
     @cached_property
     def taps(self) -> dict[int, Slot | TensorKey]:
         """Where the gradient of each probe passes, by number; weights are not among them."""

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
-from gradlens.graph.plan import Group, Plan, Signal, Slice
-from gradlens.graph.probes import Probe
+from gradlens.graph.plan import Group, Plan, Signal
 from gradlens.graph.sites import numbered
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
@@ -135,10 +134,6 @@ class Recording:
     def total_energy(self, group: Group) -> float:
         """Return the energy of the accumulated gradient over all replicates; NaN if it was not watched."""
         return float("nan") if group.total is None else float(self.energies[group.total].sum())
-
-    def probe_of(self, part: Slice) -> Probe:
-        """Return the probe that watches a part of a weight."""
-        return self.plan.probes[part.probe]
 
     def with_meta(self, **meta: object) -> Recording:
         """Return a copy with entries added to ``meta``."""
