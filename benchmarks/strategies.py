@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 
 import gradlens as gl
-from gradlens.transitions import DEFAULT
+from gradlens.catalogue.transitions import DEFAULT
 
 MODELS = ("resnet50", "resnext50_32x4d", "densenet121", "darknet53", "peleenet")
 

@@ -15,7 +15,7 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 from click.types import StringParamType  # ParamType takes parameters in newer clicks only
 
-from gradlens.transitions import STRATEGIES
+from gradlens.catalogue.transitions import STRATEGIES
 
 from .folders import read_run, run_folders
 from .output import RUNS

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradlens.catalogue.transitions import DEFAULT, STRATEGIES
 from gradlens.errors import GradlensError
 from gradlens.options import build, options_of
 from gradlens.studies.options import ZERO_INIT, Training
-from gradlens.transitions import DEFAULT, STRATEGIES
 
 from .completion import Model
 from .delivery import Delivery, deliver

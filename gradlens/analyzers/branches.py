@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from gradlens.analyzers.remembering import remembered
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
+from gradlens.catalogue.versions import VERSIONS
 from gradlens.graph.plan import Group
 from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import VERSIONS
 
 Array = NDArray[np.float64]
 

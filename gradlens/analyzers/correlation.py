@@ -10,9 +10,9 @@ import pandas as pd
 from gradlens.analyzers.remembering import remembered
 from gradlens.analyzers.replicates import HALF_WIDTHS, Replicated, over_replicates
 from gradlens.analyzers.similarity import signal_similarity
+from gradlens.catalogue.versions import VERSIONS
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import VERSIONS
 
 
 @dataclass(frozen=True)

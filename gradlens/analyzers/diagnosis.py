@@ -11,10 +11,10 @@ from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.replicates import HALF_WIDTHS
+from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.graph.stages import HEAD
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import ENERGY, ENERGY_GIVEN_LOSS
 
 COPY = 1 - 1e-9
 """CKA above which two signals are one gradient: the inputs of an addition share one buffer."""

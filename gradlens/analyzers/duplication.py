@@ -12,10 +12,10 @@ import pandas as pd
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.analyzers.similarity import Similarity, seed_similarities
+from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.metrics import duplication, effective_number, mean_similarity
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import VERSIONS, Version
 
 WITH_INTERVAL = ("duplication", "mean_cka")
 """Columns with an interval."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.analyzers.similarity import seed_similarities, transformed
+from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.metrics import (
     Canonical,
     Null,
@@ -24,7 +25,6 @@ from gradlens.metrics import (
 from gradlens.metrics.cca import VARIANCE
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import VERSIONS, Version
 
 Array = NDArray[np.float64]
 

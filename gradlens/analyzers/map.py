@@ -14,11 +14,11 @@ from gradlens.analyzers.drawn import Drawn
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.signals import signals_of, stages_of
 from gradlens.analyzers.similarity import seed_similarities
+from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.graph.plan import Plan
 from gradlens.graph.sites import site_names
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import VERSIONS, Version
 
 FLOW = ("rms", "effective_rank", "diversity", "stiffness_across", "dead")
 """Columns that a signal takes from the table ``flow``."""

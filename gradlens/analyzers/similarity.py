@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.analyzers.remembering import remembered
+from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
 from gradlens.recording import Recording
-from gradlens.versions import VERSIONS, Version
 
 Array = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ import pandas as pd
 from gradlens.analyzers.replicates import HALF_WIDTHS, mean_known, over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.analyzers.similarity import similarity
+from gradlens.catalogue.versions import VERSIONS
 from gradlens.graph.plan import Slice
 from gradlens.metrics import (
     duplication,
@@ -24,7 +25,6 @@ from gradlens.metrics import (
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import VERSIONS
 
 UNCLEAR = "the mean gradient cannot be told from 0 with so few samples"
 Order = TypeVar("Order", int, tuple[int, str])

@@ -1,4 +1,4 @@
-"""What gradlens measures, written once: a line per quantity and a line per table. Light and literal."""
+"""Facts written once: one entry per quantity, per table and per transition strategy. Light and literal."""
 
 from gradlens.catalogue.quantities import (
     QUANTITIES,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gradlens.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS, Version
+from gradlens.catalogue.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS, Version
 
 Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
 """How numbers are written: ``gradlens.numbers`` has the digits of each."""

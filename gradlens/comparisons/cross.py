@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
+from gradlens.catalogue.versions import DIRECTION, ENERGY
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import DIRECTION, ENERGY
 
 CROSS_VERSIONS = (ENERGY, DIRECTION)
 """Not given the loss: each network has a different loss signal."""

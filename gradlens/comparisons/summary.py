@@ -18,11 +18,11 @@ from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.analyzers.similarity import similarity
 from gradlens.analyzers.structure import structural_duplication
 from gradlens.catalogue import names, quantities, units
+from gradlens.catalogue.versions import ENERGY
 from gradlens.metrics import half_widths, mean_interval
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import ENERGY
 
 COMPARED = names("comparison")
 """Metrics that two networks are compared in."""

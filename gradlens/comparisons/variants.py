@@ -15,12 +15,12 @@ from gradlens.analyzers.replicates import batch_half_widths, mean_known
 from gradlens.analyzers.signals import WHOLE
 from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue import names, units
+from gradlens.catalogue.versions import ENERGY
 from gradlens.comparisons.families import PAIRED_UNITS, TESTED, Difference, family, how_paired
 from gradlens.comparisons.summary import merged_stages, seed_metrics
 from gradlens.metrics import mean_interval
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.versions import ENERGY
 
 MEASURED = names("trajectory")
 """Metrics of each seed, which have intervals."""

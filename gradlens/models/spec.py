@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from gradlens.catalogue.transitions import split_strategy
 from gradlens.errors import GradlensError, close_matches
 from gradlens.models.cspify import PARTIALS, check_options
 from gradlens.models.naming import Source, source
 from gradlens.models.stems import STEMS
-from gradlens.transitions import split_strategy
 
 FORM = "NAME@strategy,gamma=0.5,partial=split,stem=cifar"
 EXAMPLES = {"gamma": "0.5", "partial": PARTIALS[0], "stem": STEMS[0]}

@@ -20,8 +20,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from gradlens.catalogue.transitions import STRATEGIES, Strategy
 from gradlens.errors import GradlensError
-from gradlens.transitions import STRATEGIES, Strategy
 
 Layer = Callable[[int, int], nn.Module]
 """``layer(channels in, channels out)``: a 1x1 convolution with normalisation and activation."""
@@ -52,7 +52,7 @@ class Transition(nn.Module):
     """
 
     program: ClassVar[str] = ""
-    """Formula of the stage's output; for the strategies of gradlens it comes from ``gradlens.transitions``."""
+    """Formula of the output; that of a strategy of gradlens comes from ``gradlens.catalogue.transitions``."""
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -143,4 +143,4 @@ def _class_of(strategy: Strategy) -> type[Transition]:
 
 
 TRANSITIONS = {name: _class_of(strategy) for name, strategy in STRATEGIES.items()}
-"""Classes by the name of their strategy; the facts about each strategy are in ``gradlens.transitions``."""
+"""Classes by the name of their strategy; the facts about each strategy are in ``gradlens.catalogue.transitions``."""

@@ -15,7 +15,7 @@ import matplotlib
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from gradlens import transitions
+from gradlens.catalogue import transitions
 from gradlens.plots import order
 
 AMONG = "networks"

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gradlens.catalogue.transitions import STRATEGY_OF, strategies_by_label
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, Document, upgraded
 from gradlens.results.provenance import RunProvenance
 from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
-from gradlens.transitions import STRATEGY_OF, strategies_by_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

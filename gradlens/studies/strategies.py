@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gradlens.catalogue.transitions import DEFAULT, STRATEGY_OF
 from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
@@ -20,7 +21,6 @@ from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import ZERO_INIT, Training, study_of
 from gradlens.studies.spaces import require_one
-from gradlens.transitions import DEFAULT, STRATEGY_OF
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone
 

@@ -5,8 +5,8 @@ import pytest
 from oracles.residual import cka_by_regression
 
 from gradlens.analyzers.duplication import Duplication
+from gradlens.catalogue.versions import DIRECTION, VERSIONS
 from gradlens.metrics import cka, direction, duplication, hsic_matrix
-from gradlens.versions import DIRECTION, VERSIONS
 
 
 def row(table, stage, version="energy", seed=0):

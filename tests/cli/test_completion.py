@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
+from gradlens.catalogue.transitions import STRATEGIES
 from gradlens.models import TRANSITIONS
 from gradlens.models import model_names as loaded_names
 from gradlens.results import Result
-from gradlens.transitions import STRATEGIES
 from gradlens_cli.app import gradlens
 from gradlens_cli.completion import model_names
 

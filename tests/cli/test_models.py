@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from click.testing import Result as Ran
 
-from gradlens.transitions import DEFAULT, STRATEGIES
+from gradlens.catalogue.transitions import DEFAULT, STRATEGIES
 
 Run = Callable[..., Ran]
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gradlens.catalogue.transitions import STRATEGIES
 from gradlens.errors import GradlensError
 from gradlens.models import TRANSITIONS
 from gradlens.models.stage import CspStage, Project, Split, Style
 from gradlens.models.transitions import Transition, Widths
-from gradlens.transitions import STRATEGIES
 
 WIDTHS = Widths(bypass=3, dense=4, out=7)
 ORDERS = {"conv first": False, "norm first": True}

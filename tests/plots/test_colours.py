@@ -3,7 +3,8 @@
 import pytest
 from matplotlib.colors import to_rgb
 
-from gradlens import transitions
+from gradlens.catalogue import transitions
+from gradlens.catalogue.transitions import Strategy
 from gradlens.plots.colours import (
     BRANCHES,
     POSITIONS,
@@ -14,7 +15,6 @@ from gradlens.plots.colours import (
     styles_in,
 )
 from gradlens.results import Result, Table, load
-from gradlens.transitions import Strategy
 
 
 def test_the_colours_of_strategies_are_fixed():

@@ -35,7 +35,7 @@ from gradlens.results import Result, Table
 from gradlens.studies.cells import Study
 from gradlens.studies.spaces import joined
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LONGEST_REPEAT = 4
 """Names of quantities or tables that a literal outside of the catalogue may hold, as the panels of one figure."""
 
