@@ -7,25 +7,31 @@ from __future__ import annotations
 
 import errno
 import shlex
+from typing import cast
 
 import click
 
+from gradlens.catalogue.named import named
 from gradlens.errors import GradlensError
 from gradlens.version import VERSION
 
-from .compare import compare_networks
-from .doctor import examine
-from .figure import draw_figure
-from .inspect import inspect_network
-from .models import list_models
-from .open import open_page
 from .options import COMMAND_LINE
-from .paths import trace_paths
-from .report import redraw_report
-from .runs import list_runs
-from .strategies import measure_strategies
 from .terminal import tell
 from .wording import in_options
+
+COMMANDS = (
+    "compare.compare_networks",
+    "strategies.measure_strategies",
+    "inspect.inspect_network",
+    "paths.trace_paths",
+    "report.redraw_report",
+    "figure.draw_figure",
+    "runs.list_runs",
+    "open.open_page",
+    "models.list_models",
+    "doctor.examine",
+)
+"""The commands: module in this folder, and function."""
 
 
 class Commands(click.Group):
@@ -77,16 +83,5 @@ def gradlens(debug: bool) -> None:
     """
 
 
-for command in (
-    compare_networks,
-    measure_strategies,
-    inspect_network,
-    trace_paths,
-    redraw_report,
-    draw_figure,
-    list_runs,
-    open_page,
-    list_models,
-    examine,
-):
-    gradlens.add_command(command)
+for name in COMMANDS:
+    gradlens.add_command(cast(click.Command, named(f"{__package__}.{name}")))

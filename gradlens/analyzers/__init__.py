@@ -6,10 +6,10 @@ A new analyzer is a class in a file of this folder and one entry in ``gradlens/c
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import cast
 
 from gradlens.catalogue import TABLES, About
+from gradlens.catalogue.named import named
 from gradlens.recording import Recording
 from gradlens.results import Table
 
@@ -18,8 +18,8 @@ Analyzer = Callable[[Recording], Table | None]
 
 def _made(entry: About) -> Analyzer:
     """Return the analyzer that the catalogue names, with its default parameters."""
-    module, _, name = entry.analyzer.rpartition(".")
-    return cast(Analyzer, getattr(import_module(f"{__name__}.{module}"), name)())
+    make = cast(Callable[[], Analyzer], named(f"{__name__}.{entry.analyzer}"))
+    return make()
 
 
 ANALYZERS: dict[str, Analyzer] = {

@@ -12,14 +12,14 @@ than fusion last at every γ, and 1x1 convolutions at the first three stages' wi
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from gradlens.catalogue.named import named
 from gradlens.catalogue.transitions import STRATEGIES, Strategy
 from gradlens.errors import GradlensError
 
@@ -136,8 +136,7 @@ class NoFusion(Transition):
 
 
 def _class_of(strategy: Strategy) -> type[Transition]:
-    module, _, name = strategy.module.rpartition(".")
-    transition: type[Transition] = getattr(importlib.import_module(module), name)
+    transition = cast(type[Transition], named(strategy.module))
     transition.program = strategy.program
     return transition
 

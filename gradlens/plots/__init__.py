@@ -6,26 +6,22 @@ its ``Plot`` in a file here, and the name of that ``Plot`` in the table's entry 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import cast
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from gradlens.catalogue import TABLES, kind
+from gradlens.catalogue.named import named
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots.plot import Plot
 
 __all__ = ["PLOTS", "Plot", "plot_frame"]
 
 
-def _named(path: str) -> Plot:
-    """Return the plot that the catalogue names, ``module.PLOT`` below this package."""
-    module, _, name = path.rpartition(".")
-    return cast(Plot, getattr(import_module(f"{__name__}.{module}"), name))
-
-
-PLOTS: dict[str, Plot] = {entry.name: _named(entry.plot) for entry in TABLES if entry.plot}
+PLOTS: dict[str, Plot] = {
+    entry.name: cast(Plot, named(f"{__name__}.{entry.plot}")) for entry in TABLES if entry.plot
+}
 """By table name, in the order of the page."""
 
 
