@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gradlens.analyzers.remembering import remembered
 from gradlens.analyzers.replicates import mean_known
-from gradlens.analyzers.signals import WHOLE, signals_of
+from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.graph.plan import Signal
 from gradlens.metrics import (
     confusion,
@@ -117,6 +117,11 @@ def _spectrum(gram: Array, labels: NDArray[np.int64] | None) -> list[float]:
         across,
         confusion(gram),
     ]
+
+
+def flow_slopes(recording: Recording) -> dict[str, float]:
+    """Return the flow slope of each stage and of the whole network."""
+    return {stage: flow_slope(recording, stage) for stage in (*stages_of(recording), WHOLE)}
 
 
 def flow_slope(recording: Recording, stage: str = WHOLE) -> float:

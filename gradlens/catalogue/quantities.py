@@ -1,6 +1,6 @@
 """The quantities that are summarised, compared and printed: one entry each, in the order of the page.
 
-A new quantity is one entry in ``QUANTITIES``, and the code that computes its column.
+A new quantity is one entry in ``QUANTITIES`` and the function that it names as ``measure``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class Quantity:
         screens: where the terminal prints it.
         figure: title of its panel in figures of several networks; empty if it has none.
         version: of the similarity, for a duplication.
+        measure: function below ``gradlens.analyzers`` that computes it: from a recording (of one seed, unless it is
+            ``fixed``) to its value by stage. Empty if it is a column of another table.
         fixed: of the network alone, the same for every seed.
         cost: counted by the analyzer of costs.
         tested: compared between networks with p-values.
@@ -67,6 +69,7 @@ class Quantity:
     screens: tuple[Column, ...] = ()
     figure: str = ""
     version: Version | None = None
+    measure: str = ""
     fixed: bool = False
     cost: bool = False
     tested: bool = False
@@ -114,22 +117,26 @@ QUANTITIES: tuple[Quantity, ...] = (
              tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
              "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
+             measure="structure.structural_duplication",
              screens=(Column("compare", 3, last=True), *_STRATEGIES,
                       Column("paths", 2, head="structural duplication"))),
     Quantity("n_eff_share", "Distinct signals, N_eff / L", "N_eff / L", "N_eff / L", "share of distinct signals",
              tables=_EVERY, screens=_COMPARE[2], with_interval=True),
     Quantity("branch_correlation", "Correlation of branches", "branch corr.",
              "mean CKA (energy) between the branches of forks and the parts of splits", "CKA, about 0 to 1",
-             tables=_PAIR, screens=_COMPARE[2], with_interval=True, main=True),
+             tables=_PAIR, screens=_COMPARE[2], measure="between_branches.branch_correlation",
+             with_interval=True, main=True),
     Quantity("split_correlation", "Bypass and dense branch, at the split", "at split",
              "CKA (energy) of bypass and dense branch", "CKA, about 0 to 1",
-             tables=_TRAINED, screens=_STRATEGIES, tested=True, by_stage=True, main=True),
+             tables=_TRAINED, screens=_STRATEGIES, measure="between_branches.split_correlation",
+             tested=True, by_stage=True, main=True),
     Quantity("merge_correlation", "Bypass and dense branch, at the merge", "at merge",
              "CKA (energy) of bypass and dense branch", "CKA, about 0 to 1",
-             tables=_TRAINED, screens=_STRATEGIES, figure="correlation at the merge",
+             tables=_TRAINED, screens=_STRATEGIES, measure="between_branches.merge_correlation",
+             figure="correlation at the merge",
              tested=True, by_stage=True, main=True),
     Quantity("flow_slope", "Flow slope (decades per layer)", "flow slope", "decades per layer", format="slope",
-             tables=_EVERY, screens=_COMPARE[2], tested=True, by_stage=True),
+             tables=_EVERY, screens=_COMPARE[2], measure="flow.flow_slopes", tested=True, by_stage=True),
     Quantity("signals", "Signals", "signals", "count", "per network", format="count",
              tables=("summary", *_SEVERAL), screens=_COMPARE[3]),
     Quantity("dead_signals", "Dead signals", "dead", "signals that are exactly zero", "per network", format="count",

@@ -11,14 +11,12 @@ import pandas as pd
 
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
-from gradlens.analyzers.flow import flow_slope
 from gradlens.analyzers.remembering import remembered
 from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE, stages_of
-from gradlens.analyzers.similarity import similarity
-from gradlens.analyzers.structure import structural_duplication
 from gradlens.catalogue import names, quantities, units
 from gradlens.catalogue.versions import ENERGY
+from gradlens.comparisons.measures import add_fixed, add_measured
 from gradlens.metrics import half_widths, mean_interval
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
@@ -45,8 +43,7 @@ def seed_metrics(recording: Recording) -> pd.DataFrame:
 def _seed_metrics(recording: Recording) -> pd.DataFrame:
     stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
     frame = _measured(recording, stages)
-    structural = structural_duplication(recording)
-    frame["structural_duplication"] = [structural.get(stage, np.nan) for stage, _ in frame.index]
+    add_fixed(frame, recording, "summary")
     cost = Cost()(recording)
     for name in COUNTED:
         column = {} if cost is None else dict(zip(cost.frame["stage"], cost.frame[name], strict=True))
@@ -58,12 +55,7 @@ def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
     """Return the values that vary over seeds, ``VARYING`` and ``signals``; indexed by (stage, seed)."""
     frame = pd.DataFrame(index=pd.MultiIndex.from_product([stages, recording.seeds], names=["stage", "seed"]))
     _add_duplication(frame, recording)
-    for seed in recording.seeds:
-        replicates = recording.of_seed(seed)
-        correlation = _branch_correlation(replicates)
-        for stage in stages:
-            frame.loc[(stage, seed), "branch_correlation"] = correlation.get(stage, np.nan)
-            frame.loc[(stage, seed), "flow_slope"] = flow_slope(replicates, stage)
+    add_measured(frame, recording, "summary")
     return frame
 
 
@@ -83,21 +75,6 @@ def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
 
 def _group_stages(recording: Recording) -> list[str]:
     return [group.stage for group in recording.plan.groups if group.where != "merge"]
-
-
-def _branch_correlation(recording: Recording) -> dict[str, float]:
-    """Return the mean CKA (energy) between branches by stage, of one seed.
-
-    Merges are left out: similarity there can hold by construction.
-    """
-    by_stage: dict[str, list[float]] = {}
-    for group in recording.plan.groups:
-        if group.where != "merge":
-            matrix = similarity(recording.member_grams(group), None).versions[ENERGY]
-            pairs = matrix[np.triu_indices(len(matrix), k=1)]
-            by_stage.setdefault(group.stage, []).extend(pairs[np.isfinite(pairs)].tolist())
-    by_stage[WHOLE] = [value for values in by_stage.values() for value in values]
-    return {stage: float(np.mean(values)) if values else np.nan for stage, values in by_stage.items()}
 
 
 @dataclass(frozen=True)

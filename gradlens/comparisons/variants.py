@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.cost import Cost, Throughput
-from gradlens.analyzers.replicates import batch_half_widths, mean_known
+from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE
-from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue import names, units
-from gradlens.catalogue.versions import ENERGY
 from gradlens.comparisons.families import PAIRED_UNITS, TESTED, Difference, family, how_paired
+from gradlens.comparisons.measures import add_measured
 from gradlens.comparisons.summary import merged_stages, seed_metrics
 from gradlens.metrics import mean_interval
 from gradlens.recording import Recording
@@ -26,8 +25,6 @@ MEASURED = names("trajectory")
 """Metrics of each seed, which have intervals."""
 FROM_GRAPH = names("strategies", fixed=True, cost=False)
 COSTS = names("strategies", cost=True)
-PART_CORRELATIONS = {"split_correlation": "split", "merge_correlation": "merge"}
-"""Correlations between the parts of partial splits: metric to where it is measured."""
 
 
 def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, float]]) -> pd.DataFrame:
@@ -38,28 +35,11 @@ def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, floa
         scores: held-out (loss, accuracy) by seed; empty if not evaluated.
     """
     frame = seed_metrics(recording)
+    add_measured(frame, recording, "trajectory")
     for seed in recording.seeds:
-        replicates = recording.of_seed(seed)
-        for name, where in PART_CORRELATIONS.items():
-            values = _between_parts(replicates, where)
-            for stage in frame.index.get_level_values("stage").unique():
-                frame.loc[(stage, seed), name] = values.get(stage, np.nan)
         loss, accuracy = scores.get(seed, (np.nan, np.nan))
         frame.loc[(WHOLE, seed), ["loss", "accuracy"]] = loss, accuracy
     return frame
-
-
-def _between_parts(recording: Recording, where: str) -> dict[str, float]:
-    """Return the CKA (energy) of bypass and dense branch by stage, at the split or at the merge, of one seed."""
-    by_stage: dict[str, list[float]] = {}
-    for group in recording.plan.groups:
-        parts = [index for index, label in enumerate(group.labels) if label in ("bypass", "dense")]
-        if group.where == where and len(parts) == 2:
-            matrix = similarity(recording.member_grams(group), None).versions[ENERGY]
-            by_stage.setdefault(group.stage, []).append(float(matrix[parts[0], parts[1]]))
-    if by_stage:
-        by_stage[WHOLE] = [value for values in by_stage.values() for value in values]
-    return {stage: float(mean_known(np.array(values))) for stage, values in by_stage.items()}
 
 
 def variant_values(recording: Recording, stages: Sequence[str]) -> dict[str, np.ndarray]:
