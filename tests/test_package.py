@@ -81,11 +81,9 @@ def test_the_registries_agree():
     from gradlens.analyzers import ANALYZERS
     from gradlens.catalogue import TABLES
     from gradlens.data import DATASETS
-    from gradlens.data.loading import READERS
     from gradlens.plots import PLOTS
 
     assert set(PLOTS) <= {entry.name for entry in TABLES}
-    assert set(READERS) <= set(DATASETS)
-    for registry in (ANALYZERS, PLOTS, READERS):
+    for registry in (ANALYZERS, PLOTS, DATASETS):
         assert registry
         assert all(callable(entry) for entry in registry.values())

@@ -15,7 +15,8 @@ from gradlens.data.request import Request
 from gradlens.data.samples import Samples
 from gradlens.errors import GradlensError, close_matches
 
-READERS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
+DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
+"""Readers by the name of the data set; the option ``data`` of ``Study`` describes each."""
 
 
 def load_data(
@@ -66,14 +67,14 @@ def load_data(
 
 
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
-    if name in READERS:
-        return READERS[name](request)
+    if name in DATASETS:
+        return DATASETS[name](request)
     if name.strip() and Path(name).is_dir():
         return folder_samples(Path(name), request, skip_bad)
-    allowed = f"give {', '.join(READERS)}, or the path of an image folder"
+    allowed = f"give {', '.join(DATASETS)}, or the path of an image folder"
     if name == "folder":
         raise GradlensError(f"there is no folder {name!r} here; {allowed}")
     if name.strip() and Path(name).exists():
         raise GradlensError(f"data {name!r} is a file; {allowed}")
-    near = close_matches(name, READERS)
+    near = close_matches(name, DATASETS)
     raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{near}")

@@ -11,11 +11,12 @@ import torch
 from sklearn.datasets import load_digits
 
 from gradlens.data import DATASETS, load_data
-from gradlens.data.loading import READERS
 from gradlens.errors import GradlensError
+from gradlens.options import options_of
+from gradlens.studies.options import Study
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(DATASETS))
 def test_batches_have_the_shape_and_identity_that_was_asked_for(name: str) -> None:
     data = load_data(name, batch_size=5, batches=3, image_size=16, in_chans=2, seed=7)
     assert len(data) == len(list(data)) == 3
@@ -27,14 +28,14 @@ def test_batches_have_the_shape_and_identity_that_was_asked_for(name: str) -> No
     assert {"name": name, "seed": 7, "samples": 15, "skipped": []}.items() <= data.identity.items()
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(DATASETS))
 def test_tensors_are_a_function_of_the_seed(name: str) -> None:
     first, again, other = (load_data(name, batches=2, image_size=8, seed=seed) for seed in (1, 1, 2))
     assert torch.equal(first[1][0], again[1][0])
     assert first.identity["sha256"] == again.identity["sha256"] != other.identity["sha256"]
 
 
-@pytest.mark.parametrize("name", sorted(READERS))
+@pytest.mark.parametrize("name", sorted(DATASETS))
 def test_a_start_gives_the_tail_of_the_same_order(name: str) -> None:
     whole = load_data(name, batches=4, batch_size=4, image_size=8)
     tail = load_data(name, batches=2, batch_size=4, image_size=8, start=2)
@@ -45,7 +46,7 @@ def test_a_start_gives_the_tail_of_the_same_order(name: str) -> None:
 
 def test_global_random_states_are_neither_used_nor_changed() -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
-    for name in READERS:
+    for name in DATASETS:
         load_data(name, batches=1, image_size=8)
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1:] == (np.random.get_state()[1].tolist(), random.getstate())  # type: ignore[index]
@@ -108,5 +109,6 @@ def test_unknown_data_says_what_there_is(name: str, said: str) -> None:
     assert said in str(caught.value)
 
 
-def test_every_reader_is_described() -> None:
-    assert set(DATASETS) == {*READERS, "folder"}
+@pytest.mark.parametrize("name", [*DATASETS, "folder"])
+def test_every_data_set_is_described_in_the_help_of_its_option(name: str) -> None:
+    assert name in options_of(Study)["data"].help
