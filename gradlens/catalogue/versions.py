@@ -35,6 +35,15 @@ class Version:
         """
         return self.label.replace(" ", "_")
 
+    @property
+    def title(self) -> str:
+        """Return the version as figures write it.
+
+        >>> Version(given_loss=True).title
+        'energy, given the loss'
+        """
+        return ("direction" if self.direction else "energy") + (", given the loss" if self.given_loss else "")
+
 
 ENERGY = Version()
 DIRECTION = Version(direction=True)

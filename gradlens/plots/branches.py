@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.plots import canvas, order, sites, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
@@ -42,8 +43,8 @@ def branch_correlation(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _draw_pairs(panel: Axes, rows: pd.DataFrame, slot: np.ndarray, slots: pd.DataFrame, style: Style) -> None:
-    measured = _spread(rows["energy"], slot)
-    partial = _spread(rows["energy_given_loss"], slot)
+    measured = _spread(rows[ENERGY.column], slot)
+    partial = _spread(rows[ENERGY_GIVEN_LOSS.column], slot)
     cosine = _spread(rows["cosine"], slot)
     x = np.arange(len(slots))
     panel.vlines(x - 0.12, measured[0], measured[2], color=style.colour, linewidth=0.9, alpha=0.6)
@@ -75,7 +76,7 @@ def _spread(values: pd.Series, slot: np.ndarray) -> np.ndarray:
 
 
 def _lowest(frame: pd.DataFrame) -> float:
-    drawn = frame[["energy", "energy_given_loss", "cosine"]].to_numpy(dtype=float)
+    drawn = frame[[ENERGY.column, ENERGY_GIVEN_LOSS.column, "cosine"]].to_numpy(dtype=float)
     return min(-0.06, float(np.nanmin(drawn, initial=0.0)) - 0.06)
 
 
@@ -87,7 +88,7 @@ def _legend(frame: pd.DataFrame) -> list[tuple[Line2D, ...]]:
 
     kinds = list(dict.fromkeys(frame["kind"].astype(str)))
     shapes = list(dict.fromkeys(KINDS.get(kind, KINDS["other"]) for kind in kinds))
-    measured, partial = "CKA, energy", "CKA, energy, given the loss"
+    measured, partial = (f"CKA, {version.title}" for version in (ENERGY, ENERGY_GIVEN_LOSS))
     handles = [
         tuple(mark(shape, measured) for shape in shapes),
         tuple(mark(shape, partial, "white") for shape in shapes),

@@ -8,17 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
+from gradlens.catalogue.versions import ENERGY, VERSIONS
 from gradlens.errors import GradlensError, close_matches
 from gradlens.plots import canvas, heat_map, order, subplots
 from gradlens.plots.colours import PALE
 from gradlens.plots.plot import Plot
 
-VERSIONS = {
-    "energy": "energy",
-    "direction": "direction",
-    "energy_given_loss": "energy, given the loss",
-    "direction_given_loss": "direction, given the loss",
-}
+TITLES = {version.column: version.title for version in VERSIONS}
 """Titles of the similarity columns."""
 MOST = 3  # panels side by side
 # inches of a figure outside its panels
@@ -32,7 +28,7 @@ HIGHEST = 3.3  # a single panel in a wide figure
 FLATTEST, STEEPEST = 0.45, 1.5  # height to width of two networks' matrix
 
 
-def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy") -> Axes:
+def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.column) -> Axes:
     """One heat map per network, from the input (top left) to the loss, with one colour scale.
 
     Args:
@@ -43,9 +39,9 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     Raises:
         GradlensError: there is no such version.
     """
-    if version not in VERSIONS:
+    if version not in TITLES:
         raise GradlensError(
-            f"no similarity {version!r}; choose from {', '.join(VERSIONS)}" + close_matches(version, VERSIONS)
+            f"no similarity {version!r}; choose from {', '.join(TITLES)}" + close_matches(version, TITLES)
         )
     names = order.networks(frame)
     if not names:
@@ -66,14 +62,14 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
         )
         missing = missing or bool(np.isnan(matrix).any())
     negative = bool((frame[version] < -0.005).any())
-    heat_map.colour_bar(divided[columns - 1], image, f"CKA, {VERSIONS[version]}", negative=negative)
+    heat_map.colour_bar(divided[columns - 1], image, f"CKA, {TITLES[version]}", negative=negative)
     if missing:
         grey = Patch(facecolor=PALE, edgecolor="none", label="no value (dead signal)")
         canvas.legend_above(divided[0], [grey], lift=0.25)
     return ax
 
 
-def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = "energy") -> Axes:
+def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.column) -> Axes:
     """Layers of one network (rows) against layers of another (columns); one panel per pair.
 
     Args:
@@ -93,7 +89,7 @@ def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = "energy"
     heat_map.colour_bar(
         divided[columns - 1],
         image,
-        f"CKA, {VERSIONS[version]}",
+        f"CKA, {TITLES[version]}",
         negative=bool((frame[version] < -0.005).any()),
     )
     return ax

@@ -7,14 +7,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from gradlens.catalogue.versions import DIRECTION, DIRECTION_GIVEN_LOSS, ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.metrics import mean_interval
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
 
 PANELS = {
-    "as measured": ("energy", "direction"),
-    "given the loss": ("energy given loss", "direction given loss"),
+    "as measured": (ENERGY.label, DIRECTION.label),
+    "given the loss": (ENERGY_GIVEN_LOSS.label, DIRECTION_GIVEN_LOSS.label),
 }
 
 

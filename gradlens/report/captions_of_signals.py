@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.metrics import slope
 from gradlens.numbers import format_cell
 from gradlens.plots.flow import is_live
@@ -15,14 +16,14 @@ def duplication(network: str, rows: pd.DataFrame) -> str:
     """D of the whole network, and the stages of the highest and lowest."""
     rows = rows.assign(stage=rows["stage"].astype(str))
     mean = rows.groupby(["version", "stage"], sort=False)["duplication"].mean()
-    energy = mean.get("energy", pd.Series(dtype=float)).dropna()
+    energy = mean.get(ENERGY.label, pd.Series(dtype=float)).dropna()
     if energy.empty:
         return f"{network} has no stage with two live signals"
     stages = energy.drop("whole", errors="ignore")
     text = network
     if "whole" in energy:
         text += f": D = {format_cell(energy['whole'])} over the whole network"
-    partial = mean.get(("energy given loss", "whole"), np.nan)
+    partial = mean.get((ENERGY_GIVEN_LOSS.label, "whole"), np.nan)
     if np.isfinite(partial):
         text += f" ({format_cell(partial)} given the loss)"
     if len(stages) > 1:

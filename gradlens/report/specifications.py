@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gradlens.plots.colours import BLACK, Style
-from gradlens.plots.correlation import VERSIONS
+from gradlens.plots.correlation import TITLES
 from gradlens.plots.spaces import SPACES
 
 Spec = dict[str, object]
@@ -93,8 +93,8 @@ def choose(name: str, options: Sequence[str], title: str = "", labels: Sequence[
 
 def choose_version(frame: pd.DataFrame) -> Choice:
     """A choice of the similarities that the frame has."""
-    versions = [name for name in VERSIONS if name in frame]
-    return choose("version", versions, labels=[VERSIONS[name] for name in versions])
+    versions = [name for name in TITLES if name in frame]
+    return choose("version", versions, labels=[TITLES[name] for name in versions])
 
 
 def choose_space(tables: Mapping[str, str]) -> list[Choice]:

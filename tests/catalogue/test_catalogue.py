@@ -28,6 +28,7 @@ from gradlens.catalogue import (
     tables,
     units,
 )
+from gradlens.catalogue.named import named
 from gradlens.numbers import PAGE, TERMINAL, format_number, format_of
 from gradlens.plots import PLOTS, Plot
 from gradlens.report.page import page
@@ -65,6 +66,18 @@ def test_a_quantity_is_described_and_belongs_to_known_tables(entry: Quantity) ->
     assert entry.version is None or entry.name.startswith("duplication")
     for style in (TERMINAL, PAGE):
         assert format_number(0.25, entry.format, style)
+
+
+@pytest.mark.parametrize("entry", [e for e in QUANTITIES if e.measure], ids=lambda entry: entry.name)
+def test_a_measured_quantity_names_its_measure_and_is_in_all_tables_of_a_study(entry: Quantity) -> None:
+    """Tables of two networks and of several are each filled as a whole, so that none drops a quantity."""
+    assert callable(named(f"gradlens.analyzers.{entry.measure}"))
+    pair, several = {"summary", "comparison"}, {"strategies", "networks"}
+    filled = [pair, several] if entry.fixed else [pair, several | {"trajectory"}]
+    shown = set(entry.tables)
+    assert all(tables <= shown or not tables & shown for tables in filled)
+    assert any(tables <= shown for tables in filled)
+    assert pair <= shown or not entry.fixed
 
 
 @pytest.mark.parametrize("entry", TABLES, ids=lambda entry: entry.name)
