@@ -22,6 +22,7 @@ from gradlens.plots import PLOTS
 from gradlens_cli.app import gradlens
 
 DOCS = ROOT / "docs"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 NOT_RUN = {"install.md": 1}
 """The number of blocks that no test runs, by page; each has a comment with the reason."""
 OTHER_OPTIONS = {
@@ -121,6 +122,30 @@ def test_every_block_has_a_language() -> None:
 def test_the_readme_has_the_two_commands_of_ci() -> None:
     marked = [block.comment for block in blocks(ROOT / "README.md") if block.mark == "ci"]
     assert marked == ["run", "test"]
+
+
+def rows_for_contributors() -> list[str]:
+    return [line for line in CONTRIBUTING.read_text("utf-8").splitlines() if line.startswith("| ")][2:]
+
+
+def paths_in(text: str) -> list[str]:
+    """Return the files and folders of the project that a text names."""
+    return re.findall(r"(?:gradlens|cli|docs|tests|notebooks|benchmarks)/[\w./]*\w/?", text)
+
+
+@pytest.mark.parametrize("page", [CONTRIBUTING, DOCS / "extend.md"], ids=lambda page: page.name)
+def test_every_path_for_contributors_exists(page: Path) -> None:
+    paths = paths_in(prose(page))
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("row", rows_for_contributors(), ids=lambda row: row.split("|")[1].strip())
+def test_every_registry_for_contributors_is_in_a_file_of_its_row(row: str) -> None:
+    files = [ROOT / path for path in paths_in(row) if path.endswith(".py")]
+    for registry in re.findall(r"`([A-Z][A-Z_]+)`", row):
+        pattern = rf"^{registry}\b.* = "
+        assert any(re.search(pattern, file.read_text("utf-8"), re.M) for file in files), registry
 
 
 def test_the_citation_has_this_version() -> None:
