@@ -93,7 +93,8 @@ def test_every_command_in_the_text_parses(page: Path) -> None:
             continue
         assert words[1] in gradlens.commands, f"{page.name}: no command {span!r}"
         if len(words) > 2:
-            gradlens.commands[words[1]].make_context(words[1], words[2:])
+            parent = click.Context(gradlens, info_name="gradlens", **gradlens.context_settings)
+            gradlens.commands[words[1]].make_context(words[1], words[2:], parent=parent)
 
 
 @each_page()
