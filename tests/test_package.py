@@ -87,3 +87,36 @@ def test_the_registries_agree():
     for registry in (ANALYZERS, PLOTS, DATASETS):
         assert registry
         assert all(callable(entry) for entry in registry.values())
+
+
+def members(package, kind):
+    """Yield the dotted names below a package of the module-level objects of a kind, imported ones aside."""
+    for info in pkgutil.iter_modules(package.__path__):
+        if info.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"{package.__name__}.{info.name}")
+        source = inspect.getsource(module)
+        for name, value in vars(module).items():
+            if isinstance(value, kind) and re.search(
+                rf"^({name} = |def {name}\b|class {name}\b)", source, re.M
+            ):
+                yield f"{info.name}.{name}"
+
+
+def test_no_plot_command_or_strategy_is_left_out_of_its_registry():
+    import click
+
+    import gradlens.plots
+    import gradlens_cli
+    from gradlens.catalogue import TABLES
+    from gradlens.models import TRANSITIONS, transitions
+    from gradlens_cli.app import COMMANDS
+
+    assert set(members(gradlens.plots, gradlens.plots.Plot)) == {entry.plot for entry in TABLES if entry.plot}
+    assert set(members(gradlens_cli, click.Command)) - {"app.gradlens"} == set(COMMANDS)
+    classes = {
+        value
+        for value in vars(transitions).values()
+        if inspect.isclass(value) and issubclass(value, transitions.Transition)
+    }
+    assert classes - {transitions.Transition} == set(TRANSITIONS.values())
