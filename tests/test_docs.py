@@ -200,7 +200,8 @@ def test_every_analyzer_is_in_the_reference() -> None:
 
     text = (DOCS / "api.md").read_text("utf-8")
     for analyzer in (*ANALYZERS.values(), *ON_REQUEST.values()):
-        assert f".. autoclass:: {type(analyzer).__name__}\n" in text
+        path = f"{type(analyzer).__module__}.{type(analyzer).__name__}"
+        assert f".. autoclass:: {path}\n" in text
 
 
 def test_every_interactive_figure_is_on_the_page_about_the_report() -> None:
