@@ -16,7 +16,7 @@ def faulty(hand, draw):
     a, b = draw(0), draw(1)
     build.gradient(a, "added.one", depth=1)
     build.gradient(a, "added.two", depth=2)
-    build.gradient(a + 0.1 * draw(2), "alike", depth=3)
+    build.gradient(a + 0.1 * draw(2), "similar", depth=3)
     build.gradient(0 * a, "dead", depth=4)
     build.gradient(1000 * b, "huge", depth=5)
     parts = [build.gradient(value, signal=False) for value in (a, 0.001 * b)]
@@ -39,7 +39,7 @@ def test_each_kind_is_found(faulty):
     assert set(by_kind) == set(MEANINGS) - {"vanishing signal"}
     assert by_kind["one gradient"][["place", "other"]].to_numpy().tolist() == [["added.one", "added.two"]]
     pair = by_kind["duplicated pair"].iloc[0]
-    assert {pair["place"], pair["other"]} <= {"added.one", "added.two", "alike"}
+    assert {pair["place"], pair["other"]} <= {"added.one", "added.two", "similar"}
     assert pair["rank"] == 1
     assert by_kind["duplicated pair"]["value"].is_monotonic_decreasing
     assert by_kind["dead signal"]["place"].tolist() == ["dead"]
