@@ -18,7 +18,7 @@ from gradlens.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "fixtures" / "run-format-1"
-ROOTS = ("numpy", "scipy", "pandas", "matplotlib", "jinja2", "click", "rich")
+ROOTS = ("numpy", "scipy", "pandas", "matplotlib", "networkx", "safetensors", "jinja2", "click", "rich")
 Program = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -3,10 +3,9 @@
 import pytest
 
 import gradlens as gl
-from gradlens.catalogue import about
+from gradlens.catalogue import about, kind
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS, plot_frame
-from gradlens.plots.spaces import kind
 from gradlens.report.charts import charts
 from gradlens.report.drawing import figures
 from gradlens.report.formats import drawable
