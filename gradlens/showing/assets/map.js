@@ -32,7 +32,7 @@
   };
   const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
   const known = (values) => values.filter((value) => typeof value === "number");
-  const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/2D|WithIndices|Backward/g, "");
+  const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/2D|WithIndices|Backward/g, "").replace(/^(Unsafe)?Split(WithSizes)?$/, "split");
   // The last part of a path, or the last two if one is not informative: `denselayer9`, but `layer1.0`, `conv1.conv`.
   function last(path) {
     const parts = path.split(".");
