@@ -33,7 +33,7 @@ class Findings:
         torch_problem: why torch cannot be imported; empty if it can.
         devices: the devices that torch can use, the CPU first.
         tried: experiments on torch; empty if it cannot be imported.
-        places: the caches of pretrained weights, and whether downloads are allowed.
+        locations: the caches of pretrained weights, and whether downloads are allowed.
     """
 
     installation: list[str]
@@ -41,7 +41,7 @@ class Findings:
     torch_problem: str
     devices: list[str]
     tried: list[Trial]
-    places: dict[str, str]
+    locations: dict[str, str]
 
     @property
     def broken(self) -> list[str]:
@@ -81,7 +81,7 @@ class Findings:
             },
             "torch": {"problem": self.torch_problem or None, "devices": self.devices},
             "tried": {t.name: {"for": t.purpose, "problem": t.problem or None} for t in self.tried},
-            "places": self.places,
+            "places": self.locations,
             "broken": self.broken,
         }
 
@@ -118,7 +118,7 @@ def findings() -> Findings:
         torch_problem=problem,
         devices=devices,
         tried=[] if problem else trials(),
-        places=places(),
+        locations=locations(),
     )
 
 
@@ -136,7 +136,7 @@ def _torch() -> tuple[str, list[str]]:
     return "", devices
 
 
-def places() -> dict[str, str]:
+def locations() -> dict[str, str]:
     """Return the caches of pretrained weights, and whether downloads are allowed."""
     home = Path.home() / ".cache"
     hub = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or home / "huggingface") / "hub"
@@ -173,7 +173,7 @@ def _print(report: Findings) -> None:
             [trial.name, "works" if not trial.problem else "BROKEN", trial.purpose] for trial in report.tried
         ]
         print_blocks([Block(["tried on torch", "state", "for"], rows)])
-    facts = {**{f"device {i}": name for i, name in enumerate(report.devices)}, **report.places}
+    facts = {**{f"device {i}": name for i, name in enumerate(report.devices)}, **report.locations}
     print_blocks([Block(["place", "found"], [[name, value] for name, value in facts.items()])])
     for extra in dict.fromkeys(p.need.extra for p in report.packages if p.problem and p.need.extra):
         missing = [p.need for p in report.packages if p.problem and p.need.extra == extra]

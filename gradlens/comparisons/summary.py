@@ -12,7 +12,7 @@ import pandas as pd
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.flow import flow_slope
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.analyzers.similarity import similarity
@@ -41,7 +41,7 @@ def seed_metrics(recording: Recording) -> pd.DataFrame:
     return _seed_metrics(recording).copy()
 
 
-@remembered
+@cached_by_recording
 def _seed_metrics(recording: Recording) -> pd.DataFrame:
     stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
     frame = _measured(recording, stages)

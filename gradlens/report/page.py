@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gradlens.catalogue import TABLES, Place, about, kind
+from gradlens.catalogue import TABLES, PagePosition, about, kind
 from gradlens.numbers import format_cell
 from gradlens.plots import PLOTS
 from gradlens.report.captions import caption
@@ -132,7 +132,7 @@ def _ordered(names: Iterable[str]) -> list[str]:
     """Tables with a figure first, then others, then those that only repeat or assure."""
     present = list(names)
     first = [name for plot in PLOTS for name in present if kind(name) == plot]
-    late = [entry.name for entry in TABLES if entry.place is Place.LATE]
+    late = [entry.name for entry in TABLES if entry.position is PagePosition.LATE]
     last = [name for table in late for name in present if kind(name) == table]
     return first + [name for name in present if name not in (*first, *last)] + last
 
