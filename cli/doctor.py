@@ -174,7 +174,7 @@ def _print(report: Findings) -> None:
         ]
         print_blocks([Block(["tried on torch", "state", "for"], rows)])
     facts = {**{f"device {i}": name for i, name in enumerate(report.devices)}, **report.locations}
-    print_blocks([Block(["place", "found"], [[name, value] for name, value in facts.items()])])
+    print_blocks([Block(["device or cache", "state"], [[name, value] for name, value in facts.items()])])
     for extra in dict.fromkeys(p.need.extra for p in report.packages if p.problem and p.need.extra):
         missing = [p.need for p in report.packages if p.problem and p.need.extra == extra]
         what = ", ".join(dict.fromkeys(need.purpose for need in missing))

@@ -164,7 +164,7 @@ def _shares(recording: Recording) -> Sequence[Sequence[Array]]:
 
 @cached_by_recording
 def _dead(recording: Recording) -> set[int]:
-    """Return the weighted layers whose gradient was watched and is exactly zero, so that no path carries energy to them."""
+    """Return the weighted layers whose gradient was watched and is exactly zero, so no path carries energy to them."""
     signals = recording.signals
     return {signal.probe.node for signal in signals if not recording.energies[signal.number].any()}
 

@@ -130,7 +130,7 @@ class Watcher:
         """Run one watched backward pass; ``forward.nodes`` is emptied because it keeps the graph alive."""
         plan = state.plan
         kept = Accumulator(plan, state.n, state.projection, self.watch)
-        layers = {node: partial(kept.weigh, node, numbers) for node, numbers in plan.weights.items()}
+        layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         try:
             with recorded(forward.nodes, plan.taps, kept.update, layers):
