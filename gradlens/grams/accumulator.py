@@ -53,7 +53,7 @@ class BatchGrams:
 
 
 class Accumulator:
-    """Receives the gradients of one backward pass; holds sketches (or, with ``pairs="exact"``, contributions) of open forks.
+    """Reduces the gradients of one backward pass; holds sketches (with ``pairs="exact"`` contributions) of open forks.
 
     Args:
         plan: what is watched.
@@ -110,10 +110,10 @@ class Accumulator:
         If a weight is used several times, each use is held until the last of them has arrived.
 
         Args:
-            index: of the node.
-            numbers: probes of that node, the whole weight's first.
-            node: live, with its saved tensors.
-            gradient: at the layer's output.
+            index: index of the layer's node.
+            numbers: probes of that node, the probe of the whole weight first.
+            node: the live node with its saved tensors.
+            gradient: gradient at the layer's output.
 
         Raises:
             GradlensError: a gradient is not finite, or its samples cannot be separated.

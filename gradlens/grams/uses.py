@@ -23,8 +23,8 @@ class Products(NamedTuple):
     """Factors of a linear layer, whose gradient is ``Σ_t left_t right_tᵀ``.
 
     Attributes:
-        left: ``[n, t, p]``, along the parameter's first axis; the gradient at the output unless it is stored transposed.
-        right: ``[n, t, q]``, along its second axis; the input of the layer unless it is stored transposed.
+        left: ``[n, t, p]``, along the parameter's first axis; the output gradient (the input if stored transposed).
+        right: ``[n, t, q]``, along its second axis; the input of the layer (the output gradient if stored transposed).
     """
 
     left: Tensor

@@ -96,7 +96,7 @@ def _convolution(uses: Sequence[Patches], n: int, cuts: Sequence[Cut]) -> list[T
 
 
 def _positions(use: Patches, n: int) -> tuple[Tensor, Tensor]:
-    """Return inputs ``[n, t, groups, c · k]`` and output gradients ``[n, t, groups, o]`` of a convolution by position."""
+    """Return inputs ``[n, t, groups, c · k]`` and output gradients ``[n, t, groups, o]`` of a convolution."""
     groups = int(use.saved["groups"])
     patches = _unfolded(use.inputs.flatten(0, 1), use.saved)  # [rows, positions, c, k]
     a = patches.reshape(n, -1, groups, patches.shape[2] // groups * patches.shape[3])
