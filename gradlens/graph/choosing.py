@@ -54,7 +54,7 @@ class Probes:
         return self._number(EdgeProbe, Slot(edge.consumer, edge.slot), key)
 
     def weight(self, uses: Sequence[int], inputs: tuple[int, ...] = ()) -> int:
-        """Return the number of the probe of a weight, or of its part for some input channels, named after its first use."""
+        """Return the number of the probe of a weight, or of the part that reads ``inputs``."""
         node = uses[0]
         outers = [self._outer_at_layer(use) for use in uses]
         outer = None if None in outers else outers[0]

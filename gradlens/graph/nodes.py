@@ -81,7 +81,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes that depend on the input; parameters and values computed from parameters alone are left out.
+    """The nodes that depend on the input, without parameters and what is computed from parameters alone.
 
     Node 0 is the loss. Nodes are numbered in the order of a breadth-first walk from it, so two graphs of
     the same computation number their nodes in the same way.

@@ -36,7 +36,7 @@ class Segment(NamedTuple):
 def combinations(graph: Graph) -> dict[int, list[Segment]]:
     """Return the combinations of the output channels of each weighted node, in channel order.
 
-    If the channels of a tensor cannot be followed (if they are folded into other axes or shuffled), they are all
+    If the channels of a tensor cannot be followed (because they are folded into other axes or shuffled), they are all
     treated as one run of channels.
     """
     axes = channel_axes(graph)
