@@ -2,7 +2,8 @@
 
 The distribution ``gradlens`` of the Python package index is another project with the same import name. If both are
 installed, the later one overwrites ``gradlens/__init__.py`` of the earlier one, and removing either deletes that file.
-This module imports nothing of gradlens: the command line runs it even if ``gradlens/__init__.py`` belongs to the other project.
+This module imports nothing from gradlens, because the command line runs it even if ``gradlens/__init__.py`` belongs to
+the other project.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Node:
         roots: names of the parameters that the weight is computed from.
         reads: names of the parameters that the operation reads in addition: a bias, a gain.
         gain: for a product, the index of the input that is the weight.
-        turned: whether the parameter of a linear layer is stored as ``[in, out]``, of an embedding as ``[width, words]``.
+        turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
     """
 
     operation: str

@@ -52,7 +52,7 @@ def positions(node: Node, n: int) -> int:
 
 
 def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int | None]:
-    """Return the output stride of each layer or pooling with positions, rounded to a power of two; None for other nodes."""
+    """Return the output stride, a power of two, of each layer or pooling with positions; None for other nodes."""
     area = math.prod(image) if image else 0
     mixing = mixes_positions(graph)
     counts = [

@@ -93,7 +93,7 @@ def _pop(stack: list[str]) -> Leave:
 
 
 def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Tensor], Tensor]:
-    """Return a hook that counts each storage once; saved tensors stay alive until backward, so their pointers differ."""
+    """Return a hook that counts each storage once; saved tensors stay alive until backward, so pointers differ."""
     seen = set(known)
 
     def keep(tensor: Tensor) -> Tensor:

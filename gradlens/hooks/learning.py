@@ -26,7 +26,7 @@ class Learning(NamedTuple):
         maker: number of the node that computes it.
         roots: names of the parameters that it is computed from.
         others: names of the parameters that the operation reads in addition.
-        turned: whether the parameter of a linear layer is stored as ``[in, out]``, of an embedding as ``[width, words]``.
+        turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
     """
 
     shape: Shape = ()
@@ -97,7 +97,7 @@ def _slot(
 
 
 def _gain(node: AutogradNode, constant: Constants, families: Mapping[AutogradNode, str]) -> int:
-    """Return the index of the weight of a normalisation written as products: ``x · rsqrt(mean(x²)) · weight``, as RMSNorm is on a CPU."""
+    """Return the index of the weight in ``x · rsqrt(mean(x²)) · weight``, as RMSNorm computes on a CPU; -1 if none."""
     inputs = [producer for producer, _ in node.next_functions]
     for slot, producer in enumerate(inputs):
         other = inputs[1 - slot] if len(inputs) == 2 else None

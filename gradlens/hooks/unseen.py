@@ -37,7 +37,7 @@ def partly_seen(plan: Plan) -> list[str]:
 
 
 def _several(made: list[tuple[int, int]]) -> bool:
-    """Return whether different operations, or one operation several times, compute signals from a parameter."""
+    """Return whether several operations compute signals from a parameter, or two signals read it in different forms."""
     return len({maker for maker, _ in made}) > 1 or len(set(made)) < len(made)
 
 

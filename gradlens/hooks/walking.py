@@ -83,7 +83,7 @@ def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[A
 def _parameter_only(
     order: list[AutogradNode], parameters: Mapping[int, str]
 ) -> dict[AutogradNode, frozenset[str]]:
-    """Return nodes computed from parameters alone (leaves, transposed, cast or standardised weights), with their names."""
+    """Return nodes computed from parameters alone (leaves, transposed or cast weights), with the parameters' names."""
     constant: dict[AutogradNode, frozenset[str]] = {}
     for node in reversed(_topological(order)):
         if hasattr(node, "variable"):

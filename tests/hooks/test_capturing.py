@@ -905,7 +905,7 @@ def test_a_batch_that_does_not_show_its_samples_asks_for_them() -> None:
     def step(net: nn.Module, batch: Any) -> Tensor:
         return functional.cross_entropy(net(pair[0]), pair[1])
 
-    with pytest.raises(GradlensError, match=r"no samples are found in batch 0, a NoneType; .*samples=N"):
+    with pytest.raises(GradlensError, match=r"cannot find the samples in batch 0, a NoneType; .*samples=N"):
         gl.capture(model, [None], step=step)
     found = gl.capture(model, [None], step=step, samples=6)
     np.testing.assert_array_equal(found.grams, gl.capture(model, [pair]).grams)
