@@ -103,7 +103,7 @@ def partial_hsic(hsic: Array, index: int) -> Array:
     """HSICs after partialling out signal ``index``: ``H_ij - H_i0 H_0j / H_00``.
 
     A Schur complement, so positive semi-definite if ``hsic`` is (partial HSIC; Székely & Rizzo 2014). The row of
-    ``index``, and the rows of signals that it explains up to rounding, become exactly 0, so ``cka`` returns NaN for them.
+    ``index``, and the rows of signals that it explains up to rounding, become exactly 0, and NaN in ``cka``.
 
     Args:
         hsic: ``[l, l]``.

@@ -53,6 +53,6 @@ def noise_scale(terms: list[Noise]) -> float:
 
 
 def signal_to_noise(terms: list[Noise]) -> float:
-    """``|G|² / tr Σ``, the squared signal-to-noise ratio of one sample's gradient; NaN if ``noise_scale`` is NaN or 0."""
+    """``|G|² / tr Σ``, the squared signal-to-noise ratio of one sample's gradient; NaN if the scale is not positive."""
     scale = noise_scale(terms)
     return 1 / scale if scale > 0 else math.nan

@@ -23,8 +23,8 @@ SHOWN = 5
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     """Load the weights in ``path`` into ``model``.
 
-    A ``.safetensors`` file is read in that format, any other file with ``torch.load(weights_only=True)``, which executes
-    no code. Weights under the key "state_dict", "model" or "model_state_dict" are unwrapped, and a prefix "module."
+    A ``.safetensors`` file is read as such, any other file with ``torch.load(weights_only=True)``, which executes no
+    code. Weights under the key "state_dict", "model" or "model_state_dict" are unwrapped, and a prefix "module."
     is removed.
 
     Raises:

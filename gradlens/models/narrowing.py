@@ -25,8 +25,8 @@ def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
 
     Every other channel count is scaled by ``new_width / width`` and rounded, to at least 1. If a grouped convolution
     reads or writes it, it is rounded to a multiple of the groups; after a depthwise convolution that makes k channels
-    of each, it is rounded to a multiple of k. The number of groups is kept, so groups become narrower, and depthwise convolutions
-    stay depthwise. If the groups do not divide the new width itself, the largest number that does is used.
+    of each, it is rounded to a multiple of k. The number of groups is kept, so groups become narrower, and depthwise
+    convolutions stay depthwise. If the groups do not divide the new width itself, the largest number that does is used.
 
     Args:
         block: of convolutions, linear layers and normalisations.
