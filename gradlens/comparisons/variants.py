@@ -108,7 +108,7 @@ class Variants:
                 f"Means over seeds with {self.level:.0%} t intervals. Split and merge correlation: CKA (energy) "
                 "between the bypass and the dense branch of each partial split, at the cut of the stage's input and "
                 "at the concatenation of the branches. Costs as in the table of costs. Speed: median, lowest and "
-                "highest of a few steps; the variants were timed one after the other, so compare with care."
+                "highest of a few steps; the variants were timed one after another, so compare with care."
             ),
             units=units("strategies"),
         )

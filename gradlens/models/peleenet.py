@@ -52,7 +52,7 @@ class PeleeStem(nn.Module):
 
 
 class PeleeLayer(nn.Module):
-    """Dense layer of two branches (figure 2a), with one and two 3x3 convolutions; each adds half of ``growth`` channels.
+    """Dense layer of two branches (figure 2a), with one and two 3x3 convolutions; each adds ``growth / 2`` channels.
 
     Args:
         inputs: channels of all earlier outputs.

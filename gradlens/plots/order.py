@@ -29,7 +29,7 @@ def of_network(frame: pd.DataFrame, network: str) -> pd.DataFrame:
 
 
 def stages(names: Iterable[object]) -> list[str]:
-    """Return the distinct stages: output strides in ascending order, then block names in order of appearance, head, whole.
+    """Return distinct stages: output strides in ascending order, block names in order of appearance, head, whole.
 
     >>> stages(["whole", "16", "head", "4", "4"])
     ['4', '16', 'head', 'whole']
