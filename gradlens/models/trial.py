@@ -87,8 +87,8 @@ def inputs_and_outputs(
     except ERRORS as error:
         raise GradlensError(
             f"{type(model).__name__} does not run on an image {tuple(image.shape)} "
-            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give image_size another "
-            "value: a side, or (channels, height, width)"
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give another "
+            "image_size=, a side or (channels, height, width)"
         ) from error
     finally:
         for handle in handles:

@@ -89,7 +89,10 @@ def _matrix(
                 "calculate": f"isValid({HALF_WIDTH}) ? '± ' + format({HALF_WIDTH}, '.3f') : 'none'",
                 "as": "within",
             },
-            {"calculate": "isValid(datum.value) ? format(datum.value, '.3f') : 'no value (dead signal)'", "as": "value_text"},
+            {
+                "calculate": "isValid(datum.value) ? format(datum.value, '.3f') : 'no value (dead signal)'",
+                "as": "value_text",
+            },
         ],
         height=520,
         mark={"type": "rect"},

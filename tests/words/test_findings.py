@@ -58,7 +58,7 @@ def test_a_difference_that_two_digits_would_contradict_has_three(pair):
     )
 
 
-def test_networks_of_unlike_signals_are_not_a_fair_comparison(hand, draw):
+def test_networks_of_live_difference_are_not_a_fair_comparison(hand, draw):
     """The finding repeats the first warning: lists of findings show no warnings."""
     made = []
     for name, dead in (("ours", 2), ("theirs", 0)):
