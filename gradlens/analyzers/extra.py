@@ -155,7 +155,7 @@ class Canonicals:
                 "then over seeds; reach: half-width of the 95 % t interval over seeds, or over the batches of a "
                 "single seed. Empty if both signals need more directions than a batch has samples: canonical "
                 "correlations are then large for any gradients; raise batch_size=. By chance alone k and l "
-                "directions among n samples correlate by about sqrt(max(k, l) / n)."
+                "directions of n samples correlate by about sqrt(max(k, l) / n)."
             ),
             units={
                 "svcca": "0 to 1",

@@ -77,7 +77,7 @@ class MapEdges:
             how=(
                 "Energy: mean squared norm per sample of the gradient along the edge, of the summed loss; measured "
                 "there, or derived exactly (a concatenation's is the sum of its inputs'). Otherwise (measured: no) it "
-                "is that of the nearest known edge towards the input, after operations with one input and one "
+                "is taken from the nearest known edge towards the input, after operations with one input and one "
                 "reader, or empty. Share: of the energy at its fork or split."
             ),
             units={"energy": "squared norm per sample", "share": "0 to 1"},

@@ -42,7 +42,7 @@ class Structure:
             "Gradient sources and paths of the layers of a stage, from the graph alone.",
             how=(
                 "Structural duplication: mean Jaccard overlap of the source sets of each pair of layers; 0 in a "
-                "chain, 1/2 among dense layers of one convolution (a bottleneck's inner layers have one source "
+                "chain, 1/2 between dense layers of one convolution (a bottleneck's inner layers have one source "
                 "each, which lowers it). Combinations: distinct sets of timestamps, and of (timestamp, "
                 "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
                 "forks, which energy-weighted path lengths ignore. The other columns need no gradient."

@@ -27,7 +27,7 @@ MEASURED = names("trajectory")
 FROM_GRAPH = names("strategies", fixed=True, cost=False)
 COSTS = names("strategies", cost=True)
 PART_CORRELATIONS = {"split_correlation": "split", "merge_correlation": "merge"}
-"""Where each correlation between the parts of partial splits is measured, by metric."""
+"""Kind of group at which each correlation between parts of partial splits is measured, by metric."""
 
 
 def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, float]]) -> pd.DataFrame:

@@ -99,7 +99,7 @@ def _returning(graph: Graph, pooled: Sequence[bool]) -> list[bool]:
 
 
 def _label(graph: Graph, strides: Sequence[int | None], returning: Sequence[bool]) -> list[str]:
-    """Return the label of each node; nodes without a stride take that of the previous node."""
+    """Return the label of each node; nodes without a stride take the label of the previous node."""
     labels = [HEAD] * len(graph.nodes)
     order = graph.forward_order
     known = [rank for rank, index in enumerate(order) if strides[index] is not None]

@@ -44,7 +44,7 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
 
 
 def check_same_size(index: int, n: int, first: int) -> None:
-    """Raise if the number of samples differs from that of the first batch."""
+    """Raise if the number of samples differs from the first batch."""
     if n != first:
         raise GradlensError(f"batch {index} has {n} samples, the first {first}; use batches of equal size")
 

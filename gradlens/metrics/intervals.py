@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit  # what stats.t.ppf calls; scipy.stats takes a second to import
+from scipy.special import stdtrit  # stats.t.ppf calls it; scipy.stats is slow to import
 
 from gradlens.metrics.hsic import Array
 

@@ -151,7 +151,7 @@ class Grid:
         return snapshots
 
     def _next_stop(self, step: int) -> str:
-        """Return the next measurement instead of the step, because plain progress prints a line per change of the name."""
+        """Return the next measurement, not the step: plain progress prints a line whenever the name changes."""
         if not self.training.steps:
             return ""
         following = next((stop for stop in self.training.stops() if stop >= step), step)

@@ -29,7 +29,7 @@ def shattering(
 
     Balduzzi et al. 2017, *The shattered gradients problem*, arXiv 1702.08591: in deep plain ReLU networks
     the gradients of neighbouring inputs decorrelate like white noise, in residual networks like brown noise.
-    The gradient is that of the mean output; the model is left unchanged.
+    The differentiated value is the mean of the outputs; the model is left unchanged.
 
     Args:
         model: takes a batch of inputs and returns a tensor.

@@ -92,7 +92,7 @@ def compare(
     checkpoints = list(checkpoint) or [None] * len(names)
     if len(checkpoints) != len(names):
         raise GradlensError(
-            f"{len(checkpoints)} checkpoints for {len(names)} networks; give one for each network, or None for initial weights"
+            f"{len(checkpoints)} checkpoints for {len(names)} networks; give one for each, or None for initial weights"
         )
     cells = Cells(study, subjects(names, checkpoints), progress)
     recordings = cells.run()

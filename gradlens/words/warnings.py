@@ -40,8 +40,8 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     single = _one_position(recording)
     if single:
         yield (
-            f"{name}: {single} of its convolutions have a single output position: the images are too small; use a larger "
-            "image_size="
+            f"{name}: {single} of its convolutions have a single output position: the images are too small; use a "
+            "larger image_size="
         )
     yield from _unsteady(recording)
     if not recording.plan.groups:

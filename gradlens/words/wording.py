@@ -29,7 +29,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Contrast:
-    """A number of one network against that of a reference.
+    """A metric of a network compared with a reference network.
 
     Attributes:
         reference: mean of the reference.

@@ -67,7 +67,7 @@ def test_networks_of_live_difference_are_not_a_fair_comparison(hand, draw):
             build.gradient(draw(number, n=128) * (number >= dead))
         made.append(build.recording())
     text = between(made, (0.79, 0.68, -0.15, -0.07))
-    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are alive and 3 of 3 of theirs.")
+    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are live and 3 of 3 of theirs.")
 
 
 def test_too_few_samples_are_reported(hand, draw):
