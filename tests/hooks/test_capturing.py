@@ -907,7 +907,7 @@ def test_a_batch_without_visible_samples_needs_their_number() -> None:
     def step(net: nn.Module, batch: Any) -> Tensor:
         return functional.cross_entropy(net(pair[0]), pair[1])
 
-    with pytest.raises(GradlensError, match=r"no samples are found in batch 0, a NoneType; .*samples=N"):
+    with pytest.raises(GradlensError, match=r"cannot find the samples in batch 0, a NoneType; .*samples=N"):
         gl.capture(model, [None], step=step)
     recording = gl.capture(model, [None], step=step, samples=6)
     np.testing.assert_array_equal(recording.grams, gl.capture(model, [pair]).grams)

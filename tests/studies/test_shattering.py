@@ -85,7 +85,7 @@ def test_images_are_allowed_and_the_model_is_unchanged():
 @pytest.mark.parametrize(
     ("ends", "options", "message"),
     [
-        ((torch.zeros(3), torch.zeros(4)), {}, r"the ends are \(3,\) and \(4,\)"),
+        ((torch.zeros(3), torch.zeros(4)), {}, r"the inputs have shapes \(3,\) and \(4,\)"),
         ((torch.zeros(3), torch.ones(3)), {"points": 4, "lags": 4}, "4 lags over 4 points"),
     ],
 )

@@ -234,12 +234,12 @@ def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
         keep("held out", batches)
         return grid.Score(1.0, 0.5)
 
-    measured = grid.measured
+    measured = grid.measure
     monkeypatch.setattr(grid, "train", train)
     monkeypatch.setattr(grid, "score", score)
     monkeypatch.setattr(
         grid,
-        "measured",
+        "measure",
         lambda s, m, v, data, *a, **k: (keep("measured", data), measured(s, m, v, data, *a, **k))[1],
     )
     options = {**SMALL, "seeds": 1}
@@ -267,7 +267,7 @@ def _interrupt() -> None:
 
 def test_finished_cells_are_not_measured_again(network, tmp_path, monkeypatch):
     first = gl.strategies(network, strategies=["none", "csp"], folder=tmp_path, **{**SMALL, "seeds": 2})
-    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured again"))
+    monkeypatch.setattr(grid, "measure", lambda *_, **__: pytest.fail("it was measured again"))
     again = gl.strategies(network, strategies=["none", "csp"], folder=tmp_path, **{**SMALL, "seeds": 2})
     for name, table in first.tables.items():
         pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
@@ -354,13 +354,13 @@ def test_a_sweep_names_the_farthest_variant_and_has_distinct_styles(network, tmp
 
 def test_stages_left_whole_are_reported():
     result = gl.strategies("resnet10t", strategies=["none", "csp"], **{**SMALL, "seeds": 1, "image_size": 32})
-    warnings = [text for text in result.warnings if "left whole" in text]
+    warnings = [text for text in result.warnings if "not cut" in text]
     assert warnings
-    assert all(text.startswith("csp: left whole: layer") for text in warnings)
+    assert all(text.startswith("csp: not cut: layer") for text in warnings)
 
 
 def test_a_strategy_that_does_not_fit_is_refused_before_anything_is_measured(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(grid, "measure", lambda *_, **__: pytest.fail("it was measured"))
     small = {**SMALL, "image_size": 32}
     with pytest.raises(GradlensError, match=r"denseblock1: no_fusion has no transition"):
         gl.strategies("densenet121", strategies=["none", "no_fusion"], folder=tmp_path / "cells", **small)

@@ -273,5 +273,5 @@ def test_warm_up_works_on_noise_too():
 def test_a_dead_network_against_a_live_one_is_no_fair_comparison(name_of):
     result = gl.compare("resnet10t", name_of("adds"), **{**TINY, "seeds": 1}, throughput=False)
     assert result.warnings[0].startswith(
-        "not a fair comparison: 7 of 15 signals of resnet10t are alive and 4 of 4 of"
+        "not a fair comparison: 7 of 15 signals of resnet10t are live and 4 of 4 of"
     )

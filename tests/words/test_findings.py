@@ -71,7 +71,7 @@ def test_networks_with_different_live_signals_are_not_a_fair_comparison(hand, dr
             build.gradient(draw(number, n=128) * (number >= dead))
         recordings.append(build.recording())
     text = between(recordings, (0.79, 0.68, -0.15, -0.07))
-    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are alive and 3 of 3 of theirs.")
+    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are live and 3 of 3 of theirs.")
 
 
 def test_too_few_samples_are_reported(hand, draw):

@@ -95,7 +95,7 @@ def test_a_signal_is_dead_only_if_it_is_zero_in_every_replicate(sound):
 
 
 def test_dead_signals_in_only_one_network_are_not_a_fair_comparison(sound):
-    unfair = "not a fair comparison: 3 of {} signals of a are alive and 3 of {} of b"
+    unfair = "not a fair comparison: 3 of {} signals of a are live and 3 of {} of b"
     for first, second, name in ((1, 0, "a"), (0, 1, "b")):
         warnings = list(warnings_between(sound("a", dead=first), sound("b", dead=second)))
         assert warnings[0].startswith(unfair.format(3 + first, 3 + second))
