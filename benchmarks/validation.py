@@ -250,9 +250,9 @@ def page(document: dict[str, Any]) -> str:
     """Return the validation page as Markdown."""
     lines = [
         "# Validation", "",
-        "Known results of the field, compared with the results of gradlens. One row does not agree and gives the",
-        "reason. *Published* is the value of the source or of theory. `python -m benchmarks.validation` writes this",
-        "page; [validation.json](validation.json) has the numbers and the environment in which they were computed.", "",
+        "Known results of the field, compared with the results of gradlens. They agree in all rows but one, which",
+        "gives the reason. *Published* is the value of the source or of theory. `python -m benchmarks.validation`",
+        "writes this page; [validation.json](validation.json) has the numbers and the environment of the run.", "",
     ]  # fmt: skip
     for section in document["sections"].values():
         lines += [

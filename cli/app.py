@@ -1,4 +1,4 @@
-"""The command ``gradlens``: its commands, and how it reports errors.
+"""The command group ``gradlens`` and its error handling.
 
 No module imports torch, pandas or matplotlib before a command runs, so help is quick.
 """
@@ -50,7 +50,7 @@ class Commands(click.Group):
             raise
         except Exception as error:
             if ctx.params["debug"] or getattr(error, "errno", None) == errno.EPIPE:
-                raise  # click exits quietly if nobody reads stdout any more
+                raise  # click exits quietly if stdout is closed
             tell("error", in_options(_one_line(error)), err=True)
             ctx.exit(1)
 
@@ -61,7 +61,7 @@ def _one_line(error: Exception) -> str:
         return text
     if isinstance(error, ImportError):
         return f"{text}; `gradlens doctor` lists what is missing and what to install"
-    return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows where"
+    return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows the traceback"
 
 
 @click.group(

@@ -23,8 +23,8 @@ from .output import RUNS
 SETTINGS = ("gamma=", "partial=split", "partial=project", "stem=cifar")
 BUILT_IN = ("peleenet", "peleenet_small")
 LIBRARIES = {"": "timm", "torchvision:": "torchvision"}
-MADE = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+)", re.MULTILINE)
-NAMED = re.compile(r'name="(\w+)"')
+REGISTRATION = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+)", re.MULTILINE)
+NAME_OPTION = re.compile(r'name="(\w+)"')
 
 
 class Model(StringParamType):
@@ -35,7 +35,7 @@ class Model(StringParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Return the names that begin with the typed text; paths are left to the shell."""
+        """Return the names that begin with the typed text; the shell completes paths."""
         if incomplete.startswith("darknet:"):
             return [CompletionItem(name) for name in _cfg_files(incomplete)]
         base, at, spec = incomplete.partition("@")
@@ -93,7 +93,7 @@ class NetworkName(StringParamType):
 
 
 class Bash(BashComplete):
-    """Bash, which breaks words at ``:``, ``@`` and ``=``, so the typed line is read instead of its words."""
+    """Bash breaks words at ``:``, ``@`` and ``=``, so the whole typed line is read instead of its words."""
 
     source_template = """\
 %(complete_func)s() {
@@ -151,9 +151,9 @@ def _registered(library: str) -> Iterator[str]:
         return
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for file in sorted((Path(folder) / "models").glob("*.py")):
-            for options, function in MADE.findall(file.read_text(encoding="utf-8", errors="replace")):
-                named = NAMED.search(options)
-                yield named[1] if named else function
+            for options, function in REGISTRATION.findall(file.read_text(encoding="utf-8", errors="replace")):
+                name = NAME_OPTION.search(options)
+                yield name[1] if name else function
 
 
 def _cfg_files(incomplete: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""From a measurement to what the user gets: a summary, a report and an exit code."""
+"""Run a measurement and turn its result into a summary, a report and an exit code."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How a command passes its result to the user.
+    """Where and how a command writes its result.
 
     Attributes:
-        what: name of the default folder, without the time.
-        out: requested folder, or None.
+        what: name of the default folder without the time stamp.
+        out: the requested folder, or None for the default one.
         force: replace a run in that folder.
         as_json: print the whole result instead of the summary.
-        cells: folder of finished cells that an interrupted run leaves; removed when the run is complete.
-        top: sites of each kind to print, None for none.
+        cells: folder of the finished cells, removed once the run is complete.
+        top: number of sites of each kind to print, or None to print none.
     """
 
     what: str
@@ -73,7 +73,7 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
             click.echo(f"report: {page}", err=True)
         elif not delivery.as_json:
             click.echo(page)
-    finally:  # a full disk must not cost the numbers as well
+    finally:  # print the numbers even if the report cannot be written
         if delivery.as_json:
             click.echo(result.to_json())
         elif voice is not Voice.QUIET or page is None:
@@ -86,7 +86,7 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:
     """Exit with code 1 if the run was interrupted; remove the cells of a complete run."""
     if result.provenance.partial:
-        message = "the result is partial, it holds what was finished"
+        message = "the result is partial: it holds only what was finished"
         tell("interrupted", message + _how_to_resume(delivery), err=True)
         ctx.exit(1)
     if delivery.cells is not None:
@@ -96,4 +96,4 @@ def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:
 def _how_to_resume(delivery: Delivery) -> str:
     if delivery.cells is None or not delivery.cells.exists():
         return ""
-    return f"; --resume --out {delivery.out} goes on where it stopped"
+    return f"; continue with --resume --out {delivery.out}"

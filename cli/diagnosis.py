@@ -1,4 +1,4 @@
-"""The places that stand out, as text: what was found, what it means, the strongest first."""
+"""The conspicuous sites as text: the strongest of each kind, and what the kind means."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TABLE = "diagnosis"
 
 
 def print_diagnosis(result: Result, top: int) -> None:
-    """Print up to ``top`` places of each kind."""
+    """Print up to ``top`` sites of each kind."""
     columns = width(sys.stdout)
     for line in diagnosis_lines(result, top):
         click.echo(wrapped(line, columns, indent="    "))
 
 
 def diagnosis_lines(result: Result, top: int) -> Iterator[str]:
-    """Lines of text, a paragraph a kind; kinds of which there is none are named at the end."""
+    """Yield lines of text, one paragraph per kind; kinds without sites are listed at the end."""
     from gradlens.analyzers.diagnosis import MEANINGS
 
     if TABLE not in result.tables:
@@ -32,36 +32,38 @@ def diagnosis_lines(result: Result, top: int) -> Iterator[str]:
     records = result.tables[TABLE].frame.to_dict("records")
     absent = []
     for kind, meaning in MEANINGS.items():
-        own = [row for row in records if row["kind"] == kind]
-        if not own:
+        rows = [row for row in records if row["kind"] == kind]
+        if not rows:
             absent.append(kind)
             continue
-        found = int(own[0]["found"])
-        shown = own[:top]
-        count = f"{found}" if found <= len(shown) else f"{len(shown)} of {found}"
+        total = int(rows[0]["found"])
+        rows = rows[:top]
+        count = f"{total}" if total <= len(rows) else f"{len(rows)} of {total}"
         yield f"\n{kind} ({count}): {meaning}"
-        width = max(len(_place(row)) for row in shown)
-        for row in shown:
-            yield f"  {_place(row).ljust(width)}  {_value(row)}".rstrip()
+        width = max(len(_site(row)) for row in rows)
+        for row in rows:
+            yield f"  {_site(row).ljust(width)}  {_value(row)}".rstrip()
     if absent:
         yield f"\nnone found: {', '.join(absent)}"
 
 
-def _place(row: Mapping[Any, Any]) -> str:
-    joined = f"{row['place']} | {row['other']}" if row["other"] else str(row["place"])
-    return f"[{row['stage']}] {joined}"
+def _site(row: Mapping[Any, Any]) -> str:
+    site = f"{row['place']} | {row['other']}" if row["other"] else str(row["place"])
+    return f"[{row['stage']}] {site}"
 
 
 def _value(row: Mapping[Any, Any]) -> str:
     kind, value = row["kind"], float(row["value"])
     reach = float("nan") if row.get("reach") is None else float(row["reach"])
-    within = f" ± {reach:.{'2%' if kind == 'idle branch' else '3f'}}" if reach == reach else ""
+    half_width = f" ± {reach:.{'2%' if kind == 'idle branch' else '3f'}}" if reach == reach else ""
     if kind in ("dead signal", "one gradient"):
         return ""
     if kind == "duplicated pair":
-        given = row["given_loss"]
-        held = given is not None and given == given
-        return f"{value:.3f}{within}" + (f", given the loss {float(given):.3f}" if held else "")
+        partial = row["given_loss"]
+        known = partial is not None and partial == partial
+        return f"{value:.3f}{half_width}" + (f", given the loss {float(partial):.3f}" if known else "")
     if kind == "idle branch":
-        return f"{value:.2%}{within} of the energy"
-    return f"coherence {value:.3f}{within}" if kind == "cancelling fork" else f"{value:.3g} times the median"
+        return f"{value:.2%}{half_width} of the energy"
+    return (
+        f"coherence {value:.3f}{half_width}" if kind == "cancelling fork" else f"{value:.3g} times the median"
+    )

@@ -20,20 +20,20 @@ from .packages import NEEDS, Package, package
 from .terminal import say
 from .trials import Trial, trials
 
-YES = ("1", "ON", "YES", "TRUE")  # what huggingface_hub takes for yes
+YES = ("1", "ON", "YES", "TRUE")  # the values that huggingface_hub reads as true
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found.
+    """The state of the installation.
 
     Attributes:
-        installation: what is wrong with the installed files of gradlens, each with what to do.
-        packages: all that gradlens may use.
-        torch_problem: why torch cannot be imported; empty where it can.
-        devices: that torch sees; the CPU first.
-        tried: experiments on torch, none where it cannot be imported.
-        places: caches and what is known of the network.
+        installation: problems with the installed files of gradlens, each with the remedy.
+        packages: all packages that gradlens can use.
+        torch_problem: why torch cannot be imported; empty if it can.
+        devices: the devices that torch can use, the CPU first.
+        tried: experiments on torch; empty if it cannot be imported.
+        locations: the caches of pretrained weights, and whether downloads are allowed.
     """
 
     installation: list[str]
@@ -41,28 +41,28 @@ class Findings:
     torch_problem: str
     devices: list[str]
     tried: list[Trial]
-    places: dict[str, str]
+    locations: dict[str, str]
 
     @property
     def broken(self) -> list[str]:
-        """What is needed and does not work, each with what to do."""
-        found = self.installation + [
+        """Required parts that do not work, each with the remedy."""
+        problems = self.installation + [
             f"{p.need.name}: {p.problem}; python -m pip install '{p.need.name}{p.need.versions}'"
             for p in self.packages
             if p.broken
         ]
         if self.torch_problem and not any(p.broken and p.need.name == "torch" for p in self.packages):
-            found.append(
+            problems.append(
                 f"torch is installed but cannot be imported ({self.torch_problem}); install it again"
             )
-        return found + [
+        return problems + [
             f"torch lacks {trial.name}, needed for {trial.purpose}: {trial.problem}; install another torch"
             for trial in self.tried
             if trial.problem
         ]
 
     def document(self) -> dict[str, Any]:
-        """As JSON writes it."""
+        """Return the findings as a JSON object."""
         return {
             "gradlens": VERSION,
             "distribution": DISTRIBUTION,
@@ -81,7 +81,7 @@ class Findings:
             },
             "torch": {"problem": self.torch_problem or None, "devices": self.devices},
             "tried": {t.name: {"for": t.purpose, "problem": t.problem or None} for t in self.tried},
-            "places": self.places,
+            "places": self.locations,
             "broken": self.broken,
         }
 
@@ -90,26 +90,27 @@ class Findings:
 @click.option("--json", "as_json", is_flag=True, help="Print one object instead of the tables.")
 @click.pass_context
 def examine(ctx: click.Context, as_json: bool) -> None:
-    """Say what is installed, what works, and what to install for what does not.
+    """Report what is installed, what works, and how to install what is missing.
 
-    The parts of torch that gradlens reads are tried on tiny tensors. Exit code 1 where something
-    that gradlens always needs is broken; optional packages are only named. Works without torch.
+    The parts of torch that gradlens reads are tried on tiny tensors. The exit code is 1 if
+    something that gradlens always needs is broken; missing optional packages are only listed. Works
+    without torch.
 
     \b
     Example:
       gradlens doctor
     """
-    found = findings()
+    report = findings()
     if as_json:
-        click.echo(json.dumps(found.document(), indent=2))
+        click.echo(json.dumps(report.document(), indent=2))
     else:
-        _print(found)
-    if found.broken:
+        _print(report)
+    if report.broken:
         ctx.exit(1)
 
 
 def findings() -> Findings:
-    """Look and try; nothing here raises because something is missing."""
+    """Examine the installation; a missing or broken part raises no error."""
     problem, devices = _torch()
     return Findings(
         installation=problems(),
@@ -117,42 +118,42 @@ def findings() -> Findings:
         torch_problem=problem,
         devices=devices,
         tried=[] if problem else trials(),
-        places=places(),
+        locations=locations(),
     )
 
 
 def _torch() -> tuple[str, list[str]]:
-    """Why torch cannot be imported, or the devices it sees."""
+    """Return why torch cannot be imported (empty if it can), and the devices that it can use."""
     try:
         import torch
-    except Exception as error:  # a broken library raises OSError, and others what they like
+    except Exception as error:  # a broken library raises OSError or any other error
         return f"{type(error).__name__}: {' '.join(str(error).split())}", []
     devices = [f"CPU, {os.cpu_count()} cores, threads: {torch.get_num_threads()}"]
     if torch.cuda.is_available():
-        devices += [torch.cuda.get_device_name(place) for place in range(torch.cuda.device_count())]
+        devices += [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         devices.append("Apple GPU (mps)")
     return "", devices
 
 
-def places() -> dict[str, str]:
-    """Where pretrained weights are kept, and whether they may be fetched."""
+def locations() -> dict[str, str]:
+    """Return the caches of pretrained weights, and whether downloads are allowed."""
     home = Path.home() / ".cache"
     hub = os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or home / "huggingface") / "hub"
     torch_home = os.environ.get("TORCH_HOME") or home / "torch"
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in YES
     return {
-        "weights of timm": _place(Path(hub)),
-        "weights of torchvision": _place(Path(torch_home)),
+        "weights of timm": _cache(Path(hub)),
+        "weights of torchvision": _cache(Path(torch_home)),
         "network": "not used: HF_HUB_OFFLINE is set"
         if offline
         else "used for --pretrained weights not in the cache",
     }
 
 
-def _place(folder: Path) -> str:
+def _cache(folder: Path) -> str:
     if not folder.exists():
-        return f"{folder} (made when it is needed)"
+        return f"{folder} (created when needed)"
     return (
         f"{folder}"
         if os.access(folder, os.W_OK)
@@ -160,25 +161,27 @@ def _place(folder: Path) -> str:
     )
 
 
-def _print(found: Findings) -> None:
+def _print(report: Findings) -> None:
     say(f"gradlens {VERSION}, Python {platform.python_version()}, {platform.platform()}\n")
-    rows = [[p.need.name, p.version or "–", p.problem or "ok", p.need.purpose] for p in found.packages]
+    rows = [[p.need.name, p.version or "–", p.problem or "ok", p.need.purpose] for p in report.packages]
     print_blocks([Block(["package", "version", "state", "for"], rows)])
-    if found.torch_problem:
+    if report.torch_problem:
         say("torch cannot be imported, so nothing can be measured;")
         say("`gradlens report`, `figure`, `open` and `runs` work on saved runs without it\n")
     else:
         rows = [
-            [trial.name, "works" if not trial.problem else "BROKEN", trial.purpose] for trial in found.tried
+            [trial.name, "works" if not trial.problem else "BROKEN", trial.purpose] for trial in report.tried
         ]
         print_blocks([Block(["tried on torch", "state", "for"], rows)])
-    facts = {**{f"device {i}": name for i, name in enumerate(found.devices)}, **found.places}
-    print_blocks([Block(["place", "found"], [[name, value] for name, value in facts.items()])])
-    for extra in dict.fromkeys(p.need.extra for p in found.packages if p.problem and p.need.extra):
-        missing = [p.need for p in found.packages if p.problem and p.need.extra == extra]
+    facts = {**{f"device {i}": name for i, name in enumerate(report.devices)}, **report.locations}
+    print_blocks([Block(["device or cache", "state"], [[name, value] for name, value in facts.items()])])
+    for extra in dict.fromkeys(p.need.extra for p in report.packages if p.problem and p.need.extra):
+        missing = [p.need for p in report.packages if p.problem and p.need.extra == extra]
         what = ", ".join(dict.fromkeys(need.purpose for need in missing))
         packages = " ".join(f"'{need.name}{need.versions}'" for need in missing)
         say(f"optional, for {what} (extra {extra}): python -m pip install {packages}", indent="  ")
-    for text in found.broken:
+    for text in report.broken:
         say(f"BROKEN: {text}", indent="  ")
-    say("something gradlens needs is broken" if found.broken else "all that gradlens needs works")
+    say(
+        "something that gradlens needs is broken" if report.broken else "everything that gradlens needs works"
+    )

@@ -10,7 +10,7 @@ from gradlens.errors import GradlensError
 
 from .completion import FigureName, NetworkName, RunFolder
 from .options import FILE
-from .output import looking_at
+from .output import accessing
 
 FORMATS = ("pdf", "svg", "png")
 
@@ -18,7 +18,7 @@ FORMATS = ("pdf", "svg", "png")
 @click.command("figure")
 @click.argument("run", type=RunFolder())
 @click.argument("name", type=FigureName())
-@click.option("--format", "kind", type=click.Choice(FORMATS), default=None, show_default="that of FILE, else pdf",
+@click.option("--format", "kind", type=click.Choice(FORMATS), default=None, show_default="suffix of FILE, else pdf",
               help="Vector (pdf, svg) or pixels (png).")  # fmt: skip
 @click.option("--style", type=click.Choice(["paper", "screen"]), default="paper",
               help="paper: as wide as a page's columns, fonts embedded; screen: as in the report.")  # fmt: skip
@@ -68,7 +68,7 @@ def draw_figure(
 
 
 def _format(requested: str | None, out: Path) -> str:
-    """Return the requested format, else that of the file's name; a contradiction is wrong usage."""
+    """Return the requested format, else the suffix of the file; a contradiction is a usage error."""
     suffix = out.suffix.lower().removeprefix(".")
     if requested and suffix in FORMATS and suffix != requested:
         raise click.UsageError(
@@ -78,13 +78,13 @@ def _format(requested: str | None, out: Path) -> str:
         return requested
     if suffix not in FORMATS:
         raise GradlensError(
-            f"{out} does not show the format; end it in .{', .'.join(FORMATS)}, or give --format"
+            f"{out} has no suffix of a known format; end it in .{', .'.join(FORMATS)}, or give --format"
         )
     return suffix
 
 
 def _require_free(file: Path, force: bool) -> None:
-    with looking_at(file, "give another --out FILE"):
+    with accessing(file, "give another --out FILE"):
         if file.is_dir():
             raise GradlensError(f"{file} is a folder; give a file with --out FILE")
         if file.exists() and not force:

@@ -13,7 +13,7 @@ from gradlens.errors import GradlensError
 from gradlens.results.documents import require_readable
 from gradlens.results.provenance import RunProvenance
 
-from .output import READABLE, RESULT, looking_at
+from .output import READABLE, RESULT, accessing
 
 DEEPEST = 6  # levels of folders that are searched for runs
 
@@ -23,12 +23,12 @@ class Run:
     """A saved run, read from its files.
 
     Attributes:
-        folder: that holds it.
+        folder: the folder of the run.
         kind: ``compare``, ``inspect``, ``paths`` or ``strategies``.
         networks: names of the measured networks.
         when: time of its result, seconds since 1970.
-        size: of all its files in bytes, without runs within it.
-        finding: in words.
+        size: bytes of all its files, without those of runs inside it.
+        finding: its main result in words.
         partial: whether it was interrupted.
         problem: why it cannot be read; empty if it can.
     """
@@ -54,24 +54,24 @@ def runs_in(folder: Path) -> list[Run]:
     Raises:
         GradlensError: there is no such folder, or it may not be read.
     """
-    with looking_at(folder, READABLE):
+    with accessing(folder, READABLE):
         if not folder.is_dir():
             raise GradlensError(
                 f"there is no folder {folder}; `gradlens inspect MODEL` makes a run in runs/, or give another folder"
             )
-        (folder / RESULT).is_file()  # a folder may be listed and yet not entered
+        (folder / RESULT).is_file()  # listing a folder may be allowed although entering it is not
         os.scandir(folder).close()
     return sorted(map(read_run, run_folders(folder)), key=lambda run: (-run.when, str(run.folder)))
 
 
 def run_folders(folder: Path, depth: int = DEEPEST) -> Iterator[Path]:
-    """Yield the folders that hold a result, also within a run; hidden ones belong to unfinished commands."""
+    """Yield the folders that hold a result, also inside a run; skip hidden ones, which unfinished commands use."""
     try:
         if (folder / RESULT).is_file():
             yield folder
         inner = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
     except OSError:
-        return  # a folder that may not be read has no run of this user
+        return  # a folder that this user may not read
     for path in inner if depth else ():
         yield from run_folders(Path(path), depth - 1)
 
@@ -107,7 +107,7 @@ def _described(run: Run, document: Mapping[str, object]) -> Run:
 
 
 def _size(folder: Path) -> int:
-    """Return the bytes of all files except those of runs within it; a file that vanishes meanwhile counts 0."""
+    """Return the bytes of all files except those of runs inside it; a file that vanishes meanwhile counts 0."""
     total = 0
     for root, inner, files in os.walk(folder):
         if RESULT in files and Path(root) != folder:

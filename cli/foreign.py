@@ -1,4 +1,4 @@
-"""What the command does if the package ``gradlens`` is not this project's."""
+"""Check that the imported package ``gradlens`` is this project's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _is_this_project() -> bool:
     """Whether the package has the names of our ``__init__.py``; without that file it imports, but is empty."""
     try:
         import gradlens
-    except ImportError:  # the other project's modules meet ours of the same name
+    except ImportError:  # modules of both projects are mixed
         return False
     return hasattr(gradlens, "GradlensError")
 

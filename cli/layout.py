@@ -48,7 +48,7 @@ def plain(block: Block) -> str:
 def fitted(block: Block, columns: int) -> list[Block]:
     """Split a table into parts that are no wider than ``columns``, each with the first column.
 
-    A column that does not fit next to the first one is a part of its own.
+    A column that does not fit next to the first one forms its own part.
 
     >>> wide = Block(["stage", "duplication", "direction"], [["4", "0.5", "0.6"]])
     >>> [list(part.headers) for part in fitted(wide, 20)]

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .completion import RunFolder
-from .output import PAGE, READABLE, looking_at, redraw
+from .output import PAGE, READABLE, accessing, redraw
 from .terminal import tell
 
 
@@ -25,7 +25,7 @@ def open_page(run: Path) -> None:
       gradlens open runs/first
       gradlens open runs
     """
-    with looking_at(run, READABLE):
+    with accessing(run, READABLE):
         folder = newest(run)
         page = folder / PAGE
         exists = page.is_file()
@@ -37,7 +37,7 @@ def open_page(run: Path) -> None:
     if not opened(page):
         tell(
             "note",
-            "there is no browser here; open the path above, or copy that file to a machine that has one",
+            "no browser is available; open the path above, or copy that file to a machine with a browser",
             err=True,
         )
 

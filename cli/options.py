@@ -1,4 +1,4 @@
-"""The options that several commands share; those of a measurement come from their declarations in the library."""
+"""Options shared by several commands; the options of a measurement are declared in the library."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def training_options(command: Command) -> Command:
 
 
 def delivering_options(command: Command) -> Command:
-    """Add the options for where the result goes."""
+    """Add the options that control the output."""
     for option in reversed(DELIVERING):
         command = option(command)
     return command
@@ -70,7 +70,7 @@ def delivering_options(command: Command) -> Command:
 def _study_options(command: Command, *groups: str, both: bool = False) -> Command:
     names = [name for group in groups for name, option in DECLARED.items() if option.group == group]
     for name in reversed(names):
-        more = {BOTH: "each in tables of its own"} if both and name == "space" else {}
+        more = {BOTH: "each with its own tables"} if both and name == "space" else {}
         command = declared_option(name, more=more)(command)
     return command
 
@@ -81,8 +81,8 @@ def declared_option(
     """Return the click option of a declared option.
 
     Args:
-        name: of the field of ``Study``, ``Watch`` or ``Training``.
-        default: of a command that has another default.
+        name: a field of ``Study``, ``Watch`` or ``Training``.
+        default: replaces the declared default; None keeps it.
         more: choices that only this command offers, with their help.
     """
     declared = DECLARED[name]

@@ -32,7 +32,7 @@ ELSEWHERE = "give another --out DIR"
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder for a run that was free, or could be replaced, when it was checked."""
+    """The folder for a run, checked to be free or replaceable."""
 
     folder: Path
     force: bool
@@ -65,7 +65,7 @@ def destination(out: Path | None, what: str, force: bool) -> Destination:
         GradlensError: it exists and may not be replaced, or cannot be written.
     """
     folder = out if out is not None else default_folder(what)
-    with looking_at(folder, ELSEWHERE):
+    with accessing(folder, ELSEWHERE):
         _require_replaceable(folder, force)
         _require_writable(folder)
     return Destination(folder, force)
@@ -97,7 +97,7 @@ def publish(result: Result, target: Destination) -> Path:
     If another program has filled the folder meanwhile, the run takes the next free name.
 
     Raises:
-        GradlensError: it cannot be written; nothing is left behind then.
+        GradlensError: it cannot be written; no files remain then.
     """
     from gradlens.report import write
 
@@ -125,10 +125,14 @@ def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
     """
     from gradlens.report import write
 
-    with _staging(run / "report", advice) as staging:  # inside the run, which alone has to be writable
+    with _staging(
+        run / "report", advice
+    ) as staging:  # inside the run, the only folder that has to be writable
         page = write(result, staging, _shown_name(run), _wording(result)).relative_to(staging)
         files = [path.relative_to(staging) for path in sorted(staging.rglob("*")) if path.is_file()]
-        for file in sorted(files, key=lambda path: path == page):  # the page last, when its files are there
+        for file in sorted(
+            files, key=lambda path: path == page
+        ):  # the page last, after the files that it needs
             if file != Path(RESULT):
                 (run / file).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(staging / file, run / file)
@@ -136,7 +140,7 @@ def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
 
 
 def _shown_name(folder: Path) -> str:
-    """Return a run as the commands on its page name it: an absolute path by its name only, as a page may be moved."""
+    """Return the path of a run for the commands on its page: of an absolute path the name, as a page may be moved."""
     return folder.resolve().name if folder.is_absolute() else str(folder)
 
 
@@ -146,7 +150,7 @@ def _wording(result: Result) -> Callable[[str], str]:
 
 
 def free_name(folder: Path) -> Path:
-    """``folder``, or the first of ``folder-2``, ``folder-3``, ... that does not exist."""
+    """Return ``folder``, or the first of ``folder-2``, ``folder-3``, ... that does not exist."""
     candidate, number = folder, 1
     while candidate.exists():
         number += 1
@@ -155,16 +159,16 @@ def free_name(folder: Path) -> Path:
 
 
 @contextmanager
-def looking_at(path: Path, advice: str) -> Iterator[None]:
-    """Turn an error while the block looks at ``path`` into a message that ends with ``advice``.
+def accessing(path: Path, advice: str) -> Iterator[None]:
+    """Turn an OSError of the block into a message about ``path`` that ends with ``advice``.
 
     Raises:
-        GradlensError: a folder above it may not be read.
+        GradlensError: the path cannot be accessed.
     """
     try:
         yield
     except OSError as error:
-        raise GradlensError(f"cannot look at {path}: {error.strerror or error}; {advice}") from error
+        raise GradlensError(f"cannot access {path}: {error.strerror or error}; {advice}") from error
 
 
 @contextmanager
@@ -202,7 +206,7 @@ def _filled(folder: Path) -> bool:
 
 
 def _require_writable(folder: Path) -> None:
-    """Try to make a folder next to ``folder``: permission bits are not enough to know."""
+    """Try to make a folder next to ``folder``: permission bits alone do not show whether that works."""
     parent = folder.resolve().parent
     while not parent.exists():
         parent = parent.parent

@@ -1,4 +1,4 @@
-"""What gradlens needs of other packages, what for, and what is here."""
+"""The packages that gradlens needs, their purpose, and the installed versions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MEASURING, DRAWING, TALKING = "measuring", "drawing a saved run", "the command l
 
 @dataclass(frozen=True)
 class Need:
-    """A package: which versions, what for, and the extra it comes with (empty for the ones that always do).
+    """A package with its allowed versions, its purpose and its extra (empty if it is always required).
 
-    A test holds these lines against pyproject.toml.
+    A test compares the list with pyproject.toml.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Need:
 
     @property
     def imported(self) -> str:
-        """The name it is imported by."""
+        """Import name."""
         return self.module or self.name.replace("-", "_")
 
 
@@ -47,7 +47,7 @@ NEEDS = (
     Need("jinja2", ">=3.1.3", DRAWING),
     Need("markupsafe", ">=2.1", DRAWING),
     Need("ipykernel", ">=6.29", "Jupyter notebooks", "notebook"),
-    Need("ipywidgets", ">=8.1", "Jupyter notebooks: choices beside a figure", "notebook"),
+    Need("ipywidgets", ">=8.1", "Jupyter notebooks: controls next to a figure", "notebook"),
     Need("nbclient", ">=0.10", "Jupyter notebooks", "notebook"),
     Need("nbformat", ">=5.10", "Jupyter notebooks", "notebook"),
     Need("pytest", ">=8", "the tests", "test"),
@@ -64,12 +64,12 @@ NEEDS = (
 
 @dataclass(frozen=True)
 class Package:
-    """A package as it is here.
+    """The state of a package.
 
     Attributes:
-        need: what is asked of it.
-        version: the one that is installed; empty where it is not.
-        problem: what is wrong, empty where nothing is.
+        need: the requirement.
+        version: the installed version; empty if it is not installed.
+        problem: what is wrong; empty if nothing is.
     """
 
     need: Need
@@ -78,12 +78,12 @@ class Package:
 
     @property
     def broken(self) -> bool:
-        """Whether something that always belongs to gradlens is missing or of a wrong version."""
+        """Whether a required package is missing or has a wrong version."""
         return bool(self.problem) and not self.need.extra
 
 
 def package(need: Need) -> Package:
-    """Look for a package without importing it."""
+    """Return the state of a package without importing it."""
     try:
         version = importlib.metadata.version(need.name)
     except importlib.metadata.PackageNotFoundError:
@@ -98,27 +98,27 @@ def package(need: Need) -> Package:
 def _importable(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # an entry of sys.modules that is no module
+    except (ImportError, ValueError):  # an entry of sys.modules that is not a module
         return False
 
 
-def fits(version: str, wanted: str) -> bool:
-    """Whether a version meets all of some lower and upper bounds.
+def fits(version: str, bounds: str) -> bool:
+    """Return whether a version is within all bounds.
 
     >>> fits("1.0.27", ">=1.0.9,<2"), fits("2.0", ">=1.0.9,<2"), fits("2.14.0+cu130", ">=2.4")
     (True, False, True)
     """
-    own = _numbers(version)
+    numbers = _numbers(version)
     return all(
-        own >= _numbers(bound[2:]) if bound.startswith(">=") else own < _numbers(bound[1:])
-        for bound in wanted.split(",")
+        numbers >= _numbers(bound[2:]) if bound.startswith(">=") else numbers < _numbers(bound[1:])
+        for bound in bounds.split(",")
     )
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """The release part, without trailing zeros: 2.0 is 2."""
-    found = re.match(r"\d+(\.\d+)*", version)
-    parts = [int(part) for part in found[0].split(".")] if found else []
+    """Return the numbers of the release without trailing zeros: 2.0 is 2."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    parts = [int(part) for part in release[0].split(".")] if release else []
     while parts and parts[-1] == 0:
         parts.pop()
     return tuple(parts)

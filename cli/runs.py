@@ -44,7 +44,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
 
 
 def _print_readable(runs: list[Run]) -> None:
-    """Print each run as one line of facts, one of its networks and one of its finding."""
+    """Print three lines per run: its facts, its networks and its finding."""
     if not runs:
         return
     rows = [[str(run.folder), run.kind, time_of(run), size(run.size)] for run in runs]

@@ -111,7 +111,7 @@ def measure_strategies(
 
 
 def _check_cells(cells: Path, resume: bool, force: bool) -> None:
-    """Neither mix the cells of an interrupted run into another run, nor delete them without --force."""
+    """Prevent mixing the cells of an interrupted run into another run; delete them only with --force."""
     import shutil
 
     if resume and not cells.exists():

@@ -1,4 +1,4 @@
-"""The summary on stdout: which numbers, as which text, in which columns."""
+"""The summary on stdout: the selected numbers as tables of text."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from gradlens.results import Result
 
 MOST_PAIRS = 15
-"""Pairs of strategies that are all printed."""
+"""Largest number of pairs of strategies that are all printed."""
 COMPARISON, SUMMARY = "comparison", "summary"
 SIDE_BY_SIDE = {"strategies": ("strategy", "differences"), "networks": ("network", "contrasts")}
-"""Tables of one row per network and stage: what a row is called, and the table of their differences."""
+"""Tables with one row per network and stage: the heading of the rows, and the table of differences."""
 PATHS, STRUCTURE = "paths", "structure"
 
 
@@ -28,20 +28,20 @@ def show(result: Result) -> None:
     """Print the summary table of a result and its finding; on a terminal also the units."""
     if COMPARISON in result.tables:
         say(f"{' | '.join(result.provenance.networks)}  difference [95 % interval]\n")
-    shown = blocks(result)
-    print_blocks(shown)
-    if width(sys.stdout) is not None and shown:
-        say(f"units: {units(shown)}\n", indent="  ")
+    tables = blocks(result)
+    print_blocks(tables)
+    if width(sys.stdout) is not None and tables:
+        say(f"units: {units(tables)}\n", indent="  ")
     say(result.finding)
 
 
-def units(shown: Iterable[Block]) -> str:
-    """The units of the columns that are shown, equal ones together.
+def units(tables: Iterable[Block]) -> str:
+    """Return the units of the columns of the tables, grouped by unit.
 
     >>> units([Block(["stage", "duplication", "FLOPs"], [])])
     'duplication: 0 unrelated to 1 copies; FLOPs: per image, multiply-add = 2'
     """
-    present = {head for block in shown for head in block.headers}
+    present = {head for block in tables for head in block.headers}
     heads: dict[str, list[str]] = {}
     for quantity in quantities():
         for head in dict.fromkeys([quantity.head, *(quantity.heading(c.screen) for c in quantity.screens)]):
@@ -51,7 +51,7 @@ def units(shown: Iterable[Block]) -> str:
 
 
 def blocks(result: Result) -> list[Block]:
-    """What is shown of a comparison, of several networks, of paths, or of one network."""
+    """Return the summary tables of a comparison, of several networks, of paths, or of one network."""
     if COMPARISON in result.tables:
         return _compared(_records(result, COMPARISON))
     for name in SIDE_BY_SIDE:
@@ -69,22 +69,22 @@ def _records(result: Result, name: str) -> list[dict[Any, Any]]:
 
 
 def _compared(records: Sequence[Mapping[Any, Any]]) -> list[Block]:
-    """Two networks, one table per block of quantities: what fits 120 columns."""
+    """Return the tables of two networks, one per block of quantities, each at most 120 columns wide."""
     by_block: dict[int, list[Quantity]] = {}
     for quantity in _present(quantities(COMPARISON, "compare"), records, "_a"):
         column = quantity.column("compare")
         by_block.setdefault(column.block if column else 0, []).append(quantity)
     return [
         Block(
-            ["stage", *(quantity.heading("compare") for quantity in shown)],
-            [[str(row["stage"]), *(compared_cell(row, quantity) for quantity in shown)] for row in records],
+            ["stage", *(quantity.heading("compare") for quantity in block)],
+            [[str(row["stage"]), *(compared_cell(row, quantity) for quantity in block)] for row in records],
         )
-        for shown in by_block.values()
+        for block in by_block.values()
     ]
 
 
 def compared_cell(row: Mapping[Any, Any], quantity: Quantity) -> str:
-    """Both networks, the difference and its interval.
+    """Return the values of both networks, the difference and its interval as text.
 
     >>> parts = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
     >>> compared_cell({f"loss_{part}": value for part, value in parts.items()}, quantities("trajectory")[-1])
@@ -104,21 +104,21 @@ def compared_cell(row: Mapping[Any, Any], quantity: Quantity) -> str:
     return f"{text} [{_text(low, quantity, sign=True)}, {_text(high, quantity, sign=True)}]"
 
 
-def _single(records: Sequence[Mapping[Any, Any]], every: Sequence[Quantity], screen: str) -> Block:
-    """One network, one row per stage."""
-    shown = _present(every, records)
-    rows = [[str(row["stage"]), *(_with_interval(row, quantity) for quantity in shown)] for row in records]
-    return Block(["stage", *(quantity.heading(screen) for quantity in shown)], rows)
+def _single(records: Sequence[Mapping[Any, Any]], quantities: Sequence[Quantity], screen: str) -> Block:
+    """Return the table of one network, one row per stage."""
+    columns = _present(quantities, records)
+    rows = [[str(row["stage"]), *(_with_interval(row, quantity) for quantity in columns)] for row in records]
+    return Block(["stage", *(quantity.heading(screen) for quantity in columns)], rows)
 
 
 def _side_by_side(result: Result, name: str) -> list[Block]:
-    """One row per network, its duplication by stage, and the differences between them."""
-    called, differences = SIDE_BY_SIDE[name]
+    """Return the tables of several networks, of their duplication by stage, and of their differences."""
+    heading, differences = SIDE_BY_SIDE[name]
     records = _records(result, name)
     whole = [row for row in records if row["stage"] == "whole"]
-    shown = _present(quantities(name, "strategies"), records)
-    rows = [[str(row["network"]), *(_with_interval(row, quantity) for quantity in shown)] for row in whole]
-    first = Block([called, *(quantity.heading("strategies") for quantity in shown)], rows)
+    columns = _present(quantities(name, "strategies"), records)
+    rows = [[str(row["network"]), *(_with_interval(row, quantity) for quantity in columns)] for row in whole]
+    first = Block([heading, *(quantity.heading("strategies") for quantity in columns)], rows)
     main = quantities(name, "strategies")[0]
     stages = list(dict.fromkeys(str(row["stage"]) for row in records))
     cells = {(row["network"], str(row["stage"])): row for row in records}
@@ -131,14 +131,14 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
 
 
 def _present(
-    every: Sequence[Quantity], records: Sequence[Mapping[Any, Any]], ending: str = ""
+    candidates: Sequence[Quantity], records: Sequence[Mapping[Any, Any]], suffix: str = ""
 ) -> list[Quantity]:
-    """The quantities that the rows have, as runs of older versions may lack some."""
-    return [quantity for quantity in every if not records or quantity.name + ending in records[0]]
+    """Return the quantities that the rows have; runs of older versions may lack some."""
+    return [quantity for quantity in candidates if not records or quantity.name + suffix in records[0]]
 
 
 def _pairs(result: Result, differences: str, quantity: Quantity) -> list[Block]:
-    """The pairs that were compared, if there is one; of many only those with the first."""
+    """Return the table of the compared pairs, or no table; of many pairs, keep only those with the first."""
     records = [
         row
         for row in _records(result, differences)
@@ -178,5 +178,5 @@ def _text(value: float, quantity: Quantity, *, sign: bool = False) -> str:
 
 
 def _number(value: float | None) -> float:
-    """A cell of a table; NaN if it holds nothing."""
+    """Return a cell of a table as a number; NaN if it is empty."""
     return math.nan if value is None else float(value)

@@ -1,4 +1,4 @@
-"""Text on a terminal: wrapped between words, with colours that never carry the meaning alone."""
+"""Text on a terminal: wrapped between words, with colours that only repeat what the text states."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _columns(stream: TextIO) -> int:
 
 
 def coloured(stream: TextIO) -> bool:
-    """Whether a stream takes colours: a terminal does, unless NO_COLOR or TERM=dumb is set."""
+    """Return whether a stream shows colours: a terminal does, unless NO_COLOR or TERM=dumb is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -1,4 +1,4 @@
-"""Small experiments on the installed torch: does it provide what gradlens reads?"""
+"""Small experiments that check the parts of torch that gradlens uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Trial:
-    """A part of torch, what gradlens needs it for, and the problem; empty if it works."""
+    """A part of torch, its purpose in gradlens, and the problem (empty if it works)."""
 
     name: str
     purpose: str
@@ -68,7 +68,7 @@ def _saved() -> None:
 
 
 def _bytes() -> None:
-    """Tensors that are saved for backward pass through hooks."""
+    """Hooks receive the tensors that are saved for backward."""
     import torch
 
     kept: list[int] = []
@@ -128,7 +128,7 @@ TRIALS: dict[str, tuple[str, Callable[[], None]]] = {
 
 
 def trials() -> list[Trial]:
-    """Run all experiments; the error that one raises is its problem."""
+    """Run all experiments; an error of an experiment becomes its problem."""
     results = []
     for name, (purpose, experiment) in TRIALS.items():
         try:
@@ -143,4 +143,4 @@ def trials() -> list[Trial]:
 
 def _expect(value: object, expected: object) -> None:
     if value != expected:
-        raise ValueError(f"gave {value} instead of {expected}")
+        raise ValueError(f"returned {value} instead of {expected}")

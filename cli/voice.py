@@ -1,4 +1,4 @@
-"""How much a command prints: errors and the path of the result, the usual output, or every step."""
+"""How much a command prints: only errors and the path of the result, the usual output, or every step."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ class Diary:
         return advance
 
     def _end(self) -> None:
-        """Print the duration of a step: progress comes after each part, so a step starts where the last one ended."""
+        """Print the duration of a step, from the last progress report of the previous step to its own last report."""
         self.note(f"{self._step}: {self._last - self._since:.1f} s")
         self._step, self._since = "", self._last
 
 
 @contextmanager
 def progress_on_stderr(voice: Voice) -> Iterator[Progress]:
-    """Yield the progress callback to use; of a quiet command it prints nothing."""
+    """Yield the progress callback; for a quiet command it prints nothing."""
     if voice is Voice.QUIET:
         yield lambda what, done, total: None
         return

@@ -1,4 +1,4 @@
-"""Messages of the library in the words of the command line: its Python parameters become options."""
+"""Translate messages of the library for the command line: Python parameters become options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PARAMETER = re.compile(r"""(?<![\w.,@=/\[-])(\w+)=('[^']*'|"[^"]*"|[^\s'",;:()]*
 
 
 def in_options(text: str, running: str = "") -> str:
-    """Return a message with every parameter that the command line knows as its option.
+    """Return a message in which Python parameters are replaced by the options of the command line.
 
     Args:
         text: a message of the library.

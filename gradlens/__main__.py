@@ -1,4 +1,4 @@
-"""The door to the command line: ``python -m gradlens``."""
+"""Run the command line with ``python -m gradlens``."""
 
 from gradlens_cli.app import gradlens
 

@@ -1,4 +1,4 @@
-"""What gradlens says when it cannot do what was asked."""
+"""Errors, warnings, and suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable
 
 
 class GradlensError(Exception):
-    """A request that cannot be met: what was given, what is allowed, what to do.
+    """A request that cannot be met; the message states the value, the allowed values and what to do.
 
     The command line prints the message as one line and exits with 1.
     """
 
 
 class ModelNote(UserWarning):
-    """What a reader of the numbers must know of how a network was made; it stands in the result."""
+    """A remark on how a network was made that affects its numbers; results contain it."""
 
 
-def close_matches(given: str, allowed: Iterable[str], limit: int = 5) -> str:
-    """Names near ``given`` as a clause for an error message, or an empty string.
+def close_matches(name: str, allowed: Iterable[str], limit: int = 5) -> str:
+    """Return names similar to ``name`` as a clause for an error message; empty if there are none.
 
     >>> close_matches("resnet5O", ["resnet50", "vgg16"])
     '; did you mean resnet50?'
     """
-    near = difflib.get_close_matches(given, list(allowed), n=limit, cutoff=0.6)
+    near = difflib.get_close_matches(name, list(allowed), n=limit, cutoff=0.6)
     return f"; did you mean {', '.join(near)}?" if near else ""

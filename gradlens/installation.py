@@ -1,8 +1,9 @@
-"""Whether another distribution installs files into this package.
+"""Detect another distribution that installs files into this package.
 
 The distribution ``gradlens`` of the Python package index is another project with the same import name. If both are
 installed, the later one overwrites ``gradlens/__init__.py`` of the earlier one, and removing either deletes that file.
-This module imports nothing of gradlens: the command line runs it even if ``gradlens/__init__.py`` is not ours.
+This module imports nothing from gradlens, because the command line runs it even if ``gradlens/__init__.py`` belongs to
+the other project.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ REMEDY = (
 def conflicts(entries: Sequence[str] | None = None) -> list[str]:
     """Return the metadata folders of other distributions that own the import name ``gradlens``.
 
-    Only folder names are read unless there is one, so that this costs well under a millisecond.
+    Usually only folder names are read, which takes well under a millisecond.
 
     Args:
         entries: folders to search; ``sys.path`` if None.
@@ -41,10 +42,10 @@ def conflicts(entries: Sequence[str] | None = None) -> list[str]:
 
 
 def _owns_the_name(folder: str) -> bool:
-    """Whether it is another project, or an early version of this one that left its modules here."""
+    """Return whether it is another project, or an early version of this one whose modules are still there."""
     record = _text(folder, "RECORD").splitlines()
-    ours = "gradlens_cli" in _text(folder, "entry_points.txt")
-    return not ours or any(line.startswith("gradlens/__init__.py,") for line in record)
+    same_project = "gradlens_cli" in _text(folder, "entry_points.txt")
+    return not same_project or any(line.startswith("gradlens/__init__.py,") for line in record)
 
 
 def _text(folder: str, name: str) -> str:
@@ -56,7 +57,7 @@ def _text(folder: str, name: str) -> str:
 
 
 def conflict() -> str:
-    """Return what to do about another distribution with this import name; empty if there is none."""
+    """Return the problem with another distribution of this import name and its remedy; empty if there is none."""
     folders = conflicts()
     if not folders:
         return ""

@@ -1,4 +1,4 @@
-"""Numbers as text, for the terminal, the page and notebooks: the one place that chooses digits.
+"""Format numbers as text for the terminal, the page and notebooks.
 
 The catalogue gives the format of a quantity; ``TERMINAL`` and ``PAGE`` hold the digits of each format.
 """
@@ -18,13 +18,13 @@ THOUSANDS = ("", "k", "M", "G", "T", "P")
 
 @dataclass(frozen=True)
 class Style:
-    """How numbers are written for one kind of reader.
+    """The format of numbers on the terminal or on the page.
 
     Attributes:
-        formats: by format, from a magnitude to its digits.
+        formats: function from a magnitude to its text, by format.
         minus: sign of a negative number.
-        infinity: text of a number that is infinite.
-        plus_zero: a difference whose digits after the point are rounded to zero has a sign, too.
+        infinity: text of an infinite number.
+        plus_zero: whether a difference that is rounded to zero after the decimal point gets a plus sign.
     """
 
     formats: Mapping[Format, Callable[[float], str]]
@@ -50,7 +50,7 @@ def format_number(value: float | None, form: Format, style: Style, *, sign: bool
 
 
 def format_cell(value: Any, column: str = "", *, sign: bool = False) -> str:
-    r"""Return a cell of a table as text; the column's format decides how counts and bytes are written.
+    r"""Return a cell of a table as text; the column's format determines how counts and bytes are written.
 
     >>> format_cell(4_089_184_256, "flops"), format_cell(0.73456, "duplication"), format_cell(float("nan"))
     ('4.09\u202fG', '0.735', '–')
@@ -73,7 +73,7 @@ def format_cell(value: Any, column: str = "", *, sign: bool = False) -> str:
 
 
 def format_of(column: str) -> Format | None:
-    """Return the format of a column: that of its quantity, or ``bytes`` if its name ends so; None if it has none.
+    """Return the format of a column: the format of its quantity, ``bytes`` if its name ends so, or None.
 
     >>> format_of("flops_a"), format_of("buffer_bytes"), format_of("rms")
     ('amount', 'bytes', None)
@@ -96,7 +96,7 @@ def format_p(value: float | None) -> str:
 
 
 def fixed(value: float, digits: int, *, sign: bool = False, minus: str = MINUS) -> str:
-    """Return a number with as many digits after the point; zero has no sign.
+    """Return a number with ``digits`` digits after the decimal point; zero has no sign.
 
     >>> fixed(-0.25, 3), fixed(0.0001, 3, sign=True), fixed(0.5, 1, sign=True)
     ('−0.250', '0.000', '+0.5')
@@ -105,7 +105,7 @@ def fixed(value: float, digits: int, *, sign: bool = False, minus: str = MINUS) 
 
 
 def scaled(value: float, base: float, prefixes: tuple[str, ...]) -> str:
-    r"""Return three significant digits and the prefix that keeps them short.
+    r"""Return three significant digits with a prefix.
 
     >>> scaled(25_557_032, 1000.0, ("", "k", "M"))
     '25.6\u202fM'
@@ -119,7 +119,7 @@ def scaled(value: float, base: float, prefixes: tuple[str, ...]) -> str:
 
 
 def significant(value: float) -> str:
-    """Return three significant digits, or a power of ten if the number is far from one.
+    """Return three significant digits, or scientific notation if the number is far from one.
 
     >>> significant(0.0), significant(0.5), significant(1.234e-7), significant(123456.0)
     ('0', '0.500', '1.23e-7', '1.23e5')
@@ -154,12 +154,12 @@ def _with_sign(text: str, value: float, minus: str, sign: bool, plus_zero: bool 
 
 
 def _short(value: float) -> str:
-    """Return two digits after the point; none from a hundred on."""
+    """Return two digits after the decimal point; none from a hundred on."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 def _thousands(value: float) -> str:
-    """Return one digit after the point and a letter for the thousands.
+    """Return one digit after the decimal point and a letter for the power of a thousand.
 
     >>> _thousands(4.1e9), _thousands(999_999), _thousands(7), _thousands(1.33)
     ('4.1 G', '1.0 M', '7', '1.3')
@@ -188,7 +188,7 @@ TERMINAL = Style(
     minus="-",
     infinity=DASH,
 )
-"""Few digits: a line of the terminal holds many numbers."""
+"""Few digits, because a line of the terminal holds many numbers."""
 PAGE = Style(
     {
         "ratio": lambda value: f"{value:.3f}",
@@ -200,4 +200,4 @@ PAGE = Style(
     },
     plus_zero=True,
 )
-"""Digits of the page."""
+"""The format of numbers on the page."""

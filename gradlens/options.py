@@ -1,4 +1,4 @@
-"""Options, each declared once: default, help, choices and bounds live on the dataclass field that holds the value.
+"""Declarations of options: default, help, choices and bounds are metadata of the dataclass field of an option.
 
 Python checks values against the declaration, and the command line builds its options from it.
 """
@@ -29,16 +29,16 @@ class Option:
     """The declaration of an option.
 
     Attributes:
-        default: value if the option is not given.
-        help: one sentence, as the command line shows it.
-        off: the same for the flag ``--no-...``, if the option is true by default.
-        group: a command offers all options of a group; an option without a group exists in Python only.
-        flag: name on the command line without the dashes; empty if it follows from the field's name.
+        default: value if the option is not set.
+        help: one sentence for the command line and the docstring.
+        off: help of the flag ``--no-...``, if the option is true by default.
+        group: a command offers all options of a group; options without a group exist in Python only.
+        flag: name on the command line without the dashes; empty to derive it from the field's name.
         choices: allowed values; empty if any value of the type is allowed.
         python_only: choices that the command line does not offer.
         least: smallest allowed number, or None.
         most: largest allowed number, or None.
-        metavar: placeholder for the value in the help of the command line; empty for click's own.
+        metavar: placeholder for the value in the help of the command line; empty for click's default.
     """
 
     default: object
@@ -103,7 +103,7 @@ def _check(name: str, value: object, declaration: Option) -> None:
         )
     if not isinstance(value, (int, float)):
         return
-    if declaration.least is not None and not value >= declaration.least:  # also refuses NaN
+    if declaration.least is not None and not value >= declaration.least:  # also rejects NaN
         raise GradlensError(f"{name}={value}; use at least {declaration.least:g}")
     if declaration.most is not None and not value <= declaration.most:
         raise GradlensError(f"{name}={value}; use at most {declaration.most:g}")

@@ -20,13 +20,13 @@ class Shell(Protocol):
 
 
 class Display(Protocol):
-    """IPython's handle of something that it shows."""
+    """IPython's handle of a displayed object."""
 
     def update(self, page: dict[str, str], *, raw: bool) -> object:
-        """Show another page in place."""
+        """Replace the displayed content."""
 
 
-PATIENCE = 0.5  # seconds; a shorter call shows nothing
+PATIENCE = 0.5  # seconds; shorter calls show nothing
 PAUSE = 0.1  # seconds between two updates of the line; browsers need no more
 
 
@@ -38,8 +38,7 @@ def progress_callback(requested: Progress | bool | None) -> Iterator[Progress | 
     exception. Elsewhere nothing is shown.
 
     Args:
-        requested: a callback, which is used itself; ``False`` shows nothing; ``None`` and ``True`` show a line in
-            a notebook.
+        requested: a callback to use; ``False`` shows nothing; ``None`` and ``True`` show a line in a notebook.
     """
     if callable(requested):
         yield requested

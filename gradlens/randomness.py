@@ -1,4 +1,4 @@
-"""The global random states of PyTorch (CPU and CUDA), NumPy and Python: save, restore and seed them."""
+"""Save, restore and seed the global random states of PyTorch (CPU and CUDA), NumPy and Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from gradlens.errors import GradlensError
 
 SEED_LIMIT = 2**32
-"""Seeds are below it; NumPy accepts no larger one."""
+"""Seeds must be below this limit of NumPy."""
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def random_states_kept() -> Iterator[None]:
 
 
 def seed_all(seed: int) -> None:
-    """Seed every generator; NumPy's takes the last 32 bits of the seed.
+    """Seed every generator; NumPy uses the last 32 bits of the seed.
 
     Unlike ``torch.manual_seed``, this queues no seed for CUDA devices that have not been used yet: a queued seed
     would outlive ``random_states_kept``.
@@ -42,7 +42,7 @@ def seed_all(seed: int) -> None:
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Seed every generator for the block and restore the states after it; None does neither.
+    """Seed every generator for the block and restore the states after it; do nothing if ``seed`` is None.
 
     Raises:
         GradlensError: the seed is negative or too large.
@@ -58,5 +58,5 @@ def seeded(seed: int | None) -> Iterator[None]:
 
 
 def _cuda_devices() -> list[int]:
-    """The CUDA devices that have a random state to save; asking an unused one would initialise CUDA."""
+    """Return the CUDA devices with a random state to save; none before CUDA is initialised."""
     return list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []

@@ -1,4 +1,4 @@
-"""Fixtures shared by several folders: a seed for each test, graphs of modules, recordings built by hand."""
+"""Fixtures shared by several folders: a fixed seed, graphs of modules, recordings built by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def seed() -> Iterator[None]:
 
 @pytest.fixture
 def read() -> Read:
-    """Reader of the graph and owners of a forward pass; the output is summed or passed to ``loss``."""
+    """Function that returns the graph and owners of a forward pass; the output is summed or passed to ``loss``."""
 
     def reader(
         model: nn.Module, inputs: Tensor, loss: Callable[[Any], Tensor] | None = None
@@ -60,7 +60,7 @@ def oracle() -> ModuleType:
     return per_sample
 
 
-class Hand:
+class RecordingBuilder:
     """Builder of a recording; ``replicates`` are (seed, batch) pairs, ``meta`` is the provenance."""
 
     def __init__(self, replicates=((0, 0),), **meta):
@@ -145,7 +145,7 @@ class Hand:
 
 
 def _older_probe(probe, form):
-    """A probe as formats 1 and 2 wrote it: one type with flags."""
+    """Return a probe as formats 1 and 2 wrote it: one type with flags."""
     probe, kind = dict(probe), probe["kind"]
     del probe["kind"]
     probe["position"] = probe.pop("slot") if kind == "edge" else probe.pop("output", 0)
@@ -157,7 +157,7 @@ def _older_probe(probe, form):
 
 @pytest.fixture
 def save_older(tmp_path):
-    """Save a recording in an older format; the path comes back."""
+    """Function that saves a recording in an older format and returns the path."""
 
     def save(recording, form):
         path = recording.save(tmp_path / "new.safetensors")
@@ -180,7 +180,7 @@ def save_older(tmp_path):
 
 @pytest.fixture
 def hand():
-    return Hand
+    return RecordingBuilder
 
 
 @pytest.fixture

@@ -16,19 +16,19 @@ from gradlens.results import Table
 Analyzer = Callable[[Recording], Table | None]
 
 
-def _made(entry: About) -> Analyzer:
+def _analyzer(entry: About) -> Analyzer:
     """Return the analyzer that the catalogue names, with its default parameters."""
     make = cast(Callable[[], Analyzer], named(f"{__name__}.{entry.analyzer}"))
     return make()
 
 
 ANALYZERS: dict[str, Analyzer] = {
-    entry.name: _made(entry) for entry in TABLES if entry.analyzer and not entry.option
+    entry.name: _analyzer(entry) for entry in TABLES if entry.analyzer and not entry.option
 }
-"""By table name; an analyzer returns None if the recording holds nothing for it."""
+"""By table name; an analyzer returns None if the recording lacks the data for its table."""
 
 ON_REQUEST: dict[str, Analyzer] = {
-    entry.name: _made(entry) for entry in TABLES if entry.analyzer and entry.option
+    entry.name: _analyzer(entry) for entry in TABLES if entry.analyzer and entry.option
 }
 """Analyzers that take longer, by table name."""
 

@@ -14,7 +14,7 @@ from gradlens.recording import Recording
 def branch_correlation(recording: Recording) -> dict[str, float]:
     """Return the mean CKA (energy) between the branches of forks and the parts of splits, by stage.
 
-    Merges are left out: similarity there can hold by construction.
+    Merges are left out because similarity at a merge can follow from its construction.
     """
     by_stage: dict[str, list[float]] = {}
     for group in recording.plan.groups:

@@ -17,12 +17,12 @@ _NUMBERED = re.compile(r"\d[a-z]?$")
 def blocks_of(
     plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> dict[int, str]:
-    """Return the block of each operation, or outside of blocks the part of the network that it belongs to.
+    """Return the block of each operation; outside of blocks, the module that it belongs to.
 
-    A block is a numbered module (``layer1.0``, ``denselayer3``) with two weighted layers or more that contains no
-    other such module. An operation that a larger module does directly (the cut and the concatenation of a CSP
-    stage) is its own block. So is every operation of a block that a path leaves and enters again: drawn as one
-    node, such a block would close a cycle.
+    A block is a numbered module (``layer1.0``, ``denselayer3``) with at least two weighted layers that contains no
+    other such module. An operation that a larger module runs directly (the cut and the concatenation of a CSP
+    stage) is its own block. A path may leave a block and enter it again; drawn as one node, such a block
+    would close a cycle, so its operations are separate blocks.
 
     Args:
         plan: the graph and the owners of its nodes.
@@ -43,8 +43,8 @@ def blocks_of(
 def groups_of(plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int]]) -> dict[int, str]:
     """Return the stage that each operation is drawn in, named as in the tables.
 
-    If the network returns to a stage (a decoder), the runs of a stage in forward order are numbered: drawn as one
-    node, the stage would close a cycle.
+    If the network returns to a stage (as a decoder does), the runs of consecutive operations of that stage are
+    numbered: drawn as one node, the stage would close a cycle.
 
     Args:
         plan: with the stage of each node.
@@ -80,7 +80,7 @@ def _block(
 def _without_cycles(
     blocks: dict[int, str], pairs: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> dict[int, str]:
-    """Return the blocks, with those on a cycle taken apart into operations."""
+    """Return the blocks, with those on a cycle split into their operations."""
     while True:
         graph = nx.DiGraph((blocks[a], blocks[b]) for a, b in pairs if blocks[a] != blocks[b])
         cycles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]
@@ -91,6 +91,6 @@ def _without_cycles(
 
 
 def _prefixes(module: str) -> Iterable[str]:
-    """Yield the paths of all modules around a module, outermost first (the model is an empty path), and its own."""
+    """Return the paths of a module and of all modules that contain it, outermost first; the model has an empty path."""
     parts = module.split(".") if module else []
     return (".".join(parts[:length]) for length in range(len(parts) + 1))

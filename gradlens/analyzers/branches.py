@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue.versions import VERSIONS
@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Branches:
-    """Similarity of every two branches of a fork, split or merge, mean over seeds."""
+    """Similarity of each pair of branches of a fork, split or merge, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None for a network without forks and partial splits."""
@@ -41,7 +41,7 @@ class Branches:
             pd.DataFrame(rows),
             "Similarity of the gradients that reach a tensor, or its parts, along two branches.",
             how=(
-                f"CKA as for signals. {HALF_WIDTHS} The cosine is taken between contributions to one tensor, which "
+                f"CKA as for signals. {HALF_WIDTHS} The cosine is between contributions to one tensor, which "
                 "share a space: exact for two branches (from the Gram of their sum); for more, from a seeded sketch "
                 "of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
                 "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
@@ -52,7 +52,7 @@ class Branches:
 
 @dataclass(frozen=True)
 class Shares:
-    """Energy share of each branch and coherence of each fork, over all replicates."""
+    """Energy share of each branch and coherence of each fork, summed over all replicates."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None for a network without forks and partial splits."""
@@ -104,7 +104,7 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
         }
 
 
-@remembered
+@cached_by_recording
 def _share_rows(recording: Recording) -> list[dict[str, object]]:
     rows = []
     for group in recording.plan.groups:
@@ -133,7 +133,7 @@ def _shares(recording: Recording, group: Group) -> dict[str, Array]:
 
 
 def _cosines(recording: Recording, index: int, group: Group) -> Array:
-    """Return the mean cosine of every two contributions of a fork, ``[b, b]``; NaN if it has none."""
+    """Return the mean cosine of each pair of contributions of a fork, ``[b, b]``; NaN if it has none."""
     count = len(group.members)
     inner = inner_products(recording, index, group)
     cosines = np.full((count, count), np.nan)

@@ -1,4 +1,4 @@
-"""Similarity of every two signals."""
+"""Similarity of each pair of signals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import HALF_WIDTHS, Replicated, over_replicates
 from gradlens.analyzers.similarity import signal_similarity
 from gradlens.catalogue.versions import VERSIONS
@@ -17,7 +17,7 @@ from gradlens.results import Table
 
 @dataclass(frozen=True)
 class Correlation:
-    """CKA of every two signals, one row per pair, mean over seeds."""
+    """CKA of each pair of signals, one row per pair, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None for fewer than two signals."""
@@ -43,7 +43,7 @@ class Correlation:
         return Table(
             "correlation",
             frame,
-            "Similarity of the gradients that every two weighted layers receive.",
+            "Similarity of the gradients of each pair of weighted layers.",
             how=(
                 "Unbiased linear CKA of per-sample Grams, averaged over a seed's batches before dividing, then "
                 f"over seeds; upper triangle. {HALF_WIDTHS} Dead signals have no similarity and are empty."
@@ -52,9 +52,9 @@ class Correlation:
         )
 
 
-@remembered
+@cached_by_recording
 def _similarities(recording: Recording) -> Replicated:
-    """Return the CKA of every two signals by column, over replicates."""
+    """Return the CKA of each pair of signals by column, over replicates."""
     upper = np.triu_indices(len(recording.signals), k=1)
 
     def measure(replicate: Recording) -> dict[str, np.ndarray]:

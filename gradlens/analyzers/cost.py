@@ -31,7 +31,7 @@ class Cost:
             _frame(recording),
             "Cost of one image by stage.",
             how=(
-                "Counted while one step ran: FLOPs of the forward pass with torch.utils.flop_counter "
+                "Counted during one step: FLOPs of the forward pass with torch.utils.flop_counter "
                 "(multiply-add = 2); traffic: elements read and written by each convolution and pooling (the "
                 "CSPNet paper's CIO); saved: bytes of distinct tensors kept for backward; peak: most bytes "
                 "alive at once that the step allocated, gradients of parameters included; bottleneck: FLOPs "
@@ -66,7 +66,7 @@ def _frame(recording: Recording) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Measured images per second: the one table that differs from run to run."""
+    """Measured images per second: the only table that differs between runs."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None if nothing was timed."""
@@ -90,14 +90,14 @@ class Throughput:
             "throughput",
             pd.DataFrame(rows),
             "Measured speed on this machine.",
-            how="Wall-clock, median of alternating repeats after one that is not timed; range: all repeats.",
+            how="Wall-clock time, median of alternating repeats after an untimed one; low and high: over all repeats.",
             units={"images_per_second": "images / s", "low": "images / s", "high": "images / s"},
             reproducible=False,
         )
 
 
 class ModuleStages:
-    """The stage of every module, from the operations that it made."""
+    """The stage of every module: the most frequent stage of its operations."""
 
     def __init__(self, plan: Plan) -> None:
         votes: dict[str, Counter[str]] = defaultdict(Counter)
@@ -109,7 +109,7 @@ class ModuleStages:
         self.order = [stage for stage in dict.fromkeys(forward) if stage not in (HEAD, LOSS)] + [HEAD]
 
     def of(self, module: str) -> str:
-        """Return the stage of a module, of the nearest module around it that has one, or the head."""
+        """Return the stage of a module, else of the nearest enclosing module that has one, else the head."""
         while module not in self._stage and "." in module:
             module = module.rpartition(".")[0]
         return self._stage.get(module, HEAD)

@@ -1,4 +1,4 @@
-"""Sites worth a look: the most duplicated pairs, idle branches, cancelling forks, dead and outlying signals."""
+"""Conspicuous sites: the most duplicated pairs, idle branches, cancelling forks, dead and outlying signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradlens.recording import Recording
 from gradlens.results import Table
 
 COPY = 1 - 1e-9
-"""CKA above which two signals are one gradient: the inputs of an addition share one buffer."""
+"""CKA above which two signals count as one gradient, as at the inputs of an addition, which share one buffer."""
 DUPLICATED = 0.5
 """Smallest CKA of a duplicated pair."""
 IDLE = 0.01
@@ -29,11 +29,11 @@ OUTLYING = 100.0
 
 MEANINGS = {
     "duplicated pair": (
-        f"the gradients of these two layers are similar (CKA, energy, of at least {DUPLICATED:g}; 1 for copies); "
+        f"the gradients of these two layers are similar (CKA, energy: at least {DUPLICATED:g}; 1 for copies); "
         "'given the loss' is the similarity that is left after removing what the loss imposes on both"
     ),
     "one gradient": "exactly the same gradient up to a factor, as in layers whose outputs are added",
-    "idle branch": f"brings less than {IDLE:.0%} of the energy that arrives at its fork or split",
+    "idle branch": f"contributes less than {IDLE:.0%} of the energy that arrives at its fork or split",
     "cancelling fork": (
         f"the contributions cancel: less than {CANCELLING:g} of their energy is left (1 if they are unrelated)"
     ),
@@ -51,16 +51,16 @@ COLUMNS = ("kind", "stage", "place", "other", "value", "reach", "given_loss")
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Sites that stand out, one row per site, the strongest of each kind first.
+    """Conspicuous sites, one row per site, the strongest of each kind first.
 
     Attributes:
-        most: rows of each kind.
+        most: largest number of rows of each kind.
     """
 
     most: int = 50
 
     def __call__(self, recording: Recording) -> Table | None:
-        """Return the table: empty if nothing stands out, None if nothing was watched."""
+        """Return the table: empty if no site is conspicuous, None if no site was watched."""
         if not recording.signals and not recording.plan.groups:
             return None
         rows = [row for select in (_pairs, _branches_and_forks, _outliers) for row in select(recording)]
@@ -70,14 +70,14 @@ class Diagnosis:
         return Table(
             "diagnosis",
             ranked,
-            "Sites that stand out, the strongest of each kind first.",
+            "Conspicuous sites, the strongest of each kind first.",
             how=". ".join(f"{kind.capitalize()}: {text}" for kind, text in MEANINGS.items())
             + f". {HALF_WIDTHS}",
             units={"value": "CKA, share, coherence, or RMS over the median, by kind"},
         )
 
     def _ranked(self, frame: pd.DataFrame, kind: str) -> pd.DataFrame:
-        """Return the rows of a kind that are kept, with their rank and the number of all."""
+        """Return the strongest rows of a kind, with their rank and the number of all rows of the kind."""
         rows = frame[frame["kind"] == kind]
         falling = kind in ("duplicated pair", "exploding signal")
         kept = rows.sort_values("value", ascending=not falling, kind="stable").head(self.most)

@@ -13,7 +13,7 @@ from gradlens.metrics import energy_shares
 from gradlens.recording import Recording
 
 UNKNOWN = (float("nan"), False)
-"""Energy of an edge that was neither measured nor follows from others."""
+"""Energy of an edge that was not measured and cannot be derived from others."""
 
 
 class Drawn:
@@ -57,7 +57,7 @@ class Drawn:
         }
 
     def _last(self, edge: Edge) -> Edge:
-        """Return the edge at the far end of a run of operations that are not drawn."""
+        """Follow operations that are not drawn towards the input, and return the last edge."""
         while self.graph.nodes[edge.producer].operation in ops.TRANSPARENT:
             inputs = self.graph.inputs.get(edge.producer, ())
             if len(inputs) != 1:
@@ -74,7 +74,7 @@ class Drawn:
         return self._last(edge).producer
 
     def _energy(self, edge: Edge) -> tuple[float, bool]:
-        """Return the energy along an edge, and whether it was measured there or follows exactly."""
+        """Return the energy along an edge, and whether it was measured there or derived exactly."""
         if edge not in self._energies:
             self._energies[edge] = self._measured(edge)
         return self._energies[edge]
@@ -132,7 +132,7 @@ class Drawn:
         return by_edge
 
     def _ends(self, group: Group) -> list[list[Edge]]:
-        """Return, per branch of a fork or part of a split, the edges by which it leaves."""
+        """Return, by branch of a fork or part of a split, the edges at which it starts."""
         if group.where == "split":
             return [self.graph.consumers.get(key, []) for key in group.part_keys]
         edges = self.graph.consumers.get(group.source_key, [])

@@ -1,4 +1,4 @@
-"""The share of energy that each contribution brings: at forks, and to the parts of partial splits."""
+"""The energy share of each contribution at forks and of each part of a partial split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradlens.recording import Recording
 
 
 def energy_steps(recording: Recording) -> list[Step]:
-    """Return the steps of the gradient, each with the share of energy that it brings to its producer.
+    """Return the steps of the gradient, each with its share of the energy of its producer.
 
     Contributions that were not watched, or have no axis of samples, get equal shares.
     """

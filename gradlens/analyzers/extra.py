@@ -1,4 +1,4 @@
-"""Tables on request: nulls and ceilings of duplication, canonical correlations."""
+"""Tables made on request: nulls and ceilings of duplication, canonical correlations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Nulls:
     """Duplication of unrelated signals, and the similarity of two halves of one signal.
 
     Attributes:
-        permutations: of the samples of each signal.
+        permutations: number of times that the samples of each signal are shuffled.
     """
 
     permutations: int = 99
@@ -52,11 +52,11 @@ class Nulls:
         return Table(
             "null",
             pd.DataFrame(rows),
-            "Duplication next to its value if no two signals shared anything.",
+            "Duplication next to its value for unrelated signals.",
             how=(
                 "Null: D after the samples of each signal are shuffled independently, "
-                f"{self.permutations} times, means over seeds; p: of the worst seed. Ceiling: mean CKA of the two "
-                "halves (every second feature) of one signal: the similarity that two measurements of one thing "
+                f"{self.permutations} times, means over seeds; p: the largest over seeds. Ceiling: mean CKA of the two "
+                "halves (every second feature) of one signal: the similarity that two measurements of one quantity "
                 "reach on average at this number of samples; single pairs may exceed it. It needs halves=True at "
                 "the capture. The halves share the loss, so there is no ceiling given the loss. Used: signals "
                 "with a similarity, the smallest number over seeds."
@@ -74,19 +74,19 @@ class Nulls:
             [duplication(similarities[seed].between(version, subset)) for seed, subset in used.items()]
         )
         nulls = [self._null(recording, seed, subset, version) for seed, subset in used.items()]
-        least, some = min(map(len, used.values())), np.unique(np.concatenate(list(used.values())))
+        fewest, live = min(map(len, used.values())), np.unique(np.concatenate(list(used.values())))
         return {
             "network": recording.name,
             "stage": stage,
             "version": version.label,
-            "used": least,
+            "used": fewest,
             "duplication": float(np.mean(values)),
             "duplication_reach": float(half_widths(values)),
             "null_mean": float(np.mean([null.mean for null in nulls])),
             "null_high": float(np.mean([null.high for null in nulls])),
             "p": float(np.max([null.p for null in nulls])),
-            "ceiling": float(np.nanmean(ceilings[some])) if ceilings is not None and len(some) else np.nan,
-            "reason": "" if least > 1 else "fewer than two live signals",
+            "ceiling": float(np.nanmean(ceilings[live])) if ceilings is not None and len(live) else np.nan,
+            "reason": "" if fewest > 1 else "fewer than two live signals",
         }
 
     def _null(self, recording: Recording, seed: int, indices: NDArray[np.intp], version: Version) -> Null:
@@ -112,7 +112,7 @@ def _ceilings(recording: Recording) -> dict[Version, Array]:
             per_seed = []
             for seed in recording.seeds:
                 replicates = recording.of_seed(seed)
-                assert replicates.halves is not None  # as in the whole recording
+                assert replicates.halves is not None  # the whole recording has them
                 half, rest = replicates.halves, replicates.signal_grams - replicates.halves
                 both = transformed(half, version) + transformed(rest, version)
                 per_seed.append(split_half(transformed(half, version), both))
@@ -122,10 +122,10 @@ def _ceilings(recording: Recording) -> dict[Version, Array]:
 
 @dataclass(frozen=True)
 class Canonicals:
-    """SVCCA and PWCCA of every two signals, one row per pair, mean over replicates.
+    """SVCCA and PWCCA of each pair of signals, one row per pair, mean over replicates.
 
     Attributes:
-        variance: share of the variance that is kept of each signal.
+        variance: share of the variance of each signal that is kept.
     """
 
     variance: float = VARIANCE
@@ -148,14 +148,14 @@ class Canonicals:
         return Table(
             "canonical",
             pd.DataFrame(rows),
-            "Canonical correlations of the gradients that every two weighted layers receive.",
+            "Canonical correlations of the gradients of each pair of weighted layers.",
             how=(
                 f"SVCCA (Raghu et al. 2017) and PWCCA (Morcos et al. 2018, with squared projections) over the "
                 f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over a seed's batches, "
                 "then over seeds; reach: half-width of the 95 % t interval over seeds, or over the batches of a "
                 "single seed. Empty if both signals need more directions than a batch has samples: canonical "
                 "correlations are then large for any gradients; raise batch_size=. By chance alone k and l "
-                "directions among n samples correlate by about sqrt(max(k, l) / n)."
+                "directions of n samples correlate by about sqrt(max(k, l) / n)."
             ),
             units={
                 "svcca": "0 to 1",

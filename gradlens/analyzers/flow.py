@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.graph.plan import Signal
@@ -31,7 +31,7 @@ class Flow:
     """Size, rank and agreement of each signal, one row per signal, over all replicates."""
 
     def __call__(self, recording: Recording) -> Table | None:
-        """Return the table: of the signals, and of every other watched gradient if all edges were recorded."""
+        """Return the table of the signals (of all watched gradients if all edges were recorded), or None if empty."""
         rows = _rows(recording)
         if not rows:
             return None
@@ -56,7 +56,7 @@ class Flow:
         )
 
 
-@remembered
+@cached_by_recording
 def _rows(recording: Recording) -> list[dict[str, object]]:
     """Return the rows of the table in forward order."""
     signals = {signal.number: signal for signal in recording.signals}

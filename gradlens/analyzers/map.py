@@ -1,4 +1,4 @@
-"""The network map: the operations, the edges between them, and what was measured at both."""
+"""The network map: the operations, the edges between them, and the measurements at both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gradlens.recording import Recording
 from gradlens.results import Table
 
 FLOW = ("rms", "effective_rank", "diversity", "stiffness_across", "dead")
-"""Columns that a signal takes from the table ``flow``."""
+"""Columns of a signal that are copied from the table ``flow``."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class MapNodes:
                 "From the autograd graph, without views, permutes and casts. Alike: mean CKA of the layer's signal "
                 "with the other live signals of its stage, mean over seeds. Fork: the forks and partial splits whose "
                 "tensor this operation makes or cuts; merge: those whose branches meet here. Block: the smallest "
-                "numbered module of two weighted layers or more; group: the stage, numbered if the network returns "
+                "numbered module with at least two weighted layers; group: the stage, numbered if the network returns "
                 "to it."
             ),
             units={"alike": "mean CKA", "rms": "per sample and element", "flops": "FLOPs per image"},
@@ -73,11 +73,11 @@ class MapEdges:
         return Table(
             "map_edges",
             pd.DataFrame(rows),
-            "The gradient that flows back between every two operations.",
+            "The gradient along each edge between two operations.",
             how=(
                 "Energy: mean squared norm per sample of the gradient along the edge, of the summed loss; measured "
                 "there, or derived exactly (a concatenation's is the sum of its inputs'). Otherwise (measured: no) it "
-                "is that of the nearest known edge towards the input, after operations with one input and one "
+                "is taken from the nearest known edge towards the input, after operations with one input and one "
                 "reader, or empty. Share: of the energy at its fork or split."
             ),
             units={"energy": "squared norm per sample", "share": "0 to 1"},
@@ -90,7 +90,7 @@ def _column(version: Version) -> str:
 
 
 def _operations(recording: Recording, drawn: Drawn) -> dict[int, dict[str, object]]:
-    """Return what the graph alone shows of each drawn operation, by node."""
+    """Return the columns that come from the graph alone, by node."""
     plan = recording.plan
     names = site_names(plan.graph, plan.owners)
     blocks = blocks_of(plan, drawn.visible, drawn.pairs, names)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.energies import energy_steps
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.tracing import shortest, traced
 from gradlens.graph.sources import Segment, sources, timestamps
 from gradlens.metrics import mean_interval, mean_length, path_shares
@@ -19,7 +19,7 @@ from gradlens.recording import Recording
 from gradlens.results import Table
 
 LISTED = 12
-"""Timestamps that a row lists."""
+"""Largest number of timestamps that a row lists."""
 HOW = (
     "Counts are exact, by dynamic programming over the autograd graph; a length counts weighted layers. Effective "
     "length: each fork's energy shares used as probabilities, without its cross terms (their size: cross_terms in "
@@ -51,9 +51,9 @@ class Paths:
                 "stage": recording.plan.stages[layer],
                 "layer": _name(recording, layer),
                 "order": order,
-                **_counted(trace.counts[layer]),
+                **_path_counts(trace.counts[layer]),
                 **self._effective(recording, layer),
-                **_origins(trace.segments[layer]),
+                **_sources(trace.segments[layer]),
                 "reuse": trace.reuse.get(layer, 0),
             }
             for order, layer in enumerate(trace.layers)
@@ -123,7 +123,7 @@ class PathLengths:
         )
 
 
-def _counted(counts: Sequence[int]) -> dict[str, object]:
+def _path_counts(counts: Sequence[int]) -> dict[str, object]:
     """Return the number and lengths of the paths to one layer."""
     return {
         "paths": str(sum(counts)),
@@ -134,12 +134,12 @@ def _counted(counts: Sequence[int]) -> dict[str, object]:
     }
 
 
-def _origins(segments: Sequence[Segment]) -> dict[str, object]:
+def _sources(segments: Sequence[Segment]) -> dict[str, object]:
     """Return the sources of one layer's gradient."""
     return {
         "sources": len(sources(segments)),
         "combinations": len(segments),
-        "timestamps": _written(segments),
+        "timestamps": _timestamps_text(segments),
     }
 
 
@@ -150,7 +150,7 @@ def forks_watched(recording: Recording) -> bool:
     return all((key.node, key.output) in watched for key, edges in consumers.items() if len(edges) > 1)
 
 
-@remembered
+@cached_by_recording
 def _shares(recording: Recording) -> Sequence[Sequence[Array]]:
     """Return the energy by path length, by seed and node; empty if the energy at some fork is not known."""
     if not forks_watched(recording):
@@ -162,9 +162,9 @@ def _shares(recording: Recording) -> Sequence[Sequence[Array]]:
     ]
 
 
-@remembered
+@cached_by_recording
 def _dead(recording: Recording) -> set[int]:
-    """Return the weighted layers whose gradient was watched and is exactly zero: no path brings them anything."""
+    """Return the weighted layers whose gradient was watched and is exactly zero, so no path carries energy to them."""
     signals = recording.signals
     return {signal.probe.node for signal in signals if not recording.energies[signal.number].any()}
 
@@ -178,7 +178,7 @@ def _entry(shares: Array, length: int) -> float:
     return float(shares[length]) if length < len(shares) else 0.0
 
 
-def _written(segments: Sequence[Segment]) -> str:
+def _timestamps_text(segments: Sequence[Segment]) -> str:
     """Return the timestamps of each run of channels, ``1 3 5 | 3 5``."""
     runs = []
     for segment in segments:

@@ -1,4 +1,4 @@
-"""Values of a recording that several tables need, computed once."""
+"""A cache for values of a recording that several tables need."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gradlens.recording import Recording
 Value = TypeVar("Value")
 
 
-def remembered(measure: Callable[[Recording], Value]) -> Callable[[Recording], Value]:
-    """Return the measure with a memory: it runs once per recording, and forgets recordings that are gone.
+def cached_by_recording(measure: Callable[[Recording], Value]) -> Callable[[Recording], Value]:
+    """Cache the values of a measure by recording; a value is dropped when its recording is deleted.
 
-    All callers share the value, so none may change it.
+    All callers share the value, so they must not change it.
     """
     values: dict[int, Value] = {}
 
     @wraps(measure)
-    def recalled(recording: Recording) -> Value:
+    def cached(recording: Recording) -> Value:
         key = id(recording)
         if key not in values:
             values[key] = measure(recording)
             weakref.finalize(recording, values.pop, key, None)
         return values[key]
 
-    return recalled
+    return cached

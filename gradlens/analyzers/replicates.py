@@ -36,10 +36,10 @@ class Replicated:
 
 
 def over_replicates(measure: Measure, *recordings: Recording) -> Replicated:
-    """Take a measure in each seed; with a single seed, take intervals over its batches.
+    """Compute a measure in each seed, with intervals over seeds or, for a single seed, over its batches.
 
     Args:
-        measure: maps recordings of one seed to arrays by name. It returns all that it counts and changes nothing.
+        measure: maps recordings of one seed to arrays by name, without side effects.
         *recordings: of the same seeds and batches.
     """
     seeds = recordings[0].seeds
@@ -54,9 +54,9 @@ def batch_half_widths(measure: Measure, *recordings: Recording, level: float = 0
     """Return the half-widths of the t intervals over the batches of one seed, by the jackknife.
 
     A similarity is a ratio of averages over batches, so a single batch has no value. The measure is therefore
-    repeated without each batch, and the interval is that of the pseudo-values ``s θ − (s − 1) θ₍₋ᵢ₎`` (Tukey
+    repeated without each batch, and the t interval is computed from the pseudo-values ``s θ − (s − 1) θ₍₋ᵢ₎`` (Tukey
     1958). It shows how much other samples would change a number, not how much other initial weights would. A
-    value that rests on one batch (a signal that is dead in the others) has no interval.
+    value that depends on one batch only (a signal that is dead in the others) has no interval.
 
     Args:
         measure: maps recordings to arrays by name.
@@ -75,7 +75,7 @@ def _jackknife(
     whole: Mapping[str, Array] | None,
     level: float = 0.95,
 ) -> dict[str, Array]:
-    """Return ``batch_half_widths``; ``whole`` is the measure of all batches, if it is known already."""
+    """Return ``batch_half_widths``; ``whole`` is the measure over all batches if it is already known, else None."""
     same = len({recording.replicates for recording in recordings}) == 1
     if not same or any(recording.noise != "batches" for recording in recordings):
         return {}
@@ -98,5 +98,5 @@ def _jackknife(
 def mean_known(values: np.ndarray) -> np.ndarray:
     """Return the mean over axis 0 without NaN values; NaN if all are NaN."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # mean of an empty slice is the NaN we want
+        warnings.simplefilter("ignore", RuntimeWarning)  # the mean of an empty slice is NaN, as intended
         return np.asarray(np.nanmean(values, axis=0))

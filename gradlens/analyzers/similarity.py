@@ -1,4 +1,4 @@
-"""Similarity of a set of gradients in its four versions, with a defined answer for gradients that have none."""
+"""Similarity of a set of gradients in its four versions; NaN for gradients that have none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
 from gradlens.recording import Recording
@@ -39,7 +39,7 @@ class Similarity:
         return self.versions[version][indices][:, indices]
 
     def columns(self) -> dict[str, Array]:
-        """Return the matrices by the column that a table has for the version."""
+        """Return the matrices by the name of the version's column."""
         return {version.column: matrix for version, matrix in self.versions.items()}
 
 
@@ -76,7 +76,7 @@ def signal_similarity(recording: Recording) -> Similarity:
     return similarity(recording.signal_grams, recording.loss_gram)
 
 
-@remembered
+@cached_by_recording
 def seed_similarities(recording: Recording) -> dict[int, Similarity]:
     """Return the similarity between the signals in each seed."""
     return {seed: signal_similarity(recording.of_seed(seed)) for seed in recording.seeds}

@@ -1,4 +1,4 @@
-"""What the graph alone shows of a stage: where its layers get their gradient from."""
+"""The gradient sources of the layers of a stage, from the graph alone."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class Structure:
         return Table(
             "structure",
             pd.DataFrame(rows),
-            "What the graph alone shows about where the layers of a stage get their gradient.",
+            "Gradient sources and paths of the layers of a stage, from the graph alone.",
             how=(
-                "Structural duplication: mean Jaccard overlap of the source sets of every two layers; 0 in a "
-                "chain, 1/2 among dense layers of one convolution (a bottleneck's inner layers have one source "
+                "Structural duplication: mean Jaccard overlap of the source sets of each pair of layers; 0 in a "
+                "chain, 1/2 between dense layers of one convolution (a bottleneck's inner layers have one source "
                 "each, which lowers it). Combinations: distinct sets of timestamps, and of (timestamp, "
                 "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
-                "forks, the part that energy-weighted path lengths leave out. The other columns need no gradient."
+                "forks, which energy-weighted path lengths ignore. The other columns need no gradient."
             ),
             units=units("structure"),
         )

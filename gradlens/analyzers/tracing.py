@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.signals import WHOLE
 from gradlens.graph.nodes import Graph
 from gradlens.graph.sources import Segment, combinations, sources
@@ -15,14 +15,14 @@ from gradlens.recording import Recording
 
 @dataclass(frozen=True)
 class Traced:
-    """Paths and sources of every weighted layer, by node.
+    """Paths and sources of every weighted layer.
 
     Attributes:
         layers: nodes in forward order.
-        counts: number of paths; index k holds those over k + 1 weighted layers.
-        segments: neighbouring output channels with one combination of sources.
-        sources: layers that pass their gradient to the layer through operations without weights.
-        reuse: layers that the layer passes its gradient to.
+        counts: by layer, the number of paths; entry k counts paths of k + 1 weighted layers.
+        segments: by layer, runs of output channels with one combination of sources.
+        sources: by layer, the layers that pass their gradient to the layer through operations without weights.
+        reuse: by layer, the number of layers that it passes its gradient to.
     """
 
     layers: Sequence[int]
@@ -39,7 +39,7 @@ class Traced:
         return {**by_stage, WHOLE: self.layers}
 
 
-@remembered
+@cached_by_recording
 def traced(recording: Recording) -> Traced:
     """Return the paths and sources of every weighted layer."""
     graph, layers = recording.plan.graph, weighted_layers(recording)

@@ -26,7 +26,7 @@ from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
-UNCLEAR = "the mean gradient cannot be told from 0 with so few samples"
+UNCLEAR = "the mean gradient cannot be distinguished from 0 with so few samples"
 Order = TypeVar("Order", int, tuple[int, str])
 
 
@@ -119,7 +119,7 @@ class Reuse:
 class Readers:
     """Duplication between the readers of one source: reading (b) of docs/findings.md, one row per source.
 
-    ``dL/dW_j[:, slice s]`` against ``dL/dW_k[:, slice s]`` for every two layers j, k that read source s.
+    ``dL/dW_j[:, slice s]`` against ``dL/dW_k[:, slice s]`` for each pair of layers j, k that read source s.
     """
 
     def __call__(self, recording: Recording) -> Table | None:

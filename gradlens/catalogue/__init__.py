@@ -1,4 +1,4 @@
-"""Facts written once: one entry per quantity, per table and per transition strategy. Light and literal."""
+"""The registries: one entry per quantity, table and transition strategy. No torch, numpy, pandas or matplotlib."""
 
 from gradlens.catalogue.quantities import (
     QUANTITIES,
@@ -10,7 +10,7 @@ from gradlens.catalogue.quantities import (
     quantity,
     units,
 )
-from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, Place, about, kind, tables
+from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, PagePosition, about, kind, tables
 
 __all__ = [
     "QUANTITIES",
@@ -20,7 +20,7 @@ __all__ = [
     "Column",
     "Format",
     "Need",
-    "Place",
+    "PagePosition",
     "Quantity",
     "about",
     "kind",

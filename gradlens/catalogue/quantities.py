@@ -11,7 +11,7 @@ from typing import Literal
 from gradlens.catalogue.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS, Version
 
 Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
-"""How numbers are written: ``gradlens.numbers`` has the digits of each."""
+"""Formats of numbers; ``gradlens.numbers`` defines the digits of each."""
 PARTS = ("_a", "_b", "_difference", "_low", "_high", "_reach")
 """Endings of the columns that belong to a quantity: of two networks, their difference, an interval."""
 
@@ -23,8 +23,8 @@ class Column:
     Attributes:
         screen: ``compare`` (also ``inspect``), ``strategies`` (also ``compare`` of three networks) or ``paths``.
         block: group of columns on that screen; ``compare`` of two networks prints each as a table.
-        last: after the quantities of its block that are not.
-        head: heading where it differs from ``Quantity.head``.
+        last: printed after the other quantities of its block.
+        head: heading, if it differs from ``Quantity.head``.
     """
 
     screen: Literal["compare", "strategies", "paths"]
@@ -42,10 +42,10 @@ class Quantity:
         title: on the page.
         head: short heading on the terminal.
         unit: or range, as in ``Table.units``.
-        scale: the unit in few words, for the terminal; None if it is ``unit``, empty if it is not printed.
+        scale: the unit in a few words, for the terminal; None if it is ``unit``, empty if it is not printed.
         format: how its numbers are written.
         tables: that have it as a column.
-        screens: where the terminal prints it.
+        screens: its columns on the terminal.
         figure: title of its panel in figures of several networks; empty if it has none.
         version: of the similarity, for a duplication.
         measure: function below ``gradlens.analyzers`` that computes it: from a recording (of one seed, unless it is
@@ -54,9 +54,9 @@ class Quantity:
         cost: counted by the analyzer of costs.
         tested: compared between networks with p-values.
         with_interval: has an interval in the summary of one network.
-        by_stage: shown by stage on the page if several networks stand side by side.
-        relative: a difference is also written in percent.
-        main: read first, in notebooks.
+        by_stage: shown by stage on the page if several networks are shown side by side.
+        relative: a difference is also shown in percent.
+        main: among the columns that notebooks show first.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Quantity:
     main: bool = False
 
     def column(self, screen: str) -> Column | None:
-        """Return where a screen prints the quantity; None if it does not."""
+        """Return the column of the quantity on a screen; None if the screen does not show it."""
         return next((column for column in self.screens if column.screen == screen), None)
 
     def heading(self, screen: str) -> str:
@@ -154,7 +154,7 @@ QUANTITIES: tuple[Quantity, ...] = (
              format="bytes", tables=("cost",), fixed=True, cost=True),
     Quantity("saved_bytes", "Saved for backward per image", "saved", "bytes per image",
              format="bytes", tables=("cost",), fixed=True, cost=True),
-    Quantity("peak_bytes", "Most memory per image", "peak", "bytes per image, at the batch size used",
+    Quantity("peak_bytes", "Peak memory per image", "peak", "bytes per image, at the batch size used",
              format="bytes", tables=("cost",), fixed=True, cost=True),
     Quantity("bottleneck", "Largest layer / mean", "bottleneck", "FLOPs of the largest layer / mean",
              "largest layer / mean", tables=(*_SEVERAL, "cost"), screens=_COSTS, fixed=True, cost=True),
@@ -170,7 +170,7 @@ QUANTITIES: tuple[Quantity, ...] = (
              tables=("structure",), screens=_PATHS, fixed=True),
     Quantity("mean_sources", "Sources of a layer, mean", "mean sources", "layers", "",
              tables=("structure",), screens=_PATHS, fixed=True),
-    Quantity("max_reuse", "Readers of a layer, most", "max reuse", "layers", "", format="count",
+    Quantity("max_reuse", "Readers of a layer, maximum", "max reuse", "layers", "", format="count",
              tables=("structure",), screens=_PATHS, fixed=True),
     Quantity("longest_shortest", "Longest of the shortest paths", "longest shortest path",
              "weighted layers, the longest of the layers' shortest paths", "", format="count",
@@ -184,7 +184,7 @@ QUANTITIES: tuple[Quantity, ...] = (
 
 
 def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quantity, ...]:
-    """Return the quantities that fit, in the order of the page, or of the screen if one is named.
+    """Return the selected quantities, in the order of the page, or of the screen if one is named.
 
     Args:
         table: that has them as columns.
@@ -221,7 +221,7 @@ def units(table: str) -> dict[str, str]:
 
 
 def quantity(name: str) -> Quantity | None:
-    """Return the quantity that a column holds, its differences and intervals included; None if it is of none.
+    """Return the quantity that a column holds, also if it holds a difference or an interval; else None.
 
     >>> quantity("flops_difference").head, quantity("rms")
     ('FLOPs', None)

@@ -1,7 +1,7 @@
 """The tables of results: one entry each, in the order of the page.
 
-A new table of a recording is one entry in ``TABLES`` and a file in ``gradlens/analyzers/``; its picture is a file in
-``gradlens/plots/`` and the name of it in the entry.
+A new table of a recording is one entry in ``TABLES`` and a file in ``gradlens/analyzers/``; its plot is a file in
+``gradlens/plots/`` that the entry names.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 SUFFIX = "_weights"
-"""Ends the name of a table of weight space in a result of both spaces."""
+"""Suffix of the tables of weight space in a result of both spaces."""
 
 
 class Need(Enum):
@@ -24,11 +24,11 @@ class Need(Enum):
     COSTS = "holds no costs; capture again with costs=True"
     SPEEDS = "holds no speeds; capture again with throughput=5"
     SUMS = "holds no sum that could be checked"
-    NOTHING = "holds nothing for it"
+    NOTHING = "lacks the data for it"
 
 
-class Place(Enum):
-    """Where the page shows a table; tables with a figure come first."""
+class PagePosition(Enum):
+    """Position of a table on the page; tables with a figure come first."""
 
     NORMAL = 1
     LATE = 2
@@ -36,18 +36,18 @@ class Place(Enum):
 
 @dataclass(frozen=True)
 class About:
-    """What is known of a table before it is made.
+    """The description of a table.
 
     Attributes:
         name: key in ``Result.tables``.
         title: on the page.
-        analyzer: class below ``gradlens.analyzers`` that makes it; empty if a study does, of several recordings.
+        analyzer: class below ``gradlens.analyzers`` that makes it; empty if a study makes it from several recordings.
         plot: its ``Plot`` below ``gradlens.plots``; empty if it has no figure.
-        option: of a study, that requests it; empty if it is always made.
-        needs: what a recording must hold, the first need first.
-        each_space: a result of both spaces holds one of each space; otherwise only one.
+        option: option of a study that requests it; empty if it is always made.
+        needs: what a recording must hold; an error names the first one.
+        each_space: whether a result of both spaces holds one such table per space, or only one.
         in_paths: position among the tables of a result about paths; 0 if it is not one of them.
-        place: on the page.
+        position: on the page.
     """
 
     name: str
@@ -58,10 +58,10 @@ class About:
     needs: tuple[Need, ...] = ()
     each_space: bool = True
     in_paths: int = 0
-    place: Place = Place.NORMAL
+    position: PagePosition = PagePosition.NORMAL
 
     def missing(self, space: object) -> str:
-        """Return what a recording in ``space`` that gives no such table lacks."""
+        """Return why a recording in ``space`` has no such table: the end of the sentence "this recording ..."."""
         unmet = [need for need in self.needs if need is not Need.WEIGHTS or space != "weights"]
         return (*unmet, Need.NOTHING)[0].value
 
@@ -102,17 +102,17 @@ TABLES: tuple[About, ...] = (
     About("canonical", "Canonical correlations of the signals", "extra.Canonicals", option="cca",
           needs=(Need.SIGNALS,)),
     About("exactness", "Exactness of the capture", "exactness.Exactness", needs=(Need.SUMS,),
-          each_space=False, in_paths=5, place=Place.LATE),
-    About("map_nodes", "Operations on the map", "map.MapNodes", place=Place.LATE),
-    About("map_edges", "Connections on the map", "map.MapEdges", each_space=False, place=Place.LATE),
-    About("comparison", "All numbers of the comparison", place=Place.LATE),
-    About("summary", "All numbers of the summary", place=Place.LATE),
+          each_space=False, in_paths=5, position=PagePosition.LATE),
+    About("map_nodes", "Operations on the map", "map.MapNodes", position=PagePosition.LATE),
+    About("map_edges", "Connections on the map", "map.MapEdges", each_space=False, position=PagePosition.LATE),
+    About("comparison", "All numbers of the comparison", position=PagePosition.LATE),
+    About("summary", "All numbers of the summary", position=PagePosition.LATE),
 )
 # fmt: on
 
 
 def kind(name: str) -> str:
-    """Return the name of a table without the space it is of.
+    """Return the name of a table without the suffix of its space.
 
     >>> kind("correlation_weights"), kind("correlation")
     ('correlation', 'correlation')
@@ -121,7 +121,7 @@ def kind(name: str) -> str:
 
 
 def tables(chosen: Callable[[About], object]) -> tuple[About, ...]:
-    """Return the entries for which ``chosen`` holds, in the order of the page.
+    """Return the entries for which ``chosen`` is true, in the order of the page.
 
     >>> [entry.name for entry in tables(lambda entry: entry.option)]
     ['null', 'canonical']
@@ -130,7 +130,7 @@ def tables(chosen: Callable[[About], object]) -> tuple[About, ...]:
 
 
 def about(name: str) -> About:
-    """Return the entry of a table in either space; of one that is not in the catalogue, what holds by default.
+    """Return the entry of a table in either space; a default entry if the table is not in the catalogue.
 
     >>> about("duplication_weights").title, about("hard_samples").title
     ('Duplication by stage', 'Hard samples')

@@ -1,8 +1,8 @@
-"""The transition strategies as facts: name, formula, description and drawing style of each.
+"""The transition strategies: name, formula, description and drawing style of each.
 
 The classes are in ``gradlens.models.transitions``; this module needs neither torch nor matplotlib, so plots,
 the command line's completion and the documentation can read it. Notation of Wang et al. 2019 (arXiv 1911.11929,
-figure 3): ``p1`` bypasses the block ``B``, ``p2`` runs through it, ``T`` is a transition layer.
+figure 3): ``p1`` bypasses the block ``B``, ``p2`` passes through it, ``T`` is a transition layer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Strategy:
         program: formula of the stage's output.
         help: one sentence for the command line and the documentation.
         default: whether it is measured if no strategies are named.
-        colour: of the palette; empty takes a free style of the palette, then marker, line and hatch are not used.
+        colour: of the palette; if empty, a free style of the palette is used and marker, line and hatch are ignored.
         marker: matplotlib's marker.
         line: matplotlib's line style.
         hatch: matplotlib's hatch.
@@ -103,7 +103,7 @@ DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.de
 
 
 def split_strategy(name: str) -> tuple[str, str]:
-    """A model name in two parts: before the ``@``, and the strategy with its options after it.
+    """Split a model name at its ``@`` into the model and the strategy with its options.
 
     The second part is empty if the name has no strategy; a path may contain an ``@``.
 
@@ -117,7 +117,7 @@ def split_strategy(name: str) -> tuple[str, str]:
 
 
 def strategy_in(label: str) -> str:
-    """The strategy in the display name of a network: a model name, perhaps with a distinction in brackets.
+    """Return the strategy in the display name of a network: a model name, perhaps followed by a remark in brackets.
 
     >>> strategy_in("resnet50@csp,gamma=0.25 [last.pt]"), strategy_in("cspresnet50")
     ('csp', '')
@@ -127,7 +127,7 @@ def strategy_in(label: str) -> str:
 
 
 def strategies_by_label(meta: Mapping[str, object]) -> dict[str, str]:
-    """The strategies of a run by the label of each network, as far as its metadata has them.
+    """Return the strategies of a run by the label of each network, if its metadata has them.
 
     >>> strategies_by_label({"strategies": ["none", "csp γ=0.25"], "names": ["net@none", "net@csp,gamma=0.25"]})
     {'none': 'none', 'csp γ=0.25': 'csp'}

@@ -61,7 +61,7 @@ class Contrasts:
 
 
 def cross_networks(recordings: Sequence[Recording]) -> Table | None:
-    """Return ``cross_network`` of the first network with each other one, stacked; None if no pair has a table."""
+    """Return ``cross_network`` of the first network with each other network, as one table; None if no pair has one."""
     reference, *others = recordings
     tables = [table for other in others if (table := cross_network(reference, other)) is not None]
     if not tables:

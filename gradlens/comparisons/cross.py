@@ -16,8 +16,8 @@ CROSS_VERSIONS = (ENERGY, DIRECTION)
 """Not given the loss: each network has a different loss signal."""
 HOW = (
     "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before dividing, then "
-    f"over seeds. {HALF_WIDTHS} Both networks learn the same labels, which imposes some similarity. Dead signals have "
-    "no similarity and are empty."
+    f"over seeds. {HALF_WIDTHS} Both networks learn the same labels, which alone makes them somewhat similar. Dead "
+    "signals have no similarity and are empty."
 )
 
 
@@ -25,8 +25,8 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
     """Return the CKA of every signal of ``first`` with every signal of ``second``, mean over seeds.
 
     Args:
-        first: of some samples.
-        second: of the same samples in the same order.
+        first: recording of the network of the rows.
+        second: recording of the network of the columns, of the same samples in the same order.
 
     Returns:
         One row per pair; None if a network has no signals, or the batches are not the same.

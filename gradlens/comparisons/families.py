@@ -12,14 +12,14 @@ from gradlens.catalogue import names
 from gradlens.metrics import holm, paired
 
 TESTED = names(tested=True)
-"""Metrics that are compared between networks with p-values: costs do not vary over seeds."""
+"""Metrics that are compared with p-values; costs are not among them because they do not vary over seeds."""
 
 
 PAIRED_UNITS = {"difference": "b - a", "p": "two-sided", "p_holm": "two-sided, corrected"}
 
 
 class Difference(TypedDict):
-    """A row: metric of network ``b`` minus that of ``a`` in a stage, paired over seeds."""
+    """A row of a table of differences: a metric of ``b`` minus the same metric of ``a``, paired over seeds."""
 
     stage: str
     metric: str
@@ -40,7 +40,7 @@ def how_paired(level: float, comparisons: str) -> str:
 
     Args:
         level: coverage of the intervals.
-        comparisons: what the p-values of a stage are corrected over.
+        comparisons: the comparisons over which the p-values of a stage are corrected.
     """
     return (
         "Over seeds, which set the same weights and samples for all networks: mean difference with its "

@@ -1,4 +1,4 @@
-"""One row per stage: the numbers that a reader compares first."""
+"""The main numbers of a network, or of two, one row per stage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
-from gradlens.analyzers.remembering import remembered
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.catalogue import names, quantities, units
@@ -23,11 +23,11 @@ from gradlens.recording import Recording
 from gradlens.results import Table
 
 COMPARED = names("comparison")
-"""Metrics that two networks are compared in."""
+"""Metrics that are compared between two networks."""
 VARYING = names("comparison", fixed=False)
 """The compared metrics that differ between seeds."""
 FIXED = names("comparison", fixed=True)
-"""The compared metrics of the network alone, the same for every seed."""
+"""The compared metrics that are the same for every seed."""
 WITH_INTERVAL = names("summary", with_interval=True)
 """Metrics with an interval in the summary of one network."""
 COUNTED = names("summary", cost=True)
@@ -35,11 +35,11 @@ COUNTED = names("summary", cost=True)
 
 
 def seed_metrics(recording: Recording) -> pd.DataFrame:
-    """Return ``COMPARED`` and ``signals`` of each seed and stage; indexed by (stage, seed)."""
+    """Return the metrics ``COMPARED`` and ``signals``, indexed by (stage, seed)."""
     return _seed_metrics(recording).copy()
 
 
-@remembered
+@cached_by_recording
 def _seed_metrics(recording: Recording) -> pd.DataFrame:
     stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
     frame = _measured(recording, stages)
@@ -52,7 +52,7 @@ def _seed_metrics(recording: Recording) -> pd.DataFrame:
 
 
 def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
-    """Return the values that vary over seeds, ``VARYING`` and ``signals``; indexed by (stage, seed)."""
+    """Return the metrics that vary over seeds, ``VARYING`` and ``signals``, indexed by (stage, seed)."""
     frame = pd.DataFrame(index=pd.MultiIndex.from_product([stages, recording.seeds], names=["stage", "seed"]))
     _add_duplication(frame, recording)
     add_measured(frame, recording, "summary")
@@ -60,7 +60,7 @@ def _measured(recording: Recording, stages: list[str]) -> pd.DataFrame:
 
 
 def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
-    """Add the columns that the table ``duplication`` has of each version, or of all."""
+    """Add the columns that come from the table ``duplication``."""
     values = pd.DataFrame(columns=["version"])
     if recording.signals:
         values = Duplication().values(recording).set_index(["stage", "seed"])
@@ -138,8 +138,8 @@ class Comparison:
             f"{first.name} (a) and {second.name} (b) by stage; difference b − a, paired by seed.",
             how=(
                 f"{means}; {self.level:.0%} t interval of the paired differences over {first.noise or 'seeds'} "
-                "(both networks see the same samples in the same order), without those in "
-                "which either is undefined. Costs and counts that do not vary over seeds have no interval."
+                "(both networks see the same samples in the same order); pairs in which "
+                "either value is undefined are left out. Costs and counts that do not vary over seeds have no interval."
             ),
             units=units("comparison"),
         )
@@ -147,7 +147,7 @@ class Comparison:
     def _cells(
         self, metric: str, left: pd.Series[float], right: pd.Series[float], half_width: float | None
     ) -> dict[str, float]:
-        """Return the columns of one metric; ``half_width`` is that over batches, or None."""
+        """Return the columns of one metric; ``half_width`` is the half-width over batches, or None."""
         pairs = (right - left).dropna().tolist() if len(left) and len(right) else []
         mean, low, high = mean_interval(np.array(pairs, dtype=np.float64), self.level)
         if metric in FIXED:

@@ -1,4 +1,4 @@
-"""Metrics along a training, and their correlation with held-out accuracy."""
+"""Metrics during training, and their correlation with held-out accuracy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradlens.results import Table
 
 
 def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
-    """Return the metrics of the whole network along the training, one row per step, seed and variant.
+    """Return the metrics of the whole network during training, one row per step, seed and variant.
 
     Args:
         steps: ``Variants.frames()`` by number of updates.
@@ -28,16 +28,16 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
     return Table(
         "trajectory",
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
-        "The whole network along the training.",
+        "The whole network during training.",
         how="Measured on the same batches at each step; loss and accuracy on held-out samples.",
         units=units("trajectory"),
     )
 
 
 def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
-    """Return the correlation of duplication with accuracy over all variants and seeds, and within each seed.
+    """Return the correlation of duplication with held-out accuracy, over all variants and seeds and within seeds.
 
-    None if nothing was evaluated.
+    Return None if accuracy was not measured.
     """
     runs = pd.concat([frame.xs(WHOLE, level="stage") for frame in frames.values()], keys=list(frames))
     runs = runs[list(MEASURED)].astype(float)
@@ -63,7 +63,7 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
         pd.DataFrame(rows),
         "Correlation of duplication with held-out accuracy after training.",
         how=(
-            "Pearson with Fisher's 95 % interval, Spearman with that of Bonett & Wright (2000); within a "
+            "Pearson with Fisher's 95 % interval, Spearman with the interval of Bonett & Wright (2000); within a "
             "seed: after subtracting the seed's means from both. Runs of one seed share samples, so the runs are "
             "not independent and the intervals over all of them are too narrow."
         ),

@@ -1,4 +1,4 @@
-"""Variants of one network side by side: one row per variant, and every two of them paired over seeds."""
+"""Variants of one network side by side: one row per variant, and each pair of them compared over seeds."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, floa
     """Return ``MEASURED`` of one variant, indexed by (stage, seed).
 
     Args:
-        recording: of every seed.
+        recording: of all seeds.
         scores: held-out (loss, accuracy) by seed; empty if not evaluated.
     """
     frame = seed_metrics(recording)
@@ -68,7 +68,7 @@ class Variants:
         return {recording.name: variant_metrics(recording, scores) for recording, scores in pairs}
 
     def rows(self, frames: Mapping[str, pd.DataFrame]) -> Table:
-        """Return one row per stage and variant: means with their intervals over seeds, and costs."""
+        """Return the table ``strategies``: means with their intervals over seeds, and costs."""
         costs = {recording.name: _costs(recording) for recording in self.recordings}
         stages = merged_stages(frames.values())
         rows = [
@@ -86,9 +86,9 @@ class Variants:
             "Each transition strategy by stage and over the whole network, means over seeds.",
             how=(
                 f"Means over seeds with {self.level:.0%} t intervals. Split and merge correlation: CKA (energy) "
-                "between the bypass and the dense branch of each partial split, where the stage's input is cut and "
-                "where the branches are concatenated. Costs as in the table of costs. Speed: median, lowest and "
-                "highest of a few steps; the variants were timed one after the other, so compare with care."
+                "between the bypass and the dense branch of each partial split, at the cut of the stage's input and "
+                "at the concatenation of the branches. Costs as in the table of costs. Speed: median, lowest and "
+                "highest of a few steps; the variants were timed one after another, so compare with care."
             ),
             units=units("strategies"),
         )
@@ -103,7 +103,7 @@ class Variants:
         return row | {metric: seeds[metric].mean() for metric in FROM_GRAPH} | costs.get(stage, {})
 
     def over_batches(self, rows: Sequence[Difference]) -> list[Difference]:
-        """Return the rows, for a single seed with intervals over its batches."""
+        """Return the rows; for a single seed, with intervals over its batches."""
         recordings = {recording.name: recording for recording in self.recordings}
         stages = list(dict.fromkeys(row["stage"] for row in rows))
 
@@ -125,21 +125,21 @@ class Variants:
         return completed
 
     def differences(self, frames: Mapping[str, pd.DataFrame]) -> Table:
-        """Return every two variants, one row per stage and metric: paired over seeds, corrected by Holm."""
+        """Return the differences of each pair of variants by stage and metric, paired over seeds, corrected by Holm."""
         rows: list[Difference] = []
         for stage in merged_stages(frames.values()):
             rows += family(frames, stage, list(itertools.combinations(frames, 2)), self.level)
         return Table(
             "differences",
             pd.DataFrame(self.over_batches(rows)),
-            "Paired differences between every two strategies, b minus a.",
+            "Paired differences of each pair of strategies, b minus a.",
             how=how_paired(self.level, "pairs and metrics"),
             units=PAIRED_UNITS,
         )
 
 
 def _within_batches(frame: pd.DataFrame, recording: Recording, stages: Sequence[str], level: float) -> None:
-    """Set the intervals of a variant of one seed to those over its batches."""
+    """For a single seed, replace the intervals of a variant by those over its batches."""
     widths = batch_half_widths(partial(variant_values, stages=stages), recording, level=level)
     rows = (frame["network"] == recording.name).to_numpy()
     for metric, values in widths.items():

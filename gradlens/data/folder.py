@@ -1,4 +1,4 @@
-"""Image folders in the usual layout: one folder per class."""
+"""Image folders with one folder per class."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradlens.data.samples import Samples
 from gradlens.errors import GradlensError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as torchvision states them
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in torchvision
 MODES = {1: "L", 3: "RGB"}
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on bad files
 
@@ -84,8 +84,8 @@ def _read(
 ) -> tuple[list[tuple[Tensor, int]], list[Path]]:
     """Return the requested samples and the skipped files.
 
-    With ``skip_bad`` the samples before the first requested one are read too, so that the samples of a warm-up and
-    the measured samples remain disjoint.
+    With ``skip_bad`` the samples before the first requested one are read, too: otherwise skipped files would make the
+    samples of a warm-up and the measured samples overlap.
     """
     samples: list[tuple[Tensor, int]] = []
     skipped: list[Path] = []
@@ -113,7 +113,7 @@ def _read(
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale sixteen-bit greys down, because Pillow's conversion would clip them to white."""
+    """Convert 16-bit grey values to 8 bits, because Pillow's conversion would clip them to white."""
     if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.int64).clip(0, 65535)
         return Image.fromarray((values // 257).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Load batches by the name of a data set or the path of a folder."""
+"""Loading of batches by the name of a data set or the path of a folder."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def load_data(
         batch_size: samples ``n`` per batch, at least 4.
         batches: number of batches.
         image_size: height and width in pixels.
-        seed: of the order of the samples; the global random state is neither used nor changed.
+        seed: determines the order of the samples; the global random state is neither used nor changed.
         skip_bad: skip images that cannot be read (``identity["skipped"]`` names them).
-        start: number of batches to leave out at the start of the order, such as those of a warm-up.
+        start: number of batches to skip at the start of the order, such as those of a warm-up.
         in_chans: channels; image files have 1 or 3.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Normal noise for dry runs: unlimited, and without a file."""
+"""Normal noise for dry runs: an unlimited data set that needs no file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLASSES = 10
 
 
 def noise_samples(request: Request) -> Samples:
-    """Return standard normal images with uniform targets; the seed and ``i`` determine batch ``i``."""
+    """Return standard normal images with uniform targets; the seed and its number determine a batch."""
     shape = (request.batch_size, request.in_chans, request.image_size, request.image_size)
     images, targets = [], []
     for index in range(request.start, request.start + request.batches):

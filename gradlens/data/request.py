@@ -1,4 +1,4 @@
-"""The number and size of the requested images, and the samples that belong to them."""
+"""The requested number and size of images, and the selection of their samples."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Request:
     Attributes:
         batch_size: samples ``n`` per batch.
         batches: number of batches.
-        start: number of batches before them in the same order.
+        start: number of batches to skip at the start of the order.
         image_size: height and width in pixels.
         in_chans: channels ``c``.
-        seed: of the order.
+        seed: determines the order.
 
     Raises:
         GradlensError: a number is out of range.

@@ -1,4 +1,4 @@
-"""The samples of a request, before they are cut into batches."""
+"""The requested samples, before they are divided into batches."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From gradients to Grams: products, sketches, per-sample weight gradients, and the check of sums."""
+"""Grams of gradients: products, sketches, per-sample weight gradients, and the check of sums."""

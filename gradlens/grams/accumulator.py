@@ -1,4 +1,4 @@
-"""The statistics of one batch's contributions: update with each gradient, read the value at the end."""
+"""Accumulate the statistics of one batch: ``update`` with each gradient, then read ``value``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gradlens.graph.plan import Group, Plan
 from gradlens.recording.watch import Watch
 
 TOLERANCE = 1e-4
-"""Relative error of a projected sum that float32 rounding cannot reach (largest observed: below 1e-5)."""
+"""Relative error of a projected sum above which it is wrong; float32 rounding stays below 1e-5 in practice."""
 
 
 class Role(NamedTuple):
@@ -41,8 +41,8 @@ class BatchGrams:
         grams: ``[p, n, n]`` float64 by probe; NaN if no axis holds the samples.
         inner: by fork of three or more branches, per-sample inner products ``[b, b, n]``.
         halves: ``[l, n, n]`` of half of each signal's features, or None.
-        errors: by group with a total, the relative error of its projected sum.
-        tolerances: by group with a total, the largest error that rounding in its precision explains.
+        errors: by group with an accumulated gradient, the relative error of its projected sum.
+        tolerances: by group with an accumulated gradient, the largest error that rounding can cause.
     """
 
     grams: NDArray[np.float64]
@@ -53,12 +53,12 @@ class BatchGrams:
 
 
 class Accumulator:
-    """The sink of one backward pass; holds sketches (or, with ``pairs="exact"``, contributions) of open forks.
+    """Reduces the gradients of one backward pass; holds sketches (with ``pairs="exact"`` contributions) of open forks.
 
     Args:
         plan: what is watched.
         n: samples in the batch.
-        projection: shared by all batches.
+        projection: random signs, shared by all batches.
         watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
     """
 
@@ -102,16 +102,18 @@ class Accumulator:
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
 
-    def weigh(self, index: int, numbers: Sequence[int], node: AutogradNode, gradient: Tensor) -> None:
+    def update_weights(
+        self, index: int, numbers: Sequence[int], node: AutogradNode, gradient: Tensor
+    ) -> None:
         """Reduce the per-sample gradients of one layer's weight, and of parts of it.
 
         If a weight is used several times, each use is held until the last of them has arrived.
 
         Args:
-            index: of the node.
-            numbers: probes of that node, the whole weight's first.
-            node: live, with its saved tensors.
-            gradient: at the layer's output.
+            index: index of the layer's node.
+            numbers: probes of that node, the probe of the whole weight first.
+            node: the live node with its saved tensors.
+            gradient: gradient at the layer's output.
 
         Raises:
             GradlensError: a gradient is not finite, or its samples cannot be separated.
@@ -127,9 +129,9 @@ class Accumulator:
             held = self._uses[numbers[0]]
             held.append(use)
             if len(held) >= len(first.uses):
-                self._weighed(numbers)
+                self._finish_weights(numbers)
 
-    def _weighed(self, numbers: Sequence[int]) -> None:
+    def _finish_weights(self, numbers: Sequence[int]) -> None:
         cuts = [self._plan.weight_probes[number].inputs for number in numbers]
         grams = weight_grams(self._uses.pop(numbers[0]), self._n, cuts)
         for number, weight_gram in zip(numbers, grams, strict=True):
@@ -141,8 +143,8 @@ class Accumulator:
         """Return the statistics of the batch, scaled to the gradient of the summed loss."""
         square = self._scale**2
         with torch.no_grad():
-            for number in list(self._uses):  # the loss does not depend on some of its uses
-                self._weighed([number])
+            for number in list(self._uses):  # weights with a use that the loss does not depend on
+                self._finish_weights([number])
         return BatchGrams(
             grams=self._grams.numpy() * square,
             halves=self._halves.numpy() * square if self._rank else None,
@@ -163,7 +165,7 @@ class Accumulator:
             self._inner[role.group] = self._inner_products(group, held)
 
     def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
-        """The linear image of a gradient by which its group is checked and compared."""
+        """Project a gradient linearly, to check the sum of its group and to compare its branches."""
         outer = self._plan.probes[number].outer
         n, outer = (self._n, outer) if outer is not None else (1, 1)
         if group.channels and member >= 0:
@@ -176,7 +178,7 @@ class Accumulator:
         return self._projection.sketch(gradient, outer, n)
 
     def _relative_error(self, group: Group, total: Tensor, held: dict[int, Tensor]) -> float:
-        """Worst sample's ``|image of the sum - sum of the images|`` against the branches' norm."""
+        """Return the largest ``|projected sum - sum of projections|`` over samples, relative to the branches' norm."""
         difference = total.double()
         images = torch.zeros_like(difference)
         for part in held.values():
@@ -189,7 +191,7 @@ class Accumulator:
         return worst / square**0.5 if square > 0 else worst
 
     def _inner_products(self, group: Group, held: dict[int, Tensor]) -> NDArray[np.float64]:
-        """Per-sample inner products; the diagonal is that of the Grams."""
+        """Return the per-sample inner products ``[b, b, n]``; the diagonal is the exact one of the Grams."""
         branches, arrived = len(group.members), sorted(held)
         inner = np.zeros((branches, branches, self._n))
         products = per_sample_products([held[member] for member in arrived])
@@ -203,7 +205,7 @@ def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
     """Return the inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
 
     Args:
-        gradients: each ``[n, d]``; stacked by chunks of features, so that no copy of their size is made.
+        gradients: each ``[n, d]``; stacked in chunks of features, so that no full copy is made.
     """
     total = torch.zeros(
         gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device

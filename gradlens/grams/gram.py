@@ -1,4 +1,4 @@
-"""The per-sample Gram of one gradient, which is reduced at once and never kept."""
+"""The per-sample Gram of one gradient."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 CHUNK = 1024
 MANY = 16
-"""Products of ``CHUNK`` features, ``MANY`` at least, took 0.75 of the time of a long one (CPU, n = 16)."""
+"""From ``MANY`` chunks on, the product is computed in chunks: 0.75 of the time of one product (CPU, n = 16)."""
 TINY = 1e-30
 """Squared norms below this lose digits in float32; their Gram is computed again in float64."""
 
@@ -21,7 +21,7 @@ def memory_order(gradient: Tensor) -> tuple[int, ...]:
 
 
 def rows(gradient: Tensor, outer: int, n: int) -> Tensor:
-    """Return one row per sample, in memory order if that saves a copy.
+    """Return the gradient with one row per sample, in memory order if that saves a copy.
 
     A Gram does not depend on the order of the features, and flattening a ``channels_last`` tensor
     in logical order copies it.
@@ -44,8 +44,8 @@ def rows(gradient: Tensor, outer: int, n: int) -> Tensor:
 def gram(gradient: Tensor, outer: int, n: int) -> Tensor:
     """Return ``K = G Gᵀ`` in float64, ``[n, n]``, on the CPU.
 
-    Half precision is widened first. The product is taken in the gradient's precision (float32 at
-    least) and again in float64 if it underflows or overflows.
+    Half precision is widened first. The product is computed in the gradient's precision (at least
+    float32), and again in float64 if it underflows or overflows.
 
     Args:
         gradient: reads as ``[outer, n, rest]``.

@@ -1,6 +1,6 @@
-"""Seeded random projections: linear functionals that check sums and compare contributions.
+"""Seeded random projections to check sums and to compare contributions.
 
-Random signs; ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. With ``m`` buckets of features the standard error of an
+With random signs ``s``, ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. With ``m`` buckets of features the standard error of an
 inner product is at most ``√(2 / m) ‖x‖ ‖y‖`` per sample (Charikar, Chen & Farach-Colton 2002).
 """
 
@@ -18,11 +18,11 @@ CHUNK = 8192
 
 
 class Projection:
-    """Random signs for features in logical order, arranged once for each memory order that occurs.
+    """Random signs for the features in logical order, rearranged once for each memory order that occurs.
 
     Args:
         features: largest number of features per sample.
-        seed: of the signs.
+        seed: determines the signs.
     """
 
     def __init__(self, features: int, seed: int = 0) -> None:
@@ -79,10 +79,10 @@ class Projection:
         return applied(flat, signs.reshape(-1))
 
     def sketch(self, gradient: Tensor, outer: int, n: int) -> Tensor:
-        """Return ``[n, m]`` in float64, the same linear map for every gradient of one shape.
+        """Return the sketch of a gradient, ``[n, m]`` in float64: the same linear map for all gradients of one shape.
 
-        Features are distributed over ``BUCKETS`` buckets in logical order; a gradient with no more
-        features is returned whole, so its inner products are exact.
+        Features are distributed over ``BUCKETS`` buckets in logical order. A gradient with at most
+        ``BUCKETS`` features is returned whole, so its inner products are exact.
         """
         flat = wide(gradient.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1))
         d = flat.shape[1]
@@ -96,7 +96,7 @@ class Projection:
         return summed.cpu()
 
     def _vector(self, gradient: Tensor, count: int) -> Tensor:
-        """The first signs, on the device and in the precision of a gradient."""
+        """Return the first signs on the device and in the precision of a gradient."""
         return self._signs[:count].to(device=gradient.device, dtype=gradient.dtype)
 
 

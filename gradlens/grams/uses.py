@@ -1,4 +1,4 @@
-"""The factors of a weight's per-sample gradient that one use of it leaves, by the kind of layer."""
+"""The factors of a weight's per-sample gradient from one use of the weight, by kind of layer."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ Saved = Mapping[str, Any]
 
 
 class Products(NamedTuple):
-    """The gradient is ``Σ_t left_t right_tᵀ``: of a linear layer.
+    """Factors of a linear layer, whose gradient is ``Σ_t left_t right_tᵀ``.
 
     Attributes:
-        left: ``[n, t, p]``, along the parameter's first axis: the gradient at the output.
-        right: ``[n, t, q]``, along its second: the input of the layer.
+        left: ``[n, t, p]``, along the parameter's first axis; the output gradient (the input if stored transposed).
+        right: ``[n, t, q]``, along its second axis; the input of the layer (the output gradient if stored transposed).
     """
 
     left: Tensor
@@ -32,12 +32,12 @@ class Products(NamedTuple):
 
 
 class Words(NamedTuple):
-    """The gradient has one row per word: of an embedding.
+    """Factors of an embedding, whose gradient has one row per word.
 
     Attributes:
-        ids: ``[n, t]``, the words read.
+        ids: ``[n, t]``, the words that are read.
         gradient: ``[n, t, w]``, at the output.
-        words: rows of the embedding.
+        words: number of rows of the embedding.
         turned: the parameter is stored as ``[width, words]``.
     """
 
@@ -48,7 +48,7 @@ class Words(NamedTuple):
 
 
 class Patches(NamedTuple):
-    """Input and output gradient of a convolution.
+    """The input and the output gradient of a convolution.
 
     Attributes:
         inputs: ``[n, r, c, …]``, what the layer reads; ``r`` images per sample.
@@ -62,7 +62,7 @@ class Patches(NamedTuple):
 
 
 class Vectors(NamedTuple):
-    """The per-sample gradients themselves: of a normalisation.
+    """The per-sample gradients themselves, for a normalisation.
 
     Attributes:
         rows: ``[n, c]``.
@@ -87,7 +87,7 @@ def use_of(
 
     Args:
         operation: of the layer's node.
-        saved: attributes that the node saved (``graph.reading.SAVED``).
+        saved: saved attributes of the node (``graph.reading.SAVED``).
         gradient: at the layer's output; reads as ``[outer, n, rest]``.
         outer: size of the axes that vary slower than the samples.
         n: samples.
@@ -172,7 +172,7 @@ def _layer_norm(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool
 
 
 def _gain(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
-    """A weight that is a factor, of any shape that broadcasts: products are summed by their position in it."""
+    """Return the gradient of a weight that is a factor of any broadcast shape: products summed by weight element."""
     weight, products = saved["weight"], gradient * wide(saved["data"])
     numbers = torch.arange(weight.numel(), device=products.device).reshape(weight.shape)
     pair = (numbers.expand(products.shape), products)
@@ -181,7 +181,7 @@ def _gain(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> U
 
 
 def _vectors(rows: Tensor, outer: int, n: int) -> Use:
-    """Of a weight with one value per feature: rows ``[outer · n · k, c]`` are summed by sample."""
+    """Sum rows ``[outer · n · k, c]`` by sample, for a weight with one value per feature."""
     return Vectors(by_sample(rows, outer, n).sum(1))
 
 
@@ -200,12 +200,12 @@ _USES: dict[str, Callable[..., Use]] = {
 
 
 def saved_of(node: AutogradNode, operation: str, gain: int = 0) -> Saved:
-    """Return the saved tensors and settings of a layer's node; they are gone once the node has run.
+    """Return the saved tensors and settings of a layer's node; autograd frees them once the node has run.
 
     Args:
-        node: live.
+        node: a live node.
         operation: its family.
-        gain: of a product, the input that is the weight.
+        gain: for a product, the index of the input that is the weight.
     """
     saved = {name: getattr(node, f"_saved_{name}", None) for name in SAVED[operation]}
     if operation in ops.PRODUCTS:

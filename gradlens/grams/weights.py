@@ -21,11 +21,11 @@ from gradlens.grams.gram import gram
 from gradlens.grams.uses import Patches, Products, Saved, Use, Vectors, Words
 
 Cut = tuple[int, ...]
-"""Input channels (start, stop) of a weight; empty for all."""
+"""Input channels (start, stop) of a weight; an empty tuple means all."""
 BLOCK = 1 << 22
-"""Products of positions computed at a time."""
+"""Largest number of products of positions computed at a time."""
 HELD = 1 << 26
-"""Elements of per-sample weight gradients computed at a time."""
+"""Largest number of elements of per-sample weight gradients computed at a time."""
 Kind = TypeVar("Kind")
 
 
@@ -33,7 +33,7 @@ def weight_grams(uses: Sequence[Use], n: int, cuts: Sequence[Cut] = ((),)) -> li
     """Return Grams ``[n, n]`` float64 of the per-sample gradients of a weight, one per cut of its input channels.
 
     Args:
-        uses: one or more of one weight.
+        uses: one or more uses of one weight.
         n: samples.
         cuts: input channels; only convolutions without groups and linear layers of one use have several.
     """
@@ -53,9 +53,9 @@ def pairs_are_cheaper(n: int, positions: int, features: int, weights: int) -> bo
 
     Args:
         n: samples.
-        positions: per sample.
-        features: per position, read and written.
-        weights: of the layer.
+        positions: positions per sample.
+        features: features read and written per position.
+        weights: number of weights of the layer.
     """
     return (n * positions) ** 2 * features <= n * positions * weights + n**2 * weights
 
@@ -74,7 +74,7 @@ def _linear(uses: Sequence[Products], n: int, cuts: Sequence[Cut]) -> list[Tenso
 
 
 def _one_hot(use: Words) -> Products:
-    """An embedding as a linear layer of one-hot words, to add it to a linear layer."""
+    """Return an embedding as a linear layer of one-hot words, so that both can share a weight."""
     words = functional.one_hot(use.ids, use.words).to(use.gradient.dtype)
     return Products(use.gradient, words) if use.turned else Products(words, use.gradient)
 
@@ -96,7 +96,7 @@ def _convolution(uses: Sequence[Patches], n: int, cuts: Sequence[Cut]) -> list[T
 
 
 def _positions(use: Patches, n: int) -> tuple[Tensor, Tensor]:
-    """Inputs ``[n, t, groups, c · k]`` and output gradients ``[n, t, groups, o]`` of a convolution by position."""
+    """Return inputs ``[n, t, groups, c · k]`` and output gradients ``[n, t, groups, o]`` of a convolution."""
     groups = int(use.saved["groups"])
     patches = _unfolded(use.inputs.flatten(0, 1), use.saved)  # [rows, positions, c, k]
     a = patches.reshape(n, -1, groups, patches.shape[2] // groups * patches.shape[3])
@@ -104,7 +104,10 @@ def _positions(use: Patches, n: int) -> tuple[Tensor, Tensor]:
 
 
 def _one_weight_gradient(use: Patches, sample: int) -> Tensor:
-    """Made contiguous, because torch misreads a sample of a ``channels_last`` batch (observed in float64)."""
+    """Return the weight gradient of one sample.
+
+    The sample is made contiguous, because torch misreads one of a ``channels_last`` batch (observed in float64).
+    """
     gradient, inputs = use.gradient[sample].contiguous(), use.inputs[sample].contiguous()
     saved, weight = use.saved, use.saved["weight"].to(gradient.dtype).contiguous()
     _, weight_gradient, _ = torch.ops.aten.convolution_backward(
@@ -115,7 +118,7 @@ def _one_weight_gradient(use: Patches, sample: int) -> Tensor:
 
 
 def _unfolded(x: Tensor, saved: Saved) -> Tensor:
-    """The patch under the kernel at each output position, ``[rows, positions, c, k]``."""
+    """Return the patch under the kernel at each output position, ``[rows, positions, c, k]``."""
     kernel = saved["weight"].shape[2:]
     padding = [edge for size in reversed(saved["padding"]) for edge in (size, size)]
     x = functional.pad(x, padding) if any(padding) else x
@@ -138,7 +141,7 @@ def _embedding(uses: Sequence[Words], n: int) -> list[Tensor]:
 
 
 def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[Tensor]:
-    """``Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩``, by blocks of samples, summed over groups."""
+    """Return ``Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩`` summed over groups, computed in blocks of samples."""
     n, t, _ = parts[0][0].shape
     grams = [torch.zeros(n, n, dtype=torch.float64) for _ in cuts]
     block = max(1, BLOCK // (t * t * n))
@@ -155,7 +158,7 @@ def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[
 
 
 def _summed(chunks: Iterable[list[Tensor]]) -> list[Tensor]:
-    """Grams of weight gradients that are computed by chunks of outputs."""
+    """Return the Grams of weight gradients that are computed in chunks of outputs."""
     grams: list[Tensor] = []
     for rows in chunks:
         chunk = [gram(part.reshape(len(part), -1), 1, len(part)) for part in rows]

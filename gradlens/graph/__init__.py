@@ -1,1 +1,1 @@
-"""Autograd graphs as plain values, and what to watch in them. No torch."""
+"""Autograd graphs as plain values, and the choice of what to watch in them. No torch."""

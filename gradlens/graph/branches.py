@@ -21,10 +21,10 @@ class Fork:
     """A tensor that receives two or more contributions.
 
     Attributes:
-        source: the tensor.
-        edges: along which the contributions arrive, one per branch.
-        labels: of the branches.
-        work: of the branches.
+        source: the forked tensor.
+        edges: edges along which the contributions arrive, one per branch.
+        labels: labels of the branches.
+        work: work of the branches.
         kind: ``residual``, ``parallel``, ``gate``, ``dense`` or ``other``.
         merge: operation where the branches meet again.
     """
@@ -39,18 +39,18 @@ class Fork:
 
 @dataclass(frozen=True)
 class PartialSplit:
-    """A tensor cut along channels into parts that take different branches.
+    """A tensor cut along channels into parts that different branches process.
 
     Attributes:
         form: ``split`` (also ``chunk``), ``slice`` or ``project`` (two 1x1 convolutions).
         source: the tensor that is cut; for ``project`` the tensor that both convolutions read.
-        parts: with channel ranges (none for ``project``).
-        labels: of the parts.
-        work: of the parts' branches.
-        kind: as of a fork.
+        parts: the parts, with their channel ranges (None for ``project``).
+        labels: labels of the parts.
+        work: work of the parts' branches.
+        kind: as for ``Fork``.
         merge: operation where the branches meet again.
         axis: the channel axis of ``source``.
-        merge_edges: per part the edges along which its branch enters the merge.
+        merge_edges: by part, the edges along which its branch enters the merge.
     """
 
     form: str
@@ -72,7 +72,7 @@ class Branches:
 
     @cached_property
     def _immediate(self) -> dict[int, int]:
-        """Immediate post-dominator of each node on the forward graph (dominator from the loss)."""
+        """Immediate post-dominator of each node of the forward graph: its dominator as seen from the loss."""
         digraph = nx.DiGraph()
         digraph.add_node(0)
         digraph.add_edges_from((edge.consumer, edge.producer) for edge in self.graph.edges)
@@ -157,7 +157,7 @@ class Branches:
         )
 
     def _projected(self, key: TensorKey) -> PartialSplit | None:
-        """Two 1x1 convolutions of one tensor whose branches are concatenated, one without 3x3."""
+        """Return a split by two 1x1 convolutions, concatenated later, with a spatial convolution on one branch only."""
         edges = self.graph.consumers[key]
         ends = [projection_end(self.graph, edge) for edge in edges]
         if len(edges) != 2 or any(end is None for end in ends):
@@ -177,9 +177,9 @@ class Branches:
 
     @cached_property
     def forks(self) -> tuple[Fork, ...]:
-        """Tensors with several contributions, in forward order, without pure slicing forks.
+        """Forks in forward order, without tensors that are only sliced.
 
-        A tensor that is only sliced into parts is a partial split, whatever its spelling.
+        A tensor that is only sliced into parts is a partial split, in whichever form it is written.
         """
         sliced = {split.source for split in self.splits if split.form == "slice" and _pure(split, self.graph)}
         return tuple(

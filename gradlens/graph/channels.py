@@ -1,4 +1,4 @@
-"""Where the channels of each tensor are, and which layers mix positions instead of channels."""
+"""The channel axis of each tensor, and the layers that mix positions instead of channels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Graph, Shape
 
 FOLDED = -1
-"""The channels are folded into the rows of a matrix: a linear layer on it mixes positions."""
+"""Marks channels that are folded into the rows of a matrix: a linear layer on it mixes positions."""
 
 
 def mixes_positions(graph: Graph) -> list[bool]:
@@ -45,7 +45,7 @@ def _axes_and_mixing(graph: Graph) -> tuple[list[int | None], list[bool]]:
 
 
 def _carried(operation: str, detail: object, axis: int, before: Shape, after: Shape) -> int | None:
-    """The channel axis after an operation without weights; None if it cannot be determined."""
+    """Return the channel axis after an operation without weights; None if it cannot be determined."""
     saved = detail if isinstance(detail, dict) else {}
     rank = len(before)
     if operation in ("Transpose", "T"):
@@ -62,7 +62,7 @@ def _carried(operation: str, detail: object, axis: int, before: Shape, after: Sh
 
 
 def _reduced(axis: int, before: Shape, after: Shape) -> int | None:
-    """A global pooling removes positions: the axes before the channels stay, or the channels stay last."""
+    """Return the channel axis after a global pooling, which keeps the axes up to the channels, or the channels last."""
     if axis < len(after) and after[: axis + 1] == before[: axis + 1]:
         return axis
     last = axis == len(before) - 1 and bool(after) and after[-1] == before[-1]

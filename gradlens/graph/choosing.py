@@ -1,4 +1,4 @@
-"""Probes for the tensors, edges and weights of a graph: one per gradient, however often it is requested."""
+"""Create the probes for tensors, edges and weights of a graph, one per gradient."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from gradlens.graph.stages import stages
 
 
 class Probes:
-    """Collects the probes of a plan; every method returns the number of a probe.
+    """Collects the probes of a plan; a gradient that is requested again keeps its probe.
 
     Args:
-        sizes: the graph, its batch size, and the same at another batch size.
+        sizes: the graph at two batch sizes.
         owners: owner of each node.
         image: spatial size of the input.
 
     Attributes:
-        collected: the probes by number.
+        collected: the probes; a number is an index into this list.
         names: site name of each node.
         stages: stage of each node.
         ranks: rank of each node in forward order.
@@ -38,14 +38,14 @@ class Probes:
         self._numbers: dict[tuple[type[Probe], int, int], int] = {}
 
     def tensor(self, key: TensorKey) -> int:
-        """Watch an accumulated gradient."""
+        """Return the number of the probe of an accumulated gradient."""
         edges = self.graph.consumers.get(key, [])
         if len(edges) == 1 and self._passes_on(edges[0]):
             return self.tensor(TensorKey(edges[0].consumer, 0))
         return self._number(TensorProbe, key, key)
 
     def edge(self, edge: Edge) -> int:
-        """Watch one contribution."""
+        """Return the number of the probe of one contribution."""
         key = TensorKey(edge.producer, edge.output)
         if len(self.graph.consumers[key]) == 1:
             return self.tensor(key)
@@ -54,7 +54,7 @@ class Probes:
         return self._number(EdgeProbe, Slot(edge.consumer, edge.slot), key)
 
     def weight(self, uses: Sequence[int], inputs: tuple[int, ...] = ()) -> int:
-        """Watch a weight, or the part that reads some input channels; it is named after its first use."""
+        """Return the number of the probe of a weight, or of the part that reads ``inputs``."""
         node = uses[0]
         outers = [self._outer_at_layer(use) for use in uses]
         outer = None if None in outers else outers[0]
@@ -66,7 +66,7 @@ class Probes:
         )
 
     def _number(self, kind: type[EdgeProbe | TensorProbe], tap: Slot | TensorKey, key: TensorKey) -> int:
-        """Return the probe of a gradient; ``key`` is the tensor that the gradient belongs to."""
+        """Return the number of the probe of a gradient; ``key`` is the tensor that the gradient belongs to."""
         node, index = tap
         known = (kind, node, index)
         if known not in self._numbers:
@@ -81,18 +81,18 @@ class Probes:
         return len(self.collected) - 1
 
     def _position(self, node: int) -> tuple[str, str, int, int]:
-        """Module, stage, depth and order of a node."""
+        """Return module, stage, depth and order of a node."""
         return self.owners[node].module, self.stages[node], self.graph.depths[node], self.ranks[node]
 
     def _passes_on(self, edge: Edge) -> bool:
-        """An addition passes one buffer to all its inputs: read it once."""
+        """Return whether the consumer is an addition that passes its own gradient buffer to this input."""
         node = self.graph.nodes[edge.consumer]
         same = node.shapes[0] == self.graph.shape(TensorKey(edge.producer, edge.output))
         weighted = self.graph.nodes[edge.producer].weighted  # a signal keeps its own name
         return node.operation == "Add" and node.detail.get("alpha") == 1 and same and not weighted
 
     def _outer_at_layer(self, node: int) -> int | None:
-        """``outer`` of the gradient at a layer's output; None if no axis holds the samples."""
+        """Return ``outer`` of the gradient at a layer's output; None if no axis holds the samples."""
         if folded_in_channels(self.graph.nodes[node], self._sizes.n):
             return 1
         rows = layout(self._sizes, TensorKey(node, 0))

@@ -13,7 +13,7 @@ from gradlens.graph.sites import numbered
 from gradlens.graph.work import BranchWork
 
 RANKS = {"fork": 0, "split": 1, "merge": 2}
-"""Order of the groups of one tensor."""
+"""Order of the groups that have the same source."""
 
 
 class Groups:
@@ -23,7 +23,7 @@ class Groups:
         probes: collects the probes of the groups.
 
     Attributes:
-        sources: by the tensor that holds a part, the tensor that is cut.
+        sources: the tensor that is cut, by the tensor of each part.
     """
 
     def __init__(self, probes: Probes) -> None:
@@ -50,7 +50,7 @@ class Groups:
         return tuple(sorted(groups, key=lambda group: (ranks[group.source[0]], RANKS[group.where])))
 
     def source_name(self, key: TensorKey) -> str:
-        """Return the name of a tensor that layers read: the same for every spelling of a split."""
+        """Return the name of a tensor that layers read; it does not depend on the form of a split."""
         node = self.graph.nodes[key.node]
         name = self.probes.owners[key.node].module if node.weighted else self.probes.names[key.node]
         return self._part_sites.get(key, name)
@@ -74,7 +74,7 @@ class Groups:
         )
 
     def _labels(self, fork: Fork) -> tuple[str, ...]:
-        """Branches that the kind of the fork does not name are named after the operation that reads them."""
+        """Return the labels of the branches; numbered ones are replaced by the operation that reads the branch."""
         if not fork.labels[0].startswith("branch"):
             return fork.labels
         readers = [self.probes.names[self._branches.visible_consumer(edge)] for edge in fork.edges]
@@ -104,7 +104,7 @@ class Groups:
             yield replace(group, where="merge", members=members, total=None, channels=())
 
     def _only_cut(self, split: PartialSplit) -> bool:
-        """Whether nothing but the parts of this split reads its source, so that they make up its gradient."""
+        """Return whether only this split reads its source, so that the parts add up to the gradient of the source."""
         if (
             split.form == "project"
             or sum(other.source == split.source for other in self._branches.splits) > 1
@@ -114,13 +114,13 @@ class Groups:
         return len(readers) == (1 if split.form == "split" else len(split.parts))
 
     def _named_splits(self) -> dict[PartialSplit, str]:
-        """Name each split by the module that cuts, and which of its splits it is in forward order."""
+        """Name each split after the module that cuts, numbered in forward order if it cuts several times."""
         splits = self._branches.splits
         names = numbered([f"{self._common_module(split)}:partial split" for split in splits], "{}#{}")
         return dict(zip(splits, names, strict=True))
 
     def _common_module(self, split: PartialSplit) -> str:
-        """The module that cuts: the common part of the paths of all parts."""
+        """Return the path of the module that cuts: the common part of the paths of all parts."""
         paths = [self.probes.owners[part.key.node].module.split(".") for part in split.parts]
         if split.form != "project":
             return ".".join(paths[0]) or "(model)"

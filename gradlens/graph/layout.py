@@ -1,4 +1,4 @@
-"""Where the samples are in a tensor: axis 0 is not always the batch.
+"""The position of the samples in a tensor: axis 0 is not always the batch.
 
 Window attention folds windows into axis 0, sequence-first layers put time there. Two graphs of one
 computation at different batch sizes show which axes grow with the batch.
@@ -15,7 +15,7 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Graph, Shape, TensorKey
 
 REACH = 400
-"""Tensors searched for evidence before a site is left without a layout."""
+"""Largest number of neighbouring tensors that are searched for the layout of one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Sizes:
 
 
 def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """Return how a tensor reads as one row per sample, or None if the samples cannot be located."""
+    """Return the layout of a tensor, or None if its samples cannot be located."""
     direct = _from_axes(sizes, key)
     if direct is not None:
         return direct
@@ -71,7 +71,7 @@ def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
 
 
 def _from_axes(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """The layout if the axes of the tensor itself leave no doubt."""
+    """Return the layout if the axes of the tensor itself determine it, else None."""
     factors = [sizes.factor(pair) for pair in sizes.pairs(key)]
     shape = sizes.graph.shape(key)
     if sizes.dry is None and len(shape) == 3 and shape[0] == shape[1] == sizes.n:
@@ -85,7 +85,7 @@ def _from_axes(sizes: Sizes, key: TensorKey) -> Layout | None:
 
 
 def _from_neighbours(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """Of rows folded into axis 0, the layout of a neighbour with the same order of rows."""
+    """Return the layout of the nearest tensor with the same order of rows, for samples folded into axis 0."""
     seen = {key}
     queue = deque([key])
     while queue and len(seen) < REACH:
@@ -102,7 +102,7 @@ def _from_neighbours(sizes: Sizes, key: TensorKey) -> Layout | None:
 
 
 def _same_order(graph: Graph, key: TensorKey) -> Iterable[TensorKey]:
-    """Tensors that hold the same rows in the same order, one operation away."""
+    """Yield the tensors, one operation away, that hold the same rows in the same order."""
     for edge in graph.consumers.get(key, ()):
         if _keeps_rows(graph, edge.consumer, graph.shape(key)):
             yield TensorKey(edge.consumer, 0)
@@ -113,7 +113,7 @@ def _same_order(graph: Graph, key: TensorKey) -> Iterable[TensorKey]:
 
 
 def _keeps_rows(graph: Graph, index: int, read: Shape) -> bool:
-    """Whether an operation that reads this shape leaves the slowest axes in their order."""
+    """Return whether an operation that reads this shape keeps the order of the slowest axes."""
     node = graph.nodes[index]
     if node.operation in ops.RESHAPES | ops.COPIES:
         return True

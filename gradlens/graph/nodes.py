@@ -1,7 +1,7 @@
-"""The autograd graph of a loss as plain values: nodes, edges, and which part of it is activations.
+"""The autograd graph of a loss as plain values: nodes and edges.
 
 An edge is ``(consumer, slot) → (producer, output)``; two edges may join the same two nodes
-(``h * h``, ``cat([u, v, u])``), so only all four numbers together key an edge.
+(``h * h``, ``cat([u, v, u])``), so all four numbers together identify an edge.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ class Node:
     """One operation of the graph.
 
     Attributes:
-        operation: family name, ``Convolution``.
+        operation: family name, such as ``Convolution``.
         sequence: number in order of creation, the forward order.
-        shapes: of each output.
-        weighted: reads a parameter as its weight.
+        shapes: shape of each output.
+        weighted: whether it reads a parameter as its weight.
         kernel: spatial kernel of a convolution, empty otherwise.
         detail: saved attributes that describe how a tensor is cut or joined.
-        weight: shape of the weight that learns, also of a normalisation; empty if there is none.
-        parameter: number of the parameter that is this weight, equal for two uses of one; -1 if there is none.
-        maker: number of the node that makes that parameter, or that part of one, equal for two parts of one cut.
-        roots: names of the parameters that the weight is made of.
+        weight: shape of its trainable weight, also of a normalisation; empty if there is none.
+        parameter: number of the parameter that is this weight, equal for all its uses; -1 if there is none.
+        maker: number of the node that computes the weight, equal for the parts of one cut parameter.
+        roots: names of the parameters that the weight is computed from.
         reads: names of the parameters that the operation reads in addition: a bias, a gain.
-        gain: of a product, the input that is the weight.
-        turned: the parameter of a linear layer is stored as ``[in, out]``, of an embedding as ``[width, words]``.
+        gain: for a product, the index of the input that is the weight.
+        turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
     """
 
     operation: str
@@ -75,13 +75,13 @@ class Node:
 
     @property
     def spatial(self) -> bool:
-        """A convolution that looks at more than one position."""
+        """Whether it is a convolution with a kernel larger than one position."""
         return any(size > 1 for size in self.kernel)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Activations only: parameters and what is computed from parameters alone are left out.
+    """The nodes that depend on the input, without parameters and what is computed from parameters alone.
 
     Node 0 is the loss. Nodes are numbered in the order of a breadth-first walk from it, so two graphs of
     the same computation number their nodes in the same way.
@@ -108,7 +108,7 @@ class Graph:
 
     @cached_property
     def readers(self) -> dict[int, list[Edge]]:
-        """The edges into each producer node, whatever the output."""
+        """The edges into each producer node, over all its outputs."""
         table: dict[int, list[Edge]] = defaultdict(list)
         for edge in self.edges:
             table[edge.producer].append(edge)

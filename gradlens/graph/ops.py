@@ -1,4 +1,4 @@
-"""Families of autograd operations: the one table of what the names of nodes mean."""
+"""Families of autograd operations, by the names of their nodes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RESHAPES = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Unfla
 COPIES = {"ToCopy", "Clone", "Alias", "Contiguous", "AsStrided", "Detach"}
 AXIS_MOVES = {"Permute", "Transpose", "T", "MoveDim"}
 TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES
-"""Weightless operations with one input that only rename or copy it."""
+"""Operations without a weight that only reshape, permute or copy their input."""
 
 SPLITS = {"Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes"}
 
@@ -47,7 +47,7 @@ OPAQUE = {
         "reentrant checkpointing hides the graph; call torch.utils.checkpoint with use_reentrant=False"
     ),
 }
-"""Nodes that hide the graph before them, with what to do about it."""
+"""Nodes that hide a part of the graph, with the remedy."""
 
 _SUFFIX = re.compile(r"Backward\d*$")
 _INPLACE_SUFFIX = re.compile(r"_$")

@@ -1,4 +1,4 @@
-"""Which module call made a node of the graph."""
+"""The module call that created a node of the graph."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ class Owner(NamedTuple):
 
 
 OUTSIDE = Owner("(loss)", 0)
-"""Owner of what runs outside the model's forward: the loss."""
+"""Owner of nodes that are created outside the model's forward, such as the loss."""

@@ -1,4 +1,4 @@
-"""How a tensor is cut along its channels: one notion, three spellings."""
+"""Detection of partial splits in their three forms: split, slices and two 1x1 convolutions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, TensorKey
 
 LOOK_BACK = 12
-"""Operations followed towards the input to learn which axis holds a tensor's channels."""
+"""Largest number of operations that are followed towards the input to find the channel axis of a tensor."""
 
 
 class Part(NamedTuple):
@@ -24,7 +24,7 @@ Cut = tuple[TensorKey, tuple[Part, ...], int]
 def cut_by_split(graph: Graph, index: int) -> Cut | None:
     """Return the parts of a ``split``/``chunk`` node along channels, or None.
 
-    It is one node with several outputs: the graph shows no fork.
+    Such a node has several outputs, so the graph shows no fork.
     """
     node = graph.nodes[index]
     edges = graph.inputs.get(index, ())
@@ -74,8 +74,7 @@ def cut_by_slices(graph: Graph, source: TensorKey) -> Cut | None:
 def projection_end(graph: Graph, edge: Edge) -> TensorKey | None:
     """Return the part that the 1x1 convolution reading this edge makes, or None.
 
-    The part is the projection with the normalisation and activation that follow it, as ``conv_exp``
-    comes before the ``split`` in the other spelling.
+    The part includes the normalisation and activation that follow the convolution.
     """
     node = _through(graph, edge)
     described = graph.nodes[node]
@@ -104,7 +103,7 @@ def _through(graph: Graph, edge: Edge) -> int:
 
 
 def channel_axis(graph: Graph, key: TensorKey) -> int | None:
-    """Return the axis that holds the channels of a tensor, learnt from the layer it comes from.
+    """Return the axis that holds the channels of a tensor, derived from the layer that it comes from.
 
     Convolutions and batch norms put them on axis 1, linear layers and layer norms on the last;
     permutes in between are followed. None if no such layer is nearby.
@@ -134,7 +133,7 @@ def _known_axis(operation: str, shapes: tuple[tuple[int, ...], ...]) -> int | No
 
 
 def _last(known: int, described: object, rank: int) -> int | None:
-    """A linear layer's flattened rows are viewed back: its channels stay last."""
+    """Return the channel axis after the flattened rows of a linear layer are reshaped: the channels stay last."""
     return rank - 1 if known != 1 or rank == 3 else None
 
 

@@ -1,4 +1,4 @@
-"""What is watched in a graph, as plain values: the description of a recording."""
+"""The watched gradients of a graph, as plain values."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Slice(NamedTuple):
 
     Attributes:
         probe: number of the probe of that part.
-        layer: node that owns the weight.
+        layer: node that reads the weight.
         source: name of the tensor that the channels come from: a layer, a part of a split, or an operation after
             which they cannot be followed.
-        order: rank of the source in forward order; of a part, that of the tensor that is cut.
+        order: rank of the source in forward order; for a part, the rank of the tensor that is cut.
         start: first input channel of the part.
-        stop: one after its last.
+        stop: one after its last input channel.
     """
 
     probe: int
@@ -64,15 +64,15 @@ class Group:
     Attributes:
         where: ``fork``, ``split`` or ``merge``.
         kind: ``residual``, ``parallel``, ``gate``, ``dense`` or ``other``.
-        form: spelling of a partial split, empty for forks.
+        form: form of a partial split (``split``, ``slice`` or ``project``), empty for forks.
         site: name for tables.
-        stage: of the source.
-        labels: of the branches.
-        members: per branch the probes whose gradients, side by side, are the branch's gradient.
+        stage: stage of the source.
+        labels: labels of the branches.
+        members: by branch, the probes whose concatenated gradients are the branch's gradient.
         total: probe of the accumulated gradient, None at a merge.
-        channels: per part (start, stop, step) in the source, empty for forks.
+        channels: by part, (start, stop, step) in the source, empty for forks.
         axis: channel axis of the source of a split.
-        weighted: per branch, weighted layers on its longest path to the merge.
+        weighted: by branch, weighted layers on its longest path to the merge.
         merge: name of the operation where the branches meet.
         source: (node, output) of the tensor that forks or is cut.
         parts: (node, output) of each part of a split, empty for forks.
@@ -106,7 +106,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything watched in one graph, as plain values.
+    """Everything that is watched in one graph, as plain values.
 
     Attributes:
         probes: the watched gradients; other fields refer to them by number.
@@ -114,9 +114,9 @@ class Plan:
         groups: branches and parts that belong together, in forward order.
         loss: probe of the loss signal, or None.
         graph: the graph.
-        owners: of each node.
-        stages: of each node.
-        slices: parts of weights by what they read, in weight space only.
+        owners: owner of each node.
+        stages: stage of each node.
+        slices: parts of weights with the source that each reads, in weight space only.
     """
 
     probes: tuple[Probe, ...]
@@ -134,7 +134,7 @@ class Plan:
 
     @cached_property
     def taps(self) -> dict[int, Slot | TensorKey]:
-        """Where the gradient of each probe passes, by number; weights are not among them."""
+        """Where the gradient of each probe can be observed, by number; without the probes of weights."""
         return {
             number: probe.tap
             for number, probe in enumerate(self.probes)

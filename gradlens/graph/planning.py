@@ -1,4 +1,4 @@
-"""Choosing which gradients to watch, with the name, stage and shape of each."""
+"""Choice of the gradients to watch."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def plan_sites(
     space: str = "activations",
     modules: str | None = None,
 ) -> Plan:
-    """Choose what to watch.
+    """Choose the gradients to watch.
 
     Args:
-        sizes: the graph, its batch size, and the same at another batch size.
+        sizes: the graph at two batch sizes.
         owners: owner of each node.
         image: spatial size of the input.
         output: the model's output tensor, whose gradient is the loss signal.
         sites: ``forks`` leaves the signals out, ``all`` adds every edge (see ``Watch``).
-        space: ``weights``: a signal is the gradient of a layer's weight, sample by sample, instead of
-            that at its output (see ``Watch``).
+        space: with ``weights`` a signal is the per-sample gradient of a layer's weight, with ``activations``
+            the gradient at its output (see ``Watch``).
         modules: glob of module paths that limits the sites; None for all modules.
     """
     probes = Probes(sizes, owners, image)
@@ -61,7 +61,7 @@ def plan_sites(
 
 
 def _outputs(probes: Probes, modules: str | None) -> list[int]:
-    """Probes of the gradients at the outputs of weighted layers."""
+    """Return the probes of the gradients at the outputs of weighted layers."""
     graph = probes.graph
     layers = [
         index
@@ -72,9 +72,9 @@ def _outputs(probes: Probes, modules: str | None) -> list[int]:
 
 
 def _weights(probes: Probes, groups: Groups, modules: str | None) -> tuple[list[int], list[Slice]]:
-    """Probes of the weights that learn, and slices of them by what they read.
+    """Return the probes of the trainable weights, and the slices of weights that read several sources.
 
-    A weight that is used several times reads different things at the same inputs: it has no slices.
+    A weight that is used several times has no slices, because its uses may read different sources.
     """
     graph = probes.graph
     axes = channel_axes(graph)
@@ -94,7 +94,7 @@ def _weights(probes: Probes, groups: Groups, modules: str | None) -> tuple[list[
 
 
 def _loss(probes: Probes, output: TensorKey | None) -> int | None:
-    """Probe of the loss signal: at the model's output, or at that of the last weighted layer."""
+    """Return the probe of the loss signal: at the model's output, or at the output of the last weighted layer."""
     if output is not None:
         return probes.tensor(output)
     graph = probes.graph

@@ -1,4 +1,4 @@
-"""Probes: the gradients that are watched, as plain values.
+"""Probes: the watched gradients as plain values.
 
 A probe watches the contribution along one edge, the accumulated gradient of one tensor, or the per-sample gradient
 of one weight.
@@ -14,17 +14,17 @@ from gradlens.graph.nodes import Slot, TensorKey
 
 @dataclass(frozen=True)
 class Probe:
-    """What every watched gradient has.
+    """A watched gradient.
 
     Attributes:
-        node: index of the node whose hook delivers it.
+        node: index of the node at which it is observed.
         name: the site, ``stages.0:cat`` (module path, operation, ``#2`` for the second of its
             kind in that call, ``@1`` for the module's second call).
         module: path of the module call that owns the operation.
         stage: label of the stage.
         depth: weighted layers from the input.
         order: rank in forward order.
-        shape: of the gradient; ``[n, *weight]`` for a weight.
+        shape: shape of the gradient; ``[n, *weight]`` for a weight.
         outer: the gradient reads as ``[outer, n, rest]``; None if no axis holds the samples.
     """
 
@@ -43,7 +43,7 @@ class Probe:
         return self.outer is not None
 
     def elements(self, n: int) -> int:
-        """Return the elements per sample, of ``n`` samples."""
+        """Return the number of elements per sample in a batch of ``n``."""
         return math.prod(self.shape) // n
 
 
@@ -59,7 +59,7 @@ class EdgeProbe(Probe):
 
     @property
     def tap(self) -> Slot:
-        """Where the gradient passes."""
+        """Where the gradient can be observed."""
         return Slot(self.node, self.slot)
 
 
@@ -68,14 +68,14 @@ class TensorProbe(Probe):
     """The accumulated gradient of one tensor.
 
     Attributes:
-        output: of ``node``, the tensor.
+        output: output of ``node`` that is the tensor.
     """
 
     output: int
 
     @property
     def tap(self) -> TensorKey:
-        """Where the gradient passes."""
+        """Where the gradient can be observed."""
         return TensorKey(self.node, self.output)
 
 

@@ -1,4 +1,4 @@
-"""What a layer reads: the tensors that its node saved, and the source of each of its input channels."""
+"""The inputs of a layer: the tensors that its node saves, and the source of each input channel."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SAVED = {
     "NativeGroupNorm": ("input", "group", "result1", "result2"),
     "Mul": ("self", "other"),
 }  # fmt: skip
-"""By operation, the saved attributes that the gradient of its weight is made of; others have no weight space."""
+"""By operation, the saved attributes from which the gradient of its weight is computed."""
 
 
 class Read(NamedTuple):
-    """Input channels from ``start`` to ``stop`` come from ``source``."""
+    """A run of input channels, from ``start`` to ``stop``, and the tensor that they come from."""
 
     start: int
     stop: int
@@ -51,13 +51,13 @@ def reads(graph: Graph, layer: int, axes: Sequence[int | None]) -> list[Read]:
 
 
 def _ungrouped(node: Node, sources: Sequence[Read]) -> bool:
-    """Whether each output reads all inputs, so that a part of the inputs is a part of the weight."""
+    """Return whether each output reads all inputs, so that a part of the inputs is a part of the weight."""
     axis = input_axis(node)
     return bool(sources) and len(node.weight) > axis and node.weight[axis] == sources[-1].stop
 
 
 def _sources(graph: Graph, edge: Edge, axes: Sequence[int | None], start: int) -> list[Read]:
-    """The sources of the channels of a tensor, counted from ``start``."""
+    """Return the sources of the channels of a tensor, counted from ``start``."""
     index, axis = edge.producer, axes[edge.producer]
     shape: Shape = graph.nodes[index].shapes[edge.output]
     if axis is None or axis >= len(shape):
@@ -96,21 +96,22 @@ def folded_in_channels(node: Node, n: int) -> bool:
 
 
 def learning_weights(graph: Graph) -> list[list[int]]:
-    """Return the weights that learn and whose gradient can be taken sample by sample: the nodes that use each.
+    """Return the trainable weights with per-sample gradients, each as the list of nodes that use it.
 
-    In forward order. Uses of one parameter are one weight, also if an embedding and the last layer share it.
+    The list is in forward order. All uses of a parameter form one weight, as if an embedding and the last layer
+    share it.
     """
     uses: dict[tuple[int, Shape, bool], list[int]] = {}
     for index in graph.forward_order:
         node = graph.nodes[index]
         if node.weight and node.operation in SAVED:
             parameter = -1 - index if node.parameter < 0 else node.parameter
-            turned = node.turned and len(node.weight) != 2  # of two axes the sum can be taken either way
+            turned = node.turned and len(node.weight) != 2  # a matrix can be transposed before uses are added
             uses.setdefault((parameter, _stored(node), turned), []).append(index)
     return list(uses.values())
 
 
 def _stored(node: Node) -> Shape:
-    """Shape in which the parameter of a linear layer or embedding is stored."""
+    """Return the shape in which the parameter of a linear layer or embedding is stored."""
     plain = node.turned == (node.operation in ops.TRANSPOSED)
     return node.weight if plain or len(node.weight) != 2 else node.weight[::-1]

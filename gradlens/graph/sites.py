@@ -10,7 +10,7 @@ from gradlens.graph.owners import Owner
 
 
 def site_names(graph: Graph, owners: Sequence[Owner]) -> list[str]:
-    """Return the name of each node: module path, operation, which of several, which call."""
+    """Return the name of each node: module path, operation, and numbers of repeated operations and calls."""
     counted: Counter[tuple[Owner, str]] = Counter()
     names = [""] * len(graph.nodes)
     for index in graph.forward_order:
@@ -31,7 +31,7 @@ def _spelling(operation: str) -> str:
 
 
 def numbered(names: list[str], form: str) -> list[str]:
-    """Return distinct names: repeated ones get their number by ``form``, from the second on."""
+    """Return distinct names: the second and later occurrences get a number, formatted by ``form``."""
     counted: Counter[str] = Counter()
     distinct = []
     for name in names:

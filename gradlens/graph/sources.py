@@ -1,9 +1,9 @@
-"""Which layers pass each channel its gradient, and how far that gradient has travelled.
+"""The layers from which each channel receives its gradient, and the lengths of the paths of that gradient.
 
 Timestamps and combinations of Wang, Liao & Yeh 2022 (arXiv 2211.04800): a layer's *sources* are the
 layers at the incoming edges of its gradient, a *timestamp* is the number of layers that a gradient has
-travelled from the loss to the layer, that layer included; identity and concatenation cost nothing.
-Channels are followed one by one, because a masked residual or a cut gives some channels another combination.
+travelled from the loss to the layer, that layer included; identity and concatenation add nothing.
+Channels are followed individually, because a masked residual or a cut gives some channels another combination.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LOSS_SOURCE = 0
 """The loss as a source: node 0 of every graph."""
 
 Combination = Mapping[int, int]
-"""By source, the timestamps as bits: bit ``t`` is set if a gradient of timestamp ``t`` arrives."""
+"""Timestamps by source, as bits: bit ``t`` is set if a gradient with timestamp ``t`` arrives."""
 
 
 class Segment(NamedTuple):
@@ -34,10 +34,10 @@ class Segment(NamedTuple):
 
 
 def combinations(graph: Graph) -> dict[int, list[Segment]]:
-    """Return, by weighted node, the combinations of its output channels, in their order.
+    """Return the combinations of the output channels of each weighted node, in channel order.
 
-    If the channels of a tensor cannot be followed (folded into other axes, shuffled), all of them
-    are taken together.
+    If the channels of a tensor cannot be followed (because they are folded into other axes or shuffled), they are all
+    treated as one run of channels.
     """
     axes = channel_axes(graph)
     received: dict[TensorKey, list[Segment]] = defaultdict(list)
@@ -81,7 +81,7 @@ def _bits(masks: Iterable[int]) -> int:
 def _passed_on(
     graph: Graph, edge: Edge, outputs: list[list[Segment]], axes: Sequence[int | None]
 ) -> list[Segment]:
-    """The combinations of the gradient along an edge."""
+    """Return the combinations of the gradient along an edge."""
     node, axis = graph.nodes[edge.consumer], axes[edge.consumer]
     shape = graph.nodes[edge.producer].shapes[edge.output]
     known = edge.producer in graph.inputs or graph.nodes[edge.producer].weighted
@@ -115,11 +115,11 @@ def _split(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) ->
     node = graph.nodes[edge.consumer]
     if node.detail.get("dim", 0) % len(node.shapes[0]) != axis:
         return None
-    placed, start = list[Segment](), 0
-    for shape, segments in zip(node.shapes, outputs, strict=True):
-        placed += _moved(segments, start, start + shape[axis])
+    segments, start = list[Segment](), 0
+    for shape, part in zip(node.shapes, outputs, strict=True):
+        segments += _moved(part, start, start + shape[axis])
         start += shape[axis]
-    return placed
+    return segments
 
 
 def _sliced(graph: Graph, edge: Edge, outputs: list[list[Segment]], axis: int) -> list[Segment] | None:
@@ -146,7 +146,7 @@ _FOLLOWED: dict[str, Callable[[Graph, Edge, list[list[Segment]], int], list[Segm
 
 
 def _whole(outputs: list[list[Segment]]) -> list[Segment]:
-    """All channels together."""
+    """Return one segment of all channels."""
     return [Segment(0, None, _joined(segment.combination for segments in outputs for segment in segments))]
 
 
@@ -159,7 +159,7 @@ def _joined(parts: Iterable[Combination]) -> dict[int, int]:
 
 
 def _cut(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
-    """The channels from ``start`` to ``stop``, counted from 0 again."""
+    """Return the channels from ``start`` to ``stop``, renumbered from 0."""
     kept = []
     for segment in segments:
         low, high = max(segment.start, start), stop if segment.stop is None else min(segment.stop, stop)
@@ -169,7 +169,7 @@ def _cut(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
 
 
 def _moved(segments: Sequence[Segment], start: int, stop: int) -> list[Segment]:
-    """The channels of a part, counted as in the whole."""
+    """Return the channels of a part, numbered as in the whole."""
     return [
         Segment(s.start + start, stop if s.stop is None else min(s.stop + start, stop), s.combination)
         for s in segments
@@ -190,12 +190,12 @@ def _width(shape: Shape, axis: int | None) -> int | None:
 
 
 def _merged(segments: Sequence[Segment], width: int | None) -> list[Segment]:
-    """The sum of contributions: neighbouring channels of one combination together."""
+    """Return the combinations of the sum of contributions; equal neighbouring channels form one segment."""
     if not segments:
         return []
     ends = [width if s.stop is None else s.stop for s in segments]
     bounds = sorted({s.start for s in segments} | {end for end in ends if end is not None})
-    laid: list[Segment] = []
+    merged: list[Segment] = []
     for start, stop in zip(bounds, [*bounds[1:], None], strict=True):
         over = [
             s.combination
@@ -203,8 +203,8 @@ def _merged(segments: Sequence[Segment], width: int | None) -> list[Segment]:
             if s.start <= start and (end is None or start < end)
         ]
         combination = _joined(over)
-        if laid and laid[-1].combination == combination and laid[-1].stop == start:
-            laid[-1] = laid[-1]._replace(stop=stop)
+        if merged and merged[-1].combination == combination and merged[-1].stop == start:
+            merged[-1] = merged[-1]._replace(stop=stop)
         elif combination:
-            laid.append(Segment(start, stop, combination))
-    return laid
+            merged.append(Segment(start, stop, combination))
+    return merged

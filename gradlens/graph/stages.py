@@ -1,6 +1,6 @@
-"""The stage of every operation: what aligns two different architectures.
+"""The stage of every operation; stages make different architectures comparable.
 
-A stage is all operations at one output stride. In networks of one resolution each block is a stage.
+A stage consists of all operations at one output stride. In networks of one resolution each block is a stage.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def positions(node: Node, n: int) -> int:
 
 
 def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int | None]:
-    """Output stride of each layer that has positions, or changes them; the nearest power of two."""
+    """Return the output stride, a power of two, of each layer or pooling with positions; None for other nodes."""
     area = math.prod(image) if image else 0
     mixing = mixes_positions(graph)
     counts = [
@@ -69,12 +69,12 @@ def _resized_positions(node: Node, n: int) -> int:
 
 
 def _stride(pixels: float, axes: int) -> int:
-    """Stride per axis, if each position covers so many pixels."""
+    """Return the stride per axis if each position covers ``pixels`` pixels."""
     return 1 << max(0, round(math.log2(pixels) / axes))
 
 
 def _pooled(graph: Graph, n: int) -> list[bool]:
-    """True after a global pooling or a flattening, until the pooled values meet positions again."""
+    """Return, by node, whether its value is pooled: after a global pooling or flattening, until joined with a map."""
     pooled = [False] * len(graph.nodes)
     for index in graph.forward_order:
         node = graph.nodes[index]
@@ -90,7 +90,7 @@ def _pools(node: Node) -> bool:
 
 
 def _returning(graph: Graph, pooled: Sequence[bool]) -> list[bool]:
-    """True if a path leads back to positions: that of a pooled side branch does, that of the head does not."""
+    """Return, by node, whether a path leads back to positions, as from a side branch, unlike from the head."""
     returning = [False] * len(graph.nodes)
     for index in reversed(graph.forward_order):
         following = [edge.consumer for edge in graph.readers.get(index, ())]
@@ -99,7 +99,7 @@ def _returning(graph: Graph, pooled: Sequence[bool]) -> list[bool]:
 
 
 def _label(graph: Graph, strides: Sequence[int | None], returning: Sequence[bool]) -> list[str]:
-    """Strides carried forward over weightless and pooled nodes."""
+    """Return the label of each node; nodes without a stride take the label of the previous node."""
     labels = [HEAD] * len(graph.nodes)
     order = graph.forward_order
     known = [rank for rank, index in enumerate(order) if strides[index] is not None]

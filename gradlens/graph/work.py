@@ -11,8 +11,8 @@ class BranchWork:
     """What a branch computes between its fork and its merge.
 
     Attributes:
-        weighted: weighted layers on the longest path.
-        spatial: convolutions that look at more than one position, on any path.
+        weighted: number of weighted layers on the longest path.
+        spatial: number of convolutions with a kernel larger than one position, on any path.
     """
 
     weighted: int
@@ -39,7 +39,7 @@ def fork_labels(kind: str, work: Sequence[BranchWork]) -> tuple[str, ...]:
 
 
 def _two(work: Sequence[BranchWork], light: str, heavy: str, otherwise: str) -> tuple[str, str]:
-    """Label two branches: the one without spatial convolutions, else with fewer layers, is the light one."""
+    """Label two branches; the light one has no spatial convolution or, if both are equal in that, fewer layers."""
     first, second = ((branch.spatial > 0, branch.weighted) for branch in work)
     if first == second:
         return f"{otherwise} 1", f"{otherwise} 2"

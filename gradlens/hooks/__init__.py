@@ -1,6 +1,6 @@
-"""Watching ordinary backward passes over a live autograd graph.
+"""Recording of ordinary backward passes over the live autograd graph.
 
-``walking`` reads the live graph, ``calls`` records which module call made a node, ``recorder`` registers the
+``walking`` reads the live graph, ``calls`` records which module call created a node, ``recorder`` registers the
 gradient hooks (the only file that does), ``state`` restores the model, ``capturing`` runs the batches.
 """
 

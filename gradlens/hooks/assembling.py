@@ -1,4 +1,4 @@
-"""The recording of the finished batches of a capture."""
+"""Assemble the recording from the finished batches of a capture."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def assembled(
 
     Args:
         state: what all batches share.
-        batches: one or more.
+        batches: statistics of each batch, at least one.
         watch: what was watched, and how.
-        costs: of one step, or None.
+        costs: costs of one step, or None.
         throughput: images per second by pass.
-        meta: provenance.
+        meta: the provenance.
     """
     grams = [batch.grams for batch in batches]
     labels = [batch.labels for batch in batches if batch.labels is not None]
@@ -80,5 +80,5 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
 
 
 def _stacked(halves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64] | None:
-    """``[l, s, n, n]``, or None if they were not kept."""
+    """Return the halves of all batches ``[l, s, n, n]``, or None if they were not kept."""
     return np.stack(halves, axis=1) if halves else None

@@ -1,4 +1,4 @@
-"""Which module call made which autograd node.
+"""The module call that created each autograd node.
 
 Every node carries a sequence number; each module call spans an interval of them. The innermost
 interval that holds a node's number owns the node, also for functional ``+`` and ``torch.cat``.
@@ -21,9 +21,9 @@ from gradlens.graph.owners import OUTSIDE, Owner
 from gradlens.hooks.nesting import tensors_of
 
 Enter = Callable[[nn.Module, object], None]
-"""A forward pre-hook that changes nothing."""
+"""A forward pre-hook that does not change the inputs."""
 Leave = Callable[[nn.Module, object, object], None]
-"""A forward hook that changes nothing."""
+"""A forward hook that does not change the output."""
 OPEN = -1
 """End of the span of a call that has not returned."""
 
@@ -33,10 +33,10 @@ class Span:
     """The sequence numbers of one module call.
 
     Attributes:
-        path: of the module.
+        path: path of the module.
         call: number of earlier calls of the module.
         start: first sequence number.
-        end: one after the last; ``OPEN`` until the call returns.
+        end: one after the last sequence number; ``OPEN`` until the call returns.
     """
 
     path: str
@@ -50,8 +50,8 @@ class Calls:
     """The module calls of one forward pass.
 
     Attributes:
-        spans: of the calls, in order of entry.
-        inputs: shapes of the tensors that the model reads.
+        spans: the calls in order of entry.
+        inputs: shapes of the input tensors of the model.
         output: node and output number of the first tensor that the model returns, or None.
     """
 
@@ -76,8 +76,8 @@ class Calls:
 def module_calls(model: nn.Module) -> Iterator[Calls]:
     """Record the module calls made while the context is open.
 
-    Forward hooks only, removed on leaving, also after an exception. They return nothing, so they
-    change nothing.
+    Only forward hooks are used. They return nothing, so they change nothing, and they are removed on leaving, also
+    after an exception.
     """
     calls = Calls()
     counter: Counter[str] = Counter()

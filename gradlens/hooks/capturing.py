@@ -1,4 +1,4 @@
-"""capture: batches through a model, one ordinary backward pass each, and what is kept of them."""
+"""``capture``: run batches through a model, one ordinary backward pass each, and return a recording."""
 
 from __future__ import annotations
 
@@ -34,30 +34,29 @@ def capture(
     meta: Mapping[str, object] | None = None,
     **options: Any,
 ) -> Recording:
-    """Watch one backward pass per batch and keep a Gram of every gradient at the chosen sites.
+    """Record one backward pass per batch: the Gram of every gradient at the selected sites.
 
     The model is left unchanged, also after an exception: mode, buffers, ``.grad``,
-    ``requires_grad``, random state; no hook stays.
+    ``requires_grad``, random state. All hooks are removed.
 
     Args:
         model: any module, without preparation.
-        batches: of one size, read one by one, for example from a ``DataLoader``; each is
-            ``(inputs, targets)``, or anything that ``step`` takes.
+        batches: batches of equal size, read one by one, for example from a ``DataLoader``; each is
+            ``(inputs, targets)``, or anything that ``step`` accepts.
         watch: what to watch, and how; the defaults of ``Watch`` if None.
         loss: ``loss(output, target) -> scalar``; cross entropy by default.
         step: ``step(model, batch) -> scalar loss`` for any model and batch, instead of ``loss``.
         costs: count FLOPs, traffic and memory of one step.
-        throughput: timed repeats of a step, 0 for none.
+        throughput: number of timed repeats of a step; 0 for none.
         keep_partial: on Ctrl-C return the finished batches, with ``partial`` set in ``meta``.
-        progress: called with (message, done, total), in weight space first with a forecast of the cost; by
-            default a line in a notebook and nothing elsewhere; ``False`` for none.
-        meta: entries to add.
+        progress: called with (message, done, total); in weight space, the first message is a forecast of the cost.
+            By default a line in a notebook and nothing elsewhere; ``False`` for none.
+        meta: entries to add to the ``meta`` of the recording.
         options: fields of ``Watch`` that replace those of ``watch``: ``sites="all"``, ``seed=3``.
 
     Raises:
-        GradlensError: see the message; among others fewer than 4 samples, a loss or gradient that
-            is not finite (which batch, which site), a graph that is hidden or that changes from batch to
-            batch, an unknown option.
+        GradlensError: a batch has fewer than 4 samples, a loss or gradient is not finite, the graph is hidden
+            or changes between batches, an option is unknown, or another check of ``hooks.checks`` fails.
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step)
@@ -90,7 +89,7 @@ def capture(
 
 
 def _reporter(show: Progress | None, batches: Iterable[object]) -> Callable[[str, int], None]:
-    """Progress as (message, done); the total is what the batches expect to be."""
+    """Return a function of (message, done) that reports progress; the total is the expected number of batches."""
     if show is None:
         return lambda message, done: None
     return lambda message, done: show(message, done, max(length_hint(batches), done, 1))

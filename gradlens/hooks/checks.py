@@ -1,6 +1,6 @@
 """Checks of a capture: batch size, loss, sites, graph, and the exactness of every sum.
 
-Every check raises GradlensError with the batch or the site, and what to do.
+Every check raises a GradlensError that names the batch or the site and the remedy.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from gradlens.hooks.nesting import batch_size
 from gradlens.recording.watch import SITES, Watch
 
 FEWEST = 4
-"""Samples that the unbiased HSIC needs."""
+"""Smallest number of samples for the unbiased HSIC."""
 
 
 def checked_size(index: int, batch: object, watch: Watch) -> int:
-    """Return the samples of a batch.
+    """Return the number of samples of a batch.
 
     Raises:
-        GradlensError: their number is unknown or below ``FEWEST``.
+        GradlensError: the number is unknown or below ``FEWEST``.
     """
     n = watch.samples or batch_size(batch)
     if not n:
         raise GradlensError(
-            f"no samples are found in batch {index}, a {type(batch).__name__}; pass the number of samples per "
+            f"cannot find the samples in batch {index}, a {type(batch).__name__}; pass the number of samples per "
             "batch: capture(..., samples=N)"
         )
     if n < FEWEST:
@@ -44,9 +44,9 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
 
 
 def check_same_size(index: int, n: int, first: int) -> None:
-    """Raise if a batch has another number of samples than the first."""
+    """Raise if the number of samples differs from the first batch."""
     if n != first:
-        raise GradlensError(f"batch {index} has {n} samples, the first {first}; give batches of one size")
+        raise GradlensError(f"batch {index} has {n} samples, the first {first}; use batches of equal size")
 
 
 def checked_loss(index: int, model: nn.Module, run: Callable[[], Tensor]) -> Tensor:
@@ -79,7 +79,7 @@ def check_sites(plan: Plan, watch: Watch) -> None:
 
 
 def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
-    """Raise if the graph of a batch differs from that of the first."""
+    """Raise if the graph of a batch differs from the graph of the first."""
     if graph.structure == first.structure:
         return
     pairs = zip(first.nodes, graph.nodes, strict=False)
@@ -88,8 +88,8 @@ def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
     ]
     change = changes[0] if changes else f"{len(first.nodes)} operations became {len(graph.nodes)}"
     raise GradlensError(
-        f"batch {index}: the graph changed ({change}); layers that are switched on and off at "
-        "random cannot be averaged: capture in eval mode, or one batch at a time"
+        f"batch {index}: the graph changed ({change}); recordings of layers that are switched "
+        "on and off at random cannot be averaged: capture in eval mode, or one batch at a time"
     )
 
 
@@ -102,5 +102,5 @@ def check_exact(plan: Plan, value: BatchGrams, dry_errors: dict[int, float]) -> 
         if error > value.tolerances.get(group, TOLERANCE):
             raise GradlensError(
                 f"the contributions at {plan.groups[group].site} do not add up to its gradient "
-                f"(relative error {error:.1e}); no later number could be trusted"
+                f"(relative error {error:.1e}); all other numbers would be wrong"
             )

@@ -2,7 +2,7 @@
 
 FLOPs by ``torch.utils.flop_counter`` (one multiply-add = 2), feature-map traffic as the CSPNet
 authors count it (elements read and written by each convolution and pooling, arXiv 1911.11929,
-section 4.2), bytes saved for backward, and the peak of the bytes alive.
+section 4.2), bytes saved for backward, and the largest number of bytes alive at once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gradlens.recording.costs import Costs
 POOLINGS = {"max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
 """Poolings of two spatial axes; a mean over them (global pooling) counts as one."""
 Arguments = tuple[Any, ...]
-"""Positional arguments of an operation: whatever its schema declares."""
+"""Positional arguments of an operation."""
 Keywords = Mapping[str, Any]
 """Keyword arguments of an operation."""
 
@@ -33,9 +33,9 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
     """Run one step (forward and backward) and count its costs.
 
     Args:
-        model: whose modules own the operations.
+        model: the network; costs are counted by its modules.
         step: runs the forward pass and returns the scalar loss.
-        samples: in the batch.
+        samples: number of samples in the batch.
     """
     costs = Costs(samples, parameters=owned_parameters(model))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -173,7 +173,7 @@ def _flops(packet: OpOverloadPacket, args: Arguments, kwargs: Keywords, out: obj
 
 
 def _pools(name: str, args: Arguments) -> bool:
-    """Whether an operation is a pooling; a mean over the last two of four axes is one."""
+    """Return whether an operation is a pooling, such as a mean over the last two of four axes."""
     if name in POOLINGS:
         return True
     if name != "mean" or len(args) < 2 or not isinstance(args[0], Tensor) or args[0].dim() != 4:

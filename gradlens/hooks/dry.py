@@ -1,4 +1,4 @@
-"""The dry pass: over a few samples, is every sum of contributions the accumulated gradient?"""
+"""The dry pass: check on a few samples that contributions add up to the accumulated gradient."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from gradlens.hooks.recorder import Tap, watch
 from gradlens.hooks.walking import graph_of
 
 SAMPLES = 4
-"""Most samples of a dry pass."""
+"""Largest number of samples of a dry pass."""
 
 
 class DryPass(NamedTuple):
     """Result of a dry pass.
 
     Attributes:
-        graph: of the same computation at another batch size.
-        samples: of the dry pass.
+        graph: graph of the same computation at another batch size.
+        samples: number of samples.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
     """
 
@@ -34,15 +34,15 @@ class DryPass(NamedTuple):
 
 
 def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
-    """Run one backward pass holding every contribution at forks and splits, and compare.
+    """Run one backward pass that holds all contributions at forks and splits, and compare their sums.
 
     Contributions are added in the order of their arrival, as autograd does, so the error is
     exactly 0 if hooks see what autograd sums.
 
     Args:
-        model: whose parameters require gradients.
-        loss: scalar, over the samples.
-        samples: number of them.
+        model: the network.
+        loss: scalar loss over the samples.
+        samples: number of samples.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     nodes, graph = graph_of(model, loss)
@@ -68,10 +68,10 @@ class _Sums:
                 edges = graph.consumers[split.source]
                 self._sum(split.source, [Slot(edge.consumer, edge.slot) for edge in edges])
             elif split.form == "split":
-                self._pieces(split.source, split.parts, split.axis, graph)
+                self._joined_parts(split.source, split.parts, split.axis, graph)
 
     def receive(self, number: int, gradient: Tensor) -> None:
-        """Take a gradient of the backward pass."""
+        """Receive a gradient of the backward pass."""
         self._arrive[number](gradient)
 
     def _sum(self, source: TensorKey, slots: list[Slot]) -> None:
@@ -88,8 +88,8 @@ class _Sums:
             self._add(slot, held.append)
         self._add(source, complete)
 
-    def _pieces(self, source: TensorKey, parts: tuple[Part, ...], axis: int, graph: Graph) -> None:
-        """A ``split`` has no fork: its parts side by side are the gradient that it passes on."""
+    def _joined_parts(self, source: TensorKey, parts: tuple[Part, ...], axis: int, graph: Graph) -> None:
+        """Compare the joined gradients of the parts with the gradient of the input of a ``split``."""
         held: dict[int, Tensor] = {}
         node = parts[0].key.node
 
@@ -113,7 +113,7 @@ class _Sums:
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
-    """Return ``‖actual - expected‖ / ‖expected‖`` in float64; 0 if both are equal to the bit."""
+    """Return ``‖actual - expected‖ / ‖expected‖`` in float64; 0 if both are bit-identical."""
     if torch.equal(actual, expected):
         return 0.0
     difference = float((actual.double() - expected.double()).norm())

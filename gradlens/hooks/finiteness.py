@@ -1,4 +1,4 @@
-"""Where numbers stop being finite."""
+"""Find the first module whose output is not finite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str:
     """Run forward again and name the first module whose output holds NaN or infinity.
 
     Returns:
-        A clause for an error message: the module, or that the model's outputs were all finite.
+        A clause for an error message that names the module, or states that all outputs are finite.
     """
     paths: list[str] = []
 
@@ -35,5 +35,5 @@ def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str:
         for handle in handles:
             handle.remove()
     if not paths:
-        return "; every module's output is finite, so look at the loss and the targets"
+        return "; every module's output is finite, so check the loss and the targets"
     return f"; it arose in {paths[0]} or just before it, the first module whose output is not finite"

@@ -1,4 +1,4 @@
-"""The cost of weight space, known from shapes before any gradient is computed."""
+"""The cost of weight space, computed from shapes before the first gradient."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Forecast(NamedTuple):
     """Multiply-adds of one batch.
 
     Attributes:
-        weights: of all Grams of per-sample weight gradients, each by the cheaper method.
-        step: of the layers in a plain training step: forward, and twice that backward.
+        weights: for all Grams of per-sample weight gradients, each by the cheaper method.
+        step: for the layers in a plain training step (the backward pass counts twice the forward pass).
     """
 
     weights: int
@@ -53,13 +53,13 @@ def forecast(plan: Plan, n: int) -> Forecast:
 
 
 def _positions(node: Node) -> int:
-    """Output positions in the whole batch."""
+    """Return the number of output positions in the whole batch."""
     shape = node.shapes[0]
     return shape[0] * math.prod(shape[2:]) if node.kernel else math.prod(shape[:-1])
 
 
 def _features(node: Node) -> int:
-    """Numbers read and written at a position; a grouped convolution reads those of one group."""
+    """Return the numbers read and written per position; a grouped convolution reads only one group."""
     if not node.kernel:
         return sum(node.weight)
     return math.prod(node.weight[1:]) + node.weight[0]

@@ -1,4 +1,4 @@
-"""The weight that receives a gradient from an operation: which parameter it is, and how it is read."""
+"""The trainable weight of an operation: its parameter, and how the operation reads it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Shape
 
 Constants = Mapping[AutogradNode, frozenset[str]]
-"""Nodes computed from parameters alone, with the names of those."""
+"""Nodes computed from parameters alone, with the names of these parameters."""
 Origin = tuple[AutogradNode, int]
-"""An output of a live node: a parameter, a part of one, or a value computed from some."""
+"""An output of a live node: a parameter, a part of a parameter, or a value computed from parameters."""
 
 
 class Learning(NamedTuple):
-    """A weight that learns.
+    """A trainable weight.
 
     Attributes:
         shape: as the operation reads it; empty if there is no such weight.
-        parameter: number of the parameter, or of the part of one; -1 if there is none.
-        slot: input of the operation.
-        maker: number of the node that makes it.
-        roots: names of the parameters it is made of.
+        parameter: number of the parameter, or of the part of a parameter; -1 if there is none.
+        slot: index of the input that is the weight.
+        maker: number of the node that computes it.
+        roots: names of the parameters that it is computed from.
         others: names of the parameters that the operation reads in addition.
-        turned: the parameter of a linear layer is stored as ``[in, out]``, of an embedding as ``[width, words]``.
+        turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
     """
 
     shape: Shape = ()
@@ -48,11 +48,11 @@ def learning_weight(
     """Return the weight of a node.
 
     Args:
-        node: live.
+        node: a live node.
         operation: its family.
         constant: nodes computed from parameters alone.
         families: operation of every node.
-        numbers: of the weights seen so far; new ones are added.
+        numbers: numbers of the weights seen so far; new weights are added.
     """
     slot = _slot(node, operation, constant, families)
     functions = node.next_functions
@@ -90,14 +90,14 @@ def _slot(
     constant: Constants,
     families: Mapping[AutogradNode, str],
 ) -> int:
-    """The input that is the weight; -1 if the operation has none."""
+    """Return the index of the input that is the weight; -1 if the operation has none."""
     if operation in ops.PRODUCTS:
         return _gain(node, constant, families)
     return 1 if operation in ops.NORMS else ops.WEIGHTED.get(operation, (0, -1))[1]
 
 
 def _gain(node: AutogradNode, constant: Constants, families: Mapping[AutogradNode, str]) -> int:
-    """The weight of a normalisation written out: ``x · rsqrt(mean(x²)) · weight``, as RMSNorm is on a CPU."""
+    """Return the index of the weight in ``x · rsqrt(mean(x²)) · weight``, as RMSNorm computes on a CPU; -1 if none."""
     inputs = [producer for producer, _ in node.next_functions]
     for slot, producer in enumerate(inputs):
         other = inputs[1 - slot] if len(inputs) == 2 else None
@@ -118,10 +118,10 @@ def _is_normalised(node: AutogradNode, families: Mapping[AutogradNode, str]) -> 
 def _origin(
     node: AutogradNode, output: int, families: Mapping[AutogradNode, str]
 ) -> tuple[Origin, int, Shape]:
-    """The origin of a weight, the number of exchanges of its axes since, and its shape at the origin.
+    """Return the origin of a weight, the number of transpositions since then, and its shape at the origin.
 
     A part of a parameter, or a computed weight, is its own origin: the three projections of attention
-    may be rows of one parameter. The weight that an instance norm repeats for each image is read before it.
+    may be rows of one parameter. For an instance norm, the origin is the weight before it is repeated for each image.
     """
     turns, shape = 0, shapes(node)[output]
     while families.get(node) in ops.TRANSPARENT or families.get(node) == "Repeat":

@@ -1,4 +1,4 @@
-"""Batches and outputs: tensors in nested tuples, lists, dicts and dataclasses."""
+"""Tensors in nested batches and outputs: tuples, lists, dicts and dataclasses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tensors_of(value: object) -> list[Tensor]:
 
 
 def batch_size(batch: object) -> int:
-    """Return the samples in a batch: the length of a list of samples, else of the first tensor's axis 0; else 0."""
+    """Return the number of samples in a batch: the length of a list of samples, else of axis 0 of the first tensor."""
     if _lists_samples(batch):
         return len(batch)
     return next((tensor.shape[0] for tensor in tensors_of(batch) if tensor.dim()), 0)
@@ -32,7 +32,7 @@ def batch_size(batch: object) -> int:
 def first_samples(batch: object, count: int) -> object | None:
     """Return the first ``count`` samples of a batch, or None if it cannot be cut.
 
-    A list of samples is cut as a list.
+    A list of samples is sliced.
     Tensors in nested tuples, lists and dicts are cut along axis 0; all must have the same length.
     """
     if _lists_samples(batch):
@@ -61,7 +61,7 @@ def _cut(value: object, count: int, lengths: set[int]) -> object:
 
 
 def _lists_samples(batch: object) -> TypeGuard[Sequence[Any]]:
-    """Whether a batch is a list of samples, each in its own container, and not (inputs, targets)."""
+    """Return whether a batch is a list of samples, each in its own container, and not (inputs, targets)."""
     if not isinstance(batch, (list, tuple)) or len(batch) <= 2:
         return False
     return all(isinstance(item, (list, tuple, dict)) or is_dataclass(item) for item in batch)

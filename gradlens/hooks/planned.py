@@ -1,4 +1,4 @@
-"""The planned state of a capture: everything that the first batch decides for all of them."""
+"""The plan of a capture, which the first batch determines for all batches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Forward(NamedTuple):
     Attributes:
         loss: scalar.
         nodes: live nodes by index; they keep the saved tensors of the graph alive.
-        graph: their description.
+        graph: description of the nodes.
         calls: module calls of the pass.
     """
 
@@ -42,7 +42,7 @@ class Forward(NamedTuple):
 
 @dataclass(frozen=True)
 class Planned:
-    """What all batches share. No live node is held.
+    """The state that all batches share; it holds no live node.
 
     Attributes:
         plan: what is watched.
@@ -50,8 +50,8 @@ class Planned:
         projection: random signs for the sums and sketches.
         dry_samples: samples of the dry pass; 0 if there was none.
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
-        unseen_layers: layers that ran and learn, without a signal.
-        partly_seen: modules of weights that other operations read as well.
+        unseen_layers: trainable layers that ran but have no signal.
+        partly_seen: modules of weights that other operations read, too.
     """
 
     plan: Plan
@@ -97,7 +97,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
 
 
 def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
-    """By group with a sum, the error at its source."""
+    """Return, by group with a sum, the error at its source."""
     return {
         index: errors.get(group.source_key, math.nan)
         for index, group in enumerate(plan.groups)
@@ -106,7 +106,7 @@ def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
 
 
 def _output_key(first: Forward) -> TensorKey | None:
-    """The tensor that the model returns, if the loss depends on it."""
+    """Return the key of the model's output tensor, or None if the loss does not depend on it."""
     output = first.calls.output
     if output is None or output[0] not in first.nodes:
         return None
@@ -114,5 +114,5 @@ def _output_key(first: Forward) -> TensorKey | None:
 
 
 def _image(inputs: Sequence[torch.Size]) -> tuple[int, ...]:
-    """Spatial size of the first input that has one."""
+    """Return the spatial size of the first input that has one."""
     return next((tuple(shape[2:]) for shape in inputs if len(shape) > 2), ())

@@ -1,4 +1,4 @@
-"""Watching one backward pass: the only file that registers gradient hooks."""
+"""Observe the gradients of one backward pass; the only file that registers gradient hooks."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.utils.hooks import RemovableHandle
 from gradlens.graph.nodes import Slot, TensorKey
 
 Tap = Slot | TensorKey
-"""Where a gradient passes: an input of a node for a contribution, a tensor for its accumulated gradient."""
+"""Where a gradient is observed: an input of a node for a contribution, a tensor for its accumulated gradient."""
 Sink = Callable[[int, Tensor], None]
 """Receives (number of the tap, gradient); must reduce the gradient at once, not keep it."""
-Weigh = Callable[[AutogradNode, Tensor], None]
-"""Receives a layer's live node, whose saved tensors are still there, and the gradient at its output."""
+LayerHook = Callable[[AutogradNode, Tensor], None]
+"""Called with the live node of a layer, whose saved tensors still exist, and the gradient at its output."""
 Gradients = Sequence[Tensor | None]
 """Gradients at the inputs or outputs of a node, as autograd passes them to a hook."""
 Hook = Callable[[Gradients, Gradients], None]
@@ -31,20 +31,20 @@ def watch(
     nodes: Sequence[AutogradNode],
     taps: Mapping[int, Tap],
     sink: Sink,
-    layers: Mapping[int, Weigh] | None = None,
+    layers: Mapping[int, LayerHook] | None = None,
 ) -> Iterator[None]:
     """Pass the gradient of every tap to ``sink`` during the backward pass that runs inside the context.
 
-    ``Node.register_hook`` gives the contributions before accumulation, ``register_prehook`` the
-    accumulated gradient. No hook refers to a node: that cycle would keep the whole graph alive
+    ``Node.register_hook`` observes the contributions before accumulation, ``register_prehook`` the
+    accumulated gradient. No hook refers to a node, because such a cycle would keep the whole graph alive
     until the garbage collector runs. The hooks are removed on leaving, also after an exception.
 
     Args:
         nodes: live nodes by index, as ``walk`` returned them; may be dropped inside the context.
-        taps: what to watch, by number.
+        taps: where to observe gradients, by number.
         sink: called on the thread that runs the backward pass.
-        layers: by node, called with the node itself when its gradient has arrived. Such a node is
-            held outside its hook and released there or on leaving, so the cycle does not last.
+        layers: functions by node, called with the node when its gradient arrives. The node is held outside
+            its hook and released there or on leaving, so no cycle remains.
     """
     live = {index: nodes[index] for index in layers or {}}
     contributions: dict[int, Numbered] = defaultdict(list)
@@ -58,8 +58,8 @@ def watch(
             handles.append(nodes[index].register_hook(_contributions(numbered, sink)))
         for index, numbered in sums.items():
             handles.append(nodes[index].register_prehook(_accumulated(numbered, sink)))
-        for index, weigh in (layers or {}).items():
-            handles.append(nodes[index].register_prehook(_with_node(live, index, weigh)))
+        for index, layer_hook in (layers or {}).items():
+            handles.append(nodes[index].register_prehook(_with_node(live, index, layer_hook)))
         yield
     finally:
         live.clear()
@@ -82,10 +82,10 @@ def _deliver(numbered: Numbered, gradients: Gradients, sink: Sink) -> None:
             sink(number, gradient.detach())
 
 
-def _with_node(live: dict[int, AutogradNode], index: int, weigh: Weigh) -> Prehook:
+def _with_node(live: dict[int, AutogradNode], index: int, layer_hook: LayerHook) -> Prehook:
     def hook(gradients: Gradients) -> None:
         node, gradient = live.pop(index, None), gradients[0]
         if node is not None and gradient is not None:
-            weigh(node, gradient.detach())
+            layer_hook(node, gradient.detach())
 
     return hook

@@ -1,4 +1,4 @@
-"""Leaving a model exactly as it was before."""
+"""Restore the exact state of a model after a block."""
 
 from __future__ import annotations
 

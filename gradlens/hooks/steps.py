@@ -1,4 +1,4 @@
-"""The training step that is watched, and the labels in its batch."""
+"""The step whose backward pass is recorded, and the labels in its batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gradlens.randomness import seed_all
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
 Pair = tuple[Any, Any]
-"""Inputs and targets: whatever the model and the loss take."""
+"""Inputs of the model and targets of the loss."""
 
 
 def step_of(loss: Loss | None, step: Step | None) -> Step:
-    """Return the step to watch: ``step``, or one that takes ``loss`` of (inputs, targets).
+    """Return ``step``, or a step that computes ``loss`` for a batch of (inputs, targets).
 
     Raises:
         GradlensError: both are passed.
@@ -58,7 +58,7 @@ def _pair(batch: object) -> Pair:
 
 
 def seed_draws(seed: int, batch: int) -> None:
-    """Seed dropout and similar draws by seed and batch number, equal at each capture; ``preserved`` restores."""
+    """Seed dropout and similar draws by seed and batch, the same in each capture; ``preserved`` restores the states."""
     seed_all((seed * 1_000_003 + batch) % (1 << 63))
 
 

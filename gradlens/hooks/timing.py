@@ -1,4 +1,4 @@
-"""Measured throughput: wall-clock time, so it differs from run to run."""
+"""Throughput from wall-clock times, which differ between runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Batch = TypeVar("Batch")
 def passes(
     model: nn.Module, step: Callable[[Batch], Tensor], batch: Batch, samples: int, repeats: int
 ) -> dict[str, list[float]]:
-    """Return the images per second of the forward pass alone and of forward and backward, alternating.
+    """Return the images per second of the forward pass and of forward and backward, timed alternately.
 
     Args:
-        model: whose gradients are taken.
+        model: the network.
         step: returns the scalar loss of a batch.
         batch: argument of ``step``.
-        samples: in the batch.
-        repeats: timed runs of each, after one untimed run.
+        samples: number of samples in the batch.
+        repeats: timed runs per pass, after an untimed one.
     """
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
 

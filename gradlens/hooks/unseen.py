@@ -1,4 +1,4 @@
-"""Layers that ran and learn but whose gradient is not recorded, so that they can be reported."""
+"""Trainable layers that ran but whose gradient is not recorded, for the warnings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ LAYERS = (
 
 
 def partly_seen(plan: Plan) -> list[str]:
-    """Return the modules of weights whose parameter is read elsewhere too: the gradient from there is missing.
+    """Return the modules of weights whose parameter is also read elsewhere; the gradient from there is missing.
 
-    Elsewhere is another operation, or another signal that is made of the same parameter by other means
-    (another part, a normalised form made again at each call). Parts of one cut share nothing.
+    Elsewhere means in another operation, or in another signal that is computed from the same parameter in another
+    form (another part, or a normalised form computed again at each call). Parts of one cut share nothing.
     """
     nodes = plan.graph.nodes
     probes = [plan.probes[number] for number in plan.signals if plan.weights]
@@ -37,14 +37,14 @@ def partly_seen(plan: Plan) -> list[str]:
 
 
 def _several(made: list[tuple[int, int]]) -> bool:
-    """Whether a parameter is made by different operations, or read by two signals in different forms."""
+    """Return whether several operations compute signals from a parameter, or two signals read it in different forms."""
     return len({maker for maker, _ in made}) > 1 or len(set(made)) < len(made)
 
 
 def unseen_layers(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
-    """Return the layers that ran and learn, and whose operation is not among the weighted ones of the graph.
+    """Return the trainable layers that ran but whose operation is not a weighted one of the graph.
 
-    In weight space: the modules with a weight that learns and is no signal.
+    In weight space, return the modules with a trainable weight that is not a signal.
     """
     ran = calls.called
     if plan.weights:
@@ -61,7 +61,7 @@ def unseen_layers(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
 
 
 def _unseen_weights(model: nn.Module, ran: set[str], plan: Plan) -> list[str]:
-    """Owners of parameters that learn, are no bias, and are part of no signal."""
+    """Return the owners of trainable parameters that are neither biases nor part of a signal."""
     uses = [node for number in plan.signals for node in plan.weight_probes[number].nodes]
     seen = {name for use in uses for name in plan.graph.nodes[use].roots}
     unseen: dict[str, None] = {}
@@ -79,7 +79,7 @@ def _unseen_weights(model: nn.Module, ran: set[str], plan: Plan) -> list[str]:
 
 
 def _nearest(path: str, ran: set[str]) -> str:
-    """The nearest module that was called: lists of parameters are not called."""
+    """Return the nearest enclosing module that was called, because lists of parameters are not called."""
     while path not in ran and "." in path:
         path = path.rpartition(".")[0]
     return path

@@ -1,4 +1,4 @@
-"""Reading the live autograd graph of a loss into plain values."""
+"""Read the live autograd graph of a loss into plain values."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def graph_of(model: nn.Module, loss: Tensor) -> tuple[list[AutogradNode], Graph]
     """Read the graph of a model's loss (see ``walk``).
 
     Raises:
-        GradlensError: the loss needs no gradient, or its graph cannot be read.
+        GradlensError: the loss requires no gradient, or its graph cannot be read.
     """
     learning = any(parameter.requires_grad for parameter in model.parameters())
     if loss.grad_fn is None or not learning:
-        raise GradlensError("the loss needs no gradient: no parameter of the model requires one")
+        raise GradlensError("the loss requires no gradient: no parameter of the model requires one")
     return walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
 
 
@@ -62,7 +62,7 @@ def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[
 
 
 def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[AutogradNode, str]]:
-    """All nodes breadth first, with the family of each."""
+    """Return all nodes in breadth-first order, and the family of each."""
     families: dict[AutogradNode, str] = {}
     order: list[AutogradNode] = []
     for root in roots:
@@ -83,7 +83,7 @@ def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[A
 def _parameter_only(
     order: list[AutogradNode], parameters: Mapping[int, str]
 ) -> dict[AutogradNode, frozenset[str]]:
-    """Nodes computed from parameters alone (leaves, transposed, cast or standardised weights), with their names."""
+    """Return nodes computed from parameters alone (leaves, transposed or cast weights), with the parameters' names."""
     constant: dict[AutogradNode, frozenset[str]] = {}
     for node in reversed(_topological(order)):
         if hasattr(node, "variable"):
@@ -107,16 +107,16 @@ def _parameter_only(
 
 
 def _shapes_read(node: AutogradNode) -> list[Shape]:
-    """Shape of each tensor that a node reads through an edge."""
+    """Return the shape of each tensor that a node reads through an edge."""
     functions = node.next_functions
     return [shapes(producer)[output] for producer, output in functions if producer is not None]
 
 
 def _shape_explained(node: AutogradNode, read: list[Shape]) -> bool:
-    """Whether the tensors that a node reads through its edges explain its shape.
+    """Return whether the tensors that a node reads through its edges determine its shape.
 
-    An input without an edge is a number, or data that needs no gradient, such as the images: those
-    add the samples' axis (``x * gain``, a PReLU or an LSTM on the images).
+    An input without an edge is a number, or data that requires no gradient, such as the images, which
+    add the axis of the samples (``x * gain``, a PReLU or an LSTM on the images).
     """
     try:
         return tuple(torch.broadcast_shapes(*read)) == shapes(node)[0]
@@ -125,7 +125,7 @@ def _shape_explained(node: AutogradNode, read: list[Shape]) -> bool:
 
 
 def _topological(order: list[AutogradNode]) -> list[AutogradNode]:
-    """Consumers before producers."""
+    """Return the nodes with consumers before producers."""
     waiting: dict[AutogradNode, int] = defaultdict(int)
     for node in order:
         for producer, _ in node.next_functions:
@@ -169,7 +169,7 @@ def _describe(
 
 
 def _weight(node: AutogradNode, operation: str, constant: Constants) -> Shape | None:
-    """Shape of the weight a layer reads (empty if it is frozen), None for other operations."""
+    """Return the shape of the weight that a layer reads (may be empty if frozen), None for other operations."""
     if operation not in ops.WEIGHTED:
         return None
     _, slot = ops.WEIGHTED[operation]
@@ -181,7 +181,7 @@ def _weight(node: AutogradNode, operation: str, constant: Constants) -> Shape | 
 
 
 def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
-    """A weight that needs no gradient is a constant of the node, not an edge."""
+    """Return the shape of a weight that requires no gradient: a constant of the node instead of an edge."""
     if operation in {"Bmm", "Baddbmm"}:
         return None
     saved = getattr(node, "_saved_weight", None)
@@ -200,7 +200,7 @@ _WRAP = 1 << 63
 
 
 def _detail(node: AutogradNode, operation: str) -> dict[str, int | list[int]]:
-    """Saved integers, as signed numbers: autograd shows a dimension of -3 as 2⁶⁴ - 3."""
+    """Return saved integers as signed numbers: autograd shows a dimension of -3 as 2⁶⁴ - 3."""
     detail: dict[str, int | list[int]] = {}
     for name in _DETAILS.get(operation, ()):
         value = getattr(node, f"_saved_{name}", None)

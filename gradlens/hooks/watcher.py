@@ -1,4 +1,4 @@
-"""One watched backward pass after another: plan at the first, accumulate at each, check every sum."""
+"""Watched backward passes: plan at the first batch, accumulate at each, check every sum."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _silent(message: str) -> None:
 
 
 class Watched(NamedTuple):
-    """What is kept of one batch.
+    """The data of one batch that is kept.
 
     Attributes:
         grams: Grams, inner products and errors.
@@ -48,10 +48,10 @@ class Watched(NamedTuple):
 
 @dataclass(frozen=True)
 class Watcher:
-    """Runs watched backward passes; it holds no state of them.
+    """Runs watched backward passes; it holds no state between them.
 
     Attributes:
-        model: in the mode in which it is watched.
+        model: the network, in the mode in which it is measured.
         watch: what to watch, and how.
         step: ``step(model, batch) -> scalar loss``; cross entropy of (inputs, targets) by default.
         report: called with a forecast of the cost of weight space, before the first gradient is computed.
@@ -117,7 +117,7 @@ class Watcher:
         except (
             ValueError,
             RuntimeError,
-        ):  # cut along another axis than the samples'; the whole batch decides
+        ):  # the batch was cut along another axis; an error of the model recurs with the whole batch
             return None
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
@@ -130,7 +130,7 @@ class Watcher:
         """Run one watched backward pass; ``forward.nodes`` is emptied because it keeps the graph alive."""
         plan = state.plan
         kept = Accumulator(plan, state.n, state.projection, self.watch)
-        layers = {node: partial(kept.weigh, node, numbers) for node, numbers in plan.weights.items()}
+        layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         try:
             with recorded(forward.nodes, plan.taps, kept.update, layers):
@@ -140,7 +140,7 @@ class Watcher:
             raise GradlensError(f"batch {index}: {error}") from error
         except CheckpointError as error:
             raise GradlensError(
-                "activation checkpointing returns a saved input only once, and weight space reads it too: turn "
+                "activation checkpointing returns a saved input only once, and weight space also reads it; turn "
                 "checkpointing off for space='weights'"
             ) from error
         return kept.value()

@@ -1,4 +1,4 @@
-"""Pure mathematics on Gram matrices: no model, no graph, no file.
+"""Metrics of Gram matrices, without models, graphs or files.
 
 Shapes use the letters of docs/notation.md: ``n`` samples, ``l`` signals, ``s`` replicates,
 ``b`` branches. A Gram is ``K = G Gᵀ`` ``[n, n]`` in float64, ``G`` with one row per sample.

@@ -1,4 +1,4 @@
-"""Whether the samples of a batch agree on the update, from one Gram."""
+"""Agreement of the samples of a batch on the update, from one Gram."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ def confusion(gram: Array) -> float:
 
     Args:
         gram: ``[n, n]``.
+
+    Returns:
+        NaN if fewer than two samples have a gradient.
     """
     alive = np.diagonal(gram) > 0
     pairs = np.outer(alive, alive) & ~np.eye(len(gram), dtype=bool)

@@ -1,4 +1,4 @@
-"""Canonical correlations between gradients that live in different spaces, from their Grams."""
+"""Canonical correlations between gradients of different features, from their Grams."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from scipy import linalg
 from gradlens.metrics.hsic import Array
 
 VARIANCE = 0.99
-"""Share of the variance that is kept before the correlations are taken (Raghu et al. 2017)."""
+"""Share of the variance that is kept before the correlations are computed (Raghu et al. 2017)."""
 
 
 class Canonical(NamedTuple):
     """Mean canonical correlations of two gradients.
 
     Attributes:
-        svcca: plain mean over the smaller number of directions.
-        pwcca: weighted by each canonical direction's share of the first gradient.
-        directions: number kept of the first and of the second gradient.
+        svcca: mean over the smaller number of directions.
+        pwcca: mean weighted by each canonical direction's share of the first gradient.
+        directions: number of directions kept of the first and of the second gradient.
     """
 
     svcca: float
@@ -36,7 +36,7 @@ def canonical(a: Array, b: Array, variance: float = VARIANCE) -> Canonical:
     direction ``h``, its share of the variance; Morcos sums ``|⟨h, x_j⟩|`` over features, which a Gram does
     not hold.
 
-    Two random sets of ``k`` and ``l`` directions among ``n`` samples correlate by chance, and if
+    Two random sets of ``k`` and ``l`` directions of ``n`` samples correlate by chance, and if
     ``k + l > n - 1`` some correlations are 1 for any gradients: the result is then NaN.
 
     Args:
@@ -67,7 +67,7 @@ def _centred(gram: Array) -> Array:
 
 
 def _directions(gram: Array, variance: float) -> Array:
-    """Orthonormal directions over samples that hold a share of the variance, ``[n, k]``."""
+    """Return orthonormal directions over samples that hold a share of the variance, ``[n, k]``."""
     values, vectors = linalg.eigh(_centred(gram))
     values, vectors = values[::-1], vectors[:, ::-1]
     values = np.clip(values, 0.0, None)

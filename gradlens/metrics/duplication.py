@@ -1,4 +1,4 @@
-"""How many distinct gradients a set of signals holds, and how much of it is duplication."""
+"""The effective number of distinct signals, and their duplication."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def duplication(similarity: Array) -> float:
 
 
 def mean_similarity(similarity: Array) -> float:
-    """Mean off-diagonal CKA of ``[l, l]``; NaN for fewer than two signals."""
+    """Mean off-diagonal element of a CKA matrix ``[l, l]``; NaN for fewer than two signals."""
     signals = similarity.shape[0]
     if signals < 2:
         return float("nan")

@@ -1,4 +1,4 @@
-"""How the gradient of a forked tensor is made up of its contributions."""
+"""Energy shares, coherence and cosines of the contributions at a fork."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def coherence(sum_energy: float, energies: Array) -> float:
 def pair_inner_products(norms_sum: Array, norms: Array) -> Array:
     """Per-sample inner products of two branches by polarisation, exact, ``[..., 2, 2, n]``.
 
-    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: neither contribution has to be kept until the other arrives.
+    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: so no contribution has to be kept until the other one arrives.
 
     Args:
         norms_sum: ``[..., n]``, squared norms of the accumulated gradient.
@@ -51,8 +51,8 @@ def mean_cosine(inner: Array, first: int, second: int) -> float:
 
     Args:
         inner: ``[..., b, b, n]``, per-sample inner products.
-        first: a branch.
-        second: another branch.
+        first: index of a branch.
+        second: index of another branch.
 
     Returns:
         NaN if no sample has a gradient on both branches.

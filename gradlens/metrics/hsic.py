@@ -1,4 +1,4 @@
-"""HSIC₁ and CKA between gradients that live in different spaces.
+"""HSIC₁ and CKA between gradients of different features.
 
 The unbiased estimator is an inner product of U-centred Grams, so for ``l`` signals the matrix of
 HSICs is one product of an ``[l, s n²]`` matrix with its transpose.
@@ -14,14 +14,14 @@ from gradlens.errors import GradlensError
 Array = NDArray[np.float64]
 
 ROUNDING = 1e-6
-"""Relative size below which a float32 Gram's remainder is rounding error (measured: about 1e-7)."""
+"""Relative size below which the remainder of a float32 Gram counts as rounding error (measured: about 1e-7)."""
 
 
 def u_center(grams: Array) -> Array:
     """Return U-centred Grams: every row sums to 0 and the diagonal is 0.
 
-    Székely & Rizzo 2014, *Partial distance correlation*, eq. 2.2. The inner product of two of
-    them, over ``n (n - 3)``, is HSIC₁ (Song et al. 2012).
+    Székely & Rizzo 2014, *Partial distance correlation*, eq. 2.2. The inner product of two
+    such matrices, divided by ``n (n - 3)``, is HSIC₁ (Song et al. 2012).
 
     Args:
         grams: ``[..., n, n]``, symmetric.
@@ -35,9 +35,7 @@ def u_center(grams: Array) -> Array:
     """
     n = grams.shape[-1]
     if n < 4:
-        raise GradlensError(
-            f"{n} samples per batch; the unbiased HSIC needs at least 4: raise the batch size"
-        )
+        raise GradlensError(f"{n} samples per batch; the unbiased HSIC needs at least 4: use larger batches")
     off = grams * (1.0 - np.eye(n))
     rows = off.sum(axis=-1, keepdims=True)
     columns = off.sum(axis=-2, keepdims=True)
@@ -47,7 +45,7 @@ def u_center(grams: Array) -> Array:
 
 
 def direction(grams: Array) -> Array:
-    """Grams of the samples' unit gradients, ``K_ij / √(K_ii K_jj)``: direction without size.
+    """Grams of the samples' unit gradients, ``K_ij / √(K_ii K_jj)``: direction without magnitude.
 
     A sample whose gradient is exactly zero has no direction: its row and column are 0.
 
@@ -74,7 +72,7 @@ def hsic_matrix(grams: Array) -> Array:
 
 
 def is_constant(grams: Array) -> NDArray[np.bool_]:
-    """Return True for signals that vary over samples by no more than rounding; their CKA is undefined.
+    """Return which signals vary over samples by no more than rounding; their CKA is undefined.
 
     Args:
         grams: ``[l, s, n, n]``.
@@ -105,7 +103,7 @@ def partial_hsic(hsic: Array, index: int) -> Array:
     """HSICs after partialling out signal ``index``: ``H_ij - H_i0 H_0j / H_00``.
 
     A Schur complement, so positive semi-definite if ``hsic`` is (partial HSIC; Székely & Rizzo 2014). The row of
-    ``index``, and the rows of signals that it explains up to rounding, become exactly 0, hence NaN in ``cka``.
+    ``index``, and the rows of signals that it explains up to rounding, become exactly 0, and NaN in ``cka``.
 
     Args:
         hsic: ``[l, l]``.

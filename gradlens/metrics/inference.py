@@ -1,4 +1,4 @@
-"""Paired differences over replicates: interval, p-value, and its correction for many comparisons."""
+"""Paired differences over replicates, correlations, and the correction of p-values for many comparisons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
 
 CLOSEST = 1 - 1e-12
-"""Largest rank correlation that Fisher's transform is applied to: the transform of 1 is infinite."""
+"""Largest rank correlation to which Fisher's transform is applied, because the transform of 1 is infinite."""
 
 
 class Paired(NamedTuple):
@@ -38,7 +38,7 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     """Compare two measurements of the same replicates.
 
     Replicates in which either value is NaN are left out. With fewer than two replicates, or if all differences are
-    equal, everything but the difference is NaN.
+    equal, the p-values are NaN (and the interval, with fewer than two).
 
     Args:
         a: ``[s]``.
@@ -48,7 +48,7 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     >>> round(paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference, 3)
     1.2
     """
-    from scipy import stats  # takes a second to import, which plots of a saved run need not wait for
+    from scipy import stats  # slow to import, and plots of saved runs do not need it
 
     differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
     differences = differences[np.isfinite(differences)]
@@ -91,14 +91,14 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
 
     Args:
         x: ``[r]``.
-        y: ``[r]``; runs in which either is NaN are left out.
-        kind: ``pearson`` with Fisher's interval, or ``spearman`` with that of Bonett & Wright (2000).
-        level: coverage.
+        y: ``[r]``; runs in which either value is NaN are left out.
+        kind: ``pearson`` with Fisher's interval, or ``spearman`` with the interval of Bonett & Wright (2000).
+        level: coverage of the interval.
 
     Returns:
         NaN for fewer than four runs, or if one of the two is constant up to rounding.
     """
-    from scipy import stats  # takes a second to import, which plots of a saved run need not wait for
+    from scipy import stats  # slow to import, and plots of saved runs do not need it
 
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x)[known], np.asarray(y)[known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit  # what stats.t.ppf calls; scipy.stats takes a second to import
+from scipy.special import stdtrit  # stats.t.ppf calls it; scipy.stats is slow to import
 
 from gradlens.metrics.hsic import Array
 
@@ -30,7 +30,7 @@ def mean_interval(values: Array, level: float = 0.95) -> Interval:
 
     Args:
         values: ``[s]``; NaN values are left out.
-        level: coverage.
+        level: coverage of the interval.
 
     >>> mean_interval(np.array([1.0, 1.0, 1.0]))
     Interval(mean=1.0, low=1.0, high=1.0)
@@ -43,11 +43,11 @@ def mean_interval(values: Array, level: float = 0.95) -> Interval:
 
 
 def half_widths(values: Array, level: float = 0.95) -> Array:
-    """Half the width of Student's t interval of many means at once.
+    """Half-widths of Student's t intervals of many means at once.
 
     Args:
         values: ``[s, ...]``; NaN values are left out.
-        level: coverage.
+        level: coverage of the interval.
 
     Returns:
         ``[...]``; NaN below two replicates.

@@ -11,7 +11,7 @@ from gradlens.metrics.hsic import Array
 
 
 class Noise(NamedTuple):
-    """Unbiased estimates from samples: variance ``tr Σ`` of a sample's gradient, and ``|G|²`` of the mean."""
+    """Unbiased estimates: the variance ``tr Σ`` of a sample's gradient, and ``|G|²`` of the mean gradient."""
 
     variance: float
     square: float
@@ -41,7 +41,7 @@ def noise(gram: Array) -> Noise:
 
 
 def noise_scale(terms: list[Noise]) -> float:
-    """Simple noise scale ``B = tr Σ / |G|²`` in samples: the gradient of a much smaller batch is mostly noise.
+    """Simple noise scale ``B = tr Σ / |G|²`` in samples; the gradient of a much smaller batch is mostly noise.
 
     Numerator and denominator are averaged over batches before dividing (McCandlish 2018, appendix A.1).
 
@@ -53,6 +53,6 @@ def noise_scale(terms: list[Noise]) -> float:
 
 
 def signal_to_noise(terms: list[Noise]) -> float:
-    """``|G|² / tr Σ``, the squared signal-to-noise ratio of one sample's gradient; NaN like ``noise_scale``."""
+    """``|G|² / tr Σ``, the squared signal-to-noise ratio of one sample's gradient; NaN if the scale is not positive."""
     scale = noise_scale(terms)
     return 1 / scale if scale > 0 else math.nan

@@ -1,4 +1,4 @@
-"""Reference values of duplication: under independence (a permutation null), and the ceiling that noise sets."""
+"""Reference values of duplication: under independence (a permutation null), and the ceiling due to noise."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def permutation_null(
     statistic: Callable[[Array], float] | None = None,
     loss: Array | None = None,
 ) -> Null:
-    """Shuffle the samples of each signal independently, so that no two signals share anything.
+    """Values of a statistic after the samples of each signal are shuffled independently.
 
     Each signal keeps the spectrum of its Gram; only the correspondence of samples is lost.
 
     Args:
         grams: ``[l, s, n, n]``, live signals.
-        permutations: how many.
-        seed: of the shuffling.
-        statistic: of the CKA matrix ``[l, l]``; duplication by default.
+        permutations: number of permutations.
+        seed: determines the permutations.
+        statistic: function of the CKA matrix ``[l, l]``; duplication by default.
         loss: Gram of the loss signal ``[s, n, n]``, which is not shuffled; if passed, all values are given the loss.
 
     Returns:
@@ -65,16 +65,14 @@ def split_half(half: Array, whole: Array) -> Array:
 
     Args:
         half: Grams of half of the features, ``[l, s, n, n]``.
-        whole: Grams of all of them.
+        whole: Grams of all features.
     """
     rest = whole - half
-    return np.array(
-        [cka(hsic_matrix(np.stack([one, other])))[0, 1] for one, other in zip(half, rest, strict=True)]
-    )
+    return np.array([cka(hsic_matrix(np.stack(halves)))[0, 1] for halves in zip(half, rest, strict=True)])
 
 
 def _similarity(grams: Array, loss: Array | None) -> Array:
-    """CKA, given the loss if there is one; signals that the loss explains entirely are left out."""
+    """Return the CKA, given the loss if ``loss`` is passed, without signals that the loss explains entirely."""
     if loss is None:
         return cka(hsic_matrix(grams))
     count = len(grams)

@@ -19,9 +19,9 @@ class Step(NamedTuple):
     """The gradient passes from ``consumer`` to ``producer``.
 
     Attributes:
-        consumer: nearer to the loss.
-        producer: farther from it.
-        share: of the producer's gradient that comes along this step; counts ignore it.
+        consumer: node nearer to the loss.
+        producer: node farther from the loss.
+        share: share of the producer's gradient that comes along this step; counts ignore it.
     """
 
     consumer: int
@@ -35,10 +35,10 @@ def path_counts(nodes: int, steps: Sequence[Step], layers: Sequence[bool]) -> li
     Args:
         nodes: node 0 is the loss.
         steps: the steps into a node before the steps out of it; two steps between the same nodes are two paths.
-        layers: nodes that add 1 to the length of a path through them; the node where the path ends does not count.
+        layers: by node, whether it adds 1 to the length of a path through it; the last node of a path does not count.
 
     Returns:
-        By node, entry ``k`` is the number of paths of length ``k``; empty if none arrives.
+        By node, entry ``k`` is the number of paths of length ``k``; empty if no path arrives.
 
     >>> residual = [Step(0, 1), Step(1, 2), Step(2, 3), Step(1, 3)]  # an add, a layer, their input
     >>> path_counts(4, residual, [False, False, True, False])[3]
@@ -78,7 +78,7 @@ def path_shares(nodes: int, steps: Sequence[Step], layers: Sequence[bool]) -> li
 
 
 def mean_length(weights: Sequence[int] | Array) -> float:
-    """Mean of the lengths ``0, 1, …`` with these weights, exact for integers; NaN if all are 0.
+    """Weighted mean of the lengths ``0, 1, …``, exact for integers; NaN if all are 0.
 
     >>> mean_length([1, 2, 1])
     1.0

@@ -1,4 +1,4 @@
-"""How many directions a batch of gradients spans, from its Gram; not centred unless the caller centres it."""
+"""The number of directions that a batch of gradients spans, from its Gram. The Gram is not centred here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def effective_rank(gram: Array) -> float:
 
 
 def stable_rank(gram: Array) -> float:
-    """``Σλ / λ_max``, the squared Frobenius over the squared spectral norm of G; NaN for zero."""
+    """``Σλ / λ_max``, the squared Frobenius norm of G over its squared spectral norm; NaN for a zero Gram."""
     eigenvalues = _eigenvalues(gram)
     top = eigenvalues.max(initial=0.0)
     return float(eigenvalues.sum() / top) if top > 0 else float("nan")
@@ -43,7 +43,7 @@ def participation_ratio(gram: Array) -> float:
 
 
 def _eigenvalues(gram: Array) -> Array:
-    """Eigenvalues of a positive semi-definite matrix; rounding errors of zero eigenvalues become 0."""
+    """Return the eigenvalues of a positive semi-definite matrix; rounding errors of zero eigenvalues become 0."""
     eigenvalues = np.linalg.eigvalsh(gram)
     floor = eigenvalues.max(initial=0.0) * 1e-7  # rounding of a Gram computed in float32
     return np.where(eigenvalues > floor, eigenvalues, 0.0)

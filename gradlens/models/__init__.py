@@ -1,4 +1,4 @@
-"""Networks by name, their transition strategies, their weights and a few warm-up steps."""
+"""Networks by name: models, weights, transition strategies and warm-up."""
 
 from gradlens.models.checkpoint import load_checkpoint
 from gradlens.models.cspify import StageNotCut, cspify

@@ -1,4 +1,4 @@
-"""Load weights from a file, all of them or none."""
+"""Load all weights from a file, or none."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SHOWN = 5
 def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     """Load the weights in ``path`` into ``model``.
 
-    A ``.safetensors`` file is read as such, any other file with ``torch.load(weights_only=True)``, which executes
-    no code. Weights under the key "state_dict", "model" or "model_state_dict" are unwrapped, and a prefix "module."
+    A ``.safetensors`` file is read as such, any other file with ``torch.load(weights_only=True)``, which executes no
+    code. Weights under the key "state_dict", "model" or "model_state_dict" are unwrapped, and a prefix "module."
     is removed.
 
     Raises:
         GradlensError: the file is missing, damaged or holds more than tensors, or its weights belong to
-            another model; then nothing is loaded.
+            another model; the model is then unchanged.
     """
     path = Path(path)
     expected = model.state_dict()

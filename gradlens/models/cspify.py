@@ -1,4 +1,4 @@
-"""Any network with stages made cross stage partial (Wang et al. 2019, arXiv 1911.11929)."""
+"""Make the stages of a network cross stage partial (Wang et al. 2019, arXiv 1911.11929)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTIALS = ("split", "project")
 
 
 class StageNotCut(ModelNote):
-    """A stage stays whole, with the reason."""
+    """Warns that a stage is not cut, with the reason."""
 
 
 def cspify(
@@ -35,7 +35,7 @@ def cspify(
     image_size: int | tuple[int, int, int] | None = None,
     seed: int | None = None,
 ) -> nn.Module:
-    """Return a copy of a network whose stages are cross stage partial; the network itself does not change.
+    """Return a copy of a network whose stages are cross stage partial; the original does not change.
 
     The modules of a stage up to the last change of resolution or width stay whole. The rest is cut:
     ``round(gamma · c)`` channels (at least 1, at most c − 1) bypass the block, and the other channels pass
@@ -49,17 +49,17 @@ def cspify(
         gamma: share of channels that bypasses the block, 0 < gamma < 1. The paper does not define its γ; its
             FLOPs fall with γ, which fits this reading.
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
-        stages: module paths to cut; None finds them by name.
-        image_size: of an image that runs through the model to show shapes: side, or (channels, height,
-            width); None uses the model's configuration, else 64.
-        seed: of the new layers' weights; None draws from the global random state.
+        stages: module paths to cut; None finds the stages by name.
+        image_size: size of a test image that runs through the model: side, or (channels, height, width);
+            None uses the model's configuration, else 64.
+        seed: determines the weights of the new layers; None draws them from the global random state.
 
     Raises:
         GradlensError: an unknown strategy or partial, gamma outside (0, 1), no stage that can be cut, or a
             named stage that cannot be cut.
 
     Warns:
-        StageNotCut: a stage that was found by name stays whole.
+        StageNotCut: a stage found by name is not cut.
     """
     check_options(strategy, gamma, partial)
     if not isinstance(model, nn.Module):
@@ -118,14 +118,14 @@ def _cuttable(candidates: Sequence[Cuttable | Refused], named: bool) -> list[Cut
     if refused and (named or not cuts):
         raise GradlensError(f"cannot be made cross stage partial: {'; '.join(refused[:4])}")
     for reason in refused:
-        warnings.warn(f"left whole: {reason}", StageNotCut, stacklevel=3)
+        warnings.warn(f"not cut: {reason}", StageNotCut, stacklevel=3)
     return cuts
 
 
 def _stage(
     cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style, training: bool
 ) -> CspStage:
-    """Build the stage: new layers are in the requested mode, the network's own layers keep theirs."""
+    """Build the stage; ``training`` sets the mode of the new layers, the network's own layers keep theirs."""
     if cut.channels < 2:
         raise GradlensError(f"{cut.path} has {cut.channels} channel and cannot be cut")
     bypass = min(max(round(gamma * cut.channels), 1), cut.channels - 1)

@@ -1,4 +1,4 @@
-"""Find the stages of a network that can be made cross stage partial, and take them apart."""
+"""Find the stages of a network that can be made cross stage partial, and split them into their modules."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Cuttable:
     Attributes:
         path: module path.
         lead: modules before the cut, which stay whole.
-        channels: of the tensor that is cut.
-        rebuild: makes the block for the channels that remain if that many bypass it.
+        channels: channels of the tensor that is cut.
+        rebuild: builds the block for the remaining channels from the number of channels that bypass it.
         grows: channels that the block adds to its input.
         out: channels of the stage's output.
-        preactivated: its layers normalise before they convolve.
-        pool: makes the pooling at the end of the stage.
+        preactivated: whether its layers normalise before they convolve.
+        pool: builds the pooling at the end of the stage.
         absorbed: path of the network's own transition after the stage; empty if there is none.
     """
 
@@ -56,7 +56,7 @@ class Refused:
 
 
 def stage_paths(model: nn.Module) -> list[str]:
-    """Return the module paths whose names are those of stages, outermost first and none inside another.
+    """Return the module paths that are named like stages, without those inside another stage.
 
     A numbered module whose children are all single layers is a block, not a stage of blocks.
     """
@@ -70,7 +70,7 @@ def stage_paths(model: nn.Module) -> list[str]:
 
 
 def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> list[Cuttable | Refused]:
-    """Run one image through the network, and take each stage apart or state why it cannot be cut.
+    """Run one image through the network, and return for each stage how to cut it, or why it cannot be cut.
 
     Args:
         model: in eval mode.
@@ -85,7 +85,7 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
         paths = stage_paths(model)
         if not paths:
             raise GradlensError(
-                f"no stages are found in {type(model).__name__} (layer1, stages.0, denseblock1, …); name the "
+                f"cannot find stages in {type(model).__name__} (layer1, stages.0, denseblock1, …); name the "
                 "modules that are stages with stages=[...]"
             )
     modules = dict(model.named_modules())
@@ -96,7 +96,7 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
             raise GradlensError(f"there is no module {path!r}{close_matches(path, modules)}")
         outer = next((other for other in paths if path.startswith(other + ".")), None)
         if outer is not None:
-            raise GradlensError(f"{path} is inside {outer}, which is also named as a stage; name one of them")
+            raise GradlensError(f"{path} is inside {outer}, which is also in stages; name one of them")
     tensors = inputs_and_outputs(model, image, paths)
     return [_examined(model, path, tensors.get(path)) for path in paths]
 
@@ -111,7 +111,7 @@ def _examined(model: nn.Module, path: str, tensors: tuple[Tensor, Tensor] | None
 
 
 def _dense_block(model: nn.Module, path: str, incoming: Tensor, outgoing: Tensor) -> Cuttable:
-    """Return a dense block with the network's own transition after it."""
+    """Return how to cut a dense block, including the network's own transition after it."""
     block = model.get_submodule(path)
     before, after = incoming.shape[1], outgoing.shape[1]
     absorbed = path.replace("denseblock", "transition")
@@ -133,7 +133,7 @@ def _dense_block(model: nn.Module, path: str, incoming: Tensor, outgoing: Tensor
 
 
 def _sequence(path: str, stage: nn.Module, incoming: Tensor, outgoing: Tensor) -> Cuttable | Refused:
-    """Return a sequence of modules, cut after the last one that changes the shape."""
+    """Return how to cut a sequence of modules: after the last one that changes the shape."""
     attention = _attention(stage)
     if attention:
         return Refused(path, f"{attention} is attention, whose width cannot change")
@@ -149,7 +149,7 @@ def _sequence(path: str, stage: nn.Module, incoming: Tensor, outgoing: Tensor) -
         shapes = []
     if not shapes or not torch.equal(current, outgoing):
         return Refused(
-            path, f"its forward does not run its modules one after the other ({type(stage).__name__})"
+            path, f"its forward does not run its modules one after another ({type(stage).__name__})"
         )
     if outgoing.dim() != 4:
         return Refused(path, f"it works on {tuple(outgoing.shape)}, not on images [n, c, h, w]")
@@ -205,7 +205,7 @@ def _cut_sequence(path: str, steps: list[nn.Module], first: int, entering: Tenso
 
 
 def _attention(stage: nn.Module) -> str:
-    """Return path and class of the first attention inside a stage, or "" if there is none."""
+    """Return path and class of the first attention module inside a stage, or "" if there is none."""
     names = (
         f"{path} ({type(module).__name__})"
         for path, module in stage.named_modules()
@@ -215,7 +215,7 @@ def _attention(stage: nn.Module) -> str:
 
 
 def _steps(stage: nn.Module) -> Iterator[nn.Module]:
-    """Yield the modules that a stage runs one after the other, opening the sequences inside it."""
+    """Yield the modules that a stage runs one after another, including those of sequences inside it."""
     for child in stage.children():
         if isinstance(child, nn.Sequential) and not isinstance(stage, nn.Sequential):
             yield from child.children()

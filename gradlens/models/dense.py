@@ -19,7 +19,7 @@ DENSE_INPUTS = {
 
 
 def is_dense_block(block: nn.Module) -> bool:
-    """Whether all children are dense layers."""
+    """Return whether all children are dense layers."""
     layers = list(block.children())
     return bool(layers) and all(map(dense_inputs, layers))
 
@@ -30,12 +30,12 @@ def dense_inputs(layer: nn.Module) -> tuple[str, ...]:
 
 
 def is_preactivated(block: nn.Module) -> bool:
-    """Whether the layers of a dense block normalise before they convolve."""
+    """Return whether the layers of a dense block normalise before they convolve."""
     return dense_inputs(next(block.children())) == PREACTIVATED
 
 
 def dense_block_without(block: nn.Module, dropped: int) -> nn.Module:
-    """Return a copy of a dense block that reads ``dropped`` channels less and adds as many as before."""
+    """Return a copy of a dense block that reads ``dropped`` fewer channels and adds as many as before."""
     rebuilt = copy.deepcopy(block)
     for layer in rebuilt.children():
         drop_channels(layer, dense_inputs(layer), dropped)
@@ -43,7 +43,7 @@ def dense_block_without(block: nn.Module, dropped: int) -> nn.Module:
 
 
 def drop_channels(layer: nn.Module, names: tuple[str, ...], dropped: int) -> None:
-    """Make submodules ``names`` of a dense layer read ``dropped`` channels less, in place."""
+    """Make submodules ``names`` of a dense layer read ``dropped`` fewer channels, in place."""
     with torch.no_grad():
         for name in names:
             without_first_inputs(layer.get_submodule(name), dropped)

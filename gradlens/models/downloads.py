@@ -1,4 +1,4 @@
-"""Limit the time that downloads wait: minutes of silent retries do not help without a network."""
+"""Limit the waiting time of downloads if there is no network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STALL_SECONDS = 30
 
 
 @contextmanager
-def patient_only_when_online(downloading: bool = True) -> Iterator[None]:
+def offline_if_unreachable(downloading: bool = True) -> Iterator[None]:
     """Load weights only from the cache during the block if the hub is not reachable.
 
     huggingface_hub retries for 45 seconds before it gives up; one short request shows whether retrying can help.
@@ -33,8 +33,8 @@ def patient_only_when_online(downloading: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def stalled_sockets_give_up() -> Iterator[None]:
-    """Set a time limit for sockets that have none: torch.hub sets none and would wait for ever."""
+def socket_timeout() -> Iterator[None]:
+    """Set a time limit for sockets in the block, because torch.hub sets none and could wait for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(STALL_SECONDS if before is None else before)
     try:

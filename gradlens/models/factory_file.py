@@ -1,4 +1,4 @@
-"""Models made by a function in a Python file of the user."""
+"""Models built by a function in a Python file of the user."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gradlens.models.shape import InputShape
 def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
     """Run ``file`` and call its function ``factory``.
 
-    The function gets those of ``num_classes``, ``in_chans`` and ``img_size`` (or ``image_size``) that its
-    signature names; a function with ``**kwargs`` gets the first two. The file can import modules from its
+    The function receives those of ``num_classes``, ``in_chans`` and ``img_size`` (or ``image_size``) that its
+    signature names; a function with ``**kwargs`` receives the first two. The file can import modules from its
     folder, which are not importable afterwards.
 
     Raises:
@@ -68,7 +68,7 @@ def _function(module: ModuleType, file: Path, factory: str) -> Callable[..., obj
     public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     if function is not None:
         raise GradlensError(
-            f"{file}:{factory} is a {type(function).__name__}, not a function that makes a model"
+            f"{file}:{factory} is a {type(function).__name__}, not a function that returns a model"
         )
     defined = [name for name in public if getattr(vars(module)[name], "__module__", "") == module.__name__]
     near = close_matches(factory, public) or (f"; it has {', '.join(defined[:5])}" if defined else "")
@@ -91,7 +91,7 @@ def _accepted(function: Callable[..., object], shape: InputShape) -> dict[str, i
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Make modules in a folder importable, and forget them afterwards: two models may each have a ``blocks.py``."""
+    """Make modules in a folder importable for the block only: two models may each have a ``blocks.py``."""
     path, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, str(folder))
     try:
@@ -99,13 +99,13 @@ def _importable(folder: Path) -> Iterator[None]:
     finally:
         sys.path[:] = path
         new = set(sys.modules) - modules
-        local = {name for name in new if "." not in name and _lies_in(sys.modules[name], folder)}
+        local = {name for name in new if "." not in name and _is_in(sys.modules[name], folder)}
         for name in new:
             if name.partition(".")[0] in local:
                 del sys.modules[name]
 
 
-def _lies_in(module: ModuleType, folder: Path) -> bool:
+def _is_in(module: ModuleType, folder: Path) -> bool:
     origin = Path(getattr(module, "__file__", None) or "")
     inside = origin.parent if origin.name == "__init__.py" else origin
     return inside.parent == folder and not module.__name__.startswith("_gradlens_")

@@ -1,4 +1,4 @@
-"""From a name to a network in train mode."""
+"""Build networks by name."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def load_model(
         num_classes: width of the head; None keeps the model's default.
         in_chans: channels of the images.
         image_size: side of the images in pixels, for networks of fixed input size; others ignore it.
-        pretrained: load the weights that the library offers, from the cache or the network.
+        pretrained: load the library's pretrained weights, from the cache or the internet.
         checkpoint: a file of weights to load instead (see ``load_checkpoint``).
-        zero_init: False sets gains that start at zero to one, in fresh layers (see ``lift_zero_init``).
-        seed: determines the fresh weights and leaves the global random state unchanged; None draws them
+        zero_init: False sets gains that are initialised to zero to one (see ``lift_zero_init``).
+        seed: determines the initial weights and leaves the global random state unchanged; None draws them
             from the global random state, as PyTorch does.
 
     Raises:
@@ -80,7 +80,9 @@ def _build(source: Source, shape: InputShape, pretrained: bool) -> nn.Module:
         return torchvision_model(source.name, shape, pretrained)
     if pretrained:
         name = ":".join(part for part in (source.file, source.name) if part)
-        raise GradlensError(f"gradlens knows no pretrained weights for {name}; give them as checkpoint=FILE")
+        raise GradlensError(
+            f"there are no pretrained weights for {name}; give a file of weights as checkpoint=FILE"
+        )
     if source.kind == "gradlens":
         return PeleeNet(shape.num_classes or 1000, shape.in_chans, peleenet.MODELS[source.name])
     if source.kind == "darknet":

@@ -34,10 +34,10 @@ class Source:
 
 
 def source(name: str) -> Source:
-    """Read a model name; files need not exist.
+    """Parse a model name; files need not exist.
 
     Raises:
-        GradlensError: the name has none of the known forms, or its library does not have it.
+        GradlensError: the name has no known form, or its library does not have the model.
 
     >>> source("nets/mine.py:small")
     Source(kind='file', name='small', file='nets/mine.py')
@@ -83,7 +83,7 @@ def unknown_model(name: str) -> GradlensError:
 def _file_source(file: str, factory: str) -> Source:
     if not factory.isidentifier():
         raise GradlensError(
-            f"{file} is a file, but which of its functions makes the model? Give {file}:factory"
+            f"{file} is a file, but which of its functions builds the model? Give {file}:factory"
             + (f"; {factory!r} is not a Python name" if factory else "")
         )
     return Source("file", factory, file)

@@ -1,8 +1,8 @@
 """Rebuild a block at another width, with all its channel counts scaled by one factor.
 
 The rebuilt block keeps the network's layers. Its weights are the last channels of the original weights times
-``√(fan_in / new fan_in)``, which keeps the variance of a layer's output, so a fresh network remains freshly
-initialised by its own rule.
+``√(fan_in / new fan_in)``, which keeps the variance of a layer's output, so an untrained network
+keeps its own initialisation.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
 
     Every other channel count is scaled by ``new_width / width`` and rounded, to at least 1. If a grouped convolution
     reads or writes it, it is rounded to a multiple of the groups; after a depthwise convolution that makes k channels
-    of each, to a multiple of k. The number of groups is kept, so groups become narrower, and depthwise convolutions
-    stay depthwise. If the groups do not divide the new width itself, the largest number that does is used.
+    of each, it is rounded to a multiple of k. The number of groups is kept, so groups become narrower, and depthwise
+    convolutions stay depthwise. If the groups do not divide the new width itself, the largest number that does is used.
 
     Args:
         block: of convolutions, linear layers and normalisations.
-        width: channels in and out.
-        new_width: channels in and out of the copy.
+        width: input and output channels of the block.
+        new_width: input and output channels of the copy.
 
     Raises:
         GradlensError: a layer is of a kind that cannot be narrowed.
@@ -97,7 +97,7 @@ def _narrow(path: str, module: nn.Module, count: Count) -> None:
         _cut_vectors(module, count)
     else:
         shapes = ", ".join(str(tuple(parameter.shape)) for parameter in parameters.values())
-        raise GradlensError(f"{path} ({type(module).__name__}) has parameters {shapes} of an unknown kind")
+        raise GradlensError(f"{path} ({type(module).__name__}) has parameters of an unknown kind: {shapes}")
 
 
 def _resize_convolution(module: nn.Module, inputs: int, outputs: int) -> None:

@@ -21,10 +21,10 @@ class ConvLayer(nn.Sequential):
     """Convolution, batch normalisation, ReLU: the order of the paper (post-activation).
 
     Args:
-        inputs: channels in.
-        outputs: channels out.
-        kernel: size, padded to keep the resolution at stride 1.
-        stride: of the convolution.
+        inputs: input channels.
+        outputs: output channels.
+        kernel: kernel size, padded to keep the resolution at stride 1.
+        stride: stride of the convolution.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -35,7 +35,7 @@ class ConvLayer(nn.Sequential):
 
 
 class PeleeStem(nn.Module):
-    """Stem block of stride 4: one branch of convolutions, one of pooling (figure 2b)."""
+    """Stem of stride 4 with two branches, one of convolutions and one of pooling (figure 2b)."""
 
     def __init__(self, in_chans: int, width: int = STEM) -> None:
         super().__init__()
@@ -52,12 +52,12 @@ class PeleeStem(nn.Module):
 
 
 class PeleeLayer(nn.Module):
-    """Dense layer of two branches (figure 2a) that add half of ``growth`` channels each, by one and two 3x3.
+    """Dense layer of two branches (figure 2a), with one and two 3x3 convolutions; each adds ``growth / 2`` channels.
 
     Args:
         inputs: channels of all earlier outputs.
         growth: added channels.
-        bottleneck: width of the 1x1 convolutions in quarters of the growth rate's half.
+        bottleneck: width of the 1x1 convolutions in units of half the growth rate.
     """
 
     def __init__(self, inputs: int, growth: int, bottleneck: int) -> None:
@@ -75,14 +75,14 @@ class PeleeLayer(nn.Module):
 
 
 class PeleeNet(nn.Module):
-    """The network.
+    """PeleeNet, with the widths of the paper by default.
 
     Args:
         num_classes: width of the head.
         in_chans: channels of the images.
         depths: dense layers of each block.
         growth: channels that each layer adds.
-        bottlenecks: width of the 1x1 convolutions of each block, in halves of the growth rate.
+        bottlenecks: width of the 1x1 convolutions of each block, in units of half the growth rate.
     """
 
     def __init__(
@@ -116,4 +116,4 @@ class PeleeNet(nn.Module):
 
 
 MODELS = {"peleenet": DEPTHS, "peleenet_small": (2, 2, 4, 3)}
-"""Depths of the members by name; the small one, with half the layers, is not from the paper."""
+"""Depths of the models by name; the small one, with about half the layers, is not from the paper."""

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent: the one loop that warms up and trains."""
+"""Stochastic gradient descent, for warm-up and training."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def sgd(
 
     Args:
         model: takes images ``[n, c, h, w]`` and returns logits ``[n, classes]``.
-        batches: images and targets ``[n]``, at least as many as rates.
+        batches: pairs of images and targets ``[n]``, at least as many as rates.
         rates: learning rate of each step.
-        momentum: of SGD.
-        weight_decay: of SGD.
-        loss: of output and target; None means cross entropy.
-        name: of the steps, for the error message.
+        momentum: momentum of SGD.
+        weight_decay: weight decay of SGD.
+        loss: function of output and target; None means cross entropy.
+        name: name of the steps in the error message.
 
     Raises:
         GradlensError: a loss is not finite.
@@ -62,7 +62,7 @@ def _finite(value: Tensor, step: str) -> float:
     number = float(value.detach())
     if not math.isfinite(number):
         raise GradlensError(
-            f"the loss is {number} at {step}; use a lower learning rate, fewer steps, or look for NaN in the data"
-            " and weights"
+            f"the loss is {number} at {step}; use a lower learning rate, fewer steps, or check the data and weights"
+            " for NaN"
         )
     return number

@@ -1,4 +1,4 @@
-"""The classes and images that a model must fit."""
+"""The numbers of classes and channels and the image size for which a model is built."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradlens.errors import GradlensError
 
 @dataclass(frozen=True)
 class InputShape:
-    """Classes and images that a model is built for.
+    """The classes and images for which a model is built.
 
     Attributes:
         num_classes: width of the head; None keeps the model's default.

@@ -40,14 +40,14 @@ class CspSpec:
             raise GradlensError(f"stem={self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
 
     def __str__(self) -> str:
-        """The text after the ``@`` of a name, without default values."""
+        """Return the text after the ``@`` of a name, without default values."""
         options = {field.name: field.default for field in fields(self) if field.name != "strategy"}
         changed = [name for name, default in options.items() if getattr(self, name) != default]
         return ",".join([self.strategy, *(f"{name}={getattr(self, name)}" for name in changed)])
 
     @property
     def changes(self) -> bool:
-        """Whether the network is another than the unchanged one."""
+        """Whether the network differs from the unchanged one."""
         return self.strategy != "none" or bool(self.stem)
 
 
@@ -57,7 +57,7 @@ class NetworkSpec:
 
     Attributes:
         base: name of the model, in one of the forms that ``naming.source`` reads.
-        csp: None leaves the model as its library makes it.
+        csp: its transition strategy; None leaves the model as its library builds it.
     """
 
     base: str
@@ -65,7 +65,7 @@ class NetworkSpec:
 
     @classmethod
     def parse(cls, name: str) -> NetworkSpec:
-        """Read a name; what follows its last ``@`` is the transition strategy with its options.
+        """Parse a name; the text after its last ``@`` is the transition strategy with its options.
 
         Raises:
             GradlensError: an unknown strategy or option, or a value that is not allowed.
@@ -79,11 +79,11 @@ class NetworkSpec:
         strategy, *options = (part.strip() for part in text.split(","))
         values = dict(_option(name, option) for option in options)
         if len(values) < len(options):
-            raise GradlensError(f"{name!r} gives an option twice; write {FORM}")
+            raise GradlensError(f"{name!r} contains an option twice; write {FORM}")
         return cls(base, CspSpec(strategy, _gamma(name, values.pop("gamma", "0.5")), **values))
 
     def __str__(self) -> str:
-        """The name in its shortest form."""
+        """Return the name in its shortest form."""
         return self.base if self.csp is None else f"{self.base}@{self.csp}"
 
     @property
@@ -91,7 +91,7 @@ class NetworkSpec:
         """The library or file that the model comes from.
 
         Raises:
-            GradlensError: the base has no known form, or its library does not have it.
+            GradlensError: the base has no known form, or its library does not have the model.
         """
         return source(self.base)
 

@@ -1,4 +1,4 @@
-"""A cross stage partial stage: its cut and its new layers."""
+"""The modules of a cross stage partial stage."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Project(nn.Module):
     Args:
         bypass: channels of the part that bypasses the block.
         dense: channels of the part that passes through the block.
-        layer: makes a 1x1 convolution with normalisation and activation.
+        layer: builds a 1x1 convolution with normalisation and activation.
     """
 
     def __init__(self, bypass: int, dense: int, layer: Layer) -> None:
@@ -56,7 +56,7 @@ class CspStage(nn.Module):
 
     Args:
         lead: modules before the cut, which stay whole.
-        cut: makes ``(p1, p2)``.
+        cut: returns the parts ``(p1, p2)``.
         blocks: the dense branch.
         transition: fuses both branches.
     """
@@ -77,7 +77,7 @@ class Style:
     """Activation and normalisation of a network, for its new layers.
 
     Attributes:
-        activation: copied for each new layer.
+        activation: module that is copied for each new layer.
         batch_norm: whether to normalise over the batch instead of over each sample.
     """
 

@@ -18,7 +18,7 @@ def cifar_stem(model: nn.Module) -> None:
     32 x 32 images of He et al. 2016 (arXiv 1512.03385, section 4.2) and Huang et al. 2017.
 
     Raises:
-        GradlensError: the stem keeps the resolution already, or is of an unknown kind.
+        GradlensError: the network has no convolution, or its first convolution keeps the resolution already.
     """
     if isinstance(model, PeleeNet):
         model.features.stem = ConvLayer(model.in_chans, STEM, 3)

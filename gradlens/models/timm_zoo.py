@@ -8,7 +8,7 @@ import timm
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.downloads import patient_only_when_online
+from gradlens.models.downloads import offline_if_unreachable
 from gradlens.models.naming import unknown_model
 from gradlens.models.shape import InputShape
 
@@ -21,7 +21,7 @@ def timm_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
             build the model for this shape.
     """
     try:
-        with patient_only_when_online(pretrained):
+        with offline_if_unreachable(pretrained):
             return _with_size_if_accepted(name, shape, pretrained)
     except OSError as error:
         if not pretrained:
@@ -53,7 +53,7 @@ def _reason(name: str, error: Exception) -> GradlensError:
         return unknown_model(name)
     if "No pretrained weights exist" in text:
         return GradlensError(
-            f"timm offers no pretrained weights for {name}; leave out pretrained=True, or give checkpoint=FILE"
+            f"timm has no pretrained weights for {name}; leave out pretrained=True, or give checkpoint=FILE"
         )
     if "Invalid pretrained tag" in text:
         base, tag = name.split(".", 1)

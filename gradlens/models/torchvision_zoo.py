@@ -11,7 +11,7 @@ from torchvision.models import get_model, get_model_weights
 
 from gradlens.errors import GradlensError
 from gradlens.models.checkpoint import misfits
-from gradlens.models.downloads import stalled_sockets_give_up
+from gradlens.models.downloads import socket_timeout
 from gradlens.models.shape import InputShape
 
 # Without auxiliary heads the output is one tensor in train mode; init_weights repeats the default, because
@@ -28,7 +28,7 @@ def torchvision_model(name: str, shape: InputShape, pretrained: bool) -> nn.Modu
     Pretrained weights are loaded into every layer that they fit; the head is new if the classes differ.
 
     Raises:
-        GradlensError: the weights cannot be downloaded, they do not fit more than the head and the first
+        GradlensError: the weights cannot be downloaded, they do not fit layers other than the head and the first
             convolution, or the model cannot be built for this shape.
     """
     model = _build(name, shape)
@@ -67,9 +67,9 @@ def _with_size_if_accepted(name: str, shape: InputShape, options: dict[str, int 
 
 
 def _pretrained_state(name: str) -> dict[str, torch.Tensor]:
-    """Return the state of torchvision's own pretrained model, which knows how to read its old files."""
+    """Return the state of torchvision's pretrained model; torchvision itself reads its old files."""
     try:
-        with stalled_sockets_give_up(), contextlib.redirect_stdout(sys.stderr):  # torch.hub prints there
+        with socket_timeout(), contextlib.redirect_stdout(sys.stderr):  # torch.hub prints there
             weights = get_model_weights(name).DEFAULT
             model: nn.Module = get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError, AttributeError) as error:
@@ -122,7 +122,7 @@ def _load_fitting(name: str, model: nn.Module, state: dict[str, torch.Tensor]) -
     problems = [text for key, text in misfits(expected, fitting) if key.rpartition(".")[0] != head]
     if problems:
         raise GradlensError(
-            f"the pretrained weights of torchvision:{name} do not fit more of this model than its head:"
+            f"the pretrained weights of torchvision:{name} do not fit layers of this model other than its head:"
             f" {problems[0]} ({len(problems)} problems); use the default image size, or leave out pretrained=True"
         )
     model.load_state_dict(fitting, strict=False)

@@ -47,12 +47,12 @@ class Transition(nn.Module):
 
     Args:
         widths: channels of the stage.
-        layer: makes ``T``.
-        pool: makes the pooling at the end of the stage, or the identity.
+        layer: builds ``T``.
+        pool: builds the pooling at the end of the stage, or the identity.
     """
 
     program: ClassVar[str] = ""
-    """Formula of the output; that of a strategy of gradlens comes from ``gradlens.catalogue.transitions``."""
+    """Formula of the output; for the built-in strategies it is set from ``gradlens.catalogue.transitions``."""
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Baseline(Transition):
     """``T(B(x))``: the unchanged network."""
 
     def __init__(self, *args: object) -> None:
-        raise TypeError("the strategy 'none' cuts nothing, so it has nothing to fuse")
+        raise TypeError("the strategy 'none' does not cut the stage, so there is nothing to fuse")
 
 
 class FusionFirst(Transition):
@@ -112,20 +112,20 @@ class CrossStage(Transition):
 
 
 class NoFusion(Transition):
-    """``cat[p1, B(p2)]`` (named in arXiv 2211.04800, table 6, without a diagram; this is our reading).
+    """``cat[p1, B(p2)]`` (named in arXiv 2211.04800, table 6, without a diagram; this is our interpretation).
 
-    Without a transition the stage has the width of its block, so only a block that keeps its width can have
-    the shape of the baseline.
+    Without a transition the output has the width of the block, so the block has to keep its width for the stage
+    to have the output shape of the baseline.
 
     Raises:
-        GradlensError: the stage has another width than its block (dense blocks).
+        GradlensError: the widths of the stage and its block differ (dense blocks).
     """
 
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__(widths, layer, pool)
         if widths.bypass + widths.dense != widths.out:
             raise GradlensError(
-                f"no_fusion has no transition to bring {widths.bypass} + {widths.dense} channels to the "
+                f"no_fusion has no transition to change {widths.bypass} + {widths.dense} channels to the "
                 f"{widths.out} that the next stage reads; use another strategy"
             )
         self.pool = pool()
@@ -142,4 +142,4 @@ def _class_of(strategy: Strategy) -> type[Transition]:
 
 
 TRANSITIONS = {name: _class_of(strategy) for name, strategy in STRATEGIES.items()}
-"""Classes by the name of their strategy; the facts about each strategy are in ``gradlens.catalogue.transitions``."""
+"""Classes by the name of their strategy; ``gradlens.catalogue.transitions`` describes each strategy."""

@@ -1,4 +1,4 @@
-"""Run a network on one image to see what its stages read and return."""
+"""Run a network on one image to record the inputs and outputs of its stages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradlens.errors import GradlensError
 from gradlens.randomness import random_states_kept
 
 ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
-"""What layers raise for tensors that do not fit them."""
+"""Exceptions that layers raise for tensors of a wrong shape."""
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def image_for(model: nn.Module, image_size: int | tuple[int, int, int] | None) -
 def inputs_and_outputs(
     model: nn.Module, image: Tensor, paths: Sequence[str]
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return input and output of each of the modules that takes one tensor and returns one.
+    """Return input and output of each module that takes one tensor and returns one.
 
     Raises:
         GradlensError: the model does not run on the image.
@@ -87,8 +87,8 @@ def inputs_and_outputs(
     except ERRORS as error:
         raise GradlensError(
             f"{type(model).__name__} does not run on an image {tuple(image.shape)} "
-            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give image_size another "
-            "value: a side, or (channels, height, width)"
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give another "
+            "image_size=, a side or (channels, height, width)"
         ) from error
     finally:
         for handle in handles:

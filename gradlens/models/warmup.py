@@ -30,9 +30,9 @@ def warm_up(
         batches: pairs of images ``[n, c, h, w]`` and targets ``[n]``.
         steps: number of updates; 0 changes nothing.
         lr: learning rate.
-        momentum: of SGD.
-        loss: of output and target; None means cross entropy.
-        progress: called with the number of steps done, after each.
+        momentum: momentum of SGD.
+        loss: function of output and target; None means cross entropy.
+        progress: called after each step with the number of steps done.
 
     Raises:
         GradlensError: ``steps`` is negative, there are no batches, or the loss is not finite.

@@ -1,4 +1,4 @@
-"""Layers whose gains start at zero, so that no gradient passes through them."""
+"""Layers whose gains are initialised to zero, so that no gradient passes through them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Plots of the tables: a function from a pandas frame and an Axes to that Axes.
 
 Only matplotlib's object interface is used: no pyplot, no global state, nothing is shown. A new plot is a function and
-its ``Plot`` in a file here, and the name of that ``Plot`` in the table's entry in ``gradlens/catalogue/tables.py``.
+a ``Plot`` in a file of this folder; the table's entry in ``gradlens/catalogue/tables.py`` names the ``Plot``.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def plot_frame(name: str, frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Args:
         name: a key of ``PLOTS``.
         frame: the rows of that table.
-        ax: where to draw; a new figure with one Axes when None.
+        ax: where to draw; a new figure with one Axes if None.
 
     Raises:
         GradlensError: no plot is registered for the table.

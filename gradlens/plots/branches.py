@@ -1,4 +1,4 @@
-"""Correlation of the branches that meet at each fork, split and merge, in depth order."""
+"""Correlation of the branches at each fork, split and merge, in depth order."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {"residual": "o", "parallel": "s", "gate": "^", "dense": "D", "other": "
 
 
 def branch_correlation(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """One panel per network; a site with many pairs shows their median and range.
+    """Draw one panel per network; a site with many pairs shows their median and range.
 
     Args:
         frame: the branches table, one row per pair of branches, sites in depth order.
@@ -70,7 +70,7 @@ def _draw_pairs(panel: Axes, rows: pd.DataFrame, slot: np.ndarray, slots: pd.Dat
 
 
 def _spread(values: pd.Series, slot: np.ndarray) -> np.ndarray:
-    """Lowest, median and highest value of each slot, ``[3, slots]``."""
+    """Return the lowest, median and highest value of each slot, ``[3, slots]``."""
     grouped = values.astype(float).groupby(slot)
     return np.array([grouped.min(), grouped.median(), grouped.max()])
 
@@ -81,7 +81,7 @@ def _lowest(frame: pd.DataFrame) -> float:
 
 
 def _legend(frame: pd.DataFrame) -> list[tuple[Line2D, ...]]:
-    """Fill shows the version, shape the kind: each entry has every mark that it explains."""
+    """Return the legend: fill shows the version, shape the kind, and an entry has all marks that it explains."""
 
     def mark(marker: str, label: str, face: str = INK, colour: str = INK) -> Line2D:
         return Line2D([], [], ls="", marker=marker, color=colour, mfc=face, ms=4.8, label=label)

@@ -1,4 +1,4 @@
-"""Axes made without pyplot, their text and legends, and the picture of an empty table."""
+"""Axes without pyplot, their text and legends, and the figure of an empty table."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ SCREEN = 100  # dots per inch in a notebook
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """One Axes in a new figure; sizes in inches."""
+    """Return one Axes in a new figure; sizes in inches."""
     figure = ShownFigure(figsize=(width, height), layout=Settled())
     FigureCanvasAgg(figure)
     return figure.add_subplot()
 
 
 class ShownFigure(Figure):
-    """A figure that a notebook shows although pyplot does not know it."""
+    """A figure without pyplot that a notebook can display."""
 
     def _repr_png_(self) -> bytes:
         page = io.BytesIO()
@@ -53,12 +53,12 @@ def tidy(ax: Axes) -> None:
 
 
 def headline(ax: Axes, text: str, pad: float = 4.0) -> None:
-    """A panel's title, at the left."""
+    """Set the title of a panel, at the left."""
     ax.set_title(plain(text), loc="left", fontsize=NORMAL, color=INK, pad=pad, weight="bold")
 
 
 def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, lift: float = 0.0) -> None:
-    """One legend above ``ax``, at most as wide as ``ax``; ``lift`` is its distance in inches.
+    """Add one legend above ``ax``, at most as wide as ``ax``; ``lift`` is its distance in inches.
 
     A handle may be a tuple of artists, drawn side by side under the label of the first.
     """
@@ -90,7 +90,7 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
 
 
 def _columns(needed: Sequence[float], width: float) -> int:
-    """The largest number of columns in which entries of these widths fit, filled from top to bottom.
+    """Return the largest number of columns in which entries of these widths fit, filled from top to bottom.
 
     >>> _columns([1.0, 1.0, 1.0, 4.0], 5.0), _columns([1.0, 1.0, 1.0, 4.0], 6.0)
     (2, 3)
@@ -102,7 +102,7 @@ def _columns(needed: Sequence[float], width: float) -> int:
 
 
 def nothing(ax: Axes, why: str) -> Axes:
-    """Draw a frame that gives the reason why there is no data."""
+    """Draw a frame with the reason why there is no data."""
     ax.set_axis_off()
     ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, ec=PALE, ls="--"))
     ax.text(
@@ -120,12 +120,12 @@ def nothing(ax: Axes, why: str) -> Axes:
 
 
 def plain(text: object) -> str:
-    """Text in which matplotlib reads no mathematics."""
+    """Return text that matplotlib does not parse as mathematics."""
     return str(text).replace("$", r"\$")
 
 
 def shorten(text: object, limit: int) -> str:
-    """At most ``limit`` characters, the middle left out: the end of a module path is the most specific.
+    """Return at most ``limit`` characters without the middle, because the end of a module path is most specific.
 
     >>> shorten("stages.0.blocks.1.conv2", 12)
     'stag…1.conv2'
@@ -138,12 +138,12 @@ def shorten(text: object, limit: int) -> str:
 
 
 def text_width(text: str, size: float) -> float:
-    """Length of a line of text of ``size`` points, in inches."""
+    """Return the length of a line of text of ``size`` points, in inches."""
     return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 if text.strip() else 0.0
 
 
 def inches(ax: Axes) -> tuple[float, float]:
-    """Current width and height of axes."""
+    """Return the current width and height of axes, in inches."""
     figure = cast(Figure, ax.get_figure(root=True))
     box = ax.get_window_extent()
     return max(box.width / figure.dpi, 0.1), max(box.height / figure.dpi, 0.1)

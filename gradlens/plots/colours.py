@@ -1,7 +1,7 @@
 """Fixed colours, markers and lines: one style per transition strategy, one per position in a list of networks.
 
-The palette is Okabe and Ito's (2008), which people with any colour vision can distinguish; markers,
-line styles and hatches repeat the distinction for a reader in grey.
+The palette is Okabe and Ito's (2008), which is safe for colour-blind readers; markers,
+line styles and hatches distinguish the networks in grey, too.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from gradlens.catalogue import transitions
 from gradlens.plots import order
 
 AMONG = "networks"
+"""Key of the names of all networks of a run in the attributes of its frames."""
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 INK = "#262626"  # text and axes
-MUTED = "#6E6E6E"  # second-order text, references
+MUTED = "#6E6E6E"  # secondary text, references
 PALE = "#D4D4D4"  # separators, missing values
 
 
 @dataclass(frozen=True)
 class Style:
-    """How everything of one network is drawn."""
+    """Colour, marker, line style and hatch of one network."""
 
     colour: str
     marker: str
@@ -59,11 +60,11 @@ BRANCHES: dict[str, str] = {
     "bypass": SKY,
 }
 BRANCH_HATCHES: dict[str, str] = {"dense": "////", "bypass": ".."}
-"""Residual and dense are equal in grey, and skip and bypass nearly so."""
+"""Needed because residual and dense, and skip and bypass, look almost the same in grey."""
 
 
 def styles(networks: Sequence[str], strategies: Mapping[str, str] = MappingProxyType({})) -> dict[str, Style]:
-    """The style of each network: that of its transition strategy if all have one, else by position.
+    """Return the style of each network: by transition strategy if all have one, else by position.
 
     Args:
         networks: display names.
@@ -89,22 +90,22 @@ def styles(networks: Sequence[str], strategies: Mapping[str, str] = MappingProxy
 
 
 def styles_in(frame: pd.DataFrame) -> dict[str, Style]:
-    """The style of each network of a frame.
+    """Return the style of each network of a frame.
 
-    If the frame holds some networks of a run only (``frame.attrs[AMONG]`` names all), each keeps the
-    style that it has among all. ``frame.attrs[STRATEGY_OF]`` holds the strategies that the run knows.
+    If the frame holds only some networks of a run (``frame.attrs[AMONG]`` names all), each keeps the
+    style that it has in the whole run. ``frame.attrs[STRATEGY_OF]`` holds the strategies that the run knows.
     """
-    shown = order.networks(frame)
-    among = list(dict.fromkeys([*frame.attrs.get(AMONG, ()), *shown]))
-    by_network = styles(among, frame.attrs.get(transitions.STRATEGY_OF, {}))
-    return {network: by_network[network] for network in shown}
+    networks = order.networks(frame)
+    all_networks = list(dict.fromkeys([*frame.attrs.get(AMONG, ()), *networks]))
+    by_network = styles(all_networks, frame.attrs.get(transitions.STRATEGY_OF, {}))
+    return {network: by_network[network] for network in networks}
 
 
 def strategies_of(networks: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:
-    """The strategy of each network, empty if it has none.
+    """Return the strategy of each network, empty if it has none.
 
-    It is the known one, or the one in the model name (``resnet50@csp``). Labels of a saved run of strategies
-    (``csp γ=0.25``) begin with it.
+    The strategy comes from ``known``, else from the model name (``resnet50@csp``), else from the first word of the
+    label, as in saved runs of strategies (``csp γ=0.25``).
 
     >>> strategies_of(["none", "csp γ=0.25"], {}), strategies_of(["cspresnet50"], {})
     ({'none': 'none', 'csp γ=0.25': 'csp'}, {'cspresnet50': ''})
@@ -118,7 +119,7 @@ def strategies_of(networks: Iterable[str], known: Mapping[str, str]) -> dict[str
 
 
 def branch_colours(branches: Sequence[str]) -> list[str]:
-    """One colour per branch of a fork: fixed for the named branches, else light to dark in their order.
+    """Return one colour per branch of a fork: fixed for the named branches, else light to dark in their order.
 
     >>> branch_colours(["residual", "skip"]) == [BRANCHES["residual"], BRANCHES["skip"]]
     True
@@ -131,7 +132,7 @@ def branch_colours(branches: Sequence[str]) -> list[str]:
 
 
 def _strategy_styles(strategies: Iterable[str]) -> dict[str, Style]:
-    """Styles by strategy: the fixed one, or a colour and marks that no fixed one has."""
+    """Return styles by strategy: its fixed style, or a colour and marks that no fixed style has."""
     others = [
         name for name in dict.fromkeys([*transitions.STRATEGIES, *strategies]) if name not in STRATEGIES
     ]
@@ -146,7 +147,7 @@ def _strategy_styles(strategies: Iterable[str]) -> dict[str, Style]:
 
 
 def _variation(style: Style, number: int) -> Style:
-    """The same colour with another marker and line for each further network of a strategy, as in a sweep."""
+    """Return the same colour with another marker and line for each further network of a strategy in a sweep."""
     if not number:
         return style
     others = [other for other in POSITIONS if other.marker != style.marker and other.line != style.line]

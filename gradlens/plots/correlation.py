@@ -1,4 +1,4 @@
-"""Similarity of each pair of signals: heat maps side by side, with stages marked."""
+"""Heat maps of the similarity of each pair of signals, with the stages marked."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FLATTEST, STEEPEST = 0.45, 1.5  # height to width of two networks' matrix
 
 
 def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.column) -> Axes:
-    """One heat map per network, from the input (top left) to the loss, with one colour scale.
+    """Draw one heat map per network, from the input (top left) to the loss, with one colour scale.
 
     Args:
         frame: the correlation table, one row per pair of signals.
@@ -70,7 +70,7 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.c
 
 
 def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.column) -> Axes:
-    """Layers of one network (rows) against layers of another (columns); one panel per pair.
+    """Draw layers of one network (rows) against layers of another (columns), one panel per pair of networks.
 
     Args:
         frame: the cross table, one row per pair of signals.
@@ -119,13 +119,13 @@ def _draw_pair(panel: Axes, rows: pd.DataFrame, version: str, columns: int) -> A
 
 
 def correlation_height(frame: pd.DataFrame, width: float) -> float:
-    """Height of a figure of ``signal_correlation`` this wide, both in inches."""
+    """Return the height of a figure of ``signal_correlation`` of this width, both in inches."""
     legend = LEGEND if frame["energy"].isna().any() else 0.0
     return _height(len(order.networks(frame)), width, 1.0, ACROSS) + legend
 
 
 def cross_height(frame: pd.DataFrame, width: float) -> float:
-    """Height of a figure of ``network_by_network`` this wide, both in inches."""
+    """Return the height of a figure of ``network_by_network`` of this width, both in inches."""
     count, shape = order.panels(frame), 1.0
     if count == 1:  # square cells, unless one network is much deeper
         down, across = (int(frame[f"order_{side}"].max()) + 1 for side in "ab")
@@ -142,12 +142,12 @@ def _height(count: int, width: float, shape: float, across: float) -> float:
 
 
 def _least(count: int) -> float:
-    """Least width of a panel with its gap, in inches."""
+    """Return the smallest width of a panel with its gap, in inches."""
     return 1.4 if count > 2 else 2.0
 
 
 def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, list[str]]:
-    """The full symmetric matrix of one network, and the stage of each of its rows.
+    """Return the full symmetric matrix of one network, and the stage of each row.
 
     A signal without any value is NaN on the diagonal too.
     """
@@ -172,5 +172,5 @@ def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, lis
     return matrix, [stage for _, stage in signals]
 
 
-CORRELATION = Plot(signal_correlation, beside=True, fitted=correlation_height)
-CROSS = Plot(network_by_network, beside=True, alone=0.64, fitted=cross_height)
+CORRELATION = Plot(signal_correlation, side_by_side=True, fitted=correlation_height)
+CROSS = Plot(network_by_network, side_by_side=True, alone=0.64, fitted=cross_height)

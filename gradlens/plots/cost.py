@@ -22,7 +22,7 @@ MEBI = 2.0**20
 
 
 def cost_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Four panels of bars by stage, networks side by side; with totals for one or two networks.
+    """Draw four panels of bars by stage, networks side by side; with totals for one or two networks.
 
     Args:
         frame: the cost table, one row per stage; the row ``whole`` has the totals.
@@ -42,7 +42,7 @@ def cost_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Images per second by pass, with the range over the repeats.
+    """Draw images per second by pass, with the range over the repeats.
 
     Args:
         frame: the throughput table, one row per network and pass.

@@ -20,7 +20,7 @@ PANELS = {
 
 
 def duplication_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Two panels, as measured and given the loss; filled marks energy, open ones direction.
+    """Draw two panels, as measured and given the loss; filled marks show energy, open marks direction.
 
     Args:
         frame: the duplication table, one row per network, seed, stage and version.

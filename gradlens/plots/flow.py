@@ -17,7 +17,7 @@ from gradlens.plots.plot import Plot
 
 
 def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """RMS on a log scale with the fitted slope; dead signals are ticks at the bottom.
+    """Draw the RMS on a log scale with the fitted slope; dead signals are ticks at the bottom.
 
     Args:
         frame: the flow table, one row per signal.
@@ -51,7 +51,7 @@ def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def is_live(rows: pd.DataFrame) -> np.ndarray:
-    """Which signals are not dead and have an RMS above zero."""
+    """Return which signals are not dead and have an RMS above zero."""
     rms = rows["rms"].to_numpy(dtype=float)
     live: np.ndarray = ~rows["dead"].to_numpy(dtype=bool) & np.isfinite(rms) & (rms > 0)
     return live

@@ -37,13 +37,13 @@ def draw_matrix(
 
 
 def room(panel: Axes) -> tuple[float, float]:
-    """Width and height that a panel will have; axes grow during layout."""
+    """Return the expected width and height of a panel after layout, in inches; axes grow during layout."""
     wide, high = canvas.inches(panel)
     return 1.1 * wide, 1.1 * high
 
 
 def first_that_fits(texts: Sequence[str], width: float) -> str:
-    """The first text that is at most ``width`` inches long, else the last."""
+    """Return the first text that is at most ``width`` inches long, else the last."""
     lengths = {text: canvas.text_width(canvas.plain(text), canvas.NORMAL) for text in texts}
     return next((text for text in texts if lengths[text] <= width), texts[-1])
 
@@ -55,7 +55,7 @@ class _Marks(NamedTuple):
 
 
 def _marks(stages: list[str]) -> _Marks:
-    """Where stages begin, and their labels at their centres."""
+    """Return where stages begin, and their centres and labels."""
     edges = [i for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
     starts = [0, *edges, len(stages)]
     centres = [(a + b - 1) / 2 for a, b in pairwise(starts)]
@@ -63,18 +63,18 @@ def _marks(stages: list[str]) -> _Marks:
 
 
 def _spaced(marks: _Marks, lengths: Sequence[float], step: float) -> list[str]:
-    """The labels, without those that would overlap the previous one.
+    """Return the labels; one that would overlap the previous label is empty.
 
     Args:
         marks: stages with their labels.
-        lengths: of the labels with their gap, in inches.
+        lengths: lengths of the labels with their gap, in inches.
         step: size of one signal, in inches.
     """
     kept, end = [], -np.inf
     for label, centre, length in zip(marks.labels, marks.centres, lengths, strict=True):
-        shown = centre * step - length / 2 >= end
-        kept.append(label if shown else "")
-        end = centre * step + length / 2 if shown else end
+        fits = centre * step - length / 2 >= end
+        kept.append(label if fits else "")
+        end = centre * step + length / 2 if fits else end
     return kept
 
 

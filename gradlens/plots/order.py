@@ -10,26 +10,26 @@ LAST = ("head", "whole")
 
 
 def networks(frame: pd.DataFrame) -> list[str]:
-    """Display names in order of appearance."""
+    """Return the display names in order of appearance."""
     if frame.empty or "network" not in frame:
         return []  # a table without rows may have no columns either
     return [str(name) for name in frame["network"].drop_duplicates()]
 
 
 def panels(frame: pd.DataFrame) -> int:
-    """Number of networks in a frame, or of pairs of networks if a row compares two."""
+    """Return the number of networks in a frame, or of pairs of networks if a row compares two."""
     if "network_a" in frame:
         return len(frame[["network_a", "network_b"]].drop_duplicates())
     return len(networks(frame))
 
 
 def of_network(frame: pd.DataFrame, network: str) -> pd.DataFrame:
-    """The rows of one network, with a new index."""
+    """Return the rows of one network, with a new index."""
     return frame[frame["network"].astype(str) == network].reset_index(drop=True)
 
 
 def stages(names: Iterable[object]) -> list[str]:
-    """Distinct stages: output strides in ascending order, then block names in order of appearance, head, whole.
+    """Return distinct stages: output strides in ascending order, block names in order of appearance, head, whole.
 
     >>> stages(["whole", "16", "head", "4", "4"])
     ['4', '16', 'head', 'whole']
@@ -41,9 +41,9 @@ def stages(names: Iterable[object]) -> list[str]:
 
 
 def stage_axis(names: Iterable[object]) -> str:
-    """The label of an axis of stages, with its unit if they are output strides.
+    """Return the label of an axis of stages, with its unit if they are output strides.
 
-    Blocks of a sequence have numbers as names too; only powers of two are read as strides.
+    Names of blocks can be numbers, too; names count as strides only if all are powers of two.
 
     >>> stage_axis(["4", "8", "head"]), stage_axis(["blocks.0", "head"]), stage_axis(["0", "1", "2"])
     ('stage (output stride)', 'stage', 'stage')

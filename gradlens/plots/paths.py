@@ -19,7 +19,7 @@ LEAST = 2.5  # inches of width per panel
 
 
 def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Shortest to longest path as a band, with the mean over paths and the energy-weighted mean.
+    """Draw the range from shortest to longest path as a band, with the mean over paths and the energy-weighted mean.
 
     Args:
         frame: the paths table, one row per layer.
@@ -54,7 +54,7 @@ def lengths_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Paths to the layer nearest to the input: how many have each length, and how much energy they carry.
+    """Draw the share of paths and of energy by path length, for the layer nearest to the input.
 
     Args:
         frame: the path_lengths table.
@@ -73,7 +73,7 @@ def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.bar(rows["length"], rows["energy_share"], 0.4, color=style.colour)
         _tidy(panel)
         panel.set_xlim(lengths.min() - 0.7, lengths.max() + 0.7)
-        panel.set_ylim(0, 1.05 * top or 1.0)  # any scale if there is neither energy nor path
+        panel.set_ylim(0, 1.05 * top or 1.0)  # any range if all shares are 0
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(3))
         if index % columns == 0:
@@ -90,7 +90,7 @@ def length_distribution(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def lengths_height(frame: pd.DataFrame, width: float) -> float:
-    """Height of a figure of ``length_distribution`` this wide, both in inches."""
+    """Return the height of a figure of ``length_distribution`` of this width, both in inches."""
     count = len(order.networks(frame))
     rows = -(-count // subplots.columns_that_fit(count, _most_columns(count), LEAST, canvas.START * width))
     return PANEL * rows + DOWN * (rows - 1) + WORDS
@@ -102,12 +102,12 @@ def _nearest_to_input(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _most_columns(count: int) -> int:
-    """Few panels are stacked, so that lengths can be compared from one to the next."""
+    """Return the largest number of columns; few panels are stacked so that their lengths can be compared."""
     return 1 if count < 4 else 2
 
 
 def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Structural duplication by stage, one mark per network.
+    """Draw the structural duplication by stage, one mark per network.
 
     Args:
         frame: the structure table.
@@ -150,5 +150,5 @@ def _tidy(ax: Axes) -> None:
 
 
 STRUCTURE = Plot(structure_by_stage, height=2.6)
-PATHS = Plot(lengths_over_depth, height=2.9, beside=True)
+PATHS = Plot(lengths_over_depth, height=2.9, side_by_side=True)
 LENGTHS = Plot(length_distribution, fitted=lengths_height)

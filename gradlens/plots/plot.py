@@ -21,21 +21,21 @@ class Plot:
 
     Attributes:
         draw: ``(frame, ax) -> ax``.
-        width: of its figure, in inches.
-        height: of its figure, in inches; of each network if ``stacked``.
+        width: width of the figure, in inches.
+        height: height of the figure, or of each network if ``stacked``, in inches.
         stacked: networks are drawn one below the other.
-        beside: networks are drawn side by side, at most three in a row.
-        alone: the share of the width that a single network takes if ``beside``.
-        rows: number of lines of text in the figure, each adds ``ROW`` inches to ``height``.
+        side_by_side: networks are drawn side by side, at most three in a row.
+        alone: share of the width that a single network takes if ``side_by_side``.
+        rows: number of lines of text in the figure, each of which adds ``ROW`` inches to ``height``.
         fitted: ``(frame, width) -> height`` in inches, if the contents determine the height.
-        narrow: factor of the height if the figure is at most ``NARROW`` wide.
+        narrow: factor of the height if the figure is at most ``NARROW`` inches wide.
     """
 
     draw: Callable[[pd.DataFrame, Axes], Axes]
     width: float = 7.2
     height: float = 3.6
     stacked: bool = False
-    beside: bool = False
+    side_by_side: bool = False
     alone: float = 0.58
     rows: Callable[[pd.DataFrame], int] | None = None
     fitted: Callable[[pd.DataFrame, float], float] | None = None
@@ -46,7 +46,7 @@ class Plot:
         return self.draw(frame, ax)
 
     def new_axes(self, frame: pd.DataFrame, width: float | None = None) -> Axes:
-        """Axes in a figure of the right size for ``frame``, of this width in inches if it is not None."""
+        """Return axes in a figure of the preferred size for ``frame``, or of this width in inches if it is not None."""
         wide, high = self.size(frame)
         if width is None:
             return canvas.new_axes(wide, high)
@@ -55,23 +55,23 @@ class Plot:
         return canvas.new_axes(width, high if width > NARROW else self._narrow_height(frame, high))
 
     def size(self, frame: pd.DataFrame) -> tuple[float, float]:
-        """Preferred width and height of a figure of ``frame``, in inches."""
+        """Return the preferred width and height of a figure of ``frame``, in inches."""
         if self.rows is not None and not frame.empty:
             return self.width, self.height + ROW * self.rows(frame)
         count = order.panels(frame)
         if frame.empty or count == 0:
             return self.width, EMPTY
-        wide = self.width * (self.alone if self.beside and count == 1 else 1.0)
+        wide = self.width * (self.alone if self.side_by_side and count == 1 else 1.0)
         if self.fitted is not None:
             return wide, self.fitted(frame, wide)
-        if self.beside and count == 1:
+        if self.side_by_side and count == 1:
             return wide, self.height
-        if self.beside and count > 2:
+        if self.side_by_side and count > 2:
             return self.width, self.height * 0.68 * -(-count // 3)
         return self.width, self.height * (count if self.stacked else 1)
 
     def _narrow_height(self, frame: pd.DataFrame, high: float) -> float:
         count = order.panels(frame)
-        if not self.beside or count == 0:
+        if not self.side_by_side or count == 0:
             return high * (1.0 if high == EMPTY else self.narrow)
         return self.height * (0.85 * count if count < 3 else 0.6 * -(-count // 2))

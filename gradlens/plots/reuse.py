@@ -14,7 +14,7 @@ from gradlens.plots.plot import Plot
 
 
 def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Size of the gradient of each layer's weights (rows) by the source that they read (columns).
+    """Draw the size of the gradient of each layer's weights (rows) by the source that they read (columns).
 
     Layers that read a single source are left out; the colour is log10 of the RMS, on one scale for all.
 
@@ -52,7 +52,7 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def rank(orders: pd.Series) -> np.ndarray:
-    """Rank of each value among the distinct ones.
+    """Return the rank of each value among the distinct values.
 
     >>> rank(pd.Series([7, 3, 7, 9])).tolist()
     [1, 0, 1, 2]
@@ -60,4 +60,4 @@ def rank(orders: pd.Series) -> np.ndarray:
     return np.asarray(orders.rank(method="dense").astype(int) - 1)
 
 
-REUSE = Plot(reuse_map, height=3.4, beside=True)
+REUSE = Plot(reuse_map, height=3.4, side_by_side=True)

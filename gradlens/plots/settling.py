@@ -1,4 +1,4 @@
-"""The layout of a figure, repeated until nothing moves."""
+"""A layout engine that repeats matplotlib's constrained layout until it is stable."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 class Settled(ConstrainedLayoutEngine):
     """Constrained layout that is repeated until it is stable.
 
-    The space around a panel of fixed shape depends on its size, and its size on that space; after
-    matplotlib's two rounds text can still lie outside the page.
+    The space around a panel of fixed shape depends on its size, and its size on that space, so after
+    matplotlib's two rounds text can still be outside the page.
     """
 
     ROUNDS = 8
 
     def execute(self, fig: Figure) -> None:
-        """Lay the figure out until no axes move by more than a hundredth of an inch."""
+        """Lay out the figure until no axes move by more than a hundredth of an inch."""
         before = None
         for _ in range(self.ROUNDS):
             super().execute(fig)

@@ -17,11 +17,11 @@ from gradlens.plots import canvas, order, sites, subplots
 from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles_in
 from gradlens.plots.plot import Plot
 
-FINEST = 2e-4  # least room above and below the coherences, so that rounding does not look like a finding
+FINEST = 2e-4  # smallest margin around the coherences, so that rounding errors do not fill the axis
 
 
 def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Stacked bars of energy share by site under a strip of coherence, one pair of panels per network.
+    """Draw stacked bars of energy share by site below a strip of coherence, one pair of panels per network.
 
     Args:
         frame: the shares table, one row per branch, sites in depth order.
@@ -62,14 +62,14 @@ def _draw_coherence(
 
 
 def _coherence_range(frame: pd.DataFrame) -> tuple[float, float]:
-    """Common limits of the strips: all coherences and 1, with room for the marks."""
+    """Return common limits of the strips: all coherences and 1, with room for the marks."""
     value = [1.0, *frame["coherence"].dropna().astype(float)]
     room = max(0.16 * (max(value) - min(value)), FINEST)
     return min(value) - room, max(value) + room
 
 
 def _name_axis(panel: Axes, text: str) -> None:
-    """Label the axis at the same distance on both panels, whatever the width of their ticks."""
+    """Label the axis at the same distance on both panels, independent of the width of their tick labels."""
     panel.set_ylabel(text, fontsize=canvas.SMALL)
     figure = cast(Figure, panel.get_figure(root=True))
     panel.yaxis.set_label_coords(
@@ -100,13 +100,13 @@ def _draw_shares(bars: Axes, rows: pd.DataFrame, slot: np.ndarray, slots: pd.Dat
 
 
 def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
-    shown = set(frame["branch"].astype(str))
+    branches = set(frame["branch"].astype(str))
     handles: list[Patch | Line2D] = [
         Patch(facecolor=colour, hatch=BRANCH_HATCHES.get(name), edgecolor="white", lw=0, label=name)
         for name, colour in BRANCHES.items()
-        if name in shown
+        if name in branches
     ]
-    if shown - set(BRANCHES):
+    if branches - set(BRANCHES):
         first, last = branch_colours(["first", "last"])
         handles += [
             Patch(facecolor=first, label="first branch"),

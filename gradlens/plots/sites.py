@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE
 
-NAMED = 30  # the most sites whose names fit under an axis
+NAMED = 30  # largest number of sites whose names fit under an axis
 TINY = 6.0  # points: names of sites
 LONGEST = 30  # characters of a name
-FITS = 24  # characters of a site that keeps its operation
+FITS = 24  # largest length in characters of a name that keeps its operation
 HEAD = 0.46  # inches above a panel for its title and stages
 
 
 def by_site(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
-    """The slot of each row, and stage, site, position at the site and kind of each slot in row order."""
+    """Return the slot of each row, and a frame with stage, site, ``where`` and kind of each slot."""
     keys = ["stage", "site", "where"]
     slot = rows.groupby(keys, sort=False, dropna=False).ngroup().to_numpy()
     return slot, rows.drop_duplicates(keys)[[*keys, "kind"]].reset_index(drop=True)
@@ -40,7 +40,7 @@ def site_axis(ax: Axes, slots: pd.DataFrame, *, named: bool = True) -> None:
 
 
 def label_room(frame: pd.DataFrame) -> float:
-    """Inches between two panels: the names of the upper one's sites and the lower one's title."""
+    """Return the inches between two panels: for the site names of the upper and the title of the lower panel."""
     longest = 0.25  # the label of the axis if there are no names
     for network in order.networks(frame)[:-1]:
         _, slots = by_site(order.of_network(frame, network))
@@ -72,7 +72,7 @@ def _edges(slots: pd.DataFrame) -> list[int]:
 
 
 def _names(slots: pd.DataFrame) -> list[str]:
-    """One name per site, all different; a long one keeps its end, which distinguishes it."""
+    """Return distinct names of the sites; a long name is shortened before its end."""
     sites = slots["site"].astype(str)
     repeated = sites.duplicated(keep=False)
     tails = [f" ({where})" if twice else "" for where, twice in zip(slots["where"], repeated, strict=True)]
@@ -88,7 +88,7 @@ def _names(slots: pd.DataFrame) -> list[str]:
 
 
 def _bare(sites: list[str]) -> list[str]:
-    """Long names without the modules that contain all sites, and without the operation.
+    """Return the names without the modules that contain all sites; long ones also without their operation.
 
     >>> _bare(["net.stages.0.blocks.0.act3:leakyrelu", "net.stages.0:partial split", "net.stem:relu"])
     ['stages.0.blocks.0.act3', 'stages.0:partial split', 'stem:relu']

@@ -14,7 +14,7 @@ from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
 
-SLIM = 1.4  # least width of a panel in inches
+SLIM = 1.4  # smallest width of a panel in inches
 CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
@@ -23,7 +23,7 @@ DUPLICATIONS = ("duplication", "duplication_given_loss")
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Duplication, and accuracy if it was measured, of the whole network against FLOPs; one mark per strategy.
+    """Draw the duplication (and measured accuracy) of the whole network against FLOPs, one mark per strategy.
 
     Args:
         frame: the strategies or the networks table.
@@ -33,14 +33,14 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
-    shown = [q for q in (*DUPLICATIONS, "accuracy") if q in whole]
+    metrics = [q for q in (*DUPLICATIONS, "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
-    trained = "accuracy" in shown
-    count = len(shown) + trained
+    trained = "accuracy" in metrics
+    count = len(metrics) + trained
     divided, _ = subplots.grid(ax, count, count, SLIM, across=0.62)
     if trained:
         _against_accuracy(divided[-1], whole, styles)
-    for panel, quantity in zip(divided, shown, strict=False):
+    for panel, quantity in zip(divided, metrics, strict=False):
         for index, (network, style) in enumerate(styles.items()):
             row = order.of_network(whole, network).iloc[0]
             x = float(row["flops"]) if by_cost else float(index)
@@ -58,11 +58,11 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 MOST = 15
-"""The most pairs that are all drawn; of more, only those with the first strategy are."""
+"""Largest number of pairs that are all drawn; of more pairs, only those with the first strategy are drawn."""
 
 
 def pairs(frame: pd.DataFrame) -> int:
-    """Number of pairs of strategies in the picture of a table of differences."""
+    """Return the number of pairs of strategies in the figure of a table of differences."""
     return len(_drawn(frame)[["a", "b"]].drop_duplicates())
 
 
@@ -72,7 +72,7 @@ def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Difference and interval of each pair of strategies over the whole network, one panel per quantity.
+    """Draw the difference and interval of each pair of strategies over the whole network, one panel per quantity.
 
     Of more than ``MOST`` pairs, only those with the first strategy are drawn; the table has all.
 
@@ -82,12 +82,12 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     whole = _drawn(whole)
-    shown = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
-    if not shown:
-        return canvas.nothing(ax, "there is nothing to compare with")
+    metrics = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
+    if not metrics:
+        return canvas.nothing(ax, "there are no pairs to compare")
     names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
-    drawn, columns = subplots.grid(ax, len(shown), len(shown), 2.0, across=0.25)
-    for panel, quantity in zip(drawn, shown, strict=True):
+    drawn, columns = subplots.grid(ax, len(metrics), len(metrics), 2.0, across=0.25)
+    for panel, quantity in zip(drawn, metrics, strict=True):
         rows = whole[whole["metric"] == quantity]
         at = [names.index(f"{b} − {a}") for a, b in zip(rows["a"], rows["b"], strict=True)]
         panel.axvline(0, color=MUTED, linewidth=0.8)
@@ -109,7 +109,7 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
-    """Mean and 95 % t interval over seeds at each measured step, one panel per quantity.
+    """Draw the mean and 95 % t interval over seeds at each measured step, one panel per quantity.
 
     Args:
         frame: the trajectory table.
@@ -118,9 +118,9 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    shown = [q for q in (*DUPLICATIONS, "loss", "accuracy") if q in frame]
-    divided, _ = subplots.grid(ax, len(shown), len(shown), SLIM, across=0.5)
-    for panel, quantity in zip(divided, shown, strict=True):
+    metrics = [q for q in (*DUPLICATIONS, "loss", "accuracy") if q in frame]
+    divided, _ = subplots.grid(ax, len(metrics), len(metrics), SLIM, across=0.5)
+    for panel, quantity in zip(divided, metrics, strict=True):
         for network, style in styles.items():
             rows = order.of_network(frame, network)
             steps = np.unique(rows["step"])
@@ -142,7 +142,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]) -> None:
-    """Held-out accuracy over duplication, both with their intervals."""
+    """Draw held-out accuracy over duplication, both with their intervals."""
     for network, style in styles.items():
         row = order.of_network(whole, network).iloc[0]
         x, low, high = _bounded(row, "duplication")
@@ -158,19 +158,19 @@ def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]
 
 
 def _bounded(row: pd.Series, quantity: str) -> tuple[float, float, float]:
-    """Value and interval, within the range of the quantity."""
+    """Return value and interval, limited to the range of the quantity."""
     value, low, high = (float(row.get(f"{quantity}{part}", np.nan)) for part in ("", "_low", "_high"))
     (low,), (high,) = _limited(np.array([low]), np.array([high]), quantity)
     return value, float(low), float(high)
 
 
 def _limited(low: np.ndarray, high: np.ndarray, quantity: str) -> tuple[np.ndarray, np.ndarray]:
-    """The interval within the range of its quantity: from 0, and up to 1 for a share."""
+    """Return the interval limited to the range of its quantity: at least 0, and at most 1 except for a loss."""
     return np.maximum(low, 0.0), high if quantity == "loss" else np.minimum(high, 1.0)
 
 
 def _log_if_wide(panel: Axes, values: pd.Series) -> None:
-    """Use a logarithmic axis: the loss of a fresh network may be a thousand times that of a trained one."""
+    """Use a logarithmic axis if losses differ much, as those of an untrained and a trained network can."""
     positive = values[values > 0]
     if not positive.empty and positive.max() > WIDE * positive.min():
         panel.set_yscale("log")

@@ -23,7 +23,7 @@ def panels(
     heights: Sequence[float] | None = None,
     right: float = 0.0,
 ) -> list[Axes]:
-    """Sub-axes that fill ``ax``, row by row; ``ax`` itself is emptied.
+    """Return sub-axes that fill ``ax``, row by row; ``ax`` itself is hidden.
 
     Args:
         ax: the axes to divide.
@@ -47,7 +47,7 @@ def panels(
 
 @dataclass(frozen=True)
 class _Cell:
-    """The position of one panel; computed at each drawing, so that gaps keep their inches."""
+    """The position of one panel, computed at each drawing so that gaps keep their size in inches."""
 
     parent: Axes
     row: int
@@ -59,7 +59,7 @@ class _Cell:
     right: float
 
     def bounds(self) -> tuple[float, float, float, float]:
-        """Left, bottom, width and height, in fractions of the parent."""
+        """Return left, bottom, width and height, in fractions of the parent."""
         wide, high = inches(self.parent)
         rows = len(self.parts)
         gap = min(self.across / wide, 0.9 / self.columns)
@@ -70,7 +70,7 @@ class _Cell:
         return self.column * (width + gap), bottom, width, heights[self.row]
 
     def __call__(self, axes: object, renderer: object) -> Bbox:
-        """The same in fractions of the figure, as matplotlib requires of a locator."""
+        """Return the position in fractions of the figure, as matplotlib requires of a locator."""
         figure = cast(Figure, self.parent.get_figure())
         return Bbox.from_bounds(*self.bounds()).transformed(self.parent.transAxes - figure.transSubfigure)
 
@@ -85,13 +85,13 @@ def grid(
     down: float = 0.6,
     right: float = 0.0,
 ) -> tuple[list[Axes], int]:
-    """A number of panels, fewer than ``columns`` side by side if ``ax`` is too narrow for them.
+    """Return ``count`` panels, fewer than ``columns`` side by side if ``ax`` is too narrow for them.
 
     Args:
         ax: the axes to divide.
         count: number of panels.
-        columns: the most of them side by side.
-        least: inches that each panel takes with its gap.
+        columns: largest number of panels side by side.
+        least: smallest width of a panel with its gap, in inches.
         across: as for ``panels``.
         down: as for ``panels``.
         right: as for ``panels``.
@@ -107,7 +107,7 @@ def grid(
 
 
 def columns_that_fit(count: int, most: int, least: float, width: float) -> int:
-    """How many of ``count`` panels fit side by side into axes of this width before layout.
+    """Return how many of ``count`` panels fit side by side into axes of this width, in inches before layout.
 
     >>> columns_that_fit(4, 3, 2.0, 5.5), columns_that_fit(4, 3, 2.0, 2.7)
     (3, 1)

@@ -1,6 +1,6 @@
-"""The Recording of watched backward passes, its file and its costs. No torch.
+"""The recording of watched backward passes, its file and its costs. No torch.
 
-``Recording`` loads on first use: the command line needs ``Watch`` where numpy would be slow to import.
+``Recording`` loads on first use: the command line needs ``Watch`` without the slow import of numpy.
 """
 
 from __future__ import annotations

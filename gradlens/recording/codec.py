@@ -1,4 +1,4 @@
-"""Plans and costs as JSON documents and back."""
+"""Convert plans and costs to JSON documents and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
 from gradlens.recording.costs import Costs
 
 Document = Mapping[str, Any]
-"""A decoded JSON object: its values have the types that the writer of the same name gave them."""
+"""A decoded JSON object."""
 KINDS: dict[str, type[Probe]] = {"edge": EdgeProbe, "tensor": TensorProbe, "weight": WeightProbe}
 """Name of each type of probe in a document."""
 _COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
@@ -90,7 +90,7 @@ def _probe(document: Document) -> Probe:
 
 
 def _typed(document: Document) -> dict[str, Any]:
-    """Upgrade a probe of format 2 or 1: one type with flags for all kinds."""
+    """Upgrade a probe of format 1 or 2, which had one type with flags for all kinds."""
     shared = {"weight": False, "inputs": (), "uses": (), **document}
     position, accumulated = shared.pop("position"), shared.pop("accumulated")
     weight, inputs, uses = shared.pop("weight"), shared.pop("inputs"), shared.pop("uses")
@@ -118,7 +118,7 @@ def _group(document: Document) -> Group:
 
 
 def _with_parts(graph: Graph, groups: tuple[Group, ...]) -> tuple[Group, ...]:
-    """Upgrade the groups of format 2 or 1, which lack the tensors that hold the parts of a split."""
+    """Upgrade groups of format 1 or 2, which lack the tensors that hold the parts of a split."""
     if all(group.parts or group.where == "fork" for group in groups):
         return groups
     parts = {

@@ -1,4 +1,4 @@
-"""What one training step costs, as plain counts by module path."""
+"""The costs of one training step, as counts by module path."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Costs:
     """Costs of one step on a batch, by module path.
 
     Attributes:
-        samples: in the batch.
+        samples: number of samples in the batch.
         flops: forward FLOPs of the batch (one multiply-add = 2).
         largest: FLOPs of each convolution and linear layer, of the batch.
         traffic: elements read and written by convolutions and poolings, of the batch.
         traffic_bytes: the same in bytes.
         saved_bytes: bytes of distinct storages kept for backward, without parameters.
-        peak_bytes: most bytes alive at once that the step itself allocated, forward and backward.
+        peak_bytes: largest number of bytes alive at once that the step allocated, forward and backward.
         parameters: elements of the parameters that each module holds itself.
     """
 

@@ -1,4 +1,4 @@
-"""A recording in a few lines: what was watched, on which samples, in which state, and its size."""
+"""A short description of a recording: watched gradients, samples, state and size."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def facts_of(
     costs: Costs | None,
     provenance: Provenance,
 ) -> dict[str, str]:
-    """Return the facts about a recording by name, most important first.
+    """Return facts about a recording by name, the most important first.
 
     Args:
         plan: what was watched.
-        replicates: (seed, batch) of each.
-        kept: arrays, the Grams ``[p, s, n, n]`` first.
-        costs: of one step, or None.
-        provenance: of the recording.
+        replicates: (seed, batch) of each replicate.
+        kept: arrays of the recording, the Grams ``[p, s, n, n]`` first.
+        costs: costs of one step, or None.
+        provenance: provenance of the recording.
     """
     facts = {
         "watched": _watched(plan, provenance.of_weights),
@@ -46,7 +46,7 @@ def facts_of(
 
 
 def notes_of(provenance: Provenance) -> list[str]:
-    """Return what a reader must know about how the network was made and watched."""
+    """Return remarks on how the network was made and recorded that affect its numbers."""
     notes = list(provenance.notes)
     unseen = provenance.unseen_layers
     if unseen:

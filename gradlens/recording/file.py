@@ -15,10 +15,10 @@ from safetensors.numpy import save_file
 from gradlens.errors import GradlensError
 
 FORMAT = 3
-"""1: without the names of the parameters that a weight is made of; 2: probes of one type, groups without their
-parts; both are still read."""
+"""Version of the format. Format 1 lacks the names of the parameters of a weight; formats 1 and 2 have probes of one
+type and groups without their parts. Both can still be read."""
 DAMAGES = (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError)
-"""What reading a foreign or damaged file can raise."""
+"""Exceptions from reading a foreign or damaged file."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -52,7 +52,7 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if document["format"] > FORMAT:
         raise GradlensError(
-            f"{path} has format {document['format']}; this version of gradlens reads up to {FORMAT}: update it"
+            f"{path} has format {document['format']}; this version of gradlens reads up to {FORMAT}; update gradlens"
         )
     return document, arrays
 

@@ -1,4 +1,4 @@
-"""Merging recordings: the numbers and tables of all replicates."""
+"""Merge the replicates and the arrays of several recordings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Replicates = Sequence[tuple[int, int]]
 
 
 def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[int, int], ...]:
-    """Return the replicates of all; a batch number that a seed already has becomes its next free one.
+    """Return the replicates of all recordings; a repeated batch number of a seed becomes its next free number.
 
     Args:
         recordings: (seed, batch) of the replicates and Grams ``[p, s, n, n]`` of each.
@@ -37,7 +37,7 @@ def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[in
 
 
 def concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:
-    """Return one table of arrays by group from those of several recordings, replicates one after another."""
+    """Concatenate the arrays of several recordings by group, along the replicates."""
     return {group: np.concatenate([table[group] for table in tables]) for group in tables[0]}
 
 

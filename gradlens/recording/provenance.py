@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a recording was made; a missing entry has the value of an unknown or default one.
+    """How a recording was made; a missing entry has a default value.
 
     Attributes:
         network: display name of the network.
@@ -17,12 +17,12 @@ class Provenance:
         pairs: see ``Watch``.
         mode: see ``Watch``; ``unknown`` if not recorded.
         space: see ``Watch``.
-        notes: what a reader of the numbers must know about how the network was made.
-        unseen_layers: layers that ran and learn, without a signal.
-        partly_seen: modules of weights that other operations read as well.
+        notes: remarks on how the network was made that affect its numbers.
+        unseen_layers: trainable layers that ran but have no signal.
+        partly_seen: modules of weights that other operations read, too.
         dry_samples: samples of the dry pass; 0 if there was none.
-        partial: the capture was stopped before its end.
-        zero_init: zero-initialised normalisation weights were left at zero; None if unknown.
+        partial: whether the capture was stopped before its end.
+        zero_init: whether zero-initialised normalisation weights were kept; None if unknown.
         warmup_steps: training steps before the capture.
     """
 

@@ -23,7 +23,7 @@ from gradlens.showing import facts_html, facts_text
 
 Array = NDArray[np.float64]
 BATCHES = 3
-"""Fewest batches of one seed that have an interval over them."""
+"""Smallest number of batches of one seed for an interval over batches."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Recording:
         dry_errors: by group, relative error over the samples of the dry pass; NaN if it could not be checked.
         labels: ``[s, n]`` class of each sample, or None.
         replicates: (seed, batch) of each replicate.
-        costs: of one step, or None.
+        costs: costs of one step, or None.
         throughput: images per second by pass, one value per repeat; empty if not measured.
         halves: ``[l, s, n, n]`` of every second feature of each signal, or None.
         meta: versions, seeds, identity of model and data, mode, samples.
@@ -93,7 +93,7 @@ class Recording:
 
     @property
     def noise(self) -> str:
-        """What intervals are taken over: ``seeds``, ``batches`` of the one seed, or an empty string for neither."""
+        """What intervals are over: ``seeds``, ``batches`` of a single seed, or an empty string for neither."""
         if len(self.seeds) > 1:
             return "seeds"
         return "batches" if len(self.replicates) >= BATCHES else ""
@@ -124,7 +124,7 @@ class Recording:
         return facts_of(self.plan, self.replicates, kept, self.costs, self.provenance)
 
     def member_grams(self, group: Group) -> Array:
-        """Return the Gram of each branch or part, ``[b, s, n, n]``; Grams of gradients side by side add up."""
+        """Return the Gram of each branch or part, ``[b, s, n, n]``; Grams of concatenated gradients add up."""
         return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
 
     def branch_energies(self, group: Group) -> Array:
@@ -140,11 +140,11 @@ class Recording:
         return replace(self, meta={**self.meta, **meta})
 
     def of_seed(self, seed: int) -> Recording:
-        """Return the replicates of one seed."""
+        """Return a recording of the replicates of one seed."""
         return self.take([index for index, (other, _) in enumerate(self.replicates) if other == seed])
 
     def take(self, indices: Sequence[int]) -> Recording:
-        """Return some of the replicates, by index."""
+        """Return a recording of some replicates, by index."""
         index = list(indices)
         return replace(
             self,
@@ -157,10 +157,10 @@ class Recording:
         )
 
     def merge(self, *others: Recording) -> Recording:
-        """Return one recording of all replicates; equal to recording them at once.
+        """Return one recording of all replicates; the same as if all were recorded at once.
 
         Raises:
-            GradlensError: the recordings are of different graphs, batch sizes or sites.
+            GradlensError: the recordings differ in graph, batch size or sites, or hold the same replicate.
         """
         for other in others:
             self._check_same(other)

@@ -1,4 +1,4 @@
-"""What to watch in a backward pass, and how: the options of a capture as one value."""
+"""The options of a capture as one value."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REDUCTIONS = ("mean", "sum")
 @documented
 @dataclass(frozen=True)
 class Watch:
-    """What to watch in each backward pass; a Recording keeps it in its provenance.
+    """What to watch in each backward pass; a recording stores it in its ``meta``.
 
     Raises:
         GradlensError: a value is not allowed, or halves are requested in weight space.
@@ -34,7 +34,7 @@ class Watch:
     )
     pairs: str = option(
         "sketch",
-        "Pairs of branches at forks of three or more: by a random projection with a stated error, or exactly, which "
+        "Cosines at forks of three or more branches: from a random projection with a known error, or exactly, which "
         "needs more memory.",
         group=WATCHING,
         choices=PAIRS,
@@ -55,12 +55,12 @@ class Watch:
     reduction: str = option("mean", "Reduction of the loss over the batch.", choices=REDUCTIONS)
     halves: bool = option(False, "Also keep a Gram of every second feature of each signal.")
     seed: int = option(0, "Seed of dropout and of the projections; also names the replicates.")
-    samples: int | None = option(None, "Samples in a batch, if that cannot be read from the batch itself.")
+    samples: int | None = option(None, "Samples per batch, if the batch itself does not show it.")
 
     def __post_init__(self) -> None:
         check(self)
         if self.halves and self.space == "weights":
-            raise GradlensError("halves are of signals at the outputs of layers; use space='activations'")
+            raise GradlensError("halves=True needs signals at the outputs of layers; use space='activations'")
 
     @property
     def modules(self) -> str | None:
@@ -79,7 +79,7 @@ def watch_of(watch: Watch | None, options: Mapping[str, Any], others: Iterable[s
     Args:
         watch: the declaration; None for the defaults.
         options: values by the names of the fields of ``Watch``.
-        others: further parameters of the caller, to suggest for a misspelt name.
+        others: further parameters of the caller, to suggest for misspelt names.
 
     Raises:
         GradlensError: an option is not known, or its value is not allowed.

@@ -1,4 +1,4 @@
-"""The report of a result: figures, tables and one self-contained HTML page. Never needs torch."""
+"""The report of a result: figures, tables and one self-contained HTML page. No torch."""
 
 from gradlens.report.drawing import figures
 from gradlens.report.formats import figure, save_figure

@@ -1,4 +1,4 @@
-"""One sentence per figure: what it shows, read from its table."""
+"""Captions of figures: one sentence each, computed from the table."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ CAPTIONS: dict[str, Caption] = {
     "throughput": per_network(runs.throughput),
     "exactness": runs.exactness,
 }
-"""By table; the page shows a table that is missing here without a caption."""
+"""By table; figures of other tables have no caption."""
 
 
 def caption(name: str, frame: pd.DataFrame) -> str:
-    """What the figure of table ``name`` shows; empty if the table has no caption or no rows."""
+    """Return the caption of the figure of table ``name``; empty if the table has no caption or no rows."""
     return CAPTIONS[name](frame) if name in CAPTIONS and not frame.empty else ""

@@ -11,7 +11,7 @@ CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add u
 
 
 def branches(network: str, rows: pd.DataFrame) -> str:
-    """The median CKA between branches, and the site of the highest."""
+    """Report the median CKA between branches, and the site of the highest."""
     live = rows.dropna(subset=["energy"])
     if live.empty:
         return f"no pair of branches of {network} has a value"
@@ -24,7 +24,7 @@ def branches(network: str, rows: pd.DataFrame) -> str:
 
 
 def shares(network: str, rows: pd.DataFrame) -> str:
-    """The mean energy share of each branch, and the sites at which branches add up or cancel."""
+    """Report the mean energy share of each branch, and the number of sites at which branches add up or cancel."""
     mean = rows.groupby("branch", sort=False)["share"].mean().dropna()
     named = [f"{name} {value:.0%}" for name, value in mean.items()] if len(mean) <= 6 else []
     value = rows.drop_duplicates(["stage", "site", "where"])["coherence"].dropna()
@@ -37,7 +37,7 @@ def shares(network: str, rows: pd.DataFrame) -> str:
 
 
 def structure(network: str, rows: pd.DataFrame) -> str:
-    """Structural duplication of the whole network."""
+    """Report the structural duplication of the whole network."""
     whole = rows[rows["stage"].astype(str) == "whole"].iloc[0]
     share = format_cell(float(whole["structural_duplication"]))
     return (
@@ -47,7 +47,7 @@ def structure(network: str, rows: pd.DataFrame) -> str:
 
 
 def paths(network: str, rows: pd.DataFrame) -> str:
-    """The number and length of the paths to the first layer."""
+    """Report the number and lengths of the paths to the first layer."""
     first = rows.iloc[0]
     text = f"{network}: {_count(int(first['paths']))} paths lead from the loss to {first['layer']}, of"
     text += f" {first['shortest']} to {first['longest']} layers, {first['mean_length']:.1f} on average"
@@ -61,7 +61,7 @@ def _count(value: int) -> str:
 
 
 def path_lengths(network: str, rows: pd.DataFrame) -> str:
-    """The length of the paths with most energy, and of most paths."""
+    """Report the path length with most energy, and the most common path length."""
     first = rows[rows["order"] == rows["order"].min()]
     if first["energy_share"].isna().all():
         return f"{network}: the energy along the paths is not known"
@@ -74,7 +74,7 @@ def path_lengths(network: str, rows: pd.DataFrame) -> str:
 
 
 def reuse(network: str, rows: pd.DataFrame) -> str:
-    """The layers that read several sources, and the energy share of the nearest one."""
+    """Report the number of layers that read several sources, and the energy share of the nearest source."""
     readers = rows.groupby("layer")["source"].nunique()
     several = rows[rows["layer"].isin(readers[readers > 1].index)]
     nearest = several.loc[several.groupby("layer")["order_source"].idxmax()]

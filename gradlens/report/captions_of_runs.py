@@ -10,7 +10,7 @@ from gradlens.report.clauses import sentence, stage_name
 
 
 def strategies(frame: pd.DataFrame) -> str:
-    """D, cost and accuracy of each whole network."""
+    """Report D, cost and accuracy of each whole network."""
     whole = frame[frame["stage"].astype(str) == "whole"].set_index("network")
     clauses = []
     for name, row in whole.iterrows():
@@ -26,7 +26,7 @@ def strategies(frame: pd.DataFrame) -> str:
 
 
 def differences(frame: pd.DataFrame) -> str:
-    """For each quantity, the number of pairs that differ."""
+    """Report the number of pairs that differ, by quantity."""
     whole = frame[frame["stage"].astype(str) == "whole"]
     clauses = []
     for metric, rows in whole.groupby("metric", sort=False):
@@ -37,7 +37,7 @@ def differences(frame: pd.DataFrame) -> str:
 
 
 def trajectory(network: str, rows: pd.DataFrame) -> str:
-    """D and accuracy at the first and the last measured step."""
+    """Report D and accuracy at the first and the last measured step."""
     mean = rows.groupby("step")["duplication"].mean()
     text = f"{network}: D from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
     if "accuracy" in rows and rows["accuracy"].notna().any():
@@ -47,7 +47,7 @@ def trajectory(network: str, rows: pd.DataFrame) -> str:
 
 
 def learning(frame: pd.DataFrame) -> str:
-    """Pearson's correlation of each quantity with accuracy."""
+    """Report Pearson's correlation of each quantity with accuracy."""
     pearson = frame[(frame["coefficient"] == "pearson") & frame["value"].notna()]
     return sentence(
         f"{str(row['metric']).replace('_', ' ')} and accuracy over {row['over']}: r = {row['value']:+.2f},"
@@ -57,7 +57,7 @@ def learning(frame: pd.DataFrame) -> str:
 
 
 def cost(network: str, rows: pd.DataFrame) -> str:
-    """FLOPs and parameters of a network, and the stage with most FLOPs."""
+    """Report FLOPs and parameters of a network, and the stage with most FLOPs."""
     rows = rows.set_index(rows["stage"].astype(str))
     stages, text = rows.drop("whole", errors="ignore")["flops"].astype(float).dropna(), network
     if "whole" in rows.index:
@@ -70,7 +70,7 @@ def cost(network: str, rows: pd.DataFrame) -> str:
 
 
 def throughput(network: str, rows: pd.DataFrame) -> str:
-    """Images per second of each pass."""
+    """Report the images per second of each pass."""
     speeds = [
         f"{format_cell(float(speed))} images per second {name}"
         for name, speed in zip(rows["pass"], rows["images_per_second"], strict=True)
@@ -79,7 +79,7 @@ def throughput(network: str, rows: pd.DataFrame) -> str:
 
 
 def exactness(frame: pd.DataFrame) -> str:
-    """The error of the captured contributions."""
+    """Report the error of the sums of contributions."""
     worst = frame["error"].max()
     text = f"At {len(frame)} forks the contributions add up to the accumulated gradient"
     text += " bit for bit" if worst == 0 else f" to within {format_cell(float(worst))} relative"

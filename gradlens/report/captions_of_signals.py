@@ -13,7 +13,7 @@ from gradlens.report.clauses import sentence, stage_name
 
 
 def duplication(network: str, rows: pd.DataFrame) -> str:
-    """D of the whole network, and the stages of the highest and lowest."""
+    """Report D of the whole network, and the stages of the highest and lowest."""
     rows = rows.assign(stage=rows["stage"].astype(str))
     mean = rows.groupby(["version", "stage"], sort=False)["duplication"].mean()
     energy = mean.get(ENERGY.label, pd.Series(dtype=float)).dropna()
@@ -35,7 +35,7 @@ def duplication(network: str, rows: pd.DataFrame) -> str:
 
 
 def correlation(network: str, rows: pd.DataFrame) -> str:
-    """Mean CKA of the pairs of signals, within and across stages."""
+    """Report the mean CKA of the pairs of signals, within and across stages."""
     live = rows.dropna(subset=["energy"])
     if live.empty:
         return f"{network} has no two live signals"
@@ -48,7 +48,7 @@ def correlation(network: str, rows: pd.DataFrame) -> str:
 
 
 def cross(frame: pd.DataFrame) -> str:
-    """For each pair of networks, how often the most similar layers are in the same stage."""
+    """Report for each pair of networks how often the most similar layers are in the same stage."""
     pairs = frame.groupby(["network_a", "network_b"], sort=False)
     text = sentence(_pair(str(names[0]), str(names[1]), rows) for names, rows in pairs)
     return text[:1].upper() + text[1:]
@@ -67,7 +67,7 @@ def _pair(a: str, b: str, rows: pd.DataFrame) -> str:
 
 
 def flow(network: str, rows: pd.DataFrame) -> str:
-    """The slope of the gradient's size over depth, and the number of dead signals."""
+    """Report the slope of the gradient's size over depth, and the number of dead signals."""
     live = rows[is_live(rows)]
     dead = len(rows) - len(live)
     decades = slope(live["depth"].to_numpy(float), np.log10(live["rms"].to_numpy(float)))

@@ -1,7 +1,7 @@
 """Interactive figures of the page, as Vega-Lite specifications; the data is in the tables of the page.
 
 ``usermeta`` lists the tables that a figure reads, and whether pairs appear on both sides of the diagonal.
-Choices (network, version, stage, space) are the parameters of the specification.
+Choices (network, version, stage, space) are parameters of the specification.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Chart:
     """An interactive figure.
 
     Attributes:
-        draw: frames and names of tables, both by space, to a specification.
-        needs: columns of the table; runs of older versions that lack one keep the static figure.
+        draw: returns the specification from frames and names of tables, both by space.
+        needs: required columns; runs of older versions that lack one show the static figure.
     """
 
     draw: Callable[[Mapping[str, pd.DataFrame], Mapping[str, str]], Spec]
@@ -58,7 +58,7 @@ class Chart:
 
 
 def charts(result: Result) -> dict[str, Spec]:
-    """The specification of each interactive figure, by the table it belongs to."""
+    """Return the specification of each interactive figure, by table."""
     specs = {}
     for name, chart in CHARTS.items():
         tables = space_tables(result, name)
@@ -70,7 +70,7 @@ def charts(result: Result) -> dict[str, Spec]:
 
 
 def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
-    """Duplication by stage: the mean over seeds with its interval."""
+    """Return the figure of duplication by stage: the mean over seeds with its interval."""
     rows = [row for space, frame in frames.items() for row in _means(frame, space)]
     frame = pd.concat(frames.values())
     versions = list(dict.fromkeys(frame["version"]))
@@ -104,7 +104,7 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
 
 
 def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
-    """The chosen quantity of the signals over depth."""
+    """Return the figure of a selected quantity of the signals over depth."""
     frame = pd.concat(frames.values())
     styles = styles_in(frame)
     titles = {name: title for name, title in FLOW.items() if name in frame and frame[name].notna().any()}
@@ -140,7 +140,7 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
 
 
 def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
-    """One row per network, stage and version: the mean over seeds and its interval."""
+    """Return one row per network, stage and version: the mean over seeds and its interval."""
     rows = []
     for (network, stage, version), seeds in frame.groupby(
         ["network", "stage", "version"], sort=False, observed=True
@@ -161,7 +161,7 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
 
 
 def space_tables(result: Result, name: str) -> dict[str, str]:
-    """The tables of this kind by space, as far as the result has them."""
+    """Return the names of the tables of this kind in the result, by space."""
     both = {"activations": name, "weights": name + SUFFIX}
     names = {"weights": name} if result.provenance.tables_of_weights else both
     return {space: table for space, table in names.items() if table in result.tables}
@@ -173,4 +173,4 @@ CHARTS: dict[str, Chart] = {
     "cross": Chart(matrices.cross, matrices.PAIR | {"network_a", "network_b"}),
     "flow": Chart(flow, frozenset({"network", "signal", "stage", "role", "depth", "rms"})),
 }
-"""By table; a table that is missing here has only its static figure."""
+"""By table; other tables have only a static figure."""

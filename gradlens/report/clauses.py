@@ -1,4 +1,4 @@
-"""Captions put together from one clause per network."""
+"""Captions composed of one clause per network."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pandas as pd
 from gradlens.plots import order
 
 Caption = Callable[[pd.DataFrame], str]
-"""The rows of a table, at least one, to a sentence."""
+"""Returns a sentence about the rows of a table, of which there is at least one."""
 
 
 def per_network(clause: Callable[[str, pd.DataFrame], str]) -> Caption:
-    """A caption with one clause per network.
+    """Return a caption with one clause per network.
 
     Args:
-        clause: the name of a network and its rows to a clause.
+        clause: returns a clause from the name of a network and its rows.
     """
 
     def caption(frame: pd.DataFrame) -> str:
@@ -26,7 +26,7 @@ def per_network(clause: Callable[[str, pd.DataFrame], str]) -> Caption:
 
 
 def sentence(clauses: Iterable[str]) -> str:
-    """The clauses that are not empty, as one sentence.
+    """Join the clauses that are not empty to one sentence.
 
     >>> sentence(["a: 1", "", "b: 2"])
     'a: 1; b: 2.'
@@ -36,7 +36,7 @@ def sentence(clauses: Iterable[str]) -> str:
 
 
 def stage_name(stage: object) -> str:
-    """A stage as a sentence names it.
+    """Return the name of a stage for a sentence.
 
     >>> stage_name(8), stage_name("head")
     ('stride 8', 'head')

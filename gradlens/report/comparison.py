@@ -1,4 +1,4 @@
-"""The comparison and the summary as the page shows them: rows of text, one block per quantity."""
+"""The comparison and the summary for the page, as rows of text, one block per quantity."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from gradlens.results import Result
 
 @dataclass(frozen=True)
 class Row:
-    """One line: a label, a cell a network, and the difference where two are compared.
+    """A row of text: a label, one cell per network, and the difference if two networks are compared.
 
-    ``within`` is half of each cell's interval, as ``± 0.010``; empty where there is none.
+    ``within`` holds the half-width of each cell, such as ``± 0.010``; empty if it has no interval. ``clear`` is true
+    if the interval of the difference excludes 0.
     """
 
     label: str
@@ -30,9 +31,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Overview:
-    """The networks, the numbers of the whole network, and the same by stage for each metric.
+    """The main numbers of the compared networks, over the whole network and by stage.
 
-    ``paired``: rows hold the difference of two networks.
+    ``paired`` is false for networks side by side, whose rows have no differences.
     """
 
     networks: tuple[str, ...]
@@ -42,7 +43,7 @@ class Overview:
 
 
 def overview(result: Result) -> Overview | None:
-    """The comparison (of two), the networks (of more) or the summary (of one) as text, or None."""
+    """Return the comparison (two networks), the networks (more) or the summary (one) as text, or None."""
     for name in ("strategies", "networks"):
         if name in result.tables and not result.tables[name].frame.empty:
             return _side_by_side(name, result.tables[name].frame)
@@ -58,34 +59,34 @@ def overview(result: Result) -> Overview | None:
 def _by_stage(
     name: str, frame: pd.DataFrame, networks: tuple[str, ...], suffixes: tuple[str, ...]
 ) -> Overview:
-    """One network, or two and their difference: every quantity of the whole and by stage."""
+    """Return the overview of one network, or of two and their difference."""
     stages = order.stages(frame["stage"])
     rows = {str(row["stage"]): row for _, row in frame.iterrows()}
-    shown = [quantity for quantity in quantities(name) if quantity.name + suffixes[0] in frame]
-    whole = [_row(quantity.title, rows[stages[-1]], quantity, suffixes) for quantity in shown]
+    columns = [quantity for quantity in quantities(name) if quantity.name + suffixes[0] in frame]
+    whole = [_row(quantity.title, rows[stages[-1]], quantity, suffixes) for quantity in columns]
     by_stage = {
         quantity.title: tuple(_row(stage, rows[stage], quantity, suffixes) for stage in stages)
-        for quantity in shown
+        for quantity in columns
     }
     return Overview(networks, tuple(whole), by_stage)
 
 
 def _side_by_side(name: str, frame: pd.DataFrame) -> Overview:
-    """Networks or strategies next to each other; which of them differ is in a table of its own."""
+    """Return the overview of networks or strategies side by side; their differences are in another table."""
     networks = tuple(order.networks(frame))
     stages = order.stages(frame["stage"])
     cells = {(str(row["stage"]), str(row["network"])): row for _, row in frame.iterrows()}
-    shown = [quantity for quantity in quantities(name) if quantity.name in frame]
+    columns = [quantity for quantity in quantities(name) if quantity.name in frame]
 
     def line(label: str, stage: str, quantity: Quantity) -> Row:
         rows = [cells.get((stage, network), pd.Series(dtype=float)) for network in networks]
         values = tuple(_text(row.get(quantity.name, math.nan), quantity) for row in rows)
         return Row(label, values, within=tuple(_within(row, quantity) for row in rows))
 
-    whole = tuple(line(quantity.title, stages[-1], quantity) for quantity in shown)
+    whole = tuple(line(quantity.title, stages[-1], quantity) for quantity in columns)
     by_stage = {
         quantity.title: tuple(line(stage, stage, quantity) for stage in stages)
-        for quantity in shown
+        for quantity in columns
         if quantity.by_stage
     }
     return Overview(networks, whole, by_stage, paired=False)
@@ -109,7 +110,7 @@ def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str,
 
 
 def _within(values: pd.Series, quantity: Quantity) -> str:
-    """The half-width of the interval of one network's value, as on the terminal."""
+    """Return the half-width of the interval of one network's value as text; empty if there is none."""
     low, high = (float(values.get(f"{quantity.name}_{end}", math.nan)) for end in ("low", "high"))
     return f"± {_text((high - low) / 2, quantity)}" if low < high else ""
 

@@ -1,4 +1,4 @@
-"""Figures of a result: drawn the same wherever they are drawn, and saved without a date."""
+"""Figures of a result, drawn with fixed settings and saved without a date, so that files are reproducible."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS
 from gradlens.results import Result
 
-RESOLUTION = 150  # dots an inch
+RESOLUTION = 150  # dots per inch
 METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": "gradlens"}}
 
 
 def figures(result: Result) -> dict[str, Figure]:
-    """A figure for each table that has a plot, by table name, in the order of the registry."""
+    """Return the figure of each table that has a plot, by table name, in the order of the registry."""
     with matplotlib.style.context("default"):
         return {
             name: cast(Figure, result.tables[name].plot().get_figure(root=True))
@@ -32,7 +32,7 @@ def figures(result: Result) -> dict[str, Figure]:
 
 
 def encoded(figure: Figure, kind: str) -> bytes:
-    """The figure as the bytes of a ``png`` or ``svg`` file; the same figure, the same bytes."""
+    """Return the figure as the bytes of a ``png`` or ``svg`` file; equal figures give equal bytes."""
     page = io.BytesIO()
     with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "gradlens"}):
         figure.savefig(page, format=kind, dpi=RESOLUTION, metadata=METADATA[kind], facecolor="white")

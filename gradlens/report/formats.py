@@ -1,4 +1,4 @@
-"""One figure of a result, as a page in print or a screen needs it."""
+"""Single figures of a result, for a paper or a screen."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from gradlens.plots.colours import AMONG
 from gradlens.results import Result
 
 COLUMNS = {1: 3.5, 2: 7.16}
-"""Width of a figure over so many columns of a two-column page, in inches."""
+"""Width of a figure over one or two columns of a two-column page, in inches."""
 TALLEST = 9.0
-"""Height of a page's text, in inches: a figure in print is no taller."""
+"""Largest height of a figure, the height of a page's text, in inches."""
 KINDS = ("pdf", "svg", "png")
 BARE: dict[str, dict[str, Any]] = {
     "pdf": {"CreationDate": None, "Creator": "gradlens", "Producer": None},
     "svg": {"Date": None, "Creator": "gradlens"},
     "png": {"Software": None},
 }
-"""Metadata of a file: no date, so that the same figure gives the same bytes."""
+"""Metadata of a file, without a date, so that equal figures give equal bytes."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How a figure is made.
+    """The format of a figure.
 
     Attributes:
-        dpi: dots an inch where pixels are written.
-        columns: of the page, None leaves each figure the size it has in the report.
-        settings: of matplotlib, on top of its defaults.
+        dpi: dots per inch of pixel images.
+        columns: columns of the page; None keeps the size that the figure has in the report.
+        settings: matplotlib settings in addition to its defaults.
     """
 
     dpi: int
@@ -49,7 +49,7 @@ class Style:
 
 
 STYLES: dict[str, Style] = {
-    # 42: TrueType fonts are embedded whole, as publishers ask; 3 would be refused by many.
+    # Type 42 embeds TrueType fonts; many publishers reject type 3.
     "paper": Style(600, 2, {"pdf.fonttype": 42, "svg.fonttype": "path", "hatch.linewidth": 0.6}),
     "screen": Style(150, None, {"pdf.fonttype": 42, "svg.fonttype": "path"}),
 }
@@ -63,26 +63,26 @@ def figure(
     columns: int | None = None,
     networks: Sequence[str] = (),
 ) -> Figure:
-    """The figure of one table, sized for where it goes.
+    """Draw the figure of one table in the size of a paper or a screen.
 
     Args:
-        result: a run.
-        name: of a table that has a plot.
+        result: the result of a run.
+        name: name of a table that has a plot.
         style: ``paper`` (exactly one or two columns wide) or ``screen`` (as in the report).
         columns: 1 (3.5 inches) or 2 (7.16 inches); None takes two on paper, the plot's own width on screen.
-        networks: names of those to draw; none draws all.
+        networks: names of the networks to draw; empty draws all.
 
     Raises:
-        GradlensError: there is no such figure, style, width or network in the result.
+        GradlensError: the figure, style, width or network does not exist.
     """
     look = _style(style)
-    wanted = look.columns if columns is None else columns
-    if wanted is not None and wanted not in COLUMNS:
+    width = look.columns if columns is None else columns
+    if width is not None and width not in COLUMNS:
         raise GradlensError(f"columns={columns}; use {' or '.join(map(str, COLUMNS))}")
     frame = _of_networks(_frame(result, name), networks)
     with _settings(look):
         plot = PLOTS[kind(name)]
-        ax = plot.new_axes(frame, None if wanted is None else COLUMNS[wanted])
+        ax = plot.new_axes(frame, None if width is None else COLUMNS[width])
         drawn = cast(Figure, ax.get_figure(root=True))
         drawn.set_figheight(min(drawn.get_figheight(), TALLEST))
         plot(frame, ax)
@@ -93,9 +93,9 @@ def save_figure(drawn: Figure, path: str | Path, *, style: str = "screen", kind:
     """Write a figure as PDF, SVG or PNG; the same figure gives the same bytes.
 
     Args:
-        drawn: of ``figure``.
-        path: of the file; folders above it are made.
-        style: the one it was drawn with.
+        drawn: a figure from ``figure``.
+        path: path of the file; missing folders are created.
+        style: the style that it was drawn with.
         kind: ``pdf``, ``svg`` or ``png``; None reads it from the path.
 
     Raises:
@@ -105,21 +105,21 @@ def save_figure(drawn: Figure, path: str | Path, *, style: str = "screen", kind:
     kind = kind or path.suffix.lower().removeprefix(".")
     if kind not in KINDS:
         raise GradlensError(
-            f"{path}: no such kind of figure: {kind or 'none is given'}; use {', '.join(KINDS)}"
+            f"{path}: {f'unknown format {kind}' if kind else 'no format'}; use {', '.join(KINDS)}"
         )
-    page = io.BytesIO()  # a failure while drawing leaves no half file
+    page = io.BytesIO()  # an error while drawing leaves no incomplete file
     with _settings(look):
         drawn.savefig(page, format=kind, dpi=look.dpi, metadata=BARE[kind], facecolor="white")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(page.getvalue())
     except OSError as error:
-        raise GradlensError(f"cannot write {path}: {error.strerror or error}; give another place") from error
+        raise GradlensError(f"cannot write {path}: {error.strerror or error}; choose another path") from error
     return path
 
 
 def drawable(result: Result) -> list[str]:
-    """Names of the tables of a result that have a plot, in the order of the registry."""
+    """Return the names of the tables that have a plot, in the order of the registry."""
     return [name for plot in PLOTS for name in result.tables if kind(name) == plot]
 
 
@@ -137,29 +137,29 @@ def _style(name: str) -> Style:
 
 
 def _frame(result: Result, name: str) -> pd.DataFrame:
-    held = drawable(result)
-    if name in held:
+    names = drawable(result)
+    if name in names:
         return result.tables[name].frame
-    why = "this run has no table of that name" if kind(name) in PLOTS else "there is no such figure"
+    reason = "this run has no such table" if kind(name) in PLOTS else "there is no such figure"
     if name in result.tables:
-        why = "that table has no figure"
+        reason = "that table has no figure"
     raise GradlensError(
-        f"no figure {name!r}: {why}; it can draw {', '.join(held) or 'nothing'}{close_matches(name, held)}"
+        f"no figure {name!r}: {reason}; available: {', '.join(names) or 'none'}{close_matches(name, names)}"
     )
 
 
-def _of_networks(frame: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
-    """The rows of some networks, or of pairs of them."""
-    if not wanted:
+def _of_networks(frame: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of some networks, or of pairs of them; all rows if none are named."""
+    if not networks:
         return frame
     ends = [name for name in ("network", "network_a", "network_b", "a", "b") if name in frame]
     known = list(dict.fromkeys(str(name) for end in ends for name in frame[end]))
-    for name in wanted:
+    for name in networks:
         if name not in known:
             raise GradlensError(
                 f"no network {name!r} in this figure; it has {', '.join(known)}{close_matches(name, known)}"
             )
-    chosen = pd.concat([frame[end].astype(str).isin(wanted) for end in ends], axis=1).all(axis=1)
+    chosen = pd.concat([frame[end].astype(str).isin(networks) for end in ends], axis=1).all(axis=1)
     kept = frame[chosen].reset_index(drop=True)
     kept.attrs[AMONG] = known
     return kept

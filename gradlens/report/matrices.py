@@ -1,4 +1,4 @@
-"""Interactive heat maps of the page: each pair of signals, of one network or of two."""
+"""Interactive heat maps of the page: pairs of signals of one network or of two."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HALF_WIDTH = "datum[version + '_reach']"
 
 
 def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
-    """Each pair of signals: a heat map of the chosen network, version and stage."""
+    """Return the heat map of the pairs of signals of the selected network, version and stage."""
     frame = pd.concat(frames.values())
     stages = order.stages(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
     params = [
@@ -41,7 +41,7 @@ def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
 
 
 def cross(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
-    """Layers of one network against layers of another."""
+    """Return the heat map of layers of one network against layers of another."""
     frame = pd.concat(frames.values())
     stages = order.stages(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
     pairs = list(
@@ -68,7 +68,7 @@ def _matrix(
     down: str = "layer (input to loss)",
     across: str = "layer (input to loss)",
 ) -> Spec:
-    """A heat map of the column that ``version`` names, with a tooltip."""
+    """Return a heat map of the column that the parameter ``version`` names, with a tooltip."""
 
     def axis(side: str, title: str, **labels: object) -> Spec:
         return {
@@ -89,7 +89,10 @@ def _matrix(
                 "calculate": f"isValid({HALF_WIDTH}) ? '± ' + format({HALF_WIDTH}, '.3f') : 'none'",
                 "as": "within",
             },
-            {"calculate": "isValid(datum.value) ? format(datum.value, '.3f') : 'no value (dead signal)'", "as": "read"},
+            {
+                "calculate": "isValid(datum.value) ? format(datum.value, '.3f') : 'no value (dead signal)'",
+                "as": "value_text",
+            },
         ],
         height=520,
         mark={"type": "rect"},
@@ -103,7 +106,7 @@ def _matrix(
             },
             "tooltip": [
                 line("signal_a", "layer"), line("stage_a", "stage"), line("signal_b", "with"),
-                line("stage_b", "its stage"), line("read", "CKA"), line("within", "95 % interval"),
+                line("stage_b", "its stage"), line("value_text", "CKA"), line("within", "95 % interval"),
             ],
         },
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A result on disk: data, tables, figures and the page that shows them."""
+"""Write a result to disk: data, tables, figures and the page."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PAGE = "report.html"
 def write(
     result: Result, folder: str | Path, run: str | None = None, wording: Callable[[str], str] = str
 ) -> Path:
-    """Save a result with its figures and its page; needs no torch.
+    """Save a result with its figures and its page.
 
     ``folder`` then holds ``result.json``, ``tables/*.csv``, ``figures/*.png``, ``figures/*.svg``
     and ``report.html``.
 
     Args:
-        result: to write.
-        folder: made if it is missing.
-        run: its name in the commands on the page; by default the name of the folder.
-        wording: of messages that name Python parameters; the command line writes its options instead.
+        result: the result to write.
+        folder: the folder, created if it is missing.
+        run: name of the run in the commands on the page; by default the name of the folder.
+        wording: translates messages that name Python parameters; the command line replaces them by its options.
 
     Returns:
         The path of ``report.html``.

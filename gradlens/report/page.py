@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing outside itself."""
+"""The report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gradlens.catalogue import TABLES, Place, about, kind
+from gradlens.catalogue import TABLES, PagePosition, about, kind
 from gradlens.numbers import format_cell
 from gradlens.plots import PLOTS
 from gradlens.report.captions import caption
@@ -23,12 +23,12 @@ from gradlens.results import Result, Table
 from gradlens.results.provenance import STRATEGIES
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
 
-ROWS = 60  # rows of a table that the page shows without its scripts
+ROWS = 60  # rows of a table that the page shows if scripts are disabled
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the provenance: a value, or entries of its own."""
+    """An entry of the provenance: a value, or nested entries."""
 
     name: str
     value: str = ""
@@ -38,13 +38,13 @@ class Entry:
 def page(
     result: Result, images: Mapping[str, bytes], run: str = "RUN", wording: Callable[[str], str] = str
 ) -> str:
-    """The whole page as text.
+    """Return the whole page as HTML.
 
     Args:
-        result: what to show.
-        images: SVG files by table name; shown with their tables.
-        run: name of the folder it is for, as the commands under its figures say it.
-        wording: of messages that name Python parameters; the command line writes its options instead.
+        result: the result to show.
+        images: SVG files by table name.
+        run: name of the run's folder in the commands below the figures.
+        wording: translates messages that name Python parameters; the command line replaces them by its options.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(f"gradlens.{name}", ".") for name in ("report", "showing")]),
@@ -75,27 +75,27 @@ def page(
 
 
 def _options(text: str) -> Markup:
-    """Options of a command as code that is not broken at its hyphens."""
+    """Mark options of a command as code, which is not broken at hyphens."""
     parts = re.split(r"(--[\w-]+(?: \d+)?)", text)
     return Markup("").join(
-        Markup('<code class="option">{}</code>').format(part) if place % 2 else part
-        for place, part in enumerate(parts)
+        Markup('<code class="option">{}</code>').format(part) if index % 2 else part
+        for index, part in enumerate(parts)
     )
 
 
 def _parts(finding: str) -> tuple[str, str]:
-    """The finding's first sentence, which heads the page, and the rest."""
+    """Split a finding into its first sentence, the heading of the page, and the rest."""
     first, stop, rest = finding.partition(". ")
     return (first + stop.strip(), rest) if stop else (finding, "")
 
 
 def _basis(seeds: Sequence[int]) -> str:
-    """Return the seeds that every figure is based on."""
+    """Return a sentence that names the seeds."""
     return f"Seed{'s' * (len(seeds) != 1)} {', '.join(map(str, seeds))}." if seeds else ""
 
 
 def entries(meta: Mapping[str, object]) -> tuple[Entry, ...]:
-    """Nested metadata as lines of text, in the order given."""
+    """Return nested metadata as entries of text, in the same order."""
     return tuple(_entry(str(key), value) for key, value in meta.items())
 
 
@@ -112,7 +112,7 @@ def _entry(key: str, value: object) -> Entry:
 
 
 def _exact(value: object) -> str:
-    """A value of the provenance: never rounded, since it is there to be repeated."""
+    """Return a value of the provenance unrounded, so that the run can be repeated."""
     return format_cell(value) if value is None or isinstance(value, bool) else str(value)
 
 
@@ -125,14 +125,14 @@ def _title(result: Result) -> str:
 
 
 def _partial(partial: bool) -> str:
-    return "This run was stopped before its end; the numbers are of the finished part." if partial else ""
+    return "This run was stopped before its end; the numbers are from the finished part." if partial else ""
 
 
 def _ordered(names: Iterable[str]) -> list[str]:
-    """Tables with a figure first, then others, then those that only repeat or assure."""
+    """Return tables with a figure first, then others, then those with a late position."""
     present = list(names)
     first = [name for plot in PLOTS for name in present if kind(name) == plot]
-    late = [entry.name for entry in TABLES if entry.place is Place.LATE]
+    late = [entry.name for entry in TABLES if entry.position is PagePosition.LATE]
     last = [name for table in late for name in present if kind(name) == table]
     return first + [name for name in present if name not in (*first, *last)] + last
 
@@ -142,12 +142,12 @@ def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) ->
     title = about(table.name).title
     title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
     sentence = caption(kind(table.name), frame)
-    described = f"{title}. {sentence or table.caption} The table below it holds every value."
+    described = f"{title}. {sentence or table.caption} The table below contains all values."
     picture = base64.b64encode(image).decode("ascii") if image else ""
     return {
         "name": table.name,
         "title": title,
-        "seen": sentence,
+        "sentence": sentence,
         "alt": f"{title}. {sentence or table.caption}",
         "image": f"data:image/svg+xml;base64,{picture}" if picture else "",
         "inches": _inches(image) if image else 0.0,
@@ -160,9 +160,9 @@ def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) ->
 
 
 def _inches(svg: bytes) -> float:
-    """The width of a figure: a narrow one is not blown up to the width of the page."""
-    found = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', svg)
-    return float(found[1]) / 72 if found else 7.2
+    """Return the width of an SVG, so that a narrow figure is not stretched to the width of the page."""
+    match = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', svg)
+    return float(match[1]) / 72 if match else 7.2
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:

@@ -1,4 +1,4 @@
-"""The parts of the specifications of interactive figures."""
+"""Building blocks of the specifications of interactive figures."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Choice:
-    """A list to choose one option of; the first is chosen at the start.
+    """A list to select one option from; the first option is the default.
 
     Attributes:
-        name: of the parameter.
-        options: its values.
-        title: in front of the list; empty for the name.
-        labels: texts of the options; empty for the options themselves.
+        name: name of the parameter.
+        options: values of the parameter.
+        title: label of the list; the name if empty.
+        labels: labels of the options; the options themselves if empty.
     """
 
     name: str
@@ -60,13 +60,13 @@ def specification(
     transform: Sequence[Spec] = (),
     **rest: object,
 ) -> Spec:
-    """A figure of the page's width.
+    """Return a figure of the width of the page.
 
     Args:
         tables: the tables that it reads, by space.
-        choices: parameters that a reader can choose; a single network is no choice.
+        choices: parameters that a reader can select; the choice of a single network is left out.
         conditions: conditions on the rows that are shown.
-        mirrored: rows are pairs that appear on both sides of a diagonal.
+        mirrored: whether rows are pairs that appear on both sides of a diagonal.
         renderer: ``svg``, or ``canvas`` for many marks.
         transform: steps after the conditions.
         **rest: marks, encodings, height.
@@ -87,36 +87,36 @@ def specification(
 
 
 def choose(name: str, options: Sequence[str], title: str = "", labels: Sequence[str] = ()) -> Choice:
-    """A choice of one of the options."""
+    """Return a choice of one option."""
     return Choice(name, tuple(options), title, tuple(labels))
 
 
 def choose_version(frame: pd.DataFrame) -> Choice:
-    """A choice of the similarities that the frame has."""
+    """Return a choice of the versions of similarity in the frame."""
     versions = [name for name in TITLES if name in frame]
     return choose("version", versions, labels=[TITLES[name] for name in versions])
 
 
 def choose_space(tables: Mapping[str, str]) -> list[Choice]:
-    """A choice of the space if there are two."""
+    """Return a choice of the space if there are two, else nothing."""
     return (
         [choose("space", list(tables), labels=[SPACES[space] for space in tables])] if len(tables) > 1 else []
     )
 
 
 def of_chosen_space(tables: Mapping[str, str]) -> list[str]:
-    """The condition that a row belongs to the chosen space."""
+    """Return the condition that a row belongs to the selected space, if there are two."""
     return ["datum.space === space"] if len(tables) > 1 else []
 
 
 def line(field: str, title: str = "", form: str = "") -> Spec:
-    """A line of the tooltip; ``form`` is a number format of d3."""
+    """Return a line of the tooltip; ``form`` is a number format of d3."""
     spec: Spec = {"field": field, "title": title or field}
     return spec | ({"format": form, "type": "quantitative"} if form else {})
 
 
 def network_colour(styles: Mapping[str, Style]) -> Spec:
-    """One colour per network, the same as in the static figures except for black."""
+    """Return one colour per network, the same as in the static figures except for black."""
     colours = [GREY if style.colour == BLACK else style.colour for style in styles.values()]
     return {
         "field": "network", "type": "nominal", "sort": list(styles), "title": None,
@@ -125,7 +125,7 @@ def network_colour(styles: Mapping[str, Style]) -> Spec:
 
 
 def points(size: int, encoding: Spec, styles: Mapping[str, Style], tooltip: Sequence[Spec]) -> Spec:
-    """A layer of filled marks with a tooltip, with the shapes of the static figures."""
+    """Return a layer of filled marks with a tooltip, with the shapes of the static figures."""
     shape = {
         "field": "network", "type": "nominal", "title": None, "legend": {"orient": "top"},
         "scale": {"domain": list(styles), "range": [SHAPES[style.marker] for style in styles.values()]},

@@ -1,6 +1,6 @@
-"""Plain values that hold results: Table and Result, and the format of their files. No torch.
+"""Tables and results as plain values, and the format of their files. No torch.
 
-The names load on first use: ``gradlens.results.documents`` is needed where pandas would be slow to import.
+The names load on first use: the command line needs ``gradlens.results.documents`` without the slow import of pandas.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from typing import Any
 from gradlens.errors import GradlensError
 
 Document = dict[str, Any]
-"""JSON of a file; reading it checks its shape."""
+"""A decoded JSON file."""
 
 FORMAT = 1
-"""The version that is written. Raise it if an older gradlens would misread a new document."""
+"""The version that is written. Increase it if an older gradlens would misread a new document."""
 
 UPGRADES: dict[int, Callable[[Document], Document]] = {}
-"""Functions that turn a document of a version into one of the next; other versions are no longer read."""
+"""Functions that upgrade a document of a version to the next; older versions cannot be read."""
 
 
 def require_readable(document: object) -> int:

@@ -15,11 +15,11 @@ class RunProvenance:
 
     Attributes:
         kind: ``inspect``, ``compare``, ``paths`` or ``strategies``; empty if not recorded.
-        networks: display names; of a run of strategies the name of the model that they changed.
+        networks: display names; for a run of strategies, the name of the model.
         space: ``activations``, ``weights`` or ``both``.
-        seeds: that were measured.
-        partial: the run was interrupted.
-        command: command line that made it; empty if it was made in Python.
+        seeds: the measured seeds.
+        partial: whether the run was interrupted.
+        command: command line of the run; empty if it was started from Python.
         study: options by name.
     """
 
@@ -49,7 +49,7 @@ class RunProvenance:
 
     @property
     def tables_of_weights(self) -> bool:
-        """Whether the tables without a suffix in their name are of the gradients of weights."""
+        """Whether tables without a suffix in their name describe gradients of weights."""
         return self.space == "weights"
 
 

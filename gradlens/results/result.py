@@ -30,7 +30,7 @@ class Table:
     Attributes:
         name: key in ``Result.tables`` and in the plot registry.
         frame: one row per observation.
-        caption: a sentence that describes a row.
+        caption: a sentence that describes the table.
         how: how the numbers were obtained, with the source of the formula.
         units: unit or range by column.
         reproducible: False if the numbers are wall-clock measurements.
@@ -54,10 +54,10 @@ class Table:
         return plot_frame(self.name, self.frame, ax)
 
     def explore(self, *, static: bool = False) -> object:
-        """Show a figure and its numbers with choices of rows, in a notebook.
+        """Return a notebook view of the figure and its numbers, with widgets to select rows.
 
         Args:
-            static: figure and table without choices, which need the package ipywidgets.
+            static: show figure and table without widgets, which need the package ipywidgets.
         """
         return explore({self.name: self}, static=static)
 
@@ -73,7 +73,7 @@ class Result:
     """The tables of one run, and how they were made.
 
     Attributes:
-        tables: by name.
+        tables: tables by name.
         meta: versions, seeds, command line, identity of models and data.
         finding: the main result in words.
         warnings: limits of the numbers.
@@ -90,7 +90,7 @@ class Result:
         return RunProvenance.of(self.meta)
 
     def __post_init__(self) -> None:
-        """Let the frames know which network has which transition strategy, for the colours of plots."""
+        """Store the transition strategy of each network in the frames, for the colours of plots."""
         strategies = strategies_by_label(self.meta)
         for table in self.tables.values() if strategies else ():
             table.frame.attrs[STRATEGY_OF] = strategies
@@ -139,12 +139,12 @@ class Result:
         return folder
 
     def explore(self, tables: Sequence[str] | None = None, *, static: bool = False) -> object:
-        """Show figures and numbers with choices of table, network, stage and version, in a notebook.
+        """Return a notebook view of figures and numbers, with widgets to select table, network, stage and version.
 
         Args:
             tables: their names; None takes all.
-            static: all tables and figures without choices, which need the package ipywidgets; a saved notebook
-                then holds all of them.
+            static: show all tables and figures without widgets, which need the package ipywidgets; a saved
+                notebook then contains all of them.
 
         Raises:
             GradlensError: a table is not in this result.
@@ -152,10 +152,10 @@ class Result:
         return explore(self.tables, tables, static)
 
     def map(self) -> NetworkMap:
-        """Return the map of the networks, from input to loss, with their gradients; a notebook displays it.
+        """Return the network map, from input to loss, with the gradients; a notebook displays it.
 
         Raises:
-            GradlensError: the result has no tables of the map.
+            GradlensError: the result lacks the tables of the map.
         """
         return NetworkMap(self.tables)
 
@@ -167,7 +167,7 @@ class Result:
 
 
 def load(folder: str | Path) -> Result:
-    """Read a result that ``Result.save`` wrote; needs no torch.
+    """Read a result that ``Result.save`` wrote.
 
     Raises:
         GradlensError: there is no result in ``folder``, or it is unreadable, damaged or of an unknown format.

@@ -1,6 +1,6 @@
-"""How plain values show themselves: in a notebook as HTML, on a terminal as text.
+"""Representations of tables, results and recordings: HTML in a notebook, text on a terminal.
 
-Everything here takes frames, names and sentences; it knows no model and no graph, and needs no torch.
+The inputs are frames, names and sentences, without models and graphs. No torch.
 """
 
 from gradlens.showing.exploring import explore

@@ -1,4 +1,4 @@
-"""From a frame to columns of text: missing numbers as dashes, values together with their intervals."""
+"""Convert a frame to columns of text: missing numbers as dashes, values together with their intervals."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from gradlens.catalogue import names
 from gradlens.numbers import DASH, fixed, format_cell
 
 MAIN = names(main=True)
-"""Columns that a reader looks at first, if a table has them."""
+"""Columns that are shown first, if a table has them."""
 
 LEAST, SMALL, MOST = 1e-3, 0.1, 100.0
-"""Numbers read together are written to the same digit between these; a digit more below ``SMALL``."""
+"""Numbers of a row that belong together get equal digits if the largest is from ``LEAST`` to ``MOST``: three after the
+decimal point, four below ``SMALL``."""
 
 
 class Shown(Protocol):
-    """What a table must have to be shown; ``gradlens.Table`` has it."""
+    """The attributes of a table that are shown; ``gradlens.Table`` has them."""
 
     @property
     def name(self) -> str:
@@ -29,11 +30,11 @@ class Shown(Protocol):
 
     @property
     def frame(self) -> pd.DataFrame:
-        """One row an observation."""
+        """One row per observation."""
 
     @property
     def caption(self) -> str:
-        """What a row is."""
+        """A sentence that describes the table."""
 
     @property
     def how(self) -> str:
@@ -41,7 +42,7 @@ class Shown(Protocol):
 
     @property
     def units(self) -> Mapping[str, str]:
-        """Column to unit."""
+        """Unit or range by column."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Column:
 
     Attributes:
         name: as in the frame.
-        unit: of its numbers, or empty.
-        number: stands to the right.
-        texts: a cell a row.
+        unit: unit of its numbers, or empty.
+        number: whether it holds numbers, which are aligned to the right.
+        texts: one cell per row.
     """
 
     name: str
@@ -62,36 +63,36 @@ class Column:
 
 
 def columns(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Column]:
-    """Every column of the frame, whatever it holds."""
-    return [_column(frame, place, units) for place in range(frame.shape[1])]
+    """Return all columns of the frame as text."""
+    return [_column(frame, index, units) for index in range(frame.shape[1])]
 
 
 def main_columns(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Column]:
-    """The columns read first, each value with its interval beside it.
+    """Return the columns that are shown first, each value with its interval.
 
     ``x`` with ``x_low`` and ``x_high`` becomes ``x [low, high]``; ``x_a``, ``x_b`` and ``x_difference``
-    become ``a | b`` and the difference with its interval; ``x_reach`` becomes ``x ± reach``. Of a table
-    that has none of ``MAIN`` all columns are kept.
+    become ``a | b`` and the difference with its interval; ``x_reach`` becomes ``x ± reach``. If a table
+    has none of the columns ``MAIN``, all columns are kept.
     """
     if frame.columns.has_duplicates:
         return columns(frame, units)
     present = [str(name) for name in frame.columns]
     taken = {part for name in present for part in _parts(name, present)}
-    found = []
-    for place, name in enumerate(present):
+    merged = []
+    for index, name in enumerate(present):
         base = name.removesuffix("_a")
         if name in taken:
             continue
         if base != name and f"{base}_difference" in present:
-            found.append(_pair(frame, base, units))
+            merged.append(_pair(frame, base, units))
         else:
-            found.append(_valued(frame, place, present, units))
-    main = [column for column in found if column.name in MAIN or not column.number]
-    return main if any(column.name in MAIN for column in main) else found
+            merged.append(_with_interval(frame, index, present, units))
+    main = [column for column in merged if column.name in MAIN or not column.number]
+    return main if any(column.name in MAIN for column in main) else merged
 
 
 def _parts(name: str, names: Sequence[str]) -> list[str]:
-    """Columns that are shown inside the column ``name``."""
+    """Return the columns that are merged into the column ``name``."""
     base = name.removesuffix("_a")
     if base != name and f"{base}_difference" in names:
         ends = ("_b", "_difference", "_low", "_high")
@@ -101,34 +102,35 @@ def _parts(name: str, names: Sequence[str]) -> list[str]:
     return [f"{name}_reach"] if f"{name}_reach" in names else []
 
 
-def _column(frame: pd.DataFrame, place: int, units: Mapping[str, str]) -> Column:
-    name, values = str(frame.columns[place]), frame.iloc[:, place]
+def _column(frame: pd.DataFrame, index: int, units: Mapping[str, str]) -> Column:
+    name, values = str(frame.columns[index]), frame.iloc[:, index]
     kind = values.dtype
     number = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
     return Column(name, str(units.get(name, "")), number, tuple(text(value, name) for value in values))
 
 
-def _valued(frame: pd.DataFrame, place: int, names: Sequence[str], units: Mapping[str, str]) -> Column:
-    own = _column(frame, place, units)
-    parts = [frame.iloc[:, names.index(part)] for part in _parts(own.name, names)]
+def _with_interval(frame: pd.DataFrame, index: int, names: Sequence[str], units: Mapping[str, str]) -> Column:
+    """Return a column merged with the columns of its interval, if there are any."""
+    column = _column(frame, index, units)
+    parts = [frame.iloc[:, names.index(part)] for part in _parts(column.name, names)]
     if not parts:
-        return own
-    rows = [_alike(cells, own.name) for cells in zip(frame.iloc[:, place], *parts, strict=True)]
+        return column
+    rows = [_equal_digits(cells, column.name) for cells in zip(frame.iloc[:, index], *parts, strict=True)]
     if len(parts) == 2:
         texts = tuple(_between(*cells) for cells in rows)
-        return Column(own.name, _joined(own.unit, "[95 % interval]"), True, texts)
+        return Column(column.name, _joined(column.unit, "[95 % interval]"), True, texts)
     texts = tuple(value if reach == DASH else f"{value} ± {reach}" for value, reach in rows)
-    return Column(own.name, own.unit, True, texts)
+    return Column(column.name, column.unit, True, texts)
 
 
 def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
-    """Two networks and their difference: ``0.49 | 0.52, +0.03 [+0.01, +0.05]``."""
+    """Return a column of two networks and their difference: ``0.49 | 0.52, +0.03 [+0.01, +0.05]``."""
     parts = [_values(frame, base + end) for end in ("_a", "_b", "_difference", "_low", "_high")]
     texts = []
     for cells in zip(*parts, strict=True):
-        left, right, change, low, high = _alike(cells, base, signed=2)
-        told = "" if change == DASH else f", {_between(change, low, high)}"
-        texts.append(f"{left} | {right}{told}")
+        left, right, change, low, high = _equal_digits(cells, base, signed=2)
+        difference = "" if change == DASH else f", {_between(change, low, high)}"
+        texts.append(f"{left} | {right}{difference}")
     return Column(base, _joined(str(units.get(base, "")), "a | b, b − a"), True, tuple(texts))
 
 
@@ -136,13 +138,13 @@ def _values(frame: pd.DataFrame, name: str) -> Sequence[Any]:
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 
-def _alike(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
-    """Cells of one row that are read together, to the same digit; those from ``signed`` on with their sign."""
+def _equal_digits(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
+    """Return cells of one row that belong together with equal digits; those from index ``signed`` on have a sign."""
     known = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     if not known or not LEAST <= max(known) < MOST:
-        return [text(cell, column, sign=place >= signed) for place, cell in enumerate(cells)]
+        return [text(cell, column, sign=index >= signed) for index, cell in enumerate(cells)]
     digits = 3 if max(known) >= SMALL else 4
-    return [_rounded(cell, digits, place >= signed) for place, cell in enumerate(cells)]
+    return [_rounded(cell, digits, index >= signed) for index, cell in enumerate(cells)]
 
 
 def _rounded(value: Any, digits: int, sign: bool) -> str:
@@ -160,7 +162,7 @@ def _joined(*parts: str) -> str:
 
 
 def text(value: Any, column: str = "", *, sign: bool = False) -> str:
-    """A cell, whatever it is; a missing one is a dash.
+    """Return a cell of any type as text; a dash if it is missing.
 
     >>> text(float("nan")), text(-0.25), text(None), text([1, 2])
     ('–', '−0.250', '–', '[1, 2]')

@@ -1,4 +1,4 @@
-"""What the page carries inside it: its tables as data, its scripts, the libraries they use."""
+"""The content embedded in a page: tables as data, scripts, and the libraries that they use."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from gradlens.numbers import format_cell, format_of
 from gradlens.showing.columns import Shown
 
 ROWS = 40_000
-"""Rows of a table that the page carries."""
+"""Largest number of rows of a table that the page contains."""
 DIGITS = 9
-"""Digits of a number that the page carries; three are shown."""
+"""Digits of a number that the page contains; it shows three."""
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
 SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "place.js", "map.js")
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def script(name: str) -> Markup:
-    """A script of the package, to stand between script tags."""
+    """Return a script of the package, for use between script tags."""
     text = (files("gradlens.showing") / "assets" / name).read_text(encoding="utf-8")
-    text = re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.M)  # a page has no second file to map to
+    text = re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.M)  # the page contains no source map
     return Markup(re.sub(r"</(?=script)", r"<\\/", text, flags=re.I))
 
 
 def as_json(value: Any) -> Markup:
-    """JSON to stand between script tags: no name in it can end the script or open a comment."""
+    """Return JSON for use between script tags; no name in it can end the script or start a comment."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    return Markup(re.sub("[<>&\u2028\u2029]", lambda found: _UNSAFE[found[0]], text))
+    return Markup(re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], text))
 
 
 def columns(table: Shown) -> list[dict[str, Any]]:
-    """Name, heading, unit and kind of each column; the scripts write values as ``format_cell`` does."""
-    found = []
+    """Return name, heading, unit and kind of each column; the scripts format values as ``format_cell`` does."""
+    described = []
     for name, column in table.frame.items():
         kind = _kind(str(name), column)
         number = kind not in ("text", "flag")
         heading = str(name).replace("_", " ")
-        found.append(
+        described.append(
             {"name": str(name), "heading": heading, "unit": table.units.get(str(name), ""), "kind": kind}
             | {"number": number}
         )
-    return found
+    return described
 
 
 def table_data(table: Shown) -> dict[str, Any]:
-    """The table column by column: numbers to ``DIGITS`` digits, text as levels and codes."""
+    """Return the table by column: numbers with ``DIGITS`` digits, text as levels and codes."""
     frame = table.frame.head(ROWS)
     return {
         "rows": len(frame),
@@ -89,5 +89,5 @@ def _rounded(value: float) -> float | str | None:
     if isinstance(value, int):
         return value
     if math.isinf(value):
-        return "inf" if value > 0 else "-inf"  # JSON has no infinity; the script knows the word
+        return "inf" if value > 0 else "-inf"  # JSON has no infinity; the script reads this text
     return None if math.isnan(value) else float(f"{value:.{DIGITS}g}")

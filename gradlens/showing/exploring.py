@@ -1,4 +1,4 @@
-"""Turning over the tables of a result: with ipywidgets by choosing, without it by opening."""
+"""Browse the tables of a result in a notebook: with ipywidgets, or as a static list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gradlens.showing.notebook import ROWS, framed, rows_html
 from gradlens.showing.plain import table_text
 
 CHOICES = ("network", "stage", "version", "where")
-"""Columns by which rows are chosen, where a table has them."""
+"""Columns by which rows can be selected, if a table has them."""
 ALL = "all"
 DPI = 80
 
@@ -28,11 +28,11 @@ class Part:
     """Some rows of a table.
 
     Attributes:
-        name: of the table.
+        name: name of the table.
         frame: the rows.
-        caption: of the table.
-        how: of the table.
-        units: of the table.
+        caption: caption of the table.
+        how: how the numbers were obtained.
+        units: unit or range by column.
     """
 
     name: str
@@ -43,23 +43,23 @@ class Part:
 
 
 def explore(tables: Mapping[str, Shown], names: Sequence[str] | None = None, static: bool = False) -> Any:
-    """What a notebook shows to turn over tables and their figures.
+    """Return a notebook view of tables and their figures.
 
     Args:
-        tables: by name.
-        names: which of them; None takes all.
-        static: an ``Album`` also where ipywidgets is installed: it is what a saved notebook can hold.
+        tables: tables by name.
+        names: names of the tables to show; None takes all.
+        static: return an ``Album`` even if ipywidgets is installed, because a saved notebook can contain it.
 
     Returns:
-        A widget to choose table, network, stage and version with; without ipywidgets an ``Album``.
+        A widget to select table, network, stage and version; without ipywidgets an ``Album``.
 
     Raises:
-        GradlensError: a table is not there.
+        GradlensError: a table does not exist.
     """
     for name in names or ():
         if name not in tables:
             raise GradlensError(
-                f"no table {name!r} to explore; there are {', '.join(tables)}{close_matches(name, tables)}"
+                f"no table {name!r} to explore; use one of {', '.join(tables)}{close_matches(name, tables)}"
             )
     chosen = {name: tables[name] for name in (tables if names is None else names)}
     if static or find_spec("ipywidgets") is None or not chosen:
@@ -69,7 +69,7 @@ def explore(tables: Mapping[str, Shown], names: Sequence[str] | None = None, sta
 
 @dataclass(frozen=True)
 class Album:
-    """Tables and their figures one below the other, each to open; needs no widget and no script."""
+    """Tables and their figures as a list of entries to open, without widgets and scripts."""
 
     tables: Mapping[str, Shown]
 
@@ -78,21 +78,21 @@ class Album:
 
     def _repr_html_(self) -> str:
         pages = [
-            f"<details{' open' * (place == 0)}><summary><code>{escape(name)}</code> "
+            f"<details{' open' * (index == 0)}><summary><code>{escape(name)}</code> "
             f"<small>{escape(table.caption)}</small></summary>{leaf(table)}</details>"
-            for place, (name, table) in enumerate(self.tables.items())
+            for index, (name, table) in enumerate(self.tables.items())
         ]
         return framed(*(pages or ["<p><small>no tables</small></p>"]))
 
 
 class Explorer:
-    """The same with ipywidgets: choose a table and the rows, see its figure and its numbers.
+    """A view with ipywidgets: select a table and its rows to see the figure and the numbers.
 
     Attributes:
         box: the widget.
         table: dropdown of the tables.
-        choices: dropdowns by column; those that the table does not have are hidden.
-        page: what is shown.
+        choices: dropdowns by column; those for columns that the table lacks are hidden.
+        page: figure and numbers of the selected rows.
     """
 
     def __init__(self, tables: Mapping[str, Shown]) -> None:
@@ -108,31 +108,31 @@ class Explorer:
                 self.page,
             ]
         )
-        self.table.observe(self._turned, "value")
+        self.table.observe(self._select_table, "value")
         for choice in self.choices.values():
-            choice.observe(self._chosen, "value")
-        self._turned()
+            choice.observe(self._select_rows, "value")
+        self._select_table()
 
-    def _turned(self, change: object = None) -> None:
-        """Another table: what can be chosen in it, a choice kept where it has that too."""
+    def _select_table(self, change: object = None) -> None:
+        """Update the choices for another table; a choice is kept if the table has it, too."""
         frame = self._tables[self.table.value].frame
-        with _quiet(self.choices.values(), self._chosen):
+        with _paused(self.choices.values(), self._select_rows):
             for name, choice in self.choices.items():
                 kept = choice.value
                 options = [ALL, *_distinct(frame, name)]
                 choice.options = options
                 choice.value = kept if kept in options else ALL
                 choice.layout.display = None if len(options) > 2 else "none"
-        self._chosen()
+        self._select_rows()
 
-    def _chosen(self, change: object = None) -> None:
+    def _select_rows(self, change: object = None) -> None:
         table = self._tables[self.table.value]
         chosen = {name: choice.value for name, choice in self.choices.items() if choice.value != ALL}
         self.page.value = framed(f"<p>{escape(table.caption)}</p>", leaf(rows_of(table, chosen)))
 
 
-class _quiet:  # noqa: N801  # reads as a statement: with _quiet(widgets, handler)
-    """Widgets may change without their handler being called."""
+class _paused:  # noqa: N801  # reads as a statement: with _paused(widgets, handler)
+    """Changes of widgets in the block do not call their handler."""
 
     def __init__(self, widgets: Any, handler: Callable[..., None]) -> None:
         self._widgets, self._handler = list(widgets), handler
@@ -147,7 +147,7 @@ class _quiet:  # noqa: N801  # reads as a statement: with _quiet(widgets, handle
 
 
 def rows_of(table: Shown, chosen: Mapping[str, str]) -> Part:
-    """The rows whose columns have the chosen values, written as text."""
+    """Return the rows whose columns, as text, have the chosen values."""
     frame = table.frame
     for name, value in chosen.items():
         if name in frame:
@@ -156,17 +156,17 @@ def rows_of(table: Shown, chosen: Mapping[str, str]) -> Part:
 
 
 def leaf(table: Shown) -> str:
-    """The figure of a table, where one is registered for it, and its rows to open below."""
+    """Return the figure of a table, if it has one, and its rows below it."""
     rows = rows_html(table, ROWS)
     try:
         picture = picture_of(table)
-    except Exception as error:  # of a table made by hand: what cannot be drawn must not hide the numbers
+    except Exception as error:  # a table made by hand may not be drawable; still show its numbers
         return f"<p><small>no figure: {escape(f'{type(error).__name__}: {error}')}</small></p>{rows}"
     return f"{picture}<details><summary>numbers</summary>{rows}</details>" if picture else rows
 
 
 def picture_of(table: Shown) -> str:
-    """The registered figure as an image inside the page; empty where there is none."""
+    """Return the figure of a table as an inline image; empty if it has none."""
     from gradlens.plots import PLOTS, plot_frame  # matplotlib is slow to import
 
     if table.name not in PLOTS or table.frame.empty:

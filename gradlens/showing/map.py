@@ -1,4 +1,4 @@
-"""The network map alone: for a notebook, or a page of its own."""
+"""The network map as a notebook view or a separate page."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from gradlens.showing.embedding import as_json, script, table_data
 DRAWN = ("map_nodes", "map_edges")
 """Tables that the map draws."""
 DESCRIBING = ("shares", "correlation")
-"""Tables with more about a chosen operation."""
+"""Tables with details about a selected operation."""
 SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", "place.js", "map.js")
 HEIGHT = 620  # of the frame in a notebook, in pixels
 
 
 @dataclass(frozen=True)
 class NetworkMap:
-    """The networks of a result as a picture that answers to the pointer.
+    """An interactive drawing of the networks of a result.
 
     Attributes:
-        tables: by name; ``map_nodes`` and ``map_edges`` among them.
+        tables: tables by name, including ``map_nodes`` and ``map_edges``.
 
     Raises:
-        GradlensError: those two are missing.
+        GradlensError: one of these two is missing.
     """
 
     tables: Mapping[str, Shown]
@@ -38,11 +38,11 @@ class NetworkMap:
         if missing:
             raise GradlensError(
                 f"this result has no network map ({', '.join(missing)} missing): it was made by an older version or "
-                "with tables=[...]; measure again, or analyze the recording again"
+                "with tables=[...]; measure or analyze again"
             )
 
     def page(self) -> str:
-        """A page of its own that needs nothing outside itself."""
+        """Return a self-contained HTML page."""
         from jinja2 import (  # not every use of a result draws a map
             Environment,
             PackageLoader,

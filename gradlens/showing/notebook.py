@@ -1,4 +1,4 @@
-"""HTML for a notebook: readable on light and dark pages, without a script, every name escaped."""
+"""HTML for a notebook: readable on light and dark pages, without scripts, all names escaped."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gradlens.showing.columns import Column, Shown, columns, main_columns
 from gradlens.showing.plain import more
 
 ROWS = 60
-"""Rows of a table that shows itself."""
+"""Largest number of rows shown of a table."""
 GLANCE = 10
-"""Rows of a table inside a result."""
+"""Largest number of rows shown of a table inside a result."""
 
-# Colours are the page's own, thinned: so they suit a light and a dark one.
+# Colours are transparent versions of the page's colours, so they fit light and dark pages.
 STYLE = """<style>
 .gradlens{font-size:.92em;max-width:100%}
 .gradlens table{border-collapse:collapse;margin:.4em 0;width:auto;font-variant-numeric:tabular-nums}
@@ -29,12 +29,12 @@ border-bottom:1px solid rgba(128,128,128,.3);white-space:nowrap}
 
 
 def table_html(table: Shown) -> str:
-    """The table as a notebook shows it."""
+    """Return the HTML of a table."""
     return framed(_captioned(table), rows_html(table, ROWS))
 
 
 def result_html(finding: str, warnings: Sequence[str], tables: Mapping[str, Shown]) -> str:
-    """A result: the finding, what limits it, the numbers read first, every table to open."""
+    """Return the HTML of a result: finding, warnings, main numbers, and all tables to open."""
     parts = [f"<p><b>{escape(finding)}</b></p>"]
     if warnings:
         parts.append(f"<ul>{''.join(f'<li>{escape(warning)}</li>' for warning in warnings)}</ul>")
@@ -45,29 +45,29 @@ def result_html(finding: str, warnings: Sequence[str], tables: Mapping[str, Show
     parts += [_opened(name, table) for name, table in tables.items()]
     parts.append(
         "<p><small>One table: <code>result[name]</code>, its numbers <code>.frame</code>, its figure "
-        "<code>.plot()</code>. All of it as a page: <code>gradlens.report.write(result, folder)</code>."
+        "<code>.plot()</code>. The whole result as a page: <code>gradlens.report.write(result, folder)</code>."
         "</small></p>"
     )
     return framed(*parts)
 
 
 def facts_html(title: str, facts: Mapping[str, str], notes: Sequence[str] = ()) -> str:
-    """Facts as a small table under a title."""
+    """Return the HTML of facts: a small table below a title."""
     rows = "".join(
         f"<tr><th>{escape(name)}</th><td style='white-space:normal'>{escape(fact)}</td></tr>"
         for name, fact in facts.items()
     )
-    told = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return framed(f"<p><b>{escape(title)}</b></p><table>{rows}</table>", f"<ul>{told}</ul>" if told else "")
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return framed(f"<p><b>{escape(title)}</b></p><table>{rows}</table>", f"<ul>{items}</ul>" if items else "")
 
 
 def framed(*parts: str) -> str:
-    """Parts of a page with the one style they share."""
+    """Return parts of a page with their common style."""
     return f'<div class="gradlens">{STYLE}{"".join(parts)}</div>'
 
 
 def rows_html(table: Shown, most: int) -> str:
-    """The first rows of a table, and how many there are more."""
+    """Return the first rows of a table, and the number of further rows."""
     if table.frame.empty:
         return "<p><small>no rows</small></p>"
     return _grid(columns(table.frame.head(most), table.units), len(table.frame))
@@ -80,18 +80,18 @@ def _captioned(table: Shown) -> str:
 
 def _opened(name: str, table: Shown) -> str:
     count = len(table.frame)
-    said = (
+    summary = (
         f"<code>{escape(name)}</code> <small>{count} row{'s' * (count != 1)}. {escape(table.caption)}</small>"
     )
-    return f"<details><summary>{said}</summary>{rows_html(table, GLANCE)}</details>"
+    return f"<details><summary>{summary}</summary>{rows_html(table, GLANCE)}</details>"
 
 
-def _grid(shown: Sequence[Column], total: int) -> str:
-    head = "".join(_header(column) for column in shown)
-    lines = zip(*(column.texts for column in shown), strict=True)
-    marks = ["<td class=n>" if column.number else "<td>" for column in shown]
+def _grid(columns: Sequence[Column], total: int) -> str:
+    head = "".join(_header(column) for column in columns)
+    lines = zip(*(column.texts for column in columns), strict=True)
+    marks = ["<td class=n>" if column.number else "<td>" for column in columns]
     body = "".join(f"<tr>{_cells(line, marks)}</tr>" for line in lines)
-    left = total - (len(shown[0].texts) if shown else 0)
+    left = total - (len(columns[0].texts) if columns else 0)
     note = f"<p><small>{more(left, 'row')}</small></p>" if left else ""
     return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}"
 

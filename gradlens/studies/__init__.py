@@ -1,1 +1,1 @@
-"""Whole measurements: networks by seeds, along a training, under transition strategies."""
+"""Studies: networks over seeds, during training, and under transition strategies."""

@@ -1,4 +1,4 @@
-"""From recordings to a result: analyzers, comparisons, the finding and the warnings. No torch."""
+"""Analyze recordings: tables, comparisons, the finding and the warnings of a result. No torch."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def analyze(
     """Compute the tables of one recording, the summary by stage first.
 
     Args:
-        recording: from ``capture``, or several merged, or loaded.
-        tables: names of the requested tables; None takes all that the recording has the data for.
-        extra: from ``ON_REQUEST``: ``null``, ``canonical``.
+        recording: from ``capture`` or ``Recording.load``, possibly merged.
+        tables: names of the requested tables; None takes all tables for which the recording has the data.
+        extra: names of additional tables: ``null``, ``canonical``.
         progress: called with (table, done, total); by default a line in a notebook, ``False`` for none.
 
     Raises:
-        GradlensError: a table is not known, or the recording does not hold what it needs.
+        GradlensError: a table is not known, or the recording lacks its data.
     """
     summary = Summary()(recording)
     with progress_callback(progress) as callback:
@@ -71,8 +71,8 @@ def _requested_tables(
         if callback is not None:
             callback(name, done, len(names))
         if table is None:
-            lack = about(name).missing(recording.provenance.space)
-            raise GradlensError(f"no table {name!r}: this recording {lack}")
+            problem = about(name).missing(recording.provenance.space)
+            raise GradlensError(f"no table {name!r}: this recording {problem}")
         tables[name] = table
     return tables
 
@@ -90,7 +90,7 @@ def analyze_paths(recording: Recording) -> Result:
 
 
 def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ()) -> Result:
-    """Compare two recordings of the same samples, the comparison by stage first."""
+    """Compare two recordings of the same samples; the comparison by stage is the first table."""
     comparison = Comparison()(first, second)
     cross = cross_network(first, second)
     meta = {
@@ -140,7 +140,7 @@ def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) 
 def tables_of(
     recordings: Sequence[Recording], extra: Sequence[str] = (), callback: Progress | None = None
 ) -> dict[str, Table]:
-    """Run every analyzer and the requested extra ones; the networks of a table follow one another."""
+    """Run all default and the requested extra analyzers; a table holds the rows of all networks in order."""
     analyzers = {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}
     tables = {}
     for done, (name, analyzer) in enumerate(analyzers.items(), start=1):

@@ -22,7 +22,7 @@ from gradlens.studies.options import Study
 REPEATS = 5
 """Timed steps if throughput is measured."""
 UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
-"""What torch raises if images do not fit a network."""
+"""Exceptions of torch if images do not fit a network."""
 
 Weights = str | Path | None
 """A file of weights, or None for fresh ones."""
@@ -47,9 +47,9 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
 
     Args:
         study: the options.
-        seed: of the choice of samples.
-        batches: how many; None takes those that the study measures.
-        start: batches to leave out at the start of the seed's order.
+        seed: determines the order of samples.
+        batches: number of batches; None takes the number that the study measures.
+        start: number of batches to skip at the start of the order.
 
     Raises:
         GradlensError: the data has a single class.
@@ -71,23 +71,23 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
 
 
 def spare_batches(study: Study, seed: int, data: Batches, count: int, start: int) -> Batches:
-    """Load up to ``count`` batches after the first ``start`` of a seed's order; none of them is measured.
+    """Load up to ``count`` batches after the first ``start`` in the order of a seed, for warm-up or training.
 
     Raises:
-        GradlensError: the data has no batch left there.
+        GradlensError: no batch is left.
     """
     total = data.identity["total"]
     left = count if total is None else int(total) // study.batch_size - start
     if left < 1:
         raise GradlensError(
-            f"{total} samples leave none to warm up on in addition to {start} batches of {study.batch_size}; lower "
+            f"{total} samples leave none for warm-up or training after {start} batches of {study.batch_size}; lower "
             "batches= or batch_size="
         )
     return samples_of(study, seed, batches=min(count, left), start=start)
 
 
-def fresh(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.Module, list[str]]:
-    """Return the network with the weights of this seed, built for the data, and the notes on how it was made."""
+def build_network(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.Module, list[str]]:
+    """Return the network with the initial weights of the seed, built for the data, and remarks on how it was made."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelNote)
         model = load_model(
@@ -106,7 +106,7 @@ def fresh(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.
     return model, [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
 
 
-def measured(
+def measure(
     study: Study,
     model: nn.Module,
     network: Subject,
@@ -116,7 +116,7 @@ def measured(
     keep_partial: bool = False,
     progress: Progress | None = None,
 ) -> Recording:
-    """Capture one network on one seed; costs and speed are measured on the first seed only."""
+    """Capture one network on one seed; only the first seed measures costs and speed."""
     halves = study.null and not study.watch.of_weights
     return capture(
         model,
@@ -137,8 +137,8 @@ def measured(
 
 
 @contextmanager
-def fits(name: str, data: Batches) -> Iterator[None]:
-    """Explain in one sentence an error of torch about images that do not fit a network.
+def explain_misfit(name: str, data: Batches) -> Iterator[None]:
+    """Turn an error of torch about images that do not fit a network into one sentence.
 
     Raises:
         GradlensError: the block raised such an error.
@@ -147,7 +147,7 @@ def fits(name: str, data: Batches) -> Iterator[None]:
         yield
     except UNFIT as error:
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        advice = "an image too small for the network needs a larger image_size="
+        advice = "if the images are too small for the network, use a larger image_size="
         if "out of bounds" in first_line:
             advice = "the network has fewer classes than the data"
         images = (

@@ -10,15 +10,23 @@ from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
-from gradlens.studies.cell import Subject, Weights, fits, fresh, measured, samples_of, spare_batches
+from gradlens.studies.cell import (
+    Subject,
+    Weights,
+    build_network,
+    explain_misfit,
+    measure,
+    samples_of,
+    spare_batches,
+)
 from gradlens.studies.options import Study
 
 SHOWN = 3
-"""Skipped files that a warning names."""
+"""Largest number of skipped files that a warning names."""
 
 
 def subjects(names: Sequence[str], checkpoints: Sequence[Weights]) -> list[Subject]:
-    """Give networks distinct labels: equal names get the file of their weights or their position added."""
+    """Give networks distinct labels: repeated names are followed by their file of weights or their position."""
     labels = list(names)
     for name in {name for name in names if names.count(name) > 1}:
         positions = [index for index, other in enumerate(names) if other == name]
@@ -32,11 +40,11 @@ def subjects(names: Sequence[str], checkpoints: Sequence[Weights]) -> list[Subje
 
 
 class Cells:
-    """All recordings of a study, network by network; finished ones survive Ctrl-C.
+    """All recordings of a study, seed by seed; finished ones are kept after Ctrl-C.
 
     Args:
         study: the options.
-        networks: to measure.
+        networks: the networks to measure.
         progress: called with (what, done, total) after every warm-up step and every batch; by default a
             line in a notebook.
     """
@@ -60,15 +68,15 @@ class Cells:
         return skipped_images(self._data)
 
     def run(self) -> list[Recording]:
-        """Measure everything, and return one recording per network, all of the same replicates.
+        """Measure all cells, and return one recording per network, all with the same replicates.
 
         Raises:
-            KeyboardInterrupt: before every network had finished a batch of the first seed.
+            KeyboardInterrupt: interrupted before all networks had finished a batch of the first seed.
         """
         rows: list[list[Recording]] = []
         try:
             with progress_callback(self._requested) as self._progress:
-                self._seeds(rows)
+                self._run_seeds(rows)
         except KeyboardInterrupt:
             self.partial = True
         complete = [_aligned(row) for row in rows if len(row) == len(self._networks)]
@@ -77,24 +85,24 @@ class Cells:
         del self._data[len(complete) :]
         return [first.merge(*others) for first, *others in zip(*complete, strict=True)]
 
-    def _seeds(self, rows: list[list[Recording]]) -> None:
+    def _run_seeds(self, rows: list[list[Recording]]) -> None:
         for seed in range(self.study.seeds):
             rows.append([])
-            self._seed(seed, rows[-1])
+            self._run_seed(seed, rows[-1])
             if self.partial:
                 return
 
-    def _seed(self, seed: int, row: list[Recording]) -> None:
+    def _run_seed(self, seed: int, row: list[Recording]) -> None:
         data = samples_of(self.study, seed)
         self._data.append(dict(data.identity))
         for network in self._networks:
-            recording = self._cell(seed, network, data)
+            recording = self._run_cell(seed, network, data)
             row.append(recording)
             if recording.provenance.partial:
                 self.partial = True
                 return
 
-    def _cell(self, seed: int, network: Subject, data: Batches) -> Recording:
+    def _run_cell(self, seed: int, network: Subject, data: Batches) -> Recording:
         study = self.study
         what = f"seed {seed}: {network.label}"
 
@@ -107,13 +115,13 @@ class Cells:
             else:
                 self._show(f"{what}: {remark}")
 
-        model, notes = fresh(study, network, data, seed)
-        with fits(network.name, data):
+        model, notes = build_network(study, network, data, seed)
+        with explain_misfit(network.name, data):
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
                 with seeded(seed):
                     warm_up(model, others, steps=study.warmup_steps, progress=warm_up_step)
-            recording = measured(study, model, network, data, seed, keep_partial=True, progress=batch)
+            recording = measure(study, model, network, data, seed, keep_partial=True, progress=batch)
         return recording.with_meta(notes=notes)
 
     def _advance(self, what: str) -> None:
@@ -126,7 +134,7 @@ class Cells:
 
 
 def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return a warning that names the images which could not be read, or nothing if all could be read."""
+    """Return a warning about images that could not be read; empty if all could be read."""
     lists = [identity.get("skipped") for identity in identities]
     files = list(
         dict.fromkeys(str(file) for names in lists if isinstance(names, (list, tuple)) for file in names)

@@ -1,4 +1,4 @@
-"""Run a grid of cells (seed by variant of one network), fresh or measured along a training."""
+"""Run a grid of cells (seeds by variants of one network), untrained or measured during training."""
 
 from __future__ import annotations
 
@@ -12,35 +12,42 @@ from gradlens.data import Batches
 from gradlens.errors import GradlensError
 from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
-from gradlens.studies.cell import Subject, fits, fresh, measured, samples_of, spare_batches
+from gradlens.studies.cell import (
+    Subject,
+    build_network,
+    explain_misfit,
+    measure,
+    samples_of,
+    spare_batches,
+)
 from gradlens.studies.options import Study, Training
 from gradlens.studies.store import Snapshot, Store
 from gradlens.studies.training import Score, score, train
 from gradlens.version import VERSION
 
 HELD_OUT = 512
-"""Held-out samples; at most a third of the samples that are not measured."""
+"""Number of held-out samples, limited to a third of the samples that are not measured."""
 UNLIMITED = 64
-"""Batches to train on if the data is unlimited."""
+"""Number of batches for training if the data is unlimited."""
 NO_SCORE = Score(float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One seed: the snapshots of each variant, in the order of the variants."""
+    """The snapshots of all variants on one seed."""
 
     seed: int
     cells: tuple[list[Snapshot], ...]
 
 
 class Grid:
-    """All cells of a run, seed by seed; with a folder, finished cells survive a killed process.
+    """All cells of a run, seed by seed; with a folder, finished cells are kept if the process is killed.
 
     Args:
         study: options of the measurement; its ``warmup_steps`` are not used.
-        training: between measurements.
-        variants: of the network.
-        folder: for finished cells; None keeps them in memory only.
+        training: options of the training.
+        variants: the variants of the network.
+        folder: folder for finished cells; None keeps them in memory only.
         progress: called with (step, done, total), counted in measured batches and training steps; by default
             a line in a notebook.
     """
@@ -70,10 +77,10 @@ class Grid:
         self._total = 0
 
     def run(self) -> list[Row]:
-        """Return the finished seeds.
+        """Measure all cells, and return the finished seeds.
 
         Raises:
-            KeyboardInterrupt: before every variant of the first seed was finished.
+            KeyboardInterrupt: interrupted before all variants of the first seed were finished.
         """
         rows: list[Row] = []
         self._open(samples_of(self.study, 0))
@@ -91,7 +98,7 @@ class Grid:
         return rows
 
     def _open(self, data: Batches) -> None:
-        """Find the finished cells, and build each variant once, so that one that fails does so before any work.
+        """Find the finished cells, and build each variant once, so that errors are raised before any measurement.
 
         Raises:
             GradlensError: a variant cannot be built, or the cells belong to another run.
@@ -104,7 +111,7 @@ class Grid:
         self._total = len(missing) * self._cell_size
         for variant in dict.fromkeys(variant for _, variant in missing):
             if len(self.variants) > 1:
-                fresh(self.study, variant, data, 0)
+                build_network(self.study, variant, data, 0)
 
     @property
     def _cell_size(self) -> int:
@@ -115,7 +122,7 @@ class Grid:
         snapshots = self.store.get(name)
         if snapshots is None:
             end = self._done + self._cell_size
-            snapshots = self._measured(seed, variant, data)
+            snapshots = self._measure(seed, variant, data)
             self.store.put(name, snapshots)
             self._done = end
         self._report(f"seed {seed}: {variant.label}")
@@ -124,12 +131,12 @@ class Grid:
             for snapshot in snapshots
         ]
 
-    def _measured(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
+    def _measure(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
         training, study = self.training, self.study
-        model, notes = fresh(study, variant, data, seed)
+        model, notes = build_network(study, variant, data, seed)
         held_out, rest = self._others(seed, data)
         stops, snapshots = set(training.stops()), list[Snapshot]()
-        with fits(variant.name, data):
+        with explain_misfit(variant.name, data):
             for step in train(model, rest, training, seed):
                 if step:
                     self._done += 1
@@ -137,21 +144,21 @@ class Grid:
                 self._report(name)
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
-                    recording = measured(timed, model, variant, data, seed, progress=self._counted(name))
+                    recording = measure(timed, model, variant, data, seed, progress=self._counted(name))
                     recording = recording.with_meta(notes=notes)
                     result = score(model, held_out) if held_out else NO_SCORE
                     snapshots.append(Snapshot(step, recording, *result))
         return snapshots
 
     def _next_stop(self, step: int) -> str:
-        """Name the next measurement instead of each step: plain progress prints a line per change of the name."""
+        """Return the next measurement, not the step: plain progress prints a line whenever the name changes."""
         if not self.training.steps:
             return ""
         following = next((stop for stop in self.training.stops() if stop >= step), step)
         return f", step {following} of {self.training.steps}"
 
     def _others(self, seed: int, data: Batches) -> tuple[Sequence[Any], Sequence[Any]]:
-        """Return disjoint batches for scoring and for training, none of which is measured."""
+        """Return disjoint batches for scoring and for training, disjoint from the measured batches."""
         training, study = self.training, self.study
         if not training.steps:
             return (), ()
@@ -160,7 +167,7 @@ class Grid:
         held = min(HELD_OUT // study.batch_size + 1, spare // 3) if training.evaluate else 0
         if training.evaluate and not held:
             raise GradlensError(
-                f"{total} samples leave too few to hold some out; lower batches={study.batches} or "
+                f"{total} samples are too few for held-out samples; lower batches={study.batches} or "
                 f"batch_size={study.batch_size}"
             )
         first = study.batches + held

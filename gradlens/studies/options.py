@@ -1,4 +1,4 @@
-"""The options of a study and of its training. No torch: the command line reads them before anything is loaded."""
+"""The options of a study and of its training. No torch, because the command line needs them for its help."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from gradlens.options import (
 from gradlens.recording import Watch
 
 BOTH = "both"
-"""Request for one measurement per space, where ``Watch`` takes one space."""
+"""Value of ``space`` that requests one measurement per space."""
 
 ZERO_INIT = False
-"""Default of ``zero_init`` in a study of strategies, which compares networks as they are built."""
+"""Default of ``zero_init`` in a study of strategies."""
 
 SCHEDULES = ("cosine", "constant")
 
 WATCHED = tuple(name for name, declared in options_of(Watch).items() if declared.group)
-"""Options of ``Watch`` that a study accepts; it sets the others itself, network by network."""
+"""Options of ``Watch`` that a study accepts; it sets the other options itself."""
 
 
 @documented
@@ -39,7 +39,7 @@ WATCHED = tuple(name for name, declared in options_of(Watch).items() if declared
 class Study:
     """How each network is measured: the options of ``compare``, ``inspect``, ``paths`` and ``strategies``.
 
-    The attribute ``watch`` holds what is watched in each backward pass.
+    The attribute ``watch`` holds the options of the capture.
 
     Raises:
         GradlensError: a value is not allowed.
@@ -66,8 +66,8 @@ class Study:
     )
     zero_init: bool = option(
         True,
-        "Keep the zero weights that some networks give the last normalisation of a block.",
-        off="Set weights to one that are zero by default (last normalisation of a block).",
+        "Keep the zero weights with which some networks initialise the last normalisation of a block.",
+        off="Set weights that are initialised to zero (last normalisation of a block) to one.",
         group=STARTING,
     )
     pretrained: bool = option(False, "Load the pretrained weights of timm or torchvision.", group=STARTING)
@@ -77,17 +77,17 @@ class Study:
     )
     null: bool = option(
         False,
-        "Also the duplication of unrelated gradients, by permutation, and the similarity of two halves of one signal.",
+        "Also the duplication of unrelated gradients, by permutation, and the similarity of two halves of each signal.",
         group=EXTRAS,
     )
-    cca: bool = option(False, "Also SVCCA and PWCCA of every two signals.", group=EXTRAS)
+    cca: bool = option(False, "Also SVCCA and PWCCA of each pair of signals.", group=EXTRAS)
 
     def __post_init__(self) -> None:
         check(self)
 
     @property
     def extra(self) -> list[str]:
-        """Names of the requested tables that are not made by default."""
+        """Names of the requested extra tables."""
         return [entry.name for entry in TABLES if entry.option and getattr(self, entry.option)]
 
     def flat(self) -> dict[str, object]:
@@ -103,7 +103,7 @@ def _flat_names() -> tuple[str, ...]:
 
 
 NAMES = _flat_names()
-"""Options of a study, those of its ``Watch`` among them."""
+"""Options of a study, including those of its ``Watch``."""
 
 
 def study_of(options: Mapping[str, object]) -> Study:
@@ -128,7 +128,7 @@ class Training:
 
     steps: int = option(
         0,
-        "Also measure along and after this many steps of SGD, on samples that are not measured.",
+        "Also measure during and after this many steps of SGD, on samples that are not measured.",
         group=TRAINING,
         flag="train-steps",
         least=0,
@@ -138,12 +138,12 @@ class Training:
     weight_decay: float = option(5e-4, "Weight decay of SGD.", group=TRAINING, least=0)
     schedule: str = option(
         "cosine",
-        "Learning rate over the steps: down to 0 at the last step (Loshchilov & Hutter 2017), or constant.",
+        "Learning rate over the steps: cosine decay to 0 (Loshchilov & Hutter 2017), or constant.",
         group=TRAINING,
         choices=SCHEDULES,
     )
     snapshots: int = option(
-        4, "Measurements after the first, evenly over the steps.", group=TRAINING, least=1
+        4, "Number of measurements after the first, evenly spaced over the steps.", group=TRAINING, least=1
     )
     evaluate: bool = option(
         False, "Also measure loss and accuracy on held-out samples.", group=TRAINING, flag="eval"
@@ -153,7 +153,7 @@ class Training:
         check(self)
         if self.evaluate and not self.steps:
             raise GradlensError(
-                "held-out accuracy of an untrained network has no meaning; give a training as well, such as steps=200"
+                "held-out accuracy of an untrained network has no meaning; also train it, for example with steps=200"
             )
 
     def stops(self) -> list[int]:

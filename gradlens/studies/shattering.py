@@ -1,4 +1,4 @@
-"""Shattering: whether a network's gradient changes smoothly along a line of inputs, or like white noise."""
+"""Shattered gradients: how fast a network's gradient decorrelates along a line of inputs."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def shattering(
 
     Balduzzi et al. 2017, *The shattered gradients problem*, arXiv 1702.08591: in deep plain ReLU networks
     the gradients of neighbouring inputs decorrelate like white noise, in residual networks like brown noise.
-    The differentiated value is the mean of the outputs; the model does not change.
+    The differentiated value is the mean of the outputs; the model is left unchanged.
 
     Args:
         model: takes a batch of inputs and returns a tensor.
         first: one input, ``[...]`` without a batch axis.
         second: another input of the same shape.
-        points: on the line, both ends included.
+        points: number of points on the line, both ends included.
         lags: number of distances to measure, in steps between points.
         mode: ``eval``, or ``train``, in which BatchNorm normalises over the whole line as one batch.
 
@@ -44,11 +44,11 @@ def shattering(
         change at all) and ``cosine``, the mean cosine of the gradients without centring.
 
     Raises:
-        GradlensError: shapes differ, or there are not more points than lags.
+        GradlensError: the shapes differ, or there are fewer points than ``lags + 1``.
     """
     if first.shape != second.shape:
         raise GradlensError(
-            f"the ends are {tuple(first.shape)} and {tuple(second.shape)}; give two inputs of one shape"
+            f"the inputs have shapes {tuple(first.shape)} and {tuple(second.shape)}; give two inputs of equal shape"
         )
     if not 1 <= lags < points:
         raise GradlensError(
@@ -59,11 +59,11 @@ def shattering(
     variance = float(centred.square().sum(dim=1).mean())
     if variance <= 1e-12 * float(gradients.square().sum(dim=1).mean()):
         variance = math.nan
-    apart = float((second - first).norm()) / (points - 1)
+    spacing = float((second - first).norm()) / (points - 1)
     rows = [
         {
             "lag": lag,
-            "distance": lag * apart,
+            "distance": lag * spacing,
             "autocorrelation": _mean_product(centred, lag) / variance,
             "cosine": _mean_product(nn.functional.normalize(gradients, dim=1), lag),
         }

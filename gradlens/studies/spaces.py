@@ -1,4 +1,4 @@
-"""One result in both spaces: the gradients at the outputs of layers, and those of the weights."""
+"""Measure in both spaces: gradients at the outputs of layers, and gradients of weights."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gradlens.studies.options import BOTH
 
 
 def require_one(options: Mapping[str, object]) -> None:
-    """Refuse the options of a study in both spaces.
+    """Check that the options request a single space.
 
     Raises:
         GradlensError: ``space`` is ``both``.
     """
     if options.get("space") == BOTH:
         raise GradlensError(
-            "space='both' is for compare and inspect; use space='activations' or space='weights' here"
+            "space='both' works only in compare and inspect; use space='activations' or space='weights' here"
         )
 
 
@@ -27,8 +27,8 @@ def in_both(measure: Callable[..., Result], options: Mapping[str, object]) -> Re
     """Measure once per space, on the same seeds and samples.
 
     Args:
-        measure: takes options and returns a result.
-        options: of a study; ``space`` is replaced, and speed is measured once.
+        measure: function of the options that returns a result.
+        options: options of a study; ``space`` is replaced, and speed is measured once.
     """
     first = measure(**{**options, "space": "activations"})
     second = measure(**{**options, "space": "weights", "throughput": False})
@@ -39,8 +39,8 @@ def joined(activations: Result, weights: Result) -> Result:
     """Join the results of both spaces: tables of the gradients of weights get a suffix in their name.
 
     Args:
-        activations: of the gradients at the outputs of layers.
-        weights: of the same networks and samples in weight space.
+        activations: result for the gradients at the outputs of layers.
+        weights: result for the gradients of weights, of the same networks and samples.
     """
     tables = dict(activations.tables)
     for table_name, table in weights.tables.items():

@@ -1,4 +1,4 @@
-"""Finished cells on disk, so that an interrupted run can continue."""
+"""Store finished cells on disk, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Snapshot:
 
     Attributes:
         step: number of updates before it.
-        recording: of the seed's batches.
+        recording: recording of the batches of the seed.
         loss: held-out; NaN if not evaluated.
         accuracy: held-out, in [0, 1]; NaN if not evaluated.
     """
@@ -40,8 +40,8 @@ class Store:
     """A folder of cells; each cell is a folder that is written elsewhere and renamed when it is complete.
 
     Attributes:
-        folder: created by the first ``put``; None keeps nothing.
-        request: everything that determines the numbers of a cell; cells of another request are refused.
+        folder: created by the first ``put``; None stores nothing.
+        request: everything that determines the numbers of a cell; cells of another request raise an error.
     """
 
     folder: Path | None
@@ -61,7 +61,7 @@ class Store:
             if document["request"] != _plain(self.request):
                 raise GradlensError(
                     f"{path.parent} holds cells of another run ({_difference(document['request'], self.request)}); "
-                    "repeat its options, or remove it to start again"
+                    "use the options of that run, or remove the folder to start again"
                 )
             return [
                 Snapshot(
@@ -114,7 +114,7 @@ def _difference(saved: Mapping[str, object], request: Mapping[str, object]) -> s
 
 
 def _plain(value: Mapping[str, object]) -> dict[str, object]:
-    """Return the mapping as it is read back from a file."""
+    """Return the mapping as JSON reads it back."""
     return json.loads(json.dumps(value))  # type: ignore[no-any-return]
 
 

@@ -39,7 +39,7 @@ def strategies(
     progress: Progress | bool | None = None,
     **options: Any,
 ) -> Result:
-    """Measure a network under each transition strategy, and compare every two strategies.
+    """Measure a network under each transition strategy, and compare each pair of strategies.
 
     All variants see the same samples in the same order, and each seed sets the weights of all variants.
 
@@ -49,22 +49,24 @@ def strategies(
         gamma: share of channels that bypasses the block; several values make a sweep.
         partial: ``split``, ``project`` or both.
         stem: ``cifar`` for small images.
-        training: measure along and after a short training instead of the fresh network only.
-        folder: keep finished cells here, and reuse those that are here already.
+        training: also measure during and after a short training.
+        folder: folder for finished cells; cells that are already there are used again.
         progress: called with (step, done, total); by default a line in a notebook, ``False`` shows nothing.
         **options: fields of ``Study``.
 
     Raises:
         GradlensError: bad input, explained in one sentence.
-        KeyboardInterrupt: interrupted before every strategy of the first seed was finished.
+        KeyboardInterrupt: interrupted before all strategies of the first seed were finished.
     """
     if not isinstance(model, str):
-        raise GradlensError(f"a {type(model).__name__} is no name; give one such as 'resnet50'")
+        raise GradlensError(f"a {type(model).__name__} is not a model name; give a name such as 'resnet50'")
     plan = training or Training()
     require_one(options)
     study = study_of({"zero_init": ZERO_INIT, **options})
     if study.warmup_steps:
-        raise GradlensError("warmup_steps is for compare and inspect; give training=Training(steps=...) here")
+        raise GradlensError(
+            "warmup_steps works only in compare, inspect and paths; use training=Training(steps=...) here"
+        )
     networks = variants(model, _listed(strategies), _listed(gamma), _listed(partial), stem)
     grid = Grid(study, plan, networks, None if folder is None else Path(folder), progress)
     rows = grid.run()
@@ -87,7 +89,7 @@ def strategies(
 def variants(
     model: str, strategies: Sequence[str], gammas: Sequence[float], partials: Sequence[str], stem: str = ""
 ) -> list[Subject]:
-    """Return the networks of a study, with labels that name only what differs between them.
+    """Return the variants of a network, with labels that contain only what differs between them.
 
     Raises:
         GradlensError: the model has a strategy already, or a list is empty.
@@ -99,7 +101,7 @@ def variants(
         )
     for name, values in (("gamma", gammas), ("partial", partials)):
         if not values:
-            raise GradlensError(f"no {name} is given; leave it out, or name at least one")
+            raise GradlensError(f"{name}= is empty; give at least one value, or leave it out")
     networks: dict[str, Subject] = {}
     for strategy in dict.fromkeys(strategies):
         for gamma in gammas if strategy != "none" else (0.5,):
@@ -110,7 +112,7 @@ def variants(
                 label = " ".join([strategy, *sweep, *form])
                 networks[label] = Subject(NetworkSpec(network.base, csp), label)
     if not networks:
-        raise GradlensError("no strategies are given; name at least one")
+        raise GradlensError("strategies= is empty; give at least one")
     return list(networks.values())
 
 
@@ -158,7 +160,7 @@ def _at(rows: Sequence[Row], variants: int, index: int) -> Variants:
         recordings.append(first.merge(*others))
         scores.append({r.seed: (s.loss, s.accuracy) for r, s in zip(rows, snapshots, strict=True)})
     merged = recordings
-    if index:  # costs and speed are those of the fresh network
+    if index:  # use costs and speed of the untrained network
         fresh = [rows[0].cells[variant][0].recording for variant in range(variants)]
         merged = [
             replace(r, costs=f.costs, throughput=f.throughput) for r, f in zip(recordings, fresh, strict=True)

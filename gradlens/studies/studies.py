@@ -1,4 +1,4 @@
-"""The studies of networks by name: load models and data → capture → analyze."""
+"""Studies of networks by name: load models and data, capture, analyze."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def inspect(
     """Measure one network by name, on real samples.
 
     Args:
-        model: a name that ``load_model`` takes.
+        model: a model name for ``load_model``.
         checkpoint: a file of weights to load.
-        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
+        progress: called with (step, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study`` and of its ``Watch``; ``space="both"`` measures once per space.
 
     Raises:
@@ -44,9 +44,9 @@ def paths(
     """Count the gradient's paths through one network by name, weighted by the energy on real samples.
 
     Args:
-        model: a name that ``load_model`` takes.
+        model: a model name for ``load_model``.
         checkpoint: a file of weights to load.
-        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
+        progress: called with (step, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study`` and of its ``Watch``.
 
     Raises:
@@ -71,19 +71,19 @@ def compare(
     """Compare networks by name on the same samples in the same order; each is compared with the first.
 
     Args:
-        a: a name that ``load_model`` takes; the reference.
-        b: another.
-        *others: more of them.
-        checkpoint: one file of weights, or None, per network in the same order; empty for none at all.
-        progress: called with (what, done, total); by default a line in a notebook, ``False`` for none.
+        a: model name of the reference, for ``load_model``.
+        b: model name of the network to compare.
+        *others: further model names.
+        checkpoint: one file of weights or None per network, in the same order; empty for no files.
+        progress: called with (step, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study`` and of its ``Watch``; ``space="both"`` measures once per space.
 
     Returns:
-        Of two networks the table ``comparison`` comes first; of more, ``networks`` and ``contrasts``.
+        A result whose first table is ``comparison`` for two networks; for more, ``networks`` and ``contrasts``.
 
     Raises:
         GradlensError: bad input, in one sentence.
-        KeyboardInterrupt: interrupted before every network had finished a batch.
+        KeyboardInterrupt: interrupted before all networks had finished a batch.
     """
     if options.get("space") == BOTH:
         return in_both(partial(compare, a, b, *others, checkpoint=checkpoint, progress=progress), options)
@@ -92,7 +92,7 @@ def compare(
     checkpoints = list(checkpoint) or [None] * len(names)
     if len(checkpoints) != len(names):
         raise GradlensError(
-            f"{len(checkpoints)} checkpoints for {len(names)} networks; give one for each, None for fresh weights"
+            f"{len(checkpoints)} checkpoints for {len(names)} networks; give one for each, or None for initial weights"
         )
     cells = Cells(study, subjects(names, checkpoints), progress)
     recordings = cells.run()
@@ -102,5 +102,5 @@ def compare(
 
 
 def _complete(result: Result, cells: Cells) -> Result:
-    """Add the options, the identity of the data and the warnings about it."""
+    """Add the options, and the identity of the data with its warnings, to a result."""
     return result.with_meta(**cells.meta, study=cells.study.flat()).warned(cells.warnings)

@@ -1,4 +1,4 @@
-"""A short training run with measurements along it."""
+"""Train a network in steps between which it can be measured."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Score(NamedTuple):
 
 
 def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: int) -> Iterator[int]:
-    """Train, and yield the number of steps done before the first and after each.
+    """Train a network, and yield the number of finished steps: 0 at the start, then after each step.
 
     Each epoch visits the batches in a new order, which the seed determines. The model is in train mode during a
     step, and ``.grad`` is empty between steps.

@@ -1,1 +1,1 @@
-"""Sentences about the numbers: findings and warnings."""
+"""Findings and warnings as sentences."""

@@ -1,4 +1,4 @@
-"""The answer of a study in one or two sentences."""
+"""The main result of a study in one or two sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from gradlens.analyzers.signals import WHOLE
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.words.warnings import ENOUGH, unlike_signals
+from gradlens.words.warnings import ENOUGH, live_difference
 from gradlens.words.wording import Contrast, contrasts_of, unsigned
 
 MANY = 10**6
@@ -123,13 +123,13 @@ def finding_of_paths(recording: Recording, paths: Table | None) -> str:
 
 
 def _unfair(first: Recording, second: Recording) -> str:
-    """Return a sentence if the two networks are compared over different kinds of layers; else empty."""
-    unlike = unlike_signals(first, second)
-    return f" Not a fair comparison: {unlike}." if unlike else ""
+    """Return a warning if the two networks are compared over different kinds of layers; else empty."""
+    difference = live_difference(first, second)
+    return f" Not a fair comparison: {difference}." if difference else ""
 
 
 def _too_few_samples(recording: Recording) -> str:
-    """Return a sentence if there are too few samples for the number; else empty."""
+    """Return a warning if there are too few samples; else empty."""
     samples = recording.n * len(recording.replicates) // max(len(recording.seeds), 1)
     if samples >= ENOUGH:
         return ""
@@ -137,7 +137,7 @@ def _too_few_samples(recording: Recording) -> str:
 
 
 def _over(recording: Recording) -> str:
-    """Name what an interval is over, if that is not the seeds."""
+    """Return " over ... batches" if an interval is over batches; else empty."""
     return f" over {len(recording.replicates)} batches" if recording.noise == "batches" else ""
 
 
@@ -149,7 +149,7 @@ def _too_few(recording: Recording) -> str:
         return (
             f"{watched or 'no'} signal{'s' * (watched != 1)} watched with sites={sites}, but two are needed"
         )
-    return f"fewer than two of its {watched} signals carry gradient at this state"
+    return f"fewer than two of its {watched} signals are live at this state"
 
 
 def _row(frame: pd.DataFrame, stage: str) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""The answer of a study of strategies in a few sentences."""
+"""The main result of a study of strategies in a few sentences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def finding_of_strategies(
     """Compare one strategy with none (or with the first): its duplication, and the same given the loss.
 
     The strategy is ``csp`` if there is a single one; in a sweep it is the variant with the largest difference, and
-    the sentence mentions that.
+    the sentence states that.
     """
     whole = table.frame[table.frame["stage"] == WHOLE]
     names = [str(name) for name in whole["network"]]
@@ -43,7 +43,7 @@ def finding_of_strategies(
         [
             f"{model}: {state} {sentence}; {remaining}.",
             _clear_pairs(differences.frame, len(names)),
-            *_learnt(learning),
+            *_accuracy(learning),
         ]
     )
 
@@ -67,7 +67,7 @@ def _clear_pairs(frame: pd.DataFrame, variants: int) -> str:
     )
 
 
-def _learnt(learning: Table | None) -> list[str]:
+def _accuracy(learning: Table | None) -> list[str]:
     """Report the correlation of duplication with held-out accuracy, if both were measured."""
     if learning is None:
         return []
@@ -75,7 +75,7 @@ def _learnt(learning: Table | None) -> list[str]:
     rows = frame[(frame["metric"] == "duplication") & (frame["coefficient"] == "pearson")]
     row = rows[rows["over"] == "strategies within a seed"].iloc[0]
     if math.isnan(row["value"]):
-        return ["There are too few runs to show whether duplication goes with held-out accuracy."]
+        return ["There are too few runs to show whether duplication correlates with held-out accuracy."]
     return [
         f"Within a seed, duplication and held-out accuracy correlate at {signed(row['value'])} (95 % interval "
         f"{signed(row['low'])} to {signed(row['high'])}, {row['runs']} runs)."

@@ -1,6 +1,6 @@
-"""Warnings: what limits the numbers of a study.
+"""Warnings about the limits of the numbers of a study.
 
-They name the parameters of the Python interface as ``name=value``, which the command line translates.
+They name Python parameters as ``name=value``, which the command line translates to options.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from gradlens.recording import Recording
 
 ENOUGH = 128
-"""Samples times replicates below which duplication is biased upwards (0.26 at n = 8 for
+"""Samples per seed below which duplication is biased upwards (0.26 at n = 8 for
 independent signals)."""
 UNEQUAL = 0.1
 """Difference of the shares of dead signals above which two networks are compared over different kinds of layers."""
 UNSTEADY = 1.5
-"""Ratio of the fastest to the slowest repeat above which a speed means little."""
+"""Ratio of the fastest to the slowest repeat above which a speed is unreliable."""
 
 
 def dead_signals(recording: Recording) -> int:
@@ -26,7 +26,7 @@ def dead_signals(recording: Recording) -> int:
 
 
 def warnings_alone(recording: Recording) -> Iterator[str]:
-    """Yield what limits the numbers of one network."""
+    """Yield the warnings about one network."""
     name, provenance = recording.name, recording.provenance
     for note in provenance.notes:
         yield f"{name}: {note}"
@@ -34,25 +34,25 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     weights = provenance.partly_seen
     if weights:
         yield (
-            f"{name}: {len(weights)} weights are read by other operations too ({', '.join(weights[:4])}); the "
-            "gradient that comes back from those is not included"
+            f"{name}: {len(weights)} weights are also read by other operations ({', '.join(weights[:4])}); the "
+            "gradient from those is not included"
         )
     single = _one_position(recording)
     if single:
         yield (
-            f"{name}: {single} of its convolutions see a single position: the images are too small for it, raise "
-            "image_size="
+            f"{name}: {single} of its convolutions have a single output position: the images are too small; use a "
+            "larger image_size="
         )
     yield from _unsteady(recording)
     if not recording.plan.groups:
         yield f"{name}: no forks and no partial splits among the watched sites; signals only"
     if recording.loss_gram is None:
-        yield f"{name}: the network's output was not found, so no number is given the loss"
+        yield f"{name}: the loss signal was not recorded, so there are no numbers given the loss"
     yield from _replication(recording)
 
 
 def _missing_signals(recording: Recording) -> Iterator[str]:
-    """Yield which signals are left out, and why."""
+    """Yield warnings about signals that are left out."""
     name, signals = recording.name, len(recording.signals)
     dead = dead_signals(recording)
     if dead:
@@ -72,12 +72,12 @@ def _missing_signals(recording: Recording) -> Iterator[str]:
 
 
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
-    """Yield why a comparison of two networks is not fair, and what limits each."""
+    """Yield warnings about a comparison of two networks, and about each of them."""
     a, b = first.name, second.name
-    unlike = unlike_signals(first, second)
-    if unlike:
+    difference = live_difference(first, second)
+    if difference:
         yield (
-            f"not a fair comparison: {unlike}, so similarities are over different kinds of layers; use "
+            f"not a fair comparison: {difference}, so similarities are over different kinds of layers; use "
             "warmup_steps=10 or zero_init=False"
         )
     modes = first.provenance.mode, second.provenance.mode
@@ -85,25 +85,25 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
         yield f"not a fair comparison: {a} in {modes[0]} mode, {b} in {modes[1]}"
     counts = tuple(len(recording.replicates) * recording.n for recording in (first, second))
     if counts[0] != counts[1] or first.n != second.n:
-        yield f"not a fair comparison: {counts[0]} samples through {a}, {counts[1]} through {b}"
+        yield f"not a fair comparison: {counts[0]} samples for {a}, {counts[1]} for {b}"
     yield from _other_differences(first, second)
     yield from dict.fromkeys([*warnings_alone(first), *warnings_alone(second)])
 
 
-def unlike_signals(first: Recording, second: Recording) -> str:
-    """Return how many signals of each network are alive, if that makes the networks unlike; else empty."""
+def live_difference(first: Recording, second: Recording) -> str:
+    """Return how many signals of each network are live if their shares differ; else empty."""
     pair = (first, second)
     dead = [dead_signals(recording) for recording in pair]
     counts = [len(recording.signals) for recording in pair]
     shares = [zero / max(count, 1) for zero, count in zip(dead, counts, strict=True)]
     if abs(shares[0] - shares[1]) <= UNEQUAL and (dead[0] == 0) == (dead[1] == 0):
         return ""
-    alive = [f"{count - zero} of {count}" for zero, count in zip(dead, counts, strict=True)]
-    return f"{alive[0]} signals of {first.name} are alive and {alive[1]} of {second.name}"
+    live = [f"{count - zero} of {count}" for zero, count in zip(dead, counts, strict=True)]
+    return f"{live[0]} signals of {first.name} are live and {live[1]} of {second.name}"
 
 
 def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
-    """Yield what differs apart from the topology, so that no one attributes all to it."""
+    """Yield a warning if the networks differ in more than their topology."""
     parts = []
     layers = len(first.signals), len(second.signals)
     if layers[0] != layers[1]:
@@ -120,7 +120,7 @@ def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
 
 
 def _replication(recording: Recording) -> Iterator[str]:
-    """Yield what is missing in samples and seeds."""
+    """Yield warnings about too few samples or seeds."""
     seeds = recording.seeds
     batches = len(recording.replicates) // max(len(seeds), 1)
     if recording.n * batches < ENOUGH:
@@ -139,9 +139,9 @@ def _replication(recording: Recording) -> Iterator[str]:
 
 
 def _advice(recording: Recording) -> str:
-    """Return what may revive dead signals and was not done already."""
+    """Return advice about dead signals that was not followed yet."""
     if recording.provenance.warmup_steps:
-        return "they are still zero after the warm-up: check the loss, and look for branches that are switched off"
+        return "they are still zero after the warm-up: check the loss, and whether some branches are switched off"
     if recording.provenance.zero_init is False:
         return "zero-initialised normalisation is not the cause; warmup_steps=10 shows whether training revives them"
     return "the common cause is zero-initialised normalisation weights; warmup_steps=10 or zero_init=False revives them"
@@ -155,7 +155,7 @@ def _one_position(recording: Recording) -> int:
 
 
 def _unsteady(recording: Recording) -> Iterator[str]:
-    """Yield which measured speeds vary too much to be compared."""
+    """Yield warnings about measured speeds that vary too much."""
     for name, speeds in recording.throughput.items():
         if speeds and max(speeds) > UNSTEADY * min(speeds):
             yield (

@@ -1,4 +1,4 @@
-"""The wording of numbers and differences, the same in every finding."""
+"""The common wording of numbers and differences in findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pandas as pd
 from gradlens.analyzers.signals import WHOLE
 
 CLEAR = 0.05
-"""Corrected p below which a difference counts as one."""
+"""Corrected p below which a difference is reported."""
 
 
 class Outcome(Enum):
@@ -29,15 +29,15 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Contrast:
-    """A number of one network against that of a reference.
+    """A metric of a network compared with a reference network.
 
     Attributes:
         reference: mean of the reference.
         value: mean of the other network.
-        difference: mean of ``value - reference`` over the replicates that both have.
-        low: of its interval; NaN if there is none.
-        high: of its interval.
-        p: corrected for all comparisons; NaN if there is none.
+        difference: mean of ``value - reference`` over the common replicates.
+        low: lower end of its interval; NaN if there is none.
+        high: upper end of its interval.
+        p: p-value, corrected for all comparisons; NaN if there is none.
     """
 
     reference: float
@@ -63,7 +63,7 @@ class Contrast:
 
     @property
     def outcome(self) -> Outcome:
-        """What the comparison shows."""
+        """Outcome of the comparison."""
         if math.isnan(self.difference):
             return Outcome.UNDEFINED
         if self.difference == self.low == self.high == 0:  # in every replicate, as of a network and itself
@@ -78,12 +78,12 @@ class Contrast:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval and the corrected p leave a difference."""
+        """Whether there is a difference by the interval and the corrected p."""
         return self.has_interval and self.outcome in (Outcome.ROUNDED, Outcome.LESS, Outcome.MORE)
 
     @property
     def digits(self) -> int:
-        """Two, or three if the rounded values would contradict the rounded difference."""
+        """Digits of the numbers: two, or three if rounded values would contradict the rounded difference."""
         rounded = round(self.value, 2) - round(self.reference, 2)
         return 2 if abs(rounded - round(self.difference, 2)) < 1e-9 else 3
 
@@ -92,7 +92,7 @@ class Contrast:
 
         Args:
             noise: what the interval is over.
-            digits: of the difference; as many as its values need if None.
+            digits: digits of the difference; None takes the digits of the values.
         """
         size = f"{abs(self.difference):.{self.digits if digits is None else digits}f}"
         return self.outcome.value.format(size=size, noise=noise)

@@ -24,10 +24,10 @@ def vectors():
 
 
 def test_the_cosine_of_two_branches_is_exact(hand):
-    (found,) = Branches()(fork(hand, *vectors()).recording()).frame.itertuples()
-    assert found.cosine == pytest.approx((1 + 0 - 1 + 0.6) / 4)
-    assert found.cosine_exact
-    assert (found.branch_a, found.branch_b, found.site, found.where, found.kind) == (
+    (row,) = Branches()(fork(hand, *vectors()).recording()).frame.itertuples()
+    assert row.cosine == pytest.approx((1 + 0 - 1 + 0.6) / 4)
+    assert row.cosine_exact
+    assert (row.branch_a, row.branch_b, row.site, row.where, row.kind) == (
         "skip",
         "residual",
         "block:add",
@@ -36,13 +36,13 @@ def test_the_cosine_of_two_branches_is_exact(hand):
     )
 
 
-def test_shares_and_coherence_are_those_of_the_vectors(hand):
+def test_shares_and_coherence_match_the_vectors(hand):
     a, b = vectors()
     frame = Shares()(fork(hand, a, b).recording()).frame
-    whole = (a**2).sum() + (b**2).sum()
+    total = (a**2).sum() + (b**2).sum()
     assert frame.branch.tolist() == ["skip", "residual"]
-    assert frame.share.tolist() == pytest.approx([(a**2).sum() / whole, (b**2).sum() / whole])
-    assert frame.coherence.tolist() == pytest.approx([((a + b) ** 2).sum() / whole] * 2)
+    assert frame.share.tolist() == pytest.approx([(a**2).sum() / total, (b**2).sum() / total])
+    assert frame.coherence.tolist() == pytest.approx([((a + b) ** 2).sum() / total] * 2)
     assert frame.weighted_layers.tolist() == [0, 1]
 
 
@@ -60,13 +60,13 @@ def test_a_fork_without_gradient_has_no_shares(hand):
     assert frame.coherence.isna().all()
 
 
-def test_similarity_is_that_of_the_branches_grams(hand, draw):
+def test_similarity_is_the_cka_of_the_branch_grams(hand, draw):
     a, b = draw(0)[0], draw(0)[0] + draw(1)[0]
-    (found,) = Branches()(fork(hand, a, b).recording()).frame.itertuples()
+    (row,) = Branches()(fork(hand, a, b).recording()).frame.itertuples()
     expected = cka(hsic_matrix(np.stack([a @ a.T, b @ b.T])[:, None]))[0, 1]
-    assert found.energy == pytest.approx(expected)
-    assert 0.2 < found.energy < 0.9
-    assert np.isnan(found.energy_given_loss)
+    assert row.energy == pytest.approx(expected)
+    assert 0.2 < row.energy < 0.9
+    assert np.isnan(row.energy_given_loss)
 
 
 def test_parts_of_a_split_have_similarity_and_no_cosine(hand, draw):
@@ -75,30 +75,30 @@ def test_parts_of_a_split_have_similarity_and_no_cosine(hand, draw):
     numbers = [build.gradient(g[..., :20], signal=False), build.gradient(g[..., 20:], signal=False)]
     build.group(numbers, build.gradient(g), where="split", kind="parallel", labels=("bypass", "dense"))
     recording = build.recording()
-    (found,) = Branches()(recording).frame.itertuples()
-    assert np.isfinite(found.energy)
-    assert np.isnan(found.cosine)
-    assert not found.cosine_exact
+    (row,) = Branches()(recording).frame.itertuples()
+    assert np.isfinite(row.energy)
+    assert np.isnan(row.cosine)
+    assert not row.cosine_exact
     shares = Shares()(recording).frame
     assert shares.share.sum() == pytest.approx(1)
     assert shares.share[0] == pytest.approx((g[..., :20] ** 2).sum() / (g**2).sum())
     assert shares.coherence.isna().all()
 
 
-def test_a_branch_of_several_gradients_is_all_of_them_side_by_side(hand, draw):
+def test_a_branch_of_several_gradients_is_their_concatenation(hand, draw):
     build = hand()
     g = draw(0)
     first = (build.gradient(g[..., :10], signal=False), build.gradient(g[..., 10:30], signal=False))
     build.group([first, build.gradient(g[..., 30:], signal=False)], where="merge", kind="parallel")
     recording = build.recording()
-    (found,) = Branches()(recording).frame.itertuples()
+    (row,) = Branches()(recording).frame.itertuples()
     a, b = g[0, :, :30], g[0, :, 30:]
-    assert found.energy == pytest.approx(cka(hsic_matrix(np.stack([a @ a.T, b @ b.T])[:, None]))[0, 1])
+    assert row.energy == pytest.approx(cka(hsic_matrix(np.stack([a @ a.T, b @ b.T])[:, None]))[0, 1])
     assert Shares()(recording).frame.share[0] == pytest.approx((a**2).sum() / (g**2).sum())
 
 
 @pytest.mark.parametrize(("pairs", "exact"), [("sketch", False), ("exact", True)])
-def test_three_branches_take_their_cosines_from_what_was_recorded(hand, draw, pairs, exact):
+def test_three_branches_take_cosines_from_recorded_inner_products(hand, draw, pairs, exact):
     build = hand(pairs=pairs)
     branches = [draw(number) for number in range(3)]
     numbers = [build.gradient(g, signal=False) for g in branches]
@@ -129,10 +129,10 @@ def test_three_branches_without_inner_products_have_no_cosine(hand, draw):
 
 def test_a_dead_branch_is_named(hand, draw):
     g = draw(0)[0]
-    (found,) = Branches()(fork(hand, g, 0 * g).recording()).frame.itertuples()
-    assert np.isnan(found.energy)
-    assert np.isnan(found.cosine)
-    assert found.reason == "residual is exactly zero at this state"
+    (row,) = Branches()(fork(hand, g, 0 * g).recording()).frame.itertuples()
+    assert np.isnan(row.energy)
+    assert np.isnan(row.cosine)
+    assert row.reason == "residual is exactly zero at this state"
 
 
 def test_similarity_is_a_mean_over_seeds(hand, draw, seeds):
@@ -142,11 +142,11 @@ def test_similarity_is_a_mean_over_seeds(hand, draw, seeds):
     b[0] = a[0]
     build.group([build.gradient(a), build.gradient(b)], build.gradient(a + b))
     recording = build.recording()
-    (found,) = Branches()(recording).frame.itertuples()
-    alone = [Branches()(recording.of_seed(seed)).frame.energy[0] for seed in (0, 1)]
-    assert alone[0] == pytest.approx(1)
-    assert abs(alone[1]) < 0.5
-    assert found.energy == pytest.approx(np.mean(alone))
+    (row,) = Branches()(recording).frame.itertuples()
+    per_seed = [Branches()(recording.of_seed(seed)).frame.energy[0] for seed in (0, 1)]
+    assert per_seed[0] == pytest.approx(1)
+    assert abs(per_seed[1]) < 0.5
+    assert row.energy == pytest.approx(np.mean(per_seed))
 
 
 def test_without_groups_there_is_no_table(hand, draw):
@@ -156,7 +156,7 @@ def test_without_groups_there_is_no_table(hand, draw):
     assert Shares()(build.recording()) is None
 
 
-def test_the_reason_is_that_of_all_batches(hand, draw):
+def test_the_reason_holds_over_all_batches(hand, draw):
     """A branch that varies too little over all batches has no similarity, though it varies enough in some."""
     build = hand([(0, batch) for batch in range(4)])
     flat = draw(0, 4)

@@ -9,7 +9,7 @@ from gradlens.metrics import mean_interval
 
 
 @pytest.fixture
-def recorded(hand, draw, seeds):
+def recording(hand, draw, seeds):
     build = hand(seeds(2, 3))
     a, b = draw(0, 6), draw(1, 6)
     build.gradient(a, "stem", "2")
@@ -19,25 +19,25 @@ def recorded(hand, draw, seeds):
     return build.recording()
 
 
-def test_every_pair_once_in_forward_order(recorded):
-    frame = Correlation()(recorded).frame
+def test_every_pair_once_in_forward_order(recording):
+    frame = Correlation()(recording).frame
     pairs = list(zip(frame.order_a, frame.order_b, strict=True))
     assert pairs == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
     assert list(frame.signal_a[:1]) + list(frame.signal_b[:3]) == ["stem", "body", "body@2", "fc"]
     assert list(frame.stage_b[:3]) == ["4", "4", "head"]
 
 
-def test_a_seed_s_batches_are_pooled_and_seeds_are_averaged(recorded):
-    found = Correlation()(recorded).frame.set_index(["signal_a", "signal_b"]).loc[("stem", "body")]
-    grams = recorded.grams
-    expected = [minibatch_cka(grams[0, own], grams[1, own]) for own in (slice(0, 3), slice(3, 6))]
-    assert found.energy == pytest.approx(np.mean(expected))
+def test_batches_of_a_seed_are_pooled_and_seeds_are_averaged(recording):
+    row = Correlation()(recording).frame.set_index(["signal_a", "signal_b"]).loc[("stem", "body")]
+    grams = recording.grams
+    expected = [minibatch_cka(grams[0, batches], grams[1, batches]) for batches in (slice(0, 3), slice(3, 6))]
+    assert row.energy == pytest.approx(np.mean(expected))
     interval = mean_interval(np.array(expected))
-    assert found.energy_reach == pytest.approx((interval.high - interval.low) / 2)
+    assert row.energy_reach == pytest.approx((interval.high - interval.low) / 2)
 
 
-def test_dead_signals_have_no_similarity(recorded):
-    frame = Correlation()(recorded).frame
+def test_dead_signals_have_no_similarity(recording):
+    frame = Correlation()(recording).frame
     dead = (frame.signal_a == "body@2") | (frame.signal_b == "body@2")
     assert frame.energy.isna().equals(dead)
     assert frame.direction.isna().equals(dead)

@@ -1,4 +1,4 @@
-"""Costs by stage, an image; speeds."""
+"""Costs by stage and per image; speeds."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from gradlens.analyzers.cost import Cost, Throughput
 
 
 @pytest.fixture
-def recorded(hand, draw, costs):
+def recording(hand, draw, costs):
     build = hand()
     build.gradient(draw(0), "stem.conv", "2")
     build.gradient(draw(0), "body.0.conv", "4")
@@ -27,8 +27,8 @@ def recorded(hand, draw, costs):
     return build.recording()
 
 
-def test_everything_goes_to_its_stage_and_counts_for_one_image(recorded):
-    frame = Cost()(recorded).frame.set_index("stage")
+def test_costs_are_assigned_to_stages_and_counted_per_image(recording):
+    frame = Cost()(recording).frame.set_index("stage")
     assert frame.index.tolist() == ["2", "4", "head", "whole"]
     assert frame.flops.tolist() == [100, 250, 10, 360]
     assert frame.layers.tolist() == [1, 2, 1, 4]
@@ -37,19 +37,19 @@ def test_everything_goes_to_its_stage_and_counts_for_one_image(recorded):
     assert frame.saved_bytes.tolist() == [0, 32, 25, 57]
 
 
-def test_parameters_are_not_per_image_and_unplaced_ones_are_in_the_head(recorded):
-    frame = Cost()(recorded).frame.set_index("stage")
+def test_parameters_are_not_per_image_and_unplaced_ones_are_in_the_head(recording):
+    frame = Cost()(recording).frame.set_index("stage")
     assert frame.parameters.tolist() == [10, 24, 8, 42]
 
 
-def test_peak_and_bottleneck_are_of_the_whole(recorded):
-    frame = Cost()(recorded).frame.set_index("stage")
+def test_peak_and_bottleneck_are_of_the_whole(recording):
+    frame = Cost()(recording).frame.set_index("stage")
     assert frame.peak_bytes["whole"] == 500
     assert frame.bottleneck["whole"] == pytest.approx(400 / 180)
     assert frame.loc[["2", "4", "head"], ["peak_bytes", "bottleneck"]].isna().all(axis=None)
 
 
-def test_costs_that_were_not_counted_have_no_table(hand, draw):
+def test_without_counted_costs_there_is_no_table(hand, draw):
     build = hand()
     build.gradient(draw(0))
     assert Cost()(build.recording()) is None

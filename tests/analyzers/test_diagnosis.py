@@ -1,4 +1,4 @@
-"""What stands out is found, ranked, counted and explained."""
+"""Findings of the diagnosis: detected, ranked, counted and explained."""
 
 import re
 
@@ -10,13 +10,13 @@ from gradlens_cli.diagnosis import diagnosis_lines
 
 
 @pytest.fixture
-def sick(hand, draw):
-    """Two layers that are added, one like them, one dead, one huge; an idle branch and a fork that cancels."""
+def faulty(hand, draw):
+    """Two layers with one gradient, a similar, a dead and a huge one; an idle branch and a cancelling fork."""
     build = hand()
     a, b = draw(0), draw(1)
     build.gradient(a, "added.one", depth=1)
     build.gradient(a, "added.two", depth=2)
-    build.gradient(a + 0.1 * draw(2), "alike", depth=3)
+    build.gradient(a + 0.1 * draw(2), "similar", depth=3)
     build.gradient(0 * a, "dead", depth=4)
     build.gradient(1000 * b, "huge", depth=5)
     parts = [build.gradient(value, signal=False) for value in (a, 0.001 * b)]
@@ -33,13 +33,13 @@ def sick(hand, draw):
     return build.recording()
 
 
-def test_each_kind_is_found(sick):
-    frame = Diagnosis()(sick).frame
+def test_each_kind_is_found(faulty):
+    frame = Diagnosis()(faulty).frame
     by_kind = dict(list(frame.groupby("kind")))
     assert set(by_kind) == set(MEANINGS) - {"vanishing signal"}
     assert by_kind["one gradient"][["place", "other"]].to_numpy().tolist() == [["added.one", "added.two"]]
     pair = by_kind["duplicated pair"].iloc[0]
-    assert {pair["place"], pair["other"]} <= {"added.one", "added.two", "alike"}
+    assert {pair["place"], pair["other"]} <= {"added.one", "added.two", "similar"}
     assert pair["rank"] == 1
     assert by_kind["duplicated pair"]["value"].is_monotonic_decreasing
     assert by_kind["dead signal"]["place"].tolist() == ["dead"]
@@ -59,7 +59,7 @@ def test_a_vanishing_signal_is_found(hand, draw):
     assert frame.loc[frame["kind"] == "vanishing signal", "place"].tolist() == ["tiny"]
 
 
-def test_only_the_most_are_kept_and_all_are_counted(hand, draw):
+def test_only_the_top_findings_are_kept_and_all_are_counted(hand, draw):
     build = hand()
     for number in range(6):
         build.gradient(draw(0) + 0.3 * draw(number + 1), f"layer{number}")
@@ -69,8 +69,8 @@ def test_only_the_most_are_kept_and_all_are_counted(hand, draw):
     assert frame["rank"].tolist() == [1, 2, 3, 4]
 
 
-def test_it_reads_like_a_diagnosis(sick):
-    table = Diagnosis()(sick)
+def test_diagnosis_lines_show_kind_place_and_value(faulty):
+    table = Diagnosis()(faulty)
     lines = list(diagnosis_lines(Result({"diagnosis": table}, {}, ""), top=1))
     assert f"\ndead signal (1): {MEANINGS['dead signal']}" in lines
     assert "  [4] dead" in lines
@@ -78,8 +78,8 @@ def test_it_reads_like_a_diagnosis(sick):
     assert any(line.startswith("  [4] idle:relu | residual  0.00% of the energy") for line in lines)
     assert any("duplicated pair (1 of " in line for line in lines)
     assert lines[-1] == "\nnone found: vanishing signal"
-    shown = [line for line in lines if line.startswith("  ")]
-    assert len(shown) == 6
+    findings = [line for line in lines if line.startswith("  ")]
+    assert len(findings) == 6
 
 
 def test_a_line_has_its_interval(hand, draw):
@@ -96,7 +96,7 @@ def test_a_line_has_its_interval(hand, draw):
 
 
 def test_unrelated_signals_are_no_pair_and_a_head_is_not_compared(hand, draw):
-    """A head's gradient is per element far larger than a map's, for the pooling spreads it."""
+    """Per element, a head's gradient is far larger than a feature map's, because pooling spreads it."""
     build = hand()
     for number in range(3):
         build.gradient(draw(number), f"layer{number}")
@@ -104,7 +104,7 @@ def test_unrelated_signals_are_no_pair_and_a_head_is_not_compared(hand, draw):
     assert Diagnosis()(build.recording()).frame.empty
 
 
-def test_nothing_watched_is_no_table(hand, draw):
+def test_without_signals_there_is_no_table(hand, draw):
     build = hand()
     build.gradient(draw(0), signal=False)
     assert Diagnosis()(build.recording()) is None

@@ -1,11 +1,11 @@
-"""The error table."""
+"""The exactness table: errors of the sums at forks."""
 
 import numpy as np
 
 from gradlens.analyzers.exactness import Exactness
 
 
-def test_the_worst_batch_of_each_fork_is_shown(hand, draw, seeds):
+def test_each_fork_shows_its_worst_batch(hand, draw, seeds):
     build = hand(seeds(1, 3), dry_samples=4)
     a, b = build.gradient(draw(0, 3)), build.gradient(draw(1, 3))
     total = build.gradient(draw(2, 3))

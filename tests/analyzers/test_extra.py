@@ -1,4 +1,4 @@
-"""Tables on request, and what a recording does not hold."""
+"""Tables on request, and errors for data that a recording lacks."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from gradlens.metrics import canonical, split_half
 
 
 @pytest.fixture(scope="module")
-def recorded():
+def recording():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = torch.nn.Sequential(
@@ -26,78 +26,82 @@ def recorded():
         return gl.capture(model, data, halves=True, costs=False)
 
 
-def test_the_halves_are_of_every_second_feature(recorded):
-    """Against the gradients themselves, taken again."""
-    assert recorded.halves.shape == (3, 2, 12, 12)
-    energies = np.trace(recorded.halves, axis1=-2, axis2=-1)
-    whole = recorded.energies[list(recorded.plan.signals)]
+def test_the_halves_hold_every_second_feature(recording):
+    """Against the energies of the whole gradients."""
+    assert recording.halves.shape == (3, 2, 12, 12)
+    energies = np.trace(recording.halves, axis1=-2, axis2=-1)
+    whole = recording.energies[list(recording.plan.signals)]
     assert (energies > 0).all()
     assert (energies < whole).all()
     assert energies[0] == pytest.approx(whole[0] / 2, rel=0.1)
 
 
-def test_the_null_table_has_the_ceiling_and_the_p_value(recorded):
-    frame = Nulls(permutations=19)(recorded).frame.set_index(["stage", "version"])
+def test_the_null_table_has_the_ceiling_and_the_p_value(recording):
+    frame = Nulls(permutations=19)(recording).frame.set_index(["stage", "version"])
     row = frame.loc[("whole", "energy")]
     assert row["null_mean"] < row["null_high"]
     assert 0.05 <= row["p"] <= 1
-    numbers = list(recorded.plan.signals)
-    assert row["ceiling"] == pytest.approx(split_half(recorded.halves, recorded.grams[numbers]).mean())
+    numbers = list(recording.plan.signals)
+    assert row["ceiling"] == pytest.approx(split_half(recording.halves, recording.grams[numbers]).mean())
     assert 0 < frame.loc[("whole", "direction"), "ceiling"] <= 1
-    given = frame.loc[("whole", "energy given loss")]
-    assert np.isnan(given["ceiling"])
-    assert given["null_mean"] < given["null_high"]
+    given_loss = frame.loc[("whole", "energy given loss")]
+    assert np.isnan(given_loss["ceiling"])
+    assert given_loss["null_mean"] < given_loss["null_high"]
     alone = frame[frame["used"] < 2]
     assert len(alone)
     assert set(alone["reason"]) == {"fewer than two live signals"}
 
 
-def test_canonical_correlations_are_means_over_batches(recorded):
-    frame = Canonicals(variance=0.5)(recorded).frame
-    a, b = (recorded.grams[recorded.plan.signals[place]] for place in (0, 1))
+def test_canonical_correlations_are_means_over_batches(recording):
+    frame = Canonicals(variance=0.5)(recording).frame
+    a, b = (recording.grams[recording.plan.signals[index]] for index in (0, 1))
     expected = np.mean([canonical(x, y, 0.5).svcca for x, y in zip(a, b, strict=True)])
     assert frame["svcca"].iloc[0] == pytest.approx(expected)
     assert len(frame) == 3
-    tight = Canonicals(variance=1.0)(recorded).frame
+    tight = Canonicals(variance=1.0)(recording).frame
     assert tight["svcca"].isna().all()
     assert tight["reason"].str.contains("need more than the 12 samples of a batch").all()
 
 
-def test_halves_survive_saving_merging_and_taking(recorded, tmp_path):
-    loaded = gl.Recording.load(recorded.save(tmp_path / "r.safetensors"))
-    assert np.array_equal(loaded.halves, recorded.halves)
-    first, second = recorded.take([0]), recorded.take([1])
-    assert np.array_equal(first.merge(second).halves, recorded.halves)
+def test_halves_survive_saving_merging_and_taking(recording, tmp_path):
+    loaded = gl.Recording.load(recording.save(tmp_path / "r.safetensors"))
+    assert np.array_equal(loaded.halves, recording.halves)
+    first, second = recording.take([0]), recording.take([1])
+    assert np.array_equal(first.merge(second).halves, recording.halves)
     assert first.halves.shape[1] == 1
 
 
-def test_every_analyzer_works_on_a_loaded_recording(recorded, tmp_path):
-    loaded = gl.Recording.load(recorded.save(tmp_path / "r.safetensors"))
+def test_every_analyzer_works_on_a_loaded_recording(recording, tmp_path):
+    loaded = gl.Recording.load(recording.save(tmp_path / "r.safetensors"))
     for name, analyzer in {**ANALYZERS, **ON_REQUEST}.items():
-        ours, theirs = analyzer(recorded), analyzer(loaded)
-        assert (ours is None) == (theirs is None), name
-        if ours is not None:
-            assert ours.frame.equals(theirs.frame), name
+        direct, reloaded = analyzer(recording), analyzer(loaded)
+        assert (direct is None) == (reloaded is None), name
+        if direct is not None:
+            assert direct.frame.equals(reloaded.frame), name
 
 
 @pytest.mark.parametrize("name", ["noise", "reuse", "readers"])
-def test_what_a_recording_does_not_hold_is_one_clear_line(recorded, name):
+def test_missing_weight_space_is_one_clear_error(recording, name):
     with pytest.raises(
         GradlensError, match="recorded without weight space; capture again with space='weights'"
     ):
-        gl.analyze(recorded, tables=[name])
+        gl.analyze(recording, tables=[name])
 
 
-def test_costs_that_were_not_counted_are_told(recorded):
+def test_missing_costs_are_reported(recording):
     with pytest.raises(GradlensError, match="holds no costs; capture again with costs=True"):
-        gl.analyze(recorded, tables=["cost"])
+        gl.analyze(recording, tables=["cost"])
 
 
-def test_tables_are_chosen_by_name(recorded):
-    assert list(gl.analyze(recorded, tables=["flow", "canonical"]).tables) == ["summary", "flow", "canonical"]
-    assert list(gl.analyze(recorded, extra=["null"]).tables)[-1] == "null"
+def test_tables_are_chosen_by_name(recording):
+    assert list(gl.analyze(recording, tables=["flow", "canonical"]).tables) == [
+        "summary",
+        "flow",
+        "canonical",
+    ]
+    assert list(gl.analyze(recording, extra=["null"]).tables)[-1] == "null"
     with pytest.raises(GradlensError, match=r"no table 'flwo'.*did you mean flow"):
-        gl.analyze(recorded, tables=["flwo"])
+        gl.analyze(recording, tables=["flwo"])
 
 
 def test_halves_are_refused_in_weight_space():
@@ -105,16 +109,16 @@ def test_halves_are_refused_in_weight_space():
         gl.capture(torch.nn.Linear(2, 2), [], space="weights", halves=True)
 
 
-def test_a_network_without_readers_says_so_and_not_that_the_space_is_wrong():
+def test_a_network_without_readers_is_not_reported_as_the_wrong_space():
     data = [(torch.randn(6, 4), torch.randint(0, 3, (6,)))]
     recording = gl.capture(torch.nn.Linear(4, 3), data, space="weights", costs=False)
     with pytest.raises(GradlensError, match="is of a network without such a source"):
         gl.analyze(recording, tables=["reuse"])
 
 
-def test_the_summary_of_one_network_has_the_intervals_of_its_seeds(recorded):
-    seeds = [recorded.take([place]) for place in (0, 1)]
+def test_the_summary_of_one_network_has_intervals_over_seeds(recording):
+    seeds = [recording.take([index]) for index in (0, 1)]
     merged = replace(seeds[0], replicates=((0, 0),)).merge(replace(seeds[1], replicates=((1, 0),)))
     row = Summary()(merged).frame.set_index("stage").loc["whole"]
     assert row["duplication_low"] < row["duplication"] < row["duplication_high"]
-    assert np.isnan(Summary()(recorded).frame["duplication_low"]).all()
+    assert np.isnan(Summary()(recording).frame["duplication_low"]).all()

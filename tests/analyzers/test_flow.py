@@ -11,18 +11,18 @@ def test_rms_is_per_sample_and_element(hand):
     g = np.zeros((1, 4, 3, 2, 2))
     g[0, :, ...] = np.array([1.0, 2.0, 3.0, 6.0])[:, None, None, None]
     build.gradient(g, "a.conv", "8", depth=5)
-    (found,) = Flow()(build.recording()).frame.itertuples()
-    assert found.rms == pytest.approx(3)
-    assert found.rms_spread == pytest.approx(np.std([1, 2, 3, 6]))
-    assert found.norm == pytest.approx(3 * np.sqrt(12))
-    assert (found.network, found.stage, found.signal, found.role, found.depth) == (
+    (row,) = Flow()(build.recording()).frame.itertuples()
+    assert row.rms == pytest.approx(3)
+    assert row.rms_spread == pytest.approx(np.std([1, 2, 3, 6]))
+    assert row.norm == pytest.approx(3 * np.sqrt(12))
+    assert (row.network, row.stage, row.signal, row.role, row.depth) == (
         "net",
         "8",
         "a.conv",
         "signal",
         5,
     )
-    assert not found.dead
+    assert not row.dead
 
 
 def test_ranks_and_agreement_are_means_over_batches(hand, seeds):
@@ -30,43 +30,43 @@ def test_ranks_and_agreement_are_means_over_batches(hand, seeds):
     build = hand(seeds(1, 2))
     build.gradient(np.stack([np.eye(4), np.tile(np.eye(4)[0], (4, 1))]))
     build.extra["labels"] = np.array([[0, 0, 1, 1], [0, 0, 1, 1]])
-    (found,) = Flow()(build.recording()).frame.itertuples()
+    (row,) = Flow()(build.recording()).frame.itertuples()
     for name in ("effective_rank", "stable_rank", "participation_ratio"):
-        assert getattr(found, name) == pytest.approx((4 + 1) / 2, rel=1e-5)
-    assert found.diversity == pytest.approx((1 + 1 / 4) / 2)
-    assert (found.stiffness_within, found.stiffness_across, found.confusion) == pytest.approx((0.5, 0.5, 0.5))
+        assert getattr(row, name) == pytest.approx((4 + 1) / 2, rel=1e-5)
+    assert row.diversity == pytest.approx((1 + 1 / 4) / 2)
+    assert (row.stiffness_within, row.stiffness_across, row.confusion) == pytest.approx((0.5, 0.5, 0.5))
 
 
-def test_classes_are_those_of_their_own_batch(hand, seeds):
+def test_classes_are_compared_within_a_batch(hand, seeds):
     """Samples 0 and 1 agree in the first batch and share a class only there."""
     build = hand(seeds(1, 2))
     g = np.eye(4)
     g[1] = g[0]
     build.gradient(np.stack([g, g]))
     build.extra["labels"] = np.array([[0, 0, 1, 2], [0, 1, 2, 3]])
-    (found,) = Flow()(build.recording()).frame.itertuples()
-    assert found.stiffness_within == pytest.approx(1)  # the second batch has no pair within a class
-    assert found.stiffness_across == pytest.approx((0 + 1 / 6) / 2)
+    (row,) = Flow()(build.recording()).frame.itertuples()
+    assert row.stiffness_within == pytest.approx(1)  # the second batch has no pair within a class
+    assert row.stiffness_across == pytest.approx((0 + 1 / 6) / 2)
 
 
 def test_without_labels_every_pair_is_across(hand):
     build = hand()
     build.gradient(np.ones((1, 4, 2)))
-    (found,) = Flow()(build.recording()).frame.itertuples()
-    assert np.isnan(found.stiffness_within)
-    assert found.stiffness_across == pytest.approx(1)
+    (row,) = Flow()(build.recording()).frame.itertuples()
+    assert np.isnan(row.stiffness_within)
+    assert row.stiffness_across == pytest.approx(1)
 
 
 def test_a_dead_signal_is_marked_and_has_size_zero(hand):
     build = hand()
     build.gradient(np.zeros((1, 4, 2)))
-    (found,) = Flow()(build.recording()).frame.itertuples()
-    assert found.dead
-    assert (found.rms, found.norm) == (0, 0)
-    assert np.isnan([found.effective_rank, found.diversity, found.confusion]).all()
+    (row,) = Flow()(build.recording()).frame.itertuples()
+    assert row.dead
+    assert (row.rms, row.norm) == (0, 0)
+    assert np.isnan([row.effective_rank, row.diversity, row.confusion]).all()
 
 
-def test_only_recordings_of_all_sites_show_what_is_no_signal(hand, draw):
+def test_only_recordings_of_all_sites_show_other_gradients(hand, draw):
     build = hand(sites="signals")
     build.gradient(draw(0), "relu", signal=False)
     build.gradient(draw(1), "conv")
@@ -77,8 +77,8 @@ def test_only_recordings_of_all_sites_show_what_is_no_signal(hand, draw):
     assert list(zip(frame.signal, frame.role, strict=True)) == [("relu:conv", "other"), ("conv", "signal")]
 
 
-def test_the_slope_is_in_decades_a_layer(hand, draw):
-    """RMS falls tenfold every second layer; the dead one and the odd one do not count."""
+def test_the_slope_is_in_decades_per_layer(hand, draw):
+    """RMS falls tenfold every second layer; the dead signal and the one without samples do not count."""
     build = hand()
     for depth in range(1, 6):
         build.gradient(draw(0) * 10 ** (-depth / 2), depth=depth, stage="4" if depth < 4 else "8")
@@ -89,7 +89,7 @@ def test_the_slope_is_in_decades_a_layer(hand, draw):
     assert flow_slope(recording, "8") == pytest.approx(-0.5)
 
 
-def test_the_slope_does_not_see_how_many_elements_a_layer_has(hand):
+def test_the_slope_does_not_depend_on_the_number_of_elements(hand):
     build = hand()
     for depth, width in enumerate((2, 200, 7)):
         build.gradient(np.full((1, 4, width), 10.0**depth), depth=depth)

@@ -1,4 +1,4 @@
-"""The map: what is drawn, which way it runs, and that the energy on its edges is what was measured."""
+"""The network map: its nodes, its direction, and edges with the measured energy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from gradlens.analyzers.map import MapEdges, MapNodes
 N = 8
 
 
-def recorded(model, size=32, **options):
+def record(model, size=32, **options):
     torch.manual_seed(0)
     batches = [(torch.randn(N, 3, size, size), torch.randint(0, 10, (N,))) for _ in range(2)]
     return gl.capture(model, batches, **{"costs": False, **options})
 
 
 class Split(nn.Module):
-    """A cut by ``chunk``: one part goes round two blocks, then both are joined; a view in front of the head."""
+    """A partial split by ``chunk``: one part bypasses two blocks, then both are joined; a view before the head."""
 
     def __init__(self):
         super().__init__()
@@ -47,11 +47,11 @@ class Split(nn.Module):
 
 @pytest.fixture(scope="module")
 def split():
-    recording = recorded(Split())
+    recording = record(Split())
     return recording, MapNodes()(recording).frame, MapEdges()(recording).frame
 
 
-def test_blocks_are_numbered_modules_and_what_joins_them_stands_alone(split):
+def test_blocks_are_numbered_modules_and_joining_operations_are_separate(split):
     _, nodes, _ = split
     assert list(dict.fromkeys(nodes["block"])) == [
         "stem", "(model):split", "blocks.0", "blocks.1", "(model):cat", "(model):relu", "down", "(model):mean",
@@ -65,23 +65,23 @@ def test_blocks_are_numbered_modules_and_what_joins_them_stands_alone(split):
 
 
 def truth(model, batches, path):
-    """Mean squared norm a sample of the summed loss's gradient at a module's output."""
-    found = []
+    """Return the mean squared norm per sample of the summed loss's gradient at a module's output."""
+    energies = []
     for inputs, targets in batches:
         kept = {}
 
-        def keep(module, given, output, kept=kept):
+        def keep(module, arguments, output, kept=kept):
             output.retain_grad()
             kept["output"] = output
 
         handle = dict(model.named_modules())[path].register_forward_hook(keep)
         nn.functional.cross_entropy(model(inputs), targets, reduction="sum").backward()
         handle.remove()
-        found.append(float(kept["output"].grad.square().sum()) / N)
-    return float(np.mean(found))
+        energies.append(float(kept["output"].grad.square().sum()) / N)
+    return float(np.mean(energies))
 
 
-def test_the_energy_of_an_edge_is_that_of_the_gradient_along_it():
+def test_the_energy_of_an_edge_is_that_of_its_gradient():
     torch.manual_seed(0)
     model = Split()
     torch.manual_seed(0)
@@ -90,9 +90,9 @@ def test_the_energy_of_an_edge_is_that_of_the_gradient_along_it():
     nodes, edges = MapNodes()(recording).frame, MapEdges()(recording).frame
     by_site = nodes.set_index("site")["node"]
     for path in ("stem", "down", "blocks.0.2", "blocks.1.0"):
-        own = edges[edges["producer"] == by_site[f"{path}:conv"]]
-        assert own["measured"].all()
-        assert own["energy"].sum() == pytest.approx(truth(model, batches, path), rel=1e-4)
+        outgoing = edges[edges["producer"] == by_site[f"{path}:conv"]]
+        assert outgoing["measured"].all()
+        assert outgoing["energy"].sum() == pytest.approx(truth(model, batches, path), rel=1e-4)
 
 
 def test_a_concatenations_energy_is_the_sum_of_its_inputs(split):
@@ -105,38 +105,38 @@ def test_a_concatenations_energy_is_the_sum_of_its_inputs(split):
     assert out["measured"].item() == into["measured"].all()
 
 
-def test_what_was_not_watched_is_marked(split):
+def test_unwatched_edges_are_marked(split):
     _, nodes, edges = split
     by_site = nodes.set_index("site")["node"]
     relu = edges[edges["producer"] == by_site["blocks.0.1:relu"]]
-    behind = edges[edges["producer"] == by_site["blocks.0.0:conv"]]
+    conv = edges[edges["producer"] == by_site["blocks.0.0:conv"]]
     assert not relu["measured"].item()
-    assert relu["energy"].item() == behind["energy"].item()
-    everything = MapEdges()(recorded(Split(), sites="all")).frame
+    assert relu["energy"].item() == conv["energy"].item()
+    everything = MapEdges()(record(Split(), sites="all")).frame
     assert everything["measured"].all()
 
 
-def test_shares_stand_on_the_edges_of_forks_and_splits(split):
+def test_edges_of_forks_and_splits_have_the_shares(split):
     recording, _, edges = split
     shares = Shares()(recording).frame
     for row in shares[shares["where"] != "merge"].to_dict("records"):
-        own = edges[(edges["fork"] == row["site"]) & (edges["branch"] == row["branch"])]
-        assert len(own) >= 1
-        assert np.allclose(own["share"], row["share"])
+        branch_edges = edges[(edges["fork"] == row["site"]) & (edges["branch"] == row["branch"])]
+        assert len(branch_edges) >= 1
+        assert np.allclose(branch_edges["share"], row["share"])
 
 
-def test_alike_is_the_mean_of_a_layers_pairs_in_its_stage(split):
+def test_alike_is_the_mean_similarity_of_a_layers_pairs_in_its_stage(split):
     recording, nodes, _ = split
     pairs = Correlation()(recording).frame
     layer = nodes[nodes["signal"] == "blocks.0.0"].iloc[0]
-    own = pairs[(pairs["signal_a"] == "blocks.0.0") | (pairs["signal_b"] == "blocks.0.0")]
-    own = own[(own["stage_a"] == layer["stage"]) & (own["stage_b"] == layer["stage"])]
-    assert layer["alike"] == pytest.approx(own["energy"].mean())
-    assert layer["alike_given_loss"] == pytest.approx(own["energy_given_loss"].mean(), nan_ok=True)
+    rows = pairs[(pairs["signal_a"] == "blocks.0.0") | (pairs["signal_b"] == "blocks.0.0")]
+    rows = rows[(rows["stage_a"] == layer["stage"]) & (rows["stage_b"] == layer["stage"])]
+    assert layer["alike"] == pytest.approx(rows["energy"].mean())
+    assert layer["alike_given_loss"] == pytest.approx(rows["energy_given_loss"].mean(), nan_ok=True)
 
 
-class There(nn.Module):
-    """An encoder and decoder with a bridge: it comes back to the stage it left."""
+class EncoderDecoder(nn.Module):
+    """An encoder and a decoder with a bridge: it returns to the first stage."""
 
     def __init__(self):
         super().__init__()
@@ -149,8 +149,8 @@ class There(nn.Module):
         return self.head(self.last(torch.cat([x, self.up(self.two(x).relu())], 1)).mean((2, 3)))
 
 
-class Shared(nn.Module):
-    """A block whose first half is left, something else runs, and its second half ends it: drawn as one, a circle."""
+class Interleaved(nn.Module):
+    """A block with another layer between its halves: drawn as one node, it would make a cycle."""
 
     def __init__(self):
         super().__init__()
@@ -162,17 +162,17 @@ class Shared(nn.Module):
 
 
 NETWORKS = [
-    "resnet18", "cspresnet50", "densenet121", "mobilenetv3_small_050", "hrnet_w18_small", "there", "shared",
-    "swin_tiny_patch4_window7_224",
+    "resnet18", "cspresnet50", "densenet121", "mobilenetv3_small_050", "hrnet_w18_small",
+    "encoder_decoder", "interleaved", "swin_tiny_patch4_window7_224",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_runs_one_way_at_every_level(name):
-    own = {"there": There, "shared": Shared}
+def test_the_map_is_acyclic_at_every_level(name):
+    custom = {"encoder_decoder": EncoderDecoder, "interleaved": Interleaved}
     size = 224 if name.startswith("swin") else 64
-    model = own[name]() if name in own else gl.load_model(name, num_classes=10, seed=0)
-    recording = recorded(model, size)
+    model = custom[name]() if name in custom else gl.load_model(name, num_classes=10, seed=0)
+    recording = record(model, size)
     nodes, edges = MapNodes()(recording).frame.set_index("node"), MapEdges()(recording).frame
     assert set(edges["consumer"]) | set(edges["producer"]) <= set(nodes.index)
     for level in ("block", "group"):
@@ -189,14 +189,14 @@ def test_it_runs_one_way_at_every_level(name):
     assert between["energy"].notna().all()  # inside attention, products of two gradients are not watched
 
 
-def test_a_network_that_comes_back_to_a_stage_has_it_twice():
-    groups = list(dict.fromkeys(MapNodes()(recorded(There())).frame["group"]))
+def test_a_network_that_returns_to_a_stage_has_it_twice():
+    groups = list(dict.fromkeys(MapNodes()(record(EncoderDecoder())).frame["group"]))
     assert groups == ["2", "4", "2 (2)", "head", "loss"]
 
 
-def test_in_weight_space_it_is_the_same_graph():
-    recording = recorded(Split(), space="weights")
-    assert len(MapNodes()(recording).frame) == len(MapNodes()(recorded(Split())).frame)
+def test_weight_space_has_the_same_graph():
+    recording = record(Split(), space="weights")
+    assert len(MapNodes()(recording).frame) == len(MapNodes()(record(Split())).frame)
     signals = MapNodes()(recording).frame["signal"]
     assert set(signals[signals != ""]) == {
         "stem",
@@ -209,16 +209,16 @@ def test_in_weight_space_it_is_the_same_graph():
     }
 
 
-def test_stages_hold_what_the_tables_say():
-    """A block that stands between two stages is not counted in one of them."""
-    recording = recorded(gl.load_model("resnet18", num_classes=10, zero_init=False, seed=0), 64, costs=True)
+def test_stages_agree_with_the_tables():
+    """A block between two stages is counted in neither."""
+    recording = record(gl.load_model("resnet18", num_classes=10, zero_init=False, seed=0), 64, costs=True)
     nodes = MapNodes()(recording).frame
     cost = Cost()(recording).frame.set_index("stage")
     signals = Duplication()(recording).frame.query("version == 'energy'").set_index("stage")["signals"]
-    for stage, own in nodes.groupby("group"):
+    for stage, stage_nodes in nodes.groupby("group"):
         if stage in signals.index:
-            assert (own["signal"] != "").sum() == signals[stage]
-            assert own["flops"].sum() == cost.loc[stage, "flops"]
+            assert (stage_nodes["signal"] != "").sum() == signals[stage]
+            assert stage_nodes["flops"].sum() == cost.loc[stage, "flops"]
 
 
 class Residual(nn.Module):
@@ -234,12 +234,12 @@ class Residual(nn.Module):
         return self.head((x + self.inner(x).relu()).mean((2, 3)))
 
 
-def test_every_edge_watched_the_operations_show_their_signals():
+def test_operations_show_their_signals_also_with_all_edges_watched():
     """Only rows of signals describe an operation, however many other gradients have the same name."""
     model = Residual()
-    some, every = (
-        MapNodes()(recorded(model, **options)).frame.set_index("node") for options in ({}, {"sites": "all"})
+    default, all_sites = (
+        MapNodes()(record(model, **options)).frame.set_index("node") for options in ({}, {"sites": "all"})
     )
-    assert every["signal"].tolist() == some["signal"].tolist()
+    assert all_sites["signal"].tolist() == default["signal"].tolist()
     for column in ("rms", "effective_rank"):
-        assert np.allclose(every[column].astype(float), some[column].astype(float), equal_nan=True)
+        assert np.allclose(all_sites[column].astype(float), default[column].astype(float), equal_nan=True)

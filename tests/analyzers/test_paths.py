@@ -1,4 +1,4 @@
-"""Paths of real graphs: counts, energies along them, and the three spellings of a split alike."""
+"""Paths of real graphs: counts, energies along them, and equal results for the three spellings of a split."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gradlens.metrics import coherence
 
 
 class Residual(nn.Module):
-    """Two blocks of one layer, a head; ``gain`` scales what comes through a block."""
+    """Two residual blocks of one layer and a head; ``gain`` scales the output of a block."""
 
     def __init__(self, gain=1.0):
         super().__init__()
@@ -41,7 +41,7 @@ class Cut(nn.Module):
     def __init__(self, spelling):
         super().__init__()
         self.spelling = spelling
-        self.stem, self.way = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.stem, self.dense = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
         self.head = nn.Linear(8, 10)
 
     def forward(self, x):
@@ -52,7 +52,7 @@ class Cut(nn.Module):
             first, second = h.chunk(2, 1)
         else:
             first, second = h[:, :4], h[:, 4:]
-        return self.head(torch.cat([first, self.way(second)], 1).mean((2, 3)))
+        return self.head(torch.cat([first, self.dense(second)], 1).mean((2, 3)))
 
 
 def record(model, batches=1, **options):
@@ -68,7 +68,7 @@ def seeded():
         yield
 
 
-def test_a_residual_network_has_a_path_for_every_choice(seeded):
+def test_a_residual_network_has_one_path_per_choice_of_branches(seeded):
     frame = Paths()(record(Residual())).frame.set_index("layer")
     assert list(frame.index) == ["stem", "blocks.0", "blocks.1", "head"]
     assert list(frame["paths"]) == ["4", "2", "1", "1"]
@@ -89,7 +89,7 @@ def test_without_energy_through_the_blocks_only_the_skips_count(seeded):
 
 
 def test_the_effective_length_follows_the_measured_shares(seeded):
-    """By hand: at each fork the residual way is one layer longer."""
+    """By hand: at each fork the residual branch is one layer longer."""
     recording = record(Residual())
     longer = []
     for group in recording.plan.groups:
@@ -117,7 +117,7 @@ def test_the_parts_of_a_split_share_by_their_energy(spelling, seeded):
     assert frame.loc["stem", "timestamps"] == "2 | 3"
 
 
-def test_where_a_fork_was_not_watched_no_energy_is_claimed(seeded):
+def test_without_a_watched_fork_there_is_no_effective_length(seeded):
     recording = record(Residual(), sites="blocks.1")
     frame = Paths()(recording).frame.set_index("layer")
     assert frame["effective_length"].isna().all()
@@ -125,7 +125,7 @@ def test_where_a_fork_was_not_watched_no_energy_is_claimed(seeded):
     assert PathLengths()(recording).frame["energy_share"].isna().all()
 
 
-def test_shares_into_every_tensor_sum_to_one(seeded):
+def test_shares_of_every_tensor_sum_to_one(seeded):
     model = gl.load_model("densenet121", num_classes=10, seed=0)
     recording = gl.capture(
         model,
@@ -139,7 +139,7 @@ def test_shares_into_every_tensor_sum_to_one(seeded):
     assert totals.keys() >= set(weighted_layers(recording))
     assert all(total == pytest.approx(1.0, rel=1e-9) for total in totals.values())
     frame = Paths()(recording).frame
-    assert frame["paths"].iloc[0] == str(2**58)  # one for every dense layer: through it, or past it
+    assert frame["paths"].iloc[0] == str(2**58)  # a factor of two per dense layer: through it or past it
     assert (frame["shortest"].iloc[0], frame["longest"].iloc[0]) == (5, 121)
 
 
@@ -156,13 +156,16 @@ def test_the_interval_is_over_seeds(seeded):
     second = record(Residual(gain=3.0), seed=1)
     merged = first.merge(second)
     row = Paths()(merged).frame.set_index("layer").loc["stem"]
-    own = [Paths()(one).frame.set_index("layer").loc["stem", "effective_length"] for one in (first, second)]
-    assert row["effective_length"] == pytest.approx(np.mean(own))
-    assert row["effective_low"] < min(own) < max(own) < row["effective_high"]
+    lengths = [
+        Paths()(recording).frame.set_index("layer").loc["stem", "effective_length"]
+        for recording in (first, second)
+    ]
+    assert row["effective_length"] == pytest.approx(np.mean(lengths))
+    assert row["effective_low"] < min(lengths) < max(lengths) < row["effective_high"]
     assert math.isnan(Paths()(first).frame["effective_low"].iloc[0])
 
 
-def test_structure_counts_what_the_graph_shows(seeded):
+def test_the_structure_of_a_residual_network(seeded):
     recording = record(Residual())
     frame = Structure()(recording).frame.set_index("stage")
     whole = frame.loc["whole"]
@@ -180,18 +183,18 @@ def test_structure_counts_what_the_graph_shows(seeded):
     assert whole["cross_terms"] == pytest.approx((expected + second) / 2, rel=1e-12)
 
 
-def test_the_whole_is_less_duplicate_by_structure_as_csp():
-    found = {}
+def test_csp_has_less_structural_duplication():
+    duplication = {}
     for name in ("densenet121", "densenet121@csp"):
         model = gl.load_model(name, num_classes=10, seed=0)
         data = gl.load_data("digits", batch_size=8, batches=1, image_size=32, seed=0)
         frame = Structure()(gl.capture(model, data, sites="forks", costs=False)).frame.set_index("stage")
-        found[name] = frame.loc["whole", "structural_duplication"]
-    assert found["densenet121@csp"] < found["densenet121"]
+        duplication[name] = frame.loc["whole", "structural_duplication"]
+    assert duplication["densenet121@csp"] < duplication["densenet121"]
 
 
 def test_a_recording_without_layers_has_no_paths(hand):
-    recording = hand()
-    recording.group([recording.gradient(np.ones((1, 5, 3)), signal=False)] * 2)
-    made = recording.recording()
-    assert all(ANALYZERS[name](made) is None for name in ("paths", "path_lengths", "structure"))
+    build = hand()
+    build.group([build.gradient(np.ones((1, 5, 3)), signal=False)] * 2)
+    recording = build.recording()
+    assert all(ANALYZERS[name](recording) is None for name in ("paths", "path_lengths", "structure"))

@@ -15,7 +15,7 @@ from gradlens.metrics import mean_interval
 
 @pytest.fixture
 def pair(hand):
-    """Two signals of one seed, the second the first and noise: ``batches`` batches of ``n`` samples."""
+    """Two signals of one seed, the second is the first plus noise; ``batches`` batches of ``n`` samples."""
 
     def make(random, batches=8, n=16, d=20, **meta):
         build = hand([(0, batch) for batch in range(batches)], **meta)
@@ -27,7 +27,7 @@ def pair(hand):
     return make
 
 
-def test_what_intervals_are_over(hand, draw):
+def test_intervals_are_over_seeds_or_batches(hand, draw):
     assert pair_of(hand, draw, [(0, 0), (1, 0)]).noise == "seeds"
     assert pair_of(hand, draw, [(0, 0), (0, 1), (0, 2)]).noise == "batches"
     assert pair_of(hand, draw, [(0, 0), (0, 1)]).noise == ""
@@ -40,17 +40,17 @@ def pair_of(hand, draw, replicates):
     return build.recording()
 
 
-def test_of_a_mean_the_jackknife_is_the_t_interval(pair):
+def test_the_jackknife_of_a_mean_is_the_t_interval(pair):
     """Known (Tukey 1958): the pseudo-values of a mean are the values themselves."""
     recording = pair(np.random.default_rng(0))
     energies = recording.energies[0]
-    reach = batch_half_widths(lambda own: {"mean": own.energies[0].mean()}, recording)["mean"]
+    reach = batch_half_widths(lambda subset: {"mean": subset.energies[0].mean()}, recording)["mean"]
     interval = mean_interval(energies)
     assert reach == pytest.approx((interval.high - interval.low) / 2, rel=1e-9)
 
 
 def test_the_interval_of_a_similarity_covers_it(pair):
-    """The CKA of 400 batches lies in the interval of 8 about as often as it says: 95 % of 120 draws."""
+    """The CKA of 400 batches lies in the interval of 8 at about the nominal rate: 95 % of 120 draws."""
     random = np.random.default_rng(1)
     truth = Correlation()(pair(random, batches=400)).frame["energy"].item()
     hits = 0
@@ -60,9 +60,9 @@ def test_the_interval_of_a_similarity_covers_it(pair):
     assert 0.88 <= hits / 120 <= 0.995
 
 
-def test_over_seeds_nothing_changes(hand, draw):
+def test_over_seeds_the_interval_is_that_of_the_mean(hand, draw):
     recording = pair_of(hand, draw, [(0, 0), (1, 0), (2, 0)])
-    values = over_replicates(lambda own: {"energy": own.energies[0].mean()}, recording)
+    values = over_replicates(lambda subset: {"energy": subset.energies[0].mean()}, recording)
     interval = mean_interval(recording.energies[0])
     assert values.means["energy"] == pytest.approx(interval.mean)
     assert values.half_widths["energy"] == pytest.approx(interval.high - interval.mean)
@@ -82,7 +82,7 @@ def test_one_seed_of_several_batches_has_intervals_in_summary_and_comparison(pai
     assert np.isnan(same["flops_low"])
 
 
-def test_what_rests_on_one_batch_has_no_interval(hand, draw):
+def test_values_that_depend_on_one_batch_have_no_interval(hand, draw):
     """Two signals that are dead in all batches but one: without it there is no value."""
     build = hand([(0, batch) for batch in range(4)])
     alive = np.zeros((4, 1, 1))
@@ -96,7 +96,7 @@ def test_what_rests_on_one_batch_has_no_interval(hand, draw):
     assert np.isnan(Summary()(recording).frame.set_index("stage").loc["whole", "duplication_low"])
 
 
-def test_recordings_of_other_batches_have_no_interval_and_no_cross_table(pair):
+def test_recordings_of_different_batches_have_no_interval_and_no_cross_table(pair):
     random = np.random.default_rng(0)
     five, three = pair(random, batches=5), pair(random, batches=3)
     for first, second in ((five, three), (three, five)):
@@ -118,21 +118,23 @@ def test_the_level_is_kept_over_batches(pair):
 
 def test_duplication_of_every_version_has_its_interval(pair, hand, draw):
     random = np.random.default_rng(3)
-    one = Duplication()(pair(random)).frame
-    known = one["duplication"].notna()
-    assert one.loc[known, "duplication_reach"].notna().all()
+    single = Duplication()(pair(random)).frame
+    known = single["duplication"].notna()
+    assert single.loc[known, "duplication_reach"].notna().all()
     several = pair_of(hand, draw, [(0, 0), (1, 0), (2, 0)])
     frame = Duplication()(several).frame
-    own = frame[(frame["stage"] == "whole") & (frame["version"] == "energy")]
-    interval = mean_interval(own["duplication"].to_numpy())
-    assert np.allclose(own["duplication_reach"], interval.high - interval.mean)
+    rows = frame[(frame["stage"] == "whole") & (frame["version"] == "energy")]
+    interval = mean_interval(rows["duplication"].to_numpy())
+    assert np.allclose(rows["duplication_reach"], interval.high - interval.mean)
 
 
 def test_the_work_is_linear_in_the_batches(pair, monkeypatch):
-    """No analyzer takes the jackknife inside the jackknife."""
+    """No analyzer nests the jackknife in the jackknife."""
     calls = []
-    own = similarity_module.similarity
-    monkeypatch.setattr(similarity_module, "similarity", lambda *given: calls.append(1) or own(*given))
+    original = similarity_module.similarity
+    monkeypatch.setattr(
+        similarity_module, "similarity", lambda *arguments: calls.append(1) or original(*arguments)
+    )
     counts = []
     for batches in (4, 8):
         calls.clear()

@@ -20,7 +20,7 @@ N = 8
 
 
 class Dense(nn.Module):
-    """Two dense layers behind a stem, all read by a head."""
+    """Two dense layers after a stem, all read by a head."""
 
     def __init__(self):
         super().__init__()
@@ -45,17 +45,17 @@ def measured():
     recording = gl.capture(model, batches, space="weights", costs=False)
     parameters = {name: value.detach() for name, value in model.named_parameters()}
 
-    def one(values, x, y):
+    def sample_loss(values, x, y):
         return functional.cross_entropy(functional_call(model, values, (x[None],)), y[None])
 
-    each = [vmap(grad(one), in_dims=(None, 0, 0))(parameters, x, y) for x, y in batches]
-    return recording, {name: torch.stack([own[name] for own in each]) for name in parameters}
+    by_batch = [vmap(grad(sample_loss), in_dims=(None, 0, 0))(parameters, x, y) for x, y in batches]
+    return recording, {name: torch.stack([gradients[name] for gradients in by_batch]) for name in parameters}
 
 
-def test_noise_is_that_of_all_weights_together(measured):
+def test_noise_is_measured_over_all_weights(measured):
     recording, rows = measured
     flat = torch.cat([value.flatten(2) for name, value in rows.items() if name.endswith("weight")], 2).numpy()
-    terms = [noise(own @ own.T) for own in flat]
+    terms = [noise(matrix @ matrix.T) for matrix in flat]
     frame = ANALYZERS["noise"](recording).frame.set_index("stage")
     assert frame.loc["whole", "weights"] == 4
     assert frame.loc["whole", "variance"] == pytest.approx(
@@ -68,7 +68,7 @@ def test_noise_is_that_of_all_weights_together(measured):
         assert "cannot be told from 0" in frame.loc["whole", "reason"]
 
 
-def test_the_reuse_map_is_the_size_of_the_columns(measured):
+def test_reuse_is_the_rms_of_the_columns(measured):
     recording, rows = measured
     frame = ANALYZERS["reuse"](recording).frame.set_index(["layer", "source"])
     assert list(frame.index) == [
@@ -90,12 +90,12 @@ def test_readers_of_a_source_are_compared_by_its_columns(measured):
     recording, rows = measured
     frame = ANALYZERS["readers"](recording).frame.set_index(["source", "version"])
     assert frame.loc[("stem", "energy"), "readers"] == 3  # layer a reads nothing else
-    own = [
+    parts = [
         rows["a.weight"].flatten(2),
         rows["b.weight"][:, :, :, :4].flatten(2),
         rows["head.weight"][:, :, :, :4].flatten(2),
     ]
-    grams = np.stack([(part @ part.transpose(1, 2)).numpy() for part in own])
+    grams = np.stack([(part @ part.transpose(1, 2)).numpy() for part in parts])
     expected = cka(hsic_matrix(grams))[np.triu_indices(3, k=1)].mean()
     assert frame.loc[("stem", "energy"), "mean_cka"] == pytest.approx(expected, rel=1e-6)
     assert ("b", "energy") not in frame.index
@@ -103,7 +103,7 @@ def test_readers_of_a_source_are_compared_by_its_columns(measured):
 
 @pytest.fixture
 def readers(hand, draw):
-    """Seven readers of one source; the last receives a gradient in one batch, or in one seed, only."""
+    """Seven readers of one source; the last receives a gradient in only one batch or one seed."""
 
     def make(replicates, alive):
         build = hand(replicates, space="weights")
@@ -118,7 +118,7 @@ def readers(hand, draw):
     return make
 
 
-def test_the_readers_that_are_used_are_those_of_all_batches(readers):
+def test_used_readers_are_counted_over_all_batches(readers):
     """Without the last batch, as in the jackknife, the last reader is dead."""
     recording = readers([(0, batch) for batch in range(4)], [0, 0, 0, 1])
     frame = ANALYZERS["readers"](recording).frame
@@ -144,7 +144,7 @@ def test_of_several_seeds_the_fewest_readers_are_counted(readers, alive):
     assert frame["used"].tolist() == [6, 6, 6, 6]
 
 
-def test_duplication_in_weight_space_is_that_of_the_weights_grams(measured):
+def test_similarity_in_weight_space_is_the_cka_of_the_weight_grams(measured):
     recording, rows = measured
     grams = np.stack(
         [
@@ -159,6 +159,6 @@ def test_duplication_in_weight_space_is_that_of_the_weights_grams(measured):
     assert np.allclose(frame["energy"], expected[upper], rtol=1e-6)
 
 
-def test_outside_weight_space_there_is_none_of_it():
+def test_outside_weight_space_these_tables_are_missing():
     recording = gl.capture(Dense(), [(torch.randn(N, 3, 6, 6), torch.randint(0, 5, (N,)))], costs=False)
     assert all(ANALYZERS[name](recording) is None for name in ("noise", "reuse", "readers"))

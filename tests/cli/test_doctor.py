@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def test_everything_that_is_needed_works_here(run: Run) -> None:
     ran = run("doctor")
     assert ran.exit_code == 0, ran.stdout
-    assert ran.stdout.rstrip().endswith("all that gradlens needs works")
+    assert ran.stdout.rstrip().endswith("everything that gradlens needs works")
     assert (
         f"torch            {importlib.metadata.version('torch')}".split()
         == re.search(r"^torch .*", ran.stdout, re.M)[0].split()[:2]
@@ -140,8 +140,8 @@ def test_places_follow_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    found = doctor.places()
-    assert found["weights of timm"] == f"{tmp_path / 'hub'} (made when it is needed)"
+    found = doctor.locations()
+    assert found["weights of timm"] == f"{tmp_path / 'hub'} (created when needed)"
     assert found["network"].startswith("used")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert doctor.places()["network"] == "not used: HF_HUB_OFFLINE is set"
+    assert doctor.locations()["network"] == "not used: HF_HUB_OFFLINE is set"

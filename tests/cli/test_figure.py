@@ -92,7 +92,7 @@ def test_a_folder_that_may_not_be_looked_into_is_one_line(
     forbid(os, "stat", "locked")
     ran = run("figure", saved, "throughput", "--out", "locked/f.pdf")
     assert (ran.exit_code, ran.stdout) == (1, "")
-    assert ran.stderr == "error: cannot look at locked/f.pdf: Permission denied; give another --out FILE\n"
+    assert ran.stderr == "error: cannot access locked/f.pdf: Permission denied; give another --out FILE\n"
 
 
 def test_a_format_that_contradicts_the_file_is_wrong_usage(run: Run, saved: Path) -> None:

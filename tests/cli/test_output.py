@@ -154,6 +154,6 @@ def test_force_removes_no_run_that_lies_in_the_run(compared: Result) -> None:
 def test_a_place_that_may_not_be_looked_at_is_told(forbid: Callable[..., None]) -> None:
     forbid(os, "stat", "locked")
     with pytest.raises(
-        GradlensError, match="cannot look at locked/r: Permission denied; give another --out DIR"
+        GradlensError, match="cannot access locked/r: Permission denied; give another --out DIR"
     ):
         output.destination(Path("locked/r"), "x", force=False)

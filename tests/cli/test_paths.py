@@ -49,4 +49,4 @@ def test_a_dead_network_says_that_no_energy_arrives(run: Run, tmp_path: Path) ->
 def test_what_was_left_whole_is_told(run: Run, tmp_path: Path) -> None:
     ran = run("paths", "resnet10t@csp", *SMALL, "--out", str(tmp_path / "p"))
     assert ran.exit_code == 0, ran.stderr
-    assert "warning: left whole: layer" in ran.stderr
+    assert "warning: not cut: layer" in ran.stderr

@@ -123,7 +123,7 @@ def test_a_folder_that_may_not_be_read_is_an_error(
     ran = run("runs", "locked")
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert ran.stderr == (
-        "error: cannot look at locked: Permission denied; ask for the right to read it, or give another folder\n"
+        "error: cannot access locked: Permission denied; ask for the right to read it, or give another folder\n"
     )
 
 

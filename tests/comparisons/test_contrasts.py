@@ -1,4 +1,4 @@
-"""Several networks: each against the first, corrected for how many there are."""
+"""Several networks: each against the first, corrected for the number of networks."""
 
 import numpy as np
 import pandas as pd
@@ -15,49 +15,49 @@ from gradlens.words.findings import finding_among
 
 @pytest.fixture
 def networks(hand, draw, seeds):
-    """Networks by name and by the share that their signals have in common."""
+    """Factory of networks from the share that their signals have in common, by name."""
 
     def make(shares, count=4):
-        made = []
+        recordings = []
         for name, shared in shares.items():
             build = hand(seeds(count, 2), network=name)
             build.loss = build.gradient(draw(99, 2 * count), "out", "head", signal=False)
             for depth, stage in enumerate(("4", "4", "8", "8", "8"), 1):
-                own = draw(100 * depth + len(name), 2 * count)
-                g = np.sqrt(1 - shared) * own + np.sqrt(shared) * draw(7, 2 * count)
+                individual = draw(100 * depth + len(name), 2 * count)
+                g = np.sqrt(1 - shared) * individual + np.sqrt(shared) * draw(7, 2 * count)
                 build.gradient(g, f"conv{depth}", stage, depth)
-            made.append(build.recording())
-        return made
+            recordings.append(build.recording())
+        return recordings
 
     return make
 
 
 FEW = " From 32 samples per seed, which is too few: duplication is overestimated below about 128."
-THREE = {"first": 0.3, "same": 0.3, "alike": 0.9}
+THREE = {"first": 0.3, "same": 0.3, "close": 0.9}
 
 
 def whole_duplication(recording):
     frame = Duplication()(recording).frame
-    own = frame[(frame.stage == "whole") & (frame.version == "energy")].sort_values("seed")
-    return own.duplication.to_numpy()
+    rows = frame[(frame.stage == "whole") & (frame.version == "energy")].sort_values("seed")
+    return rows.duplication.to_numpy()
 
 
 def test_each_network_is_compared_with_the_first_only(networks):
     frame = Contrasts()(networks(THREE))["contrasts"].frame
-    assert set(zip(frame.a, frame.b, strict=True)) == {("first", "same"), ("first", "alike")}
+    assert set(zip(frame.a, frame.b, strict=True)) == {("first", "same"), ("first", "close")}
     assert set(frame.stage) == {"4", "8", "whole"}
 
 
 def test_the_difference_is_paired_over_seeds(networks):
     recordings = networks(THREE)
     frame = Contrasts()(recordings)["contrasts"].frame
-    row = frame[(frame.stage == "whole") & (frame.metric == "duplication") & (frame.b == "alike")].iloc[0]
-    first, _, alike = (whole_duplication(recording) for recording in recordings)
-    found = stats.ttest_rel(alike, first)
-    assert (row.mean_a, row.mean_b) == pytest.approx((first.mean(), alike.mean()))
-    assert row.difference == pytest.approx((alike - first).mean())
-    assert row.p == pytest.approx(found.pvalue)
-    assert (row.low, row.high) == pytest.approx(tuple(found.confidence_interval(0.95)))
+    row = frame[(frame.stage == "whole") & (frame.metric == "duplication") & (frame.b == "close")].iloc[0]
+    first, _, close = (whole_duplication(recording) for recording in recordings)
+    paired = stats.ttest_rel(close, first)
+    assert (row.mean_a, row.mean_b) == pytest.approx((first.mean(), close.mean()))
+    assert row.difference == pytest.approx((close - first).mean())
+    assert row.p == pytest.approx(paired.pvalue)
+    assert (row.low, row.high) == pytest.approx(tuple(paired.confidence_interval(0.95)))
 
 
 def test_p_values_are_corrected_over_all_networks_and_metrics_of_a_stage(networks):
@@ -93,9 +93,9 @@ def test_networks_are_side_by_side_with_their_units(networks):
 def test_the_finding_lists_clear_differences_and_names_the_rest(networks):
     recordings = networks(THREE)
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
-    first, same, alike = (whole_duplication(recording).mean() for recording in recordings)
+    first, same, close = (whole_duplication(recording).mean() for recording in recordings)
     assert text.startswith(
-        f"Gradient duplication against first ({first:.2f}): alike {alike - first:.2f} more ({alike:.2f}; 95 % interval"
+        f"Gradient duplication against first ({first:.2f}): close {close - first:.2f} more ({close:.2f}; 95 % interval"
     )
     assert f"no difference that holds for same ({same:.2f}, Holm p = " in text
     assert "Given the loss: " in text
@@ -121,7 +121,7 @@ def test_the_finding_lists_clear_differences_and_names_the_rest(networks):
         (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
     ],
 )
-def test_a_difference_is_worded(low, high, p, clause, networks):
+def test_the_wording_of_a_difference(low, high, p, clause, networks):
     recordings = networks({"first": 0.3, "b": 0.9}, count=1)
     row = {"stage": "whole", "metric": "duplication", "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5}
     frame = pd.DataFrame([{**row, "difference": -0.2, "low": low, "high": high, "p_holm": p}])
@@ -139,22 +139,22 @@ def test_one_seed_has_no_interval_and_no_p(networks):
 
 
 def test_one_seed_of_several_batches_has_intervals_over_them(hand, draw):
-    made = []
-    for name, shared in (("first", 0.3), ("alike", 0.9)):
+    recordings = []
+    for name, shared in (("first", 0.3), ("close", 0.9)):
         build = hand([(0, batch) for batch in range(8)], network=name)
         for depth in range(1, 5):
             g = np.sqrt(1 - shared) * draw(100 * depth + len(name), 8) + np.sqrt(shared) * draw(7, 8)
             build.gradient(g, f"conv{depth}", "4", depth)
-        made.append(build.recording())
-    tables = Contrasts()(made)
+        recordings.append(build.recording())
+    tables = Contrasts()(recordings)
     row = tables["contrasts"].frame.set_index(["stage", "metric"]).loc[("whole", "duplication")]
-    expected = Comparison()(*made).frame.set_index("stage").loc["whole"]
+    expected = Comparison()(*recordings).frame.set_index("stage").loc["whole"]
     assert (row.low, row.high) == pytest.approx((expected.duplication_low, expected.duplication_high))
     assert np.isnan(row.p_holm)
-    own = tables["networks"].frame.set_index(["stage", "network"]).loc[("whole", "alike")]
-    assert own.duplication_low < own.duplication < own.duplication_high
-    text = finding_among(made, tables["contrasts"])
-    assert "alike 0." in text
+    network_row = tables["networks"].frame.set_index(["stage", "network"]).loc[("whole", "close")]
+    assert network_row.duplication_low < network_row.duplication < network_row.duplication_high
+    text = finding_among(recordings, tables["contrasts"])
+    assert "close 0." in text
     assert "95 % interval of the difference over 8 batches" in text
 
 
@@ -175,9 +175,9 @@ def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
     )
 
 
-def test_layers_of_the_first_are_compared_with_those_of_each_other(networks):
+def test_layers_of_the_first_are_compared_with_those_of_every_other_network(networks):
     frame = cross_networks(networks(THREE)).frame
     assert frame.groupby(["network_a", "network_b"], sort=False).size().to_dict() == {
         ("first", "same"): 25,
-        ("first", "alike"): 25,
+        ("first", "close"): 25,
     }

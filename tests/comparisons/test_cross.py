@@ -6,18 +6,18 @@ from gradlens.comparisons.cross import cross_network
 from gradlens.metrics import cka, hsic_matrix
 
 
-def built(hand, seeds, features, name):
+def build_recording(hand, seeds, features, name):
     build = hand(seeds, network=name)
     for module, values in features.items():
         build.gradient(values, module=module, stage=module[0])
     return build.recording()
 
 
-def test_every_layer_meets_every_other_once(hand, draw, seeds):
+def test_each_pair_of_layers_is_compared_once(hand, draw, seeds):
     replicates = seeds(1, 3)
     a, b, c = (draw(number, replicates=3) for number in range(3))
-    first = built(hand, replicates, {"x.a": a, "x.b": b}, "one")
-    second = built(hand, replicates, {"x.a": 2 * a, "y.c": c, "y.dead": 0 * c}, "two")
+    first = build_recording(hand, replicates, {"x.a": a, "x.b": b}, "one")
+    second = build_recording(hand, replicates, {"x.a": 2 * a, "y.c": c, "y.dead": 0 * c}, "two")
     table = cross_network(first, second)
     assert table is not None
     frame = table.frame.set_index(["signal_a", "signal_b"])
@@ -39,15 +39,18 @@ def test_every_layer_meets_every_other_once(hand, draw, seeds):
 def test_the_mean_is_over_seeds(hand, draw, seeds):
     replicates = seeds(2, 2)
     a, b = draw(0, replicates=4), draw(1, replicates=4)
-    first, second = built(hand, replicates, {"x.a": a}, "one"), built(hand, replicates, {"x.b": b}, "two")
+    first, second = (
+        build_recording(hand, replicates, {"x.a": a}, "one"),
+        build_recording(hand, replicates, {"x.b": b}, "two"),
+    )
     table = cross_network(first, second)
     grams = np.stack([value @ value.transpose(0, 2, 1) for value in (a, b)])
-    expected = np.mean([cka(hsic_matrix(grams[:, own]))[0, 1] for own in (slice(0, 2), slice(2, 4))])
+    expected = np.mean([cka(hsic_matrix(grams[:, batches]))[0, 1] for batches in (slice(0, 2), slice(2, 4))])
     assert np.isclose(table.frame["energy"].iloc[0], expected)
 
 
-def test_a_network_without_signals_has_none(hand, draw):
-    first = built(hand, ((0, 0),), {"x.a": draw(0)}, "one")
+def test_a_network_without_signals_has_no_table(hand, draw):
+    first = build_recording(hand, ((0, 0),), {"x.a": draw(0)}, "one")
     build = hand()
     build.gradient(draw(1), signal=False)
     assert cross_network(first, build.recording()) is None

@@ -11,7 +11,7 @@ from gradlens.comparisons.summary import COMPARED, Comparison, Summary
 
 @pytest.fixture
 def network(hand, draw, seeds, costs):
-    """A network of some stages, ``shared`` of whose signals is common; three seeds."""
+    """Factory of a network whose signals have the share ``shared`` in common, over three seeds."""
 
     def make(name="net", shared=0.5, stages=("4", "8", "head"), dead=False, count=3, scale=1.0):
         build = hand(seeds(count, 2), network=name)
@@ -20,11 +20,11 @@ def network(hand, draw, seeds, costs):
         for stage in stages:
             for _ in range(1 if stage == "head" else 2):
                 depth += 1
-                own = draw(100 * depth + len(name), 2 * count)
-                g = np.sqrt(1 - shared) * own + np.sqrt(shared) * draw(7, 2 * count)
+                individual = draw(100 * depth + len(name), 2 * count)
+                g = np.sqrt(1 - shared) * individual + np.sqrt(shared) * draw(7, 2 * count)
                 build.gradient(g * scale**depth, f"conv{depth}", stage, depth)
         if dead:
-            build.gradient(np.zeros_like(own), "last", stages[0], depth + 1)
+            build.gradient(np.zeros_like(individual), "last", stages[0], depth + 1)
         build.extra["costs"] = costs(samples=2, parameters={"conv1": 10}, flops={"conv1": 200, "conv3": 50})
         return build
 
@@ -35,18 +35,18 @@ def test_the_summary_is_the_mean_of_the_seeds(network):
     recording = network(dead=True, scale=0.1).recording()
     frame = Summary()(recording).frame.set_index("stage")
     by_seed = Duplication()(recording).frame
-    own = by_seed[(by_seed.stage == "4") & (by_seed.version == "energy")]
+    rows = by_seed[(by_seed.stage == "4") & (by_seed.version == "energy")]
     assert frame.index.tolist() == ["4", "8", "head", "whole"]
-    assert len(own) == 3
-    assert frame.duplication["4"] == pytest.approx(own.duplication.mean())
-    assert frame.n_eff_share["4"] == pytest.approx(own.n_eff_share.mean())
+    assert len(rows) == 3
+    assert frame.duplication["4"] == pytest.approx(rows.duplication.mean())
+    assert frame.n_eff_share["4"] == pytest.approx(rows.n_eff_share.mean())
     assert frame.loc["4", ["signals", "dead_signals"]].tolist() == [3, 1]
     assert frame.loc["whole", ["signals", "dead_signals"]].tolist() == [6, 1]
     assert frame.flow_slope["whole"] == pytest.approx(-1, abs=0.05)
     assert frame.flops.tolist() == [100, 25, 0, 125]
     assert frame.parameters.tolist() == [10, 0, 0, 10]
-    given = by_seed[(by_seed.stage == "8") & (by_seed.version == "energy given loss")]
-    assert frame.duplication_given_loss["8"] == pytest.approx(given.duplication.mean())
+    given_loss = by_seed[(by_seed.stage == "8") & (by_seed.version == "energy given loss")]
+    assert frame.duplication_given_loss["8"] == pytest.approx(given_loss.duplication.mean())
     unit = by_seed[(by_seed.stage == "8") & (by_seed.version == "direction")]
     assert frame.duplication_direction["8"] == pytest.approx(unit.duplication.mean(), rel=1e-12)
     assert frame.duplication_direction["8"] != frame.duplication["8"]
@@ -76,8 +76,8 @@ def test_the_difference_is_paired_by_seed_with_a_t_interval(network):
     values = []
     for recording in (a, b):
         frame = Duplication()(recording).frame
-        own = frame[(frame.stage == "8") & (frame.version == "energy")].sort_values("seed")
-        values.append(own.duplication.to_numpy())
+        rows = frame[(frame.stage == "8") & (frame.version == "energy")].sort_values("seed")
+        values.append(rows.duplication.to_numpy())
     difference = values[1] - values[0]
     low, high = stats.t.interval(0.95, 2, loc=difference.mean(), scale=stats.sem(difference))
     assert len(difference) == 3
@@ -124,7 +124,7 @@ def test_stages_are_merged_by_stride_and_a_missing_one_stays_empty(network):
     ).all()
 
 
-def test_a_network_against_itself_differs_by_nothing(network):
+def test_a_network_against_itself_has_no_difference(network):
     a, again = network("a", dead=True).recording(), network("a", dead=True).recording()
     frame = Comparison()(a, again).frame
     for metric in COMPARED:

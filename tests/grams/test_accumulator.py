@@ -1,4 +1,4 @@
-"""What is kept of one batch, against the gradients themselves."""
+"""Grams and inner products of one batch, against the gradients themselves."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         v = torch.tanh(self.stem(x))
-        return self.head(self.program(self, *[self.way(v) for _ in range(3)]).mean((2, 3)))
+        return self.head(self.program(self, *[self.branch(v) for _ in range(3)]).mean((2, 3)))
 
-    def way(self, v: Tensor) -> Tensor:
+    def branch(self, v: Tensor) -> Tensor:
         if self.clones is None:
             return v
         self.clones.append(v.clone())
@@ -53,7 +53,7 @@ PROGRAMS = {
 }
 
 
-def made(program: str, dtype: torch.dtype = torch.float64) -> tuple[Net, Tensor, Tensor]:
+def build(program: str, dtype: torch.dtype = torch.float64) -> tuple[Net, Tensor, Tensor]:
     torch.manual_seed(1)
     model = Net(PROGRAMS[program]).to(dtype)
     x, y = torch.randn(6, 3, 8, 8, dtype=dtype), torch.arange(6) % 5
@@ -62,7 +62,7 @@ def made(program: str, dtype: torch.dtype = torch.float64) -> tuple[Net, Tensor,
 
 
 def truth(model: Net, x: Tensor, y: Tensor, oracle: ModuleType) -> tuple[np.ndarray, np.ndarray]:
-    """Gram of each branch's gradient of the summed loss, and their per-sample inner products."""
+    """Return the Gram of each branch's gradient of the summed loss, and their per-sample inner products."""
     model.clones = []
     loss = functional.cross_entropy(model(x), y, reduction="sum")
     gradients = torch.autograd.grad(loss, model.clones, allow_unused=True)
@@ -72,9 +72,9 @@ def truth(model: Net, x: Tensor, y: Tensor, oracle: ModuleType) -> tuple[np.ndar
 
 
 def the_fork(recording: gl.Recording) -> tuple[int, Group]:
-    found = [(i, g) for i, g in enumerate(recording.plan.groups) if g.site == "(model):tanh"]
-    assert len(found) == 1
-    return found[0]
+    matches = [(i, g) for i, g in enumerate(recording.plan.groups) if g.site == "(model):tanh"]
+    assert len(matches) == 1
+    return matches[0]
 
 
 def sorted_by_energy(grams: np.ndarray) -> np.ndarray:
@@ -85,37 +85,37 @@ def sorted_by_energy(grams: np.ndarray) -> np.ndarray:
 def test_each_contribution_at_a_fork_is_the_gradient_of_its_own_copy(
     program: str, oracle: ModuleType
 ) -> None:
-    model, x, y = made(program)
+    model, x, y = build(program)
     expected, _ = truth(model, x, y, oracle)
     recording = gl.capture(model, [(x, y)], costs=False)
     _, fork = the_fork(recording)
-    found = recording.member_grams(fork)[:, 0]
-    assert len(found) == len(expected)
-    np.testing.assert_allclose(sorted_by_energy(found), sorted_by_energy(expected), rtol=1e-9, atol=1e-18)
+    grams = recording.member_grams(fork)[:, 0]
+    assert len(grams) == len(expected)
+    np.testing.assert_allclose(sorted_by_energy(grams), sorted_by_energy(expected), rtol=1e-9, atol=1e-18)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_total_at_a_fork_is_the_gradient_of_the_forked_tensor(program: str) -> None:
-    model, x, y = made(program)
+    model, x, y = build(program)
     recording = gl.capture(model, [(x, y)], costs=False)
     _, fork = the_fork(recording)
     kept: list[Tensor] = []
-    model.way = lambda v: kept.append(v) or v  # type: ignore[method-assign,func-returns-value]
+    model.branch = lambda v: kept.append(v) or v  # type: ignore[method-assign,func-returns-value]
     loss = functional.cross_entropy(model(x), y, reduction="sum")
     gradient = torch.autograd.grad(loss, kept[0])[0].flatten(1)
     assert fork.total is not None
     np.testing.assert_allclose(recording.grams[fork.total, 0], gradient @ gradient.T, rtol=1e-9, atol=1e-18)
 
 
-def ordered_truth(found: np.ndarray, grams: np.ndarray, inner: np.ndarray) -> np.ndarray:
-    """The oracle's inner products with its branches in the recording's order, matched by Gram."""
-    order = [int(np.argmin([np.abs(g - own).sum() for g in grams])) for own in found]
+def ordered_truth(recorded: np.ndarray, grams: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """Return the oracle's inner products with its branches in the recording's order, matched by Gram."""
+    order = [int(np.argmin([np.abs(g - gram).sum() for g in grams])) for gram in recorded]
     return inner[np.ix_(order, order)]
 
 
 @pytest.mark.parametrize("program", ["three", "thrice in one cat", "identity thrice"])
 def test_exact_pairs_are_the_inner_products_of_the_contributions(program: str, oracle: ModuleType) -> None:
-    model, x, y = made(program)
+    model, x, y = build(program)
     grams, inner = truth(model, x, y, oracle)
     recording = gl.capture(model, [(x, y)], pairs="exact", costs=False)
     index, fork = the_fork(recording)
@@ -124,27 +124,27 @@ def test_exact_pairs_are_the_inner_products_of_the_contributions(program: str, o
 
 
 def test_a_sketch_of_few_features_is_the_same_as_exact_pairs() -> None:
-    model, x, y = made("three")  # 4 * 8 * 8 = 256 features: kept whole
+    model, x, y = build("three")  # 4 * 8 * 8 = 256 features: kept whole
     sketch, exact = (gl.capture(model, [(x, y)], pairs=pairs, costs=False) for pairs in ("sketch", "exact"))
     index, _ = the_fork(sketch)
     np.testing.assert_allclose(sketch.inner[index], exact.inner[index], rtol=1e-9, atol=1e-18)
 
 
 def test_sketched_pairs_are_within_the_stated_error_of_exact_ones() -> None:
-    model, _, y = made("three", torch.float32)
+    model, _, y = build("three", torch.float32)
     x = torch.randn(6, 3, 24, 24)
     sketch, exact = (gl.capture(model, [(x, y)], pairs=pairs, costs=False) for pairs in ("sketch", "exact"))
     index, _ = the_fork(sketch)
-    found, truth = sketch.inner[index][0], exact.inner[index][0]
+    sketched, truth = sketch.inner[index][0], exact.inner[index][0]
     norms = np.sqrt(np.einsum("aan->an", truth))
-    error = (found - truth) / (norms[:, None] * norms[None])
+    error = (sketched - truth) / (norms[:, None] * norms[None])
     off = ~np.eye(3, dtype=bool)
     assert 0 < np.abs(error[off]).max() < 4 * (2 / 256) ** 0.5
-    np.testing.assert_allclose(np.einsum("aan->an", found), norms**2, rtol=1e-6)  # norms are exact
+    np.testing.assert_allclose(np.einsum("aan->an", sketched), norms**2, rtol=1e-6)  # norms are exact
 
 
-def test_an_addition_hands_one_buffer_to_both_and_is_read_once() -> None:
-    model, x, y = made("identity thrice")
+def test_an_addition_passes_one_buffer_to_both_and_is_read_once() -> None:
+    model, x, y = build("identity thrice")
     recording = gl.capture(model, [(x, y)], sites="all", costs=False)
     taps = [(type(probe), probe.tap) for probe in recording.plan.probes]
     assert len(set(taps)) == len(taps)
@@ -158,7 +158,7 @@ def test_an_addition_hands_one_buffer_to_both_and_is_read_once() -> None:
 
 
 def test_a_tensor_added_to_itself_has_two_contributions_of_half_the_gradient() -> None:
-    model, x, y = made("residual")
+    model, x, y = build("residual")
     model.program = lambda self, u, v, w: self.a((u + v).exp())
     recording = gl.capture(model, [(x, y)], costs=False)
     _, fork = the_fork(recording)
@@ -166,15 +166,15 @@ def test_a_tensor_added_to_itself_has_two_contributions_of_half_the_gradient() -
     np.testing.assert_allclose(4 * members[0], recording.grams[fork.total, 0], rtol=1e-9)
     np.testing.assert_array_equal(members[0], members[1])
     frame = gl.analyze(recording).tables["shares"].frame
-    own = frame[frame["site"] == "(model):tanh"]
-    assert own["share"].tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(own["coherence"], 2.0)
+    rows = frame[frame["site"] == "(model):tanh"]
+    assert rows["share"].tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(rows["coherence"], 2.0)
 
 
 def test_every_sum_has_its_members_and_its_total() -> None:
-    model, x, y = made("three")
+    model, x, y = build("three")
     plan = gl.capture(model, [(x, y)], costs=False).plan
     table = roles(plan)
     for index, group in enumerate(plan.groups):
-        own = sorted(role.member for found in table.values() for role in found if role.group == index)
-        assert own == [-1, *range(len(group.members))]
+        members = sorted(role.member for entries in table.values() for role in entries if role.group == index)
+        assert members == [-1, *range(len(group.members))]

@@ -1,4 +1,4 @@
-"""gram: G Gᵀ whatever the layout, precision and size of the numbers."""
+"""gram: G Gᵀ for any layout, precision and size of the numbers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def expected(gradient: Tensor) -> np.ndarray:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
 def test_gram_is_the_product_of_the_flattened_samples(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     gradient = torch.randn(shape).to(dtype)
-    found = gram(gradient, 1, 5)
-    assert found.dtype == torch.float64
-    np.testing.assert_allclose(found, expected(gradient), rtol=1e-5, atol=1e-5)
+    matrix = gram(gradient, 1, 5)
+    assert matrix.dtype == torch.float64
+    np.testing.assert_allclose(matrix, expected(gradient), rtol=1e-5, atol=1e-5)
 
 
 def test_samples_may_vary_faster_than_other_rows() -> None:
@@ -34,13 +34,13 @@ def test_samples_may_vary_faster_than_other_rows() -> None:
     )
 
 
-def test_rows_of_one_sample_may_be_folded_behind_it() -> None:
+def test_rows_of_one_sample_may_be_folded_into_its_axis() -> None:
     gradient = torch.randn(20, 3, dtype=torch.float64)  # [n * windows, c]
     np.testing.assert_allclose(gram(gradient, 1, 5), expected(gradient.view(5, 12)), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
-    "laid_out",
+    "rearrange",
     [
         lambda g: g.to(memory_format=torch.channels_last),
         lambda g: g.transpose(1, 2),
@@ -48,8 +48,8 @@ def test_rows_of_one_sample_may_be_folded_behind_it() -> None:
     ],
     ids=["channels_last", "transposed", "permuted"],
 )
-def test_a_gradient_that_is_dense_in_another_order_is_not_copied(laid_out: Any) -> None:
-    gradient = laid_out(torch.randn(5, 3, 4, 6))
+def test_a_gradient_that_is_dense_in_another_order_is_not_copied(rearrange: Any) -> None:
+    gradient = rearrange(torch.randn(5, 3, 4, 6))
     flat = rows(gradient, 1, 5)
     assert flat.shape == (5, 72)
     assert flat.data_ptr() == gradient.data_ptr()
@@ -57,7 +57,7 @@ def test_a_gradient_that_is_dense_in_another_order_is_not_copied(laid_out: Any) 
     np.testing.assert_allclose(gram(gradient, 1, 5), expected(gradient), rtol=1e-5, atol=1e-5)
 
 
-def test_a_slice_of_channels_as_cat_hands_it_on_is_right() -> None:
+def test_a_slice_of_channels_as_cat_passes_it_on_is_right() -> None:
     gradient = torch.randn(5, 8, 4, 4)[:, 2:5]
     np.testing.assert_allclose(gram(gradient, 1, 5), expected(gradient), rtol=1e-5, atol=1e-5)
 
@@ -79,9 +79,9 @@ def test_small_and_large_gradients_are_taken_again_in_float64(size: float) -> No
 def test_one_tiny_sample_among_ordinary_ones_keeps_its_energy() -> None:
     gradient = torch.randn(5, 30)
     gradient[2] *= 1e-25
-    found = gram(gradient, 1, 5)
-    assert found[2, 2] == pytest.approx(float(gradient[2].double().square().sum()), rel=1e-5)
-    assert found[2, 2] > 0
+    matrix = gram(gradient, 1, 5)
+    assert matrix[2, 2] == pytest.approx(float(gradient[2].double().square().sum()), rel=1e-5)
+    assert matrix[2, 2] > 0
 
 
 def test_a_half_precision_gradient_does_not_overflow() -> None:
@@ -100,13 +100,13 @@ def test_zero_stays_exactly_zero_and_not_finite_stays_not_finite() -> None:
 
 def test_order_of_features_does_not_matter_and_order_of_samples_is_kept() -> None:
     gradient = torch.randn(6, 4, 5, dtype=torch.float64)
-    found = gram(gradient, 1, 6)
-    np.testing.assert_allclose(gram(gradient[:, torch.randperm(4)], 1, 6), found, rtol=1e-12)
+    matrix = gram(gradient, 1, 6)
+    np.testing.assert_allclose(gram(gradient[:, torch.randperm(4)], 1, 6), matrix, rtol=1e-12)
     order = torch.randperm(6)
-    np.testing.assert_allclose(gram(gradient[order], 1, 6), found[order][:, order], rtol=1e-12)
+    np.testing.assert_allclose(gram(gradient[order], 1, 6), matrix[order][:, order], rtol=1e-12)
 
 
-def test_the_gradient_is_left_as_it_was() -> None:
+def test_the_gradient_is_left_unchanged() -> None:
     gradient = torch.randn(4, 6)
     before = gradient.clone()
     gram(gradient, 1, 4)

@@ -1,4 +1,4 @@
-"""Projection: one linear map, whatever the layout."""
+"""Projection: the same linear map for every layout."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradlens.grams.projection import BUCKETS, Projection, exact
 
 
 @pytest.mark.parametrize("shape", [(6, 10), (6, 3, 4, 5), (6, 8, 16, 16)])
-def test_total_is_linear_and_blind_to_memory_order(shape: tuple[int, ...]) -> None:
+def test_total_is_linear_and_independent_of_memory_order(shape: tuple[int, ...]) -> None:
     projection = Projection(5000)
     a, b = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
     total = projection.total(a, 1, 6)
@@ -21,15 +21,15 @@ def test_total_is_linear_and_blind_to_memory_order(shape: tuple[int, ...]) -> No
     assert total.abs().min() > 0
 
 
-def test_total_sees_every_element() -> None:
+def test_total_depends_on_every_element() -> None:
     projection = Projection(100)
-    for place in range(40):
-        one = torch.zeros(2, 40)
-        one[1, place] = 1.0
-        assert projection.total(one, 1, 2).abs().tolist() == [0.0, 1.0]
+    for position in range(40):
+        basis = torch.zeros(2, 40)
+        basis[1, position] = 1.0
+        assert projection.total(basis, 1, 2).abs().tolist() == [0.0, 1.0]
 
 
-def test_total_of_time_first_rows_is_that_of_batch_first_rows() -> None:
+def test_total_of_time_first_rows_equals_that_of_batch_first_rows() -> None:
     projection = Projection(100)
     gradient = torch.randn(4, 6, 5, dtype=torch.float64)  # [n, time, c]
     torch.testing.assert_close(
@@ -65,19 +65,19 @@ def test_parts_of_windows_folded_into_axis_0_add_up() -> None:
 
 def test_a_sketch_of_few_features_is_exact() -> None:
     gradient = torch.randn(4, BUCKETS, dtype=torch.float64)
-    found = Projection(BUCKETS).sketch(gradient, 1, 4)
+    sketch = Projection(BUCKETS).sketch(gradient, 1, 4)
     assert exact(BUCKETS)
     assert not exact(BUCKETS + 1)
-    torch.testing.assert_close(found @ found.T, gradient @ gradient.T)
+    torch.testing.assert_close(sketch @ sketch.T, gradient @ gradient.T)
 
 
-def test_a_sketch_is_linear_and_blind_to_memory_order() -> None:
+def test_a_sketch_is_linear_and_independent_of_memory_order() -> None:
     projection = Projection(5000)
     a, b = (torch.randn(4, 7, 11, 13, dtype=torch.float64) for _ in range(2))
-    found = projection.sketch(a, 1, 4)
-    assert found.shape == (4, BUCKETS)
-    torch.testing.assert_close(projection.sketch(a + 2 * b, 1, 4), found + 2 * projection.sketch(b, 1, 4))
-    torch.testing.assert_close(projection.sketch(a.to(memory_format=torch.channels_last), 1, 4), found)
+    sketch = projection.sketch(a, 1, 4)
+    assert sketch.shape == (4, BUCKETS)
+    torch.testing.assert_close(projection.sketch(a + 2 * b, 1, 4), sketch + 2 * projection.sketch(b, 1, 4))
+    torch.testing.assert_close(projection.sketch(a.to(memory_format=torch.channels_last), 1, 4), sketch)
 
 
 def test_a_sketch_keeps_inner_products_within_its_stated_error_and_without_bias() -> None:
@@ -90,8 +90,8 @@ def test_a_sketch_keeps_inner_products_within_its_stated_error_and_without_bias(
     errors = []
     for seed in range(60):
         projection = Projection(d, seed)
-        found = (projection.sketch(x, 1, n) * projection.sketch(y, 1, n)).sum(1)
-        errors.append((found - truth) / scale)
+        products = (projection.sketch(x, 1, n) * projection.sketch(y, 1, n)).sum(1)
+        errors.append((products - truth) / scale)
     errors = torch.stack(errors)
     stated = (2 / BUCKETS) ** 0.5
     assert errors.square().mean().sqrt() < stated
@@ -106,7 +106,7 @@ def test_signs_are_a_function_of_the_seed() -> None:
     assert not torch.equal(same, other)
 
 
-def test_making_one_leaves_the_random_state_alone() -> None:
+def test_making_a_projection_leaves_the_random_state_unchanged() -> None:
     before = torch.get_rng_state()
     Projection(100, 3)
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""Weight space: Grams of per-sample weight gradients against torch.func, by both ways, for every layer."""
+"""Weight space: Grams of per-sample weight gradients against torch.func, by both methods, for every layer."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ def loss(output: Tensor, target: Tensor) -> Tensor:
 
 
 def truth(model: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """By parameter, its per-sample gradients ``[n, …]``: ``vmap(grad)`` of the loss of one sample."""
+    """Return the per-sample gradients ``[n, …]`` by parameter: ``vmap(grad)`` of the loss of one sample."""
     parameters = {name: value.detach() for name, value in model.named_parameters()}
 
-    def one(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+    def sample_loss(values: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return loss(functional_call(model, values, (x.unsqueeze(0),)), y.unsqueeze(0))
 
-    return vmap(grad(one), in_dims=(None, 0, 0))(parameters, inputs, targets)
+    return vmap(grad(sample_loss), in_dims=(None, 0, 0))(parameters, inputs, targets)
 
 
-def recorded(model: nn.Module, inputs: Tensor, targets: Tensor, **options: Any) -> gl.Recording:
+def record(model: nn.Module, inputs: Tensor, targets: Tensor, **options: Any) -> gl.Recording:
     return gl.capture(
         model, [(inputs, targets)], loss=loss, space="weights", costs=False, mode="keep", **options
     )
 
 
 def check(model: nn.Module, inputs: Tensor, targets: Tensor, tolerance: float = 1e-6) -> gl.Recording:
-    recording = recorded(model, inputs, targets)
+    recording = record(model, inputs, targets)
     plan, expected = recording.plan, truth(model, inputs, targets)
     learning = {path for path, module in model.named_modules() if getattr(module, "weight", None) is not None}
     assert {plan.probes[number].module for number in plan.signals} == learning
@@ -73,7 +73,7 @@ CONVOLUTIONS: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
     "grouped": lambda: (nn.Conv2d(8, 12, 3, groups=4), (8, 7, 7)),
     "grouped, few positions": lambda: (nn.Conv2d(64, 64, 3, groups=2, padding=1), (64, 1, 2)),
     "depthwise": lambda: (nn.Conv2d(8, 8, 3, groups=8, padding=1), (8, 6, 6)),
-    "depthwise, two a channel": lambda: (nn.Conv2d(4, 8, 3, groups=4), (4, 6, 6)),
+    "depthwise, two per channel": lambda: (nn.Conv2d(4, 8, 3, groups=4), (4, 6, 6)),
     "same padding": lambda: (nn.Conv2d(3, 4, 5, padding="same"), (3, 7, 7)),
     "1-d": lambda: (nn.Conv1d(4, 6, 5, stride=2), (4, 23)),
     "1-d, few positions": lambda: (nn.Conv1d(48, 48, 3, padding=1), (48, 3)),
@@ -100,34 +100,34 @@ def test_convolutions_equal_torch_func(kind: str) -> None:
 @pytest.mark.parametrize(
     "kind", ["3x3", "3x3, few positions", "grouped, few positions", "strided, few positions"]
 )
-@pytest.mark.parametrize("way", ["direct", "pairs"])
-def test_both_ways_give_the_same(kind: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cheaper is taken by count; here each is made to be."""
+@pytest.mark.parametrize("method", ["direct", "pairs"])
+def test_both_methods_give_the_same_grams(kind: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cheaper method is chosen by operation count; here each is forced."""
     torch.manual_seed(0)
     layer, shape = CONVOLUTIONS[kind]()
     model = nn.Sequential(layer, nn.Tanh(), nn.Flatten(), nn.LazyLinear(5))
     x, y = torch.randn(N, *shape), torch.randint(0, 5, (N,))
     model(x)
     taken: list[str] = []
-    monkeypatch.setattr(weights, "pairs_are_cheaper", lambda *counts: way == "pairs")
-    own = weights._pairs
-    monkeypatch.setattr(weights, "_pairs", lambda *given: taken.append("pairs") or own(*given))
+    monkeypatch.setattr(weights, "pairs_are_cheaper", lambda *counts: method == "pairs")
+    original = weights._pairs
+    monkeypatch.setattr(weights, "_pairs", lambda *arguments: taken.append("pairs") or original(*arguments))
     check(model.double(), x.double(), y)
-    assert bool(taken) == (way == "pairs")
+    assert bool(taken) == (method == "pairs")
 
 
-def test_the_cheaper_way_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cheaper_method_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
-    own = weights._pairs
+    original = weights._pairs
     monkeypatch.setattr(
-        weights, "_pairs", lambda parts, cuts: taken.append(parts[0][0].shape[1]) or own(parts, cuts)
+        weights, "_pairs", lambda parts, cuts: taken.append(parts[0][0].shape[1]) or original(parts, cuts)
     )
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Flatten(1), nn.Linear(8 * 36, 200), nn.ReLU(), nn.Linear(200, 5)
     )
-    recorded(model, torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
-    assert taken == [1, 1]  # the linear layers of one position; the convolution of 36 goes the direct way
+    record(model, torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
+    assert taken == [1, 1]  # the linear layers of one position; the convolution of 36 is direct
 
 
 class Tokens(nn.Module):
@@ -180,9 +180,9 @@ def test_in_train_mode_the_shares_of_the_samples_add_up_to_the_batchs_gradient()
         nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(150, 5)
     ).double()
     x, y = torch.randn(N, 3, 5, 5).double(), torch.randint(0, 5, (N,))
-    recording = recorded(model, x, y)
+    recording = record(model, x, y)
     value = functional.cross_entropy(model(x), y, reduction="sum")
-    found = dict(
+    gradients = dict(
         zip(
             [name for name, _ in model.named_parameters()],
             torch.autograd.grad(value, model.parameters()),
@@ -190,12 +190,12 @@ def test_in_train_mode_the_shares_of_the_samples_add_up_to_the_batchs_gradient()
         )
     )
     for number in recording.plan.signals:
-        square = float(found[f"{recording.plan.probes[number].module}.weight"].square().sum())
+        square = float(gradients[f"{recording.plan.probes[number].module}.weight"].square().sum())
         assert recording.grams[number, 0].sum() == pytest.approx(square, rel=1e-6)
 
 
 class Joined(nn.Module):
-    """A small dense block: the parts of a weight by what they read."""
+    """A small dense block: its weights have one part per source."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,7 +242,7 @@ def test_the_parts_of_a_weight_are_its_columns() -> None:
 
 
 class Repeated(nn.Module):
-    """One layer, called twice, perhaps at two sizes."""
+    """One layer called twice, possibly at two sizes."""
 
     def __init__(self, layer: nn.Module, between: nn.Module, last: int) -> None:
         super().__init__()
@@ -266,7 +266,7 @@ REPEATED: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
 
 @pytest.mark.parametrize("kind", REPEATED)
 def test_a_weight_used_twice_has_the_sum_of_its_uses(kind: str) -> None:
-    """Not a gradient each, and not the sum of two Grams: their cross terms are in it."""
+    """Neither one gradient per use nor the sum of two Grams: the cross terms are included."""
     torch.manual_seed(0)
     model, shape = REPEATED[kind]()
     x, y = torch.randn(N, *shape).double(), torch.randint(0, 5, (N,))
@@ -316,7 +316,7 @@ def test_a_weight_shared_by_two_kinds_of_layers_has_the_sum(model: nn.Module, in
     model = model.double()
     inputs = inputs.double() if inputs.is_floating_point() else inputs
     targets = torch.arange(N) % 5
-    recording = recorded(model, inputs, targets)
+    recording = record(model, inputs, targets)
     expected = truth(model, inputs, targets)
     name = next(name for name in expected if "body" not in name)
     number = recording.plan.signals[0]
@@ -326,8 +326,8 @@ def test_a_weight_shared_by_two_kinds_of_layers_has_the_sum(model: nn.Module, in
     assert len(recording.plan.signals) == len([name for name in expected if name.endswith("weight")])
 
 
-def test_parts_of_one_parameter_are_weights_of_their_own() -> None:
-    """Attention to something else keeps its three projections in one parameter."""
+def test_parts_of_one_parameter_are_separate_weights() -> None:
+    """Cross-attention keeps its three projections in one parameter."""
 
     class Attending(nn.Module):
         def __init__(self) -> None:
@@ -340,7 +340,7 @@ def test_parts_of_one_parameter_are_weights_of_their_own() -> None:
     torch.manual_seed(0)
     model = Attending().double()
     x, y = torch.randn(N, 3, 4).double(), torch.randint(0, 5, (N,))
-    recording, expected = recorded(model, x, y), truth(model, x, y)
+    recording, expected = record(model, x, y), truth(model, x, y)
     parts = expected["attention.in_proj_weight"].chunk(3, 1)
     query, key, value, *_ = recording.plan.signals
     for number, part in zip((query, key, value), parts, strict=True):
@@ -348,7 +348,7 @@ def test_parts_of_one_parameter_are_weights_of_their_own() -> None:
         assert np.allclose(recording.grams[number, 0], (rows @ rows.T).numpy(), rtol=1e-9, atol=1e-14)
 
 
-def test_a_use_that_leads_to_no_loss_is_not_waited_for() -> None:
+def test_a_use_without_a_path_to_the_loss_is_not_waited_for() -> None:
     class Side(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -361,16 +361,16 @@ def test_a_use_that_leads_to_no_loss_is_not_waited_for() -> None:
     torch.manual_seed(0)
     model = Side().double()
     x, y = torch.randn(N, 4).double(), torch.randint(0, 5, (N,))
-    recording = recorded(model, x, y)
+    recording = record(model, x, y)
     (number, _) = recording.plan.signals
     assert len(recording.plan.probes[number].uses) == 2
     value = functional.cross_entropy(model(x), y, reduction="sum")
-    (found,) = torch.autograd.grad(value, [model.layer.weight])
-    assert recording.grams[number, 0].sum() == pytest.approx(float(found.square().sum()), rel=1e-9)
+    (gradient,) = torch.autograd.grad(value, [model.layer.weight])
+    assert recording.grams[number, 0].sum() == pytest.approx(float(gradient.square().sum()), rel=1e-9)
 
 
 class StopGradient(torch.autograd.Function):
-    """In the graph, but hands no gradient on."""
+    """In the graph, but passes no gradient on."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -381,8 +381,8 @@ class StopGradient(torch.autograd.Function):
         return None
 
 
-class Spelt(nn.Module):
-    """Layers without a node of their own: an RMS norm as language models write it, with a cast."""
+class WrittenOutNorm(nn.Module):
+    """An RMS norm without its own node, as language models write it, with a cast."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -397,7 +397,7 @@ class Spelt(nn.Module):
     ("norm", "shape"),
     [
         (nn.RMSNorm(6), (3, 6)), (nn.RMSNorm([3, 6]), (3, 6)), (RmsNorm2d(6), (6, 4, 4)),
-        (RmsNorm(6), (4, 4, 6)), (Spelt(6), (3, 6)), (SimpleNorm(6), (3, 6)),
+        (RmsNorm(6), (4, 4, 6)), (WrittenOutNorm(6), (3, 6)), (SimpleNorm(6), (3, 6)),
     ],
     ids=["RMSNorm", "RMSNorm of two axes", "timm 2d", "timm", "by hand", "timm SimpleNorm"],
 )  # fmt: skip
@@ -416,20 +416,20 @@ def test_an_rms_norm_used_twice_has_the_sum_of_its_uses() -> None:
     assert [len(recording.plan.probes[number].uses) for number in recording.plan.signals] == [0, 2, 0]
 
 
-def test_a_weight_that_something_else_reads_is_told() -> None:
-    """On the images themselves an RMS norm leaves no trace but a product, as any gain does."""
+def test_a_weight_read_by_another_operation_is_reported() -> None:
+    """Applied to the inputs, an RMS norm leaves only a product in the graph, as any gain does."""
     torch.manual_seed(0)
     model = Repeated(nn.RMSNorm(6), nn.Linear(6, 6), 18)
-    recording = recorded(model, torch.randn(N, 3, 6), torch.randint(0, 5, (N,)))
+    recording = record(model, torch.randn(N, 3, 6), torch.randint(0, 5, (N,)))
     assert recording.meta["partly_seen"] == ["layer"]
-    (told,) = [text for text in warnings_alone(recording) if "read by other operations" in text]
-    assert "1 weights are read by other operations too (layer)" in told
+    (warning,) = [text for text in warnings_alone(recording) if "read by other operations" in text]
+    assert "1 weights are read by other operations too (layer)" in warning
 
 
 def test_another_gain_is_no_normalisation() -> None:
     """A layer scale is a parameter that is multiplied in, but no weight of a layer or norm."""
     model = nn.Sequential(nn.Linear(6, 6), LayerScale(6), nn.Linear(6, 5))
-    recording = recorded(model, torch.randn(N, 6), torch.randint(0, 5, (N,)))
+    recording = record(model, torch.randn(N, 6), torch.randint(0, 5, (N,)))
     assert [recording.plan.probes[number].module for number in recording.plan.signals] == ["0", "2"]
 
 
@@ -442,14 +442,14 @@ def test_weights_of_unknown_layers_are_named() -> None:
         def forward(self, ids: Tensor) -> Tensor:
             return self.head(self.bag(ids))
 
-    recording = recorded(Net(), torch.randint(0, 7, (N, 3)), torch.randint(0, 5, (N,)))
+    recording = record(Net(), torch.randint(0, 7, (N, 3)), torch.randint(0, 5, (N,)))
     assert recording.meta["unseen_layers"] == ["bag"]
 
 
 def test_a_frozen_weight_has_no_signal() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 5))
     model[0].weight.requires_grad_(False)
-    recording = recorded(model, torch.randn(N, 4), torch.randint(0, 5, (N,)))
+    recording = record(model, torch.randn(N, 4), torch.randint(0, 5, (N,)))
     assert [recording.plan.probes[number].module for number in recording.plan.signals] == ["2"]
 
 
@@ -463,7 +463,7 @@ def test_half_precision_is_widened() -> None:
             return functional.cross_entropy(model(batch[0]).float(), batch[1])
 
     half = gl.capture(model, [(x, y)], step=step, space="weights", costs=False)
-    full = recorded(model, x, y)
+    full = record(model, x, y)
     assert [p.module for p in half.plan.weight_probes.values()] == [
         p.module for p in full.plan.weight_probes.values()
     ]
@@ -482,13 +482,13 @@ def test_checkpointing_is_refused_in_weight_space() -> None:
             return self.head(checkpoint(self.body, self.stem(x), use_reentrant=False))
 
     with pytest.raises(GradlensError, match="turn checkpointing off"):
-        recorded(Checked(), torch.randn(N, 4), torch.randint(0, 5, (N,)))
+        record(Checked(), torch.randn(N, 4), torch.randint(0, 5, (N,)))
 
 
 def test_an_embedding_scaled_by_frequency_is_refused() -> None:
     model = nn.Sequential(nn.Embedding(7, 4, scale_grad_by_freq=True), nn.Flatten(), nn.Linear(12, 5))
     with pytest.raises(GradlensError, match="scale_grad_by_freq"):
-        recorded(model, torch.randint(0, 7, (N, 3)), torch.randint(0, 5, (N,)))
+        record(model, torch.randint(0, 7, (N, 3)), torch.randint(0, 5, (N,)))
 
 
 def test_an_unknown_space_is_refused() -> None:
@@ -496,27 +496,27 @@ def test_an_unknown_space_is_refused() -> None:
         gl.capture(nn.Linear(2, 2), [], space="layers")
 
 
-def test_the_cost_is_told_before_any_gradient() -> None:
+def test_the_cost_is_reported_before_any_gradient() -> None:
     """By hand: two linear layers of one position and a convolution of 36."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Flatten(1), nn.Linear(288, 200), nn.ReLU(), nn.Linear(200, 5)
     )
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
     data = [(torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))]
     recording = gl.capture(
         model,
         data,
         space="weights",
         costs=False,
-        progress=lambda what, done, total: told.append((what, done)),
+        progress=lambda what, done, total: calls.append((what, done)),
     )
-    found = forecast(recording.plan, N)
+    predicted = forecast(recording.plan, N)
     conv, first, second = 216 * N * (36 + N), 36 * (288 + 200), 36 * (200 + 5)
-    assert found.weights == conv + first + second
-    assert found.step == 3 * N * (36 * 216 + 288 * 200 + 200 * 5)
-    assert told[0][0].startswith("weight space takes about ")
-    assert [done for _, done in told] == [0, 1]
+    assert predicted.weights == conv + first + second
+    assert predicted.step == 3 * N * (36 * 216 + 288 * 200 + 200 * 5)
+    assert calls[0][0].startswith("weight space takes about ")
+    assert [done for _, done in calls] == [0, 1]
 
 
 class Token:
@@ -541,7 +541,7 @@ class Carrying(torch.autograd.Function):
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_no_graph_is_kept_alive(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A node is held for its saved tensors while it waits, and let go when it has run, or never will."""
+    """A node is kept for its saved tensors while it waits, and released once it has run or cannot run."""
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 5))
     Carrying.tokens.clear()
 
@@ -565,7 +565,7 @@ def test_no_graph_is_kept_alive(fails: bool, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_recording_of_weights_is_saved_and_loaded(tmp_path: Any) -> None:
-    recording = recorded(Joined(), torch.randn(N, 3, 6, 6), torch.randint(0, 5, (N,)))
+    recording = record(Joined(), torch.randn(N, 3, 6, 6), torch.randint(0, 5, (N,)))
     loaded = gl.Recording.load(recording.save(tmp_path / "w.safetensors"))
     assert loaded.plan == recording.plan
     assert np.array_equal(loaded.grams, recording.grams, equal_nan=True)

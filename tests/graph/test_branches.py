@@ -1,4 +1,4 @@
-"""Forks, their merges and the names of their ways."""
+"""Forks, their merges and the labels of their branches."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def forks(read: Any, model: nn.Module) -> tuple[Branches, tuple[Fork, ...]]:
     return branches, branches.forks
 
 
-def test_an_identity_shortcut_is_the_skip_whichever_operand_it_is(read: Any) -> None:
+def test_an_identity_shortcut_is_the_skip_as_either_operand(read: Any) -> None:
     for program in (lambda self, x: x + self.a(x), lambda self, x: self.a(x) + x):
         branches, (fork,) = forks(read, Net(program, a=conv(4, 4)))
         assert fork.kind == "residual"
@@ -78,12 +78,12 @@ def test_a_dense_block_is_dense_and_a_stored_tensor_is_read_by_all_later_layers(
             kept.append(torch.relu(layer(torch.cat(kept, 1))))
         return torch.cat(kept, 1)
 
-    _, found = forks(read, Net(program, a=conv(4, 2), b=conv(6, 2), c=conv(8, 2)))
-    assert [len(fork.edges) for fork in found] == [4, 3, 2]
-    assert [fork.kind for fork in found] == ["dense"] * 3
+    _, all_forks = forks(read, Net(program, a=conv(4, 2), b=conv(6, 2), c=conv(8, 2)))
+    assert [len(fork.edges) for fork in all_forks] == [4, 3, 2]
+    assert [fork.kind for fork in all_forks] == ["dense"] * 3
 
 
-def test_inception_is_parallel_with_a_branch_a_way(read: Any) -> None:
+def test_inception_is_parallel_with_numbered_branches(read: Any) -> None:
     def program(self: Any, x: Tensor) -> Tensor:
         return torch.cat([self.a(x), self.b(x), self.c(x)], 1)
 
@@ -98,18 +98,18 @@ def test_a_square_is_a_fork_of_two(read: Any) -> None:
     assert fork.labels == ("branch 1", "branch 2")
 
 
-def test_ways_meet_at_the_nearest_operation_that_all_pass(read: Any) -> None:
+def test_branches_merge_at_the_nearest_common_operation(read: Any) -> None:
     def program(self: Any, x: Tensor) -> Tensor:
         inner = self.a(x) + x
         return (self.b(inner) + inner).tanh()
 
-    branches, found = forks(read, Net(program, a=conv(4, 4), b=conv(4, 4)))
+    branches, all_forks = forks(read, Net(program, a=conv(4, 4), b=conv(4, 4)))
     graph = branches.graph
     adds = [i for i in graph.forward_order if graph.nodes[i].operation == "Add"]
-    assert [fork.merge for fork in found] == adds
+    assert [fork.merge for fork in all_forks] == adds
 
 
-def test_a_long_skip_meets_behind_the_short_ones_inside_it(read: Any) -> None:
+def test_a_long_skip_merges_after_the_short_ones_inside_it(read: Any) -> None:
     def program(self: Any, x: Tensor) -> Tensor:
         inner = torch.relu(self.a(x))
         inner = self.b(inner) + inner
@@ -122,12 +122,12 @@ def test_a_long_skip_meets_behind_the_short_ones_inside_it(read: Any) -> None:
 
 
 def test_a_chain_has_no_fork_and_no_split(read: Any) -> None:
-    branches, found = forks(read, Net(lambda self, x: self.a(x), a=conv(4, 4)))
-    assert found == ()
+    branches, all_forks = forks(read, Net(lambda self, x: self.a(x), a=conv(4, 4)))
+    assert all_forks == ()
     assert branches.splits == ()
 
 
-def test_two_heads_meet_at_the_loss(read: Any) -> None:
+def test_two_heads_merge_at_the_loss(read: Any) -> None:
     branches, (fork,) = forks(
         read, Net(lambda self, x: self.a(x).sum() * 2 + self.b(x).sum().tanh(), a=conv(4, 1), b=conv(4, 2))
     )

@@ -1,4 +1,4 @@
-"""Where the samples are in a tensor."""
+"""Positions of the samples in a tensor."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ class Net(nn.Module):
         return self.program(self, x)
 
 
-def found(
+def outers(
     read: Any, program: Callable[[Any, Tensor], Tensor], shape: tuple[int, ...], n: int, m: int = 4
 ) -> list[int | None]:
-    """``outer`` of every operation's first output in forward order, the loss left out."""
+    """Return ``outer`` of each operation's first output in forward order, without the loss."""
     model = Net(program)
     graph, _ = read(model, torch.ones(n, *shape))
     dry, _ = read(model, torch.ones(m, *shape))
     sizes = Sizes(graph, n, dry, m)
     layouts = [layout(sizes, TensorKey(index, 0)) for index in graph.forward_order if index]
-    return [None if one is None else one.outer for one in layouts]
+    return [None if entry is None else entry.outer for entry in layouts]
 
 
 def test_images_have_their_samples_first(read: Any) -> None:
-    assert found(read, lambda self, x: self.conv(x).relu().mean((2, 3)), (3, 6, 6), 8) == [1, 1, 1]
+    assert outers(read, lambda self, x: self.conv(x).relu().mean((2, 3)), (3, 6, 6), 8) == [1, 1, 1]
 
 
 @pytest.mark.parametrize("time", [1, 3, 4, 5, 8, 16])
-def test_time_first_is_told_from_batch_first_also_where_both_are_as_long(read: Any, time: int) -> None:
+def test_time_first_and_batch_first_differ_even_at_equal_lengths(read: Any, time: int) -> None:
     def time_first(self: Any, x: Tensor) -> Tensor:
         return self.fc(x.transpose(0, 1)).relu()
 
     def batch_first(self: Any, x: Tensor) -> Tensor:
         return self.fc(x).relu()
 
-    assert set(found(read, time_first, (time, 3), 8)) == {time}
-    assert set(found(read, batch_first, (time, 3), 8)) == {1}
+    assert set(outers(read, time_first, (time, 3), 8)) == {time}
+    assert set(outers(read, batch_first, (time, 3), 8)) == {1}
 
 
 @pytest.mark.parametrize("time", [3, 8])
@@ -60,7 +60,7 @@ def test_rows_flattened_by_a_linear_layer_are_traced_to_a_tensor_that_shows_them
         rows = self.fc(x.transpose(0, 1).reshape(-1, 3))  # [time * n, 6]
         return rows.relu().view(time, -1, 6).tanh()
 
-    assert set(found(read, flat, (time, 3), 8)) == {time}
+    assert set(outers(read, flat, (time, 3), 8)) == {time}
 
 
 def test_windows_folded_into_axis_0_belong_to_their_sample(read: Any) -> None:
@@ -70,7 +70,7 @@ def test_windows_folded_into_axis_0_belong_to_their_sample(read: Any) -> None:
         x = x.permute(0, 2, 4, 3, 5, 1).reshape(-1, 4, 6)  # [n * windows, 4, 6]
         return x.softmax(1)
 
-    assert set(found(read, windows, (3, 4, 4), 8)) == {1}
+    assert set(outers(read, windows, (3, 4, 4), 8)) == {1}
 
 
 def test_heads_folded_before_the_samples_vary_slower_than_them(read: Any) -> None:
@@ -80,29 +80,29 @@ def test_heads_folded_before_the_samples_vary_slower_than_them(read: Any) -> Non
         return x.reshape(2 * n, t, 3).softmax(-1)
 
     # linear layer: samples first; after the permutation: two heads before them
-    shapes = found(read, heads, (5, 3), 8)
+    shapes = outers(read, heads, (5, 3), 8)
     assert shapes[0] == 1
     assert set(shapes[-3:]) == {2}
 
 
-def test_samples_that_cannot_be_found_are_given_up(read: Any) -> None:
+def test_samples_that_cannot_be_located_are_unknown(read: Any) -> None:
     def mixed(self: Any, x: Tensor) -> Tensor:
         return self.fc(x).mean(0, keepdim=True).tanh()  # the mean over the batch
 
-    assert found(read, mixed, (3,), 8)[-2:] == [None, None]
+    assert outers(read, mixed, (3,), 8)[-2:] == [None, None]
 
 
-def test_samples_behind_other_rows_in_one_axis_are_given_up(read: Any) -> None:
+def test_samples_of_shuffled_rows_are_unknown(read: Any) -> None:
     def shuffled(self: Any, x: Tensor) -> Tensor:
         n, t, _ = x.shape
         order = torch.arange(n * t).flip(0)
         return self.fc(x.reshape(-1, 3)[order]).relu()[order].tanh()
 
-    assert None in found(read, shuffled, (5, 3), 8)
+    assert None in outers(read, shuffled, (5, 3), 8)
 
 
-def test_one_graph_alone_still_finds_samples_first(read: Any) -> None:
+def test_one_graph_suffices_for_samples_first(read: Any) -> None:
     graph, _ = read(Net(lambda self, x: self.conv(x).relu()), torch.ones(8, 3, 6, 6))
-    shown = layout(Sizes(graph, 8, None, 0), TensorKey(graph.forward_order[0], 0))
-    assert shown is not None
-    assert shown.outer == 1
+    position = layout(Sizes(graph, 8, None, 0), TensorKey(graph.forward_order[0], 0))
+    assert position is not None
+    assert position.outer == 1

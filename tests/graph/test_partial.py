@@ -77,8 +77,8 @@ class Net(nn.Module):
         return self.head(self.down(self.stage(self.stem(x))).mean((2, 3)))
 
 
-def weights(model: Net, source: Net) -> Net:
-    """``source``'s weights, its expansion cut in two where the model has two projections."""
+def load_weights(model: Net, source: Net) -> Net:
+    """Load ``source``'s weights; its expansion is cut in two if the model has two projections."""
     table = source.state_dict()
     if model.stage.form == "project":
         for name in [name for name in table if name.startswith("stage.expand.")]:
@@ -98,10 +98,10 @@ def batches(count: int = 2) -> list[tuple[Tensor, Tensor]]:
 def networks(enters: int, *forms: str) -> list[Net]:
     torch.manual_seed(0)
     reference = Net("split", enters)
-    return [weights(Net(form, enters), reference) for form in forms]
+    return [load_weights(Net(form, enters), reference) for form in forms]
 
 
-def recorded(model: nn.Module, **options: Any) -> gl.Recording:
+def record(model: nn.Module, **options: Any) -> gl.Recording:
     return gl.capture(model, batches(), meta={"network": "net"}, **options)
 
 
@@ -114,7 +114,7 @@ def split_group(recording: gl.Recording) -> Group:
 @pytest.mark.parametrize("form", [*CUTS, "project"])
 def test_every_spelling_is_one_partial_split_labelled_by_work_not_by_position(form: str, enters: int) -> None:
     (model,) = networks(enters, form)
-    group = split_group(recorded(model, costs=False))
+    group = split_group(record(model, costs=False))
     assert group.kind == "parallel"
     assert group.form == {"project": "project", "slice": "slice"}.get(form, "split")
     assert group.stage == "2"
@@ -128,7 +128,7 @@ def test_every_spelling_is_one_partial_split_labelled_by_work_not_by_position(fo
 @pytest.mark.parametrize("enters", [0, 1])
 def test_the_projection_that_enters_the_blocks_is_the_dense_part(enters: int) -> None:
     (model,) = networks(enters, "project")
-    recording = recorded(model, costs=False)
+    recording = record(model, costs=False)
     group = split_group(recording)
     (number,) = group.members[group.labels.index("dense")]
     assert recording.plan.probes[number].module == f"stage.part{enters}.2"
@@ -140,10 +140,10 @@ def test_the_projection_that_enters_the_blocks_is_the_dense_part(enters: int) ->
 @pytest.mark.parametrize("form", ["split sizes", "chunk", "slice"])
 @pytest.mark.parametrize("space", ["activations", "weights"])
 def test_split_chunk_and_slices_give_equal_tables(form: str, space: str, enters: int) -> None:
-    first, second = (recorded(model, space=space) for model in networks(enters, "split", form))
+    first, second = (record(model, space=space) for model in networks(enters, "split", form))
     compared = 0
     for name, analyzer in ANALYZERS.items():
-        if name == "throughput" or name.startswith("map_"):  # the map draws the operations as they are spelt
+        if name == "throughput" or name.startswith("map_"):  # the map draws the operations as written
             continue
         tables = analyzer(first), analyzer(second)
         assert (tables[0] is None) == (tables[1] is None), name
@@ -163,7 +163,7 @@ def test_two_projections_of_the_same_weights_give_the_grams_of_the_split() -> No
         for model in networks(1, "split", "project")
     )
     first, second = split_group(cut), split_group(projected)
-    # the projection's part ends where the cut stands: behind normalisation and activation
+    # the projection's part ends at the cut: after normalisation and activation
     grams = dict(zip(second.labels, projected.member_grams(second), strict=True))
     expected = dict(zip(first.labels, cut.member_grams(first), strict=True))
     for label in ("bypass", "dense"):
@@ -173,7 +173,7 @@ def test_two_projections_of_the_same_weights_give_the_grams_of_the_split() -> No
 @pytest.mark.parametrize("form", [*CUTS, "project"])
 def test_parts_of_a_split_have_no_cosine(form: str) -> None:
     (model,) = networks(1, form)
-    frame = ANALYZERS["branches"](recorded(model, costs=False)).frame
+    frame = ANALYZERS["branches"](record(model, costs=False)).frame
     rows = frame[(frame["where"] == "split") | (frame["where"] == "merge")]
     assert set(rows["where"]) == {"split", "merge"}
     assert rows["cosine"].isna().all()
@@ -194,11 +194,11 @@ def test_parts_are_the_halves_of_the_gradient_of_the_tensor_that_is_cut() -> Non
     np.testing.assert_allclose(recording.member_grams(split_group(recording))[:, 0], expected, rtol=1e-9)
 
 
-def found(read: Any, model: nn.Module, inputs: Tensor | None = None) -> tuple[PartialSplit, ...]:
+def splits_of(read: Any, model: nn.Module, inputs: Tensor | None = None) -> tuple[PartialSplit, ...]:
     return Branches(read(model, torch.ones(4, 3, 8, 8) if inputs is None else inputs)[0]).splits
 
 
-class Of(nn.Module):
+class Program(nn.Module):
     def __init__(self, program: Any) -> None:
         super().__init__()
         self.conv, self.a, self.b = nn.Conv2d(3, 8, 1), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
@@ -209,24 +209,26 @@ class Of(nn.Module):
 
 
 def test_three_slices_are_three_parts(read: Any) -> None:
-    (split,) = found(
-        read, Of(lambda self, h: torch.cat([h[:, :2].tanh(), h[:, 2:4].exp(), self.b(h[:, 4:])], 1))
+    (split,) = splits_of(
+        read, Program(lambda self, h: torch.cat([h[:, :2].tanh(), h[:, 2:4].exp(), self.b(h[:, 4:])], 1))
     )
     assert [part.channels for part in split.parts] == [(0, 2, 1), (2, 4, 1), (4, 8, 1)]
 
 
 def test_every_other_channel_is_a_part_too(read: Any) -> None:
-    (split,) = found(read, Of(lambda self, h: torch.cat([h[:, ::2].tanh(), self.a(h[:, 1::2])], 1)))
+    (split,) = splits_of(read, Program(lambda self, h: torch.cat([h[:, ::2].tanh(), self.a(h[:, 1::2])], 1)))
     assert [part.channels for part in split.parts] == [(0, 8, 2), (1, 8, 2)]
 
 
 def test_overlapping_slices_are_no_partial_split(read: Any) -> None:
-    assert found(read, Of(lambda self, h: torch.cat([h[:, :4].tanh(), self.a(h[:, 2:6])], 1))) == ()
+    assert splits_of(read, Program(lambda self, h: torch.cat([h[:, :4].tanh(), self.a(h[:, 2:6])], 1))) == ()
 
 
 def test_slices_of_rows_of_an_image_are_no_partial_split(read: Any) -> None:
-    assert found(read, Of(lambda self, h: torch.cat([h[:, :, :4].tanh(), h[:, :, 4:].exp()], 2))) == ()
-    assert found(read, Of(lambda self, h: torch.cat([p.tanh() for p in h.chunk(2, 2)], 2))) == ()
+    assert (
+        splits_of(read, Program(lambda self, h: torch.cat([h[:, :, :4].tanh(), h[:, :, 4:].exp()], 2))) == ()
+    )
+    assert splits_of(read, Program(lambda self, h: torch.cat([p.tanh() for p in h.chunk(2, 2)], 2))) == ()
 
 
 def test_a_residual_block_with_two_1x1_convolutions_is_no_partial_split(read: Any) -> None:
@@ -240,7 +242,7 @@ def test_a_residual_block_with_two_1x1_convolutions_is_no_partial_split(read: An
             x = x * self.reduce.bias.sum()
             return self.short(x) + self.look(torch.relu(self.reduce(x)))
 
-    assert found(read, Bottleneck()) == ()
+    assert splits_of(read, Bottleneck()) == ()
 
 
 def test_the_projections_of_attention_are_no_partial_split_by_convolution(read: Any) -> None:
@@ -253,7 +255,7 @@ def test_the_projections_of_attention_are_no_partial_split_by_convolution(read: 
             x = self.stem(x)
             return self.q(x).flatten(2) @ self.k(x).flatten(2).transpose(1, 2)
 
-    assert found(read, Attention()) == ()
+    assert splits_of(read, Attention()) == ()
 
 
 def test_channels_of_tokens_are_on_the_last_axis(read: Any) -> None:
@@ -266,7 +268,7 @@ def test_channels_of_tokens_are_on_the_last_axis(read: Any) -> None:
             a, b = self.fc(x).chunk(2, dim=-1)
             return a * b.tanh()
 
-    (split,) = found(read, Gated(), torch.ones(4, 5, 3))
+    (split,) = splits_of(read, Gated(), torch.ones(4, 5, 3))
     assert split.axis == 2
     assert split.kind == "gate"
 

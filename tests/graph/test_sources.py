@@ -1,4 +1,4 @@
-"""Timestamps and combinations: the golden numbers of Wang, Liao & Yeh 2022, and every way to cut channels."""
+"""Timestamps and combinations: the golden numbers of Wang, Liao & Yeh 2022, and every spelling of a split."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ def graph_of(model: nn.Module, x: Tensor) -> Graph:
     return graph
 
 
-def found(model: nn.Module, x: Tensor | None = None) -> list[list[tuple[int, int | None, tuple[int, ...]]]]:
-    """By layer in forward order: (start, stop, timestamps) of each run of channels."""
+def runs_by_layer(
+    model: nn.Module, x: Tensor | None = None
+) -> list[list[tuple[int, int | None, tuple[int, ...]]]]:
+    """Return (start, stop, timestamps) of each run of channels, by layer in forward order."""
     graph = graph_of(model, torch.randn(2, 3, 8, 8) if x is None else x)
-    own = combinations(graph)
+    by_node = combinations(graph)
     layers = [index for index in graph.forward_order if graph.nodes[index].weighted]
-    return [[(s.start, s.stop, timestamps(s.combination)) for s in own[layer]] for layer in layers]
+    return [[(s.start, s.stop, timestamps(s.combination)) for s in by_node[layer]] for layer in layers]
 
 
 class Five(nn.Module):
@@ -46,10 +48,10 @@ class Five(nn.Module):
         x = self.join(third(second(x).relu()), x)
         return self.join(fifth(fourth(x).relu()), x)
 
-    def join(self, made: Tensor, given: Tensor) -> Tensor:
+    def join(self, output: Tensor, skip: Tensor) -> Tensor:
         if self.kind == "masked":
-            return torch.cat([made[:, :4] + given[:, :4], made[:, 4:]], 1)
-        return made + given
+            return torch.cat([output[:, :4] + skip[:, :4], output[:, 4:]], 1)
+        return output + skip
 
 
 GOLDEN = {
@@ -61,39 +63,39 @@ GOLDEN = {
 
 @pytest.mark.parametrize(("kind", "different"), [("residual", 5), ("masked", 7), ("dense", 5)])
 def test_the_papers_golden_numbers(kind: str, different: int) -> None:
-    layers = found(Five(kind))
+    layers = runs_by_layer(Five(kind))
     assert [[stamps for *_, stamps in layer] for layer in layers] == GOLDEN[kind]
     assert len({stamps for layer in layers for *_, stamps in layer}) == different
 
 
 def test_a_masked_residual_gives_its_channels_two_combinations() -> None:
-    assert found(Five("masked"))[0] == [(0, 4, (1, 3, 5)), (4, 8, (3, 5))]
+    assert runs_by_layer(Five("masked"))[0] == [(0, 4, (1, 3, 5)), (4, 8, (3, 5))]
 
 
 class Cut(nn.Module):
-    """One layer whose channels go round two layers, or through them, by every spelling."""
+    """One layer whose channels bypass two layers or go through them, by any spelling."""
 
     def __init__(self, spelling: str) -> None:
         super().__init__()
         self.spelling = spelling
         self.stem = nn.Conv2d(3, 8, 3, padding=1)
-        self.way = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
+        self.dense = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
         self.out = nn.Conv2d(8, 8, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = torch.nn.functional.relu(self.stem(x))
         if self.spelling == "split":
-            round_, through = h.split([4, 4], dim=1)
+            bypass, through = h.split([4, 4], dim=1)
         elif self.spelling == "chunk":
-            round_, through = h.chunk(2, dim=-3)
+            bypass, through = h.chunk(2, dim=-3)
         else:
-            round_, through = h[:, :4], h[:, 4:]
-        return self.out(torch.cat([round_, self.way(through)], 1))
+            bypass, through = h[:, :4], h[:, 4:]
+        return self.out(torch.cat([bypass, self.dense(through)], 1))
 
 
 @pytest.mark.parametrize("spelling", ["split", "chunk", "slices"])
-def test_a_partial_split_gives_each_part_its_own(spelling: str) -> None:
-    assert found(Cut(spelling)) == [
+def test_each_part_of_a_partial_split_has_its_own_timestamps(spelling: str) -> None:
+    assert runs_by_layer(Cut(spelling)) == [
         [(0, 4, (2,)), (4, 8, (4,))],
         [(0, 4, (3,))],
         [(0, 4, (2,))],
@@ -111,12 +113,12 @@ class Strided(nn.Module):
         return torch.cat([h[:, 1::2], self.b(h[:, ::2])], 1)
 
 
-def test_channels_of_a_strided_slice_are_told_apart() -> None:
-    assert found(Strided())[0] == [(c, c + 1, (1,) if c % 2 else (2,)) for c in range(6)]
+def test_channels_of_a_strided_slice_are_distinguished() -> None:
+    assert runs_by_layer(Strided())[0] == [(c, c + 1, (1,) if c % 2 else (2,)) for c in range(6)]
 
 
 class Moved(nn.Module):
-    """Channels last in the middle, cut there."""
+    """Channels last in the middle, with the cut there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,7 +131,7 @@ class Moved(nn.Module):
 
 
 def test_channels_are_followed_through_permutes() -> None:
-    assert found(Moved())[0] == [(0, 4, (2,)), (4, 6, (3,))]
+    assert runs_by_layer(Moved())[0] == [(0, 4, (2,)), (4, 6, (3,))]
 
 
 class Shuffled(nn.Module):
@@ -144,7 +146,7 @@ class Shuffled(nn.Module):
 
 
 def test_channels_that_cannot_be_followed_are_taken_together() -> None:
-    (run,) = found(Shuffled())[0]
+    (run,) = runs_by_layer(Shuffled())[0]
     assert run[2] == (1, 2)
 
 
@@ -160,8 +162,8 @@ class Sides(nn.Module):
         return h * self.gate(h.mean((2, 3), keepdim=True)).sigmoid() * self.broad(x)
 
 
-def test_a_gate_is_a_way_of_its_own_and_a_broadcast_reaches_the_one_channel() -> None:
-    by_layer = found(Sides())
+def test_a_gate_is_a_separate_branch_and_a_broadcast_reaches_the_one_channel() -> None:
+    by_layer = runs_by_layer(Sides())
     assert by_layer == [[(0, 4, (1, 2))], [(0, 4, (1,))], [(0, 1, (1,))]]
 
 
@@ -170,23 +172,23 @@ def test_the_loss_is_a_source_and_every_layer_of_real_networks_has_one() -> None
         model = timm.create_model(name, num_classes=10)
         size = 224 if "swin" in name else 64
         graph = graph_of(model, torch.randn(2, 3, size, size))
-        own = combinations(graph)
+        by_node = combinations(graph)
         layers = [index for index in graph.forward_order if graph.nodes[index].weighted]
-        assert set(own) == set(layers)
-        assert sources(own[layers[-1]]) == {LOSS_SOURCE}
-        assert all(LOSS_SOURCE not in sources(own[layer]) for layer in layers[:-1])
+        assert set(by_node) == set(layers)
+        assert sources(by_node[layers[-1]]) == {LOSS_SOURCE}
+        assert all(LOSS_SOURCE not in sources(by_node[layer]) for layer in layers[:-1])
 
 
-def test_the_layers_of_a_dense_block_are_read_by_all_behind_them() -> None:
+def test_the_layers_of_a_dense_block_are_read_by_all_later_ones() -> None:
     """The paper's equations on the real graph: layer l of L feeds L - l layers and the transition."""
     model = timm.create_model("densenet121", num_classes=10)
     loss = model(torch.randn(2, 3, 64, 64)).mean()
     _, graph = walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
-    own = combinations(graph)
+    by_node = combinations(graph)
     kernels = [
         (index, graph.nodes[index].kernel) for index in graph.forward_order if graph.nodes[index].weighted
     ]
     conv2 = [index for index, kernel in kernels if kernel == (3, 3)]
-    counts = [len(sources(own[index])) for index in conv2]
+    counts = [len(sources(by_node[index])) for index in conv2]
     blocks = (6, 12, 24, 16)
     assert counts == [length - layer + 1 for length in blocks for layer in range(1, length + 1)]

@@ -1,4 +1,4 @@
-"""Which module call owns a node, and the names of sites."""
+"""The module call that owns a node, and the names of sites."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def by_operation(read: Any, model: nn.Module) -> list[tuple[str, Owner]]:
 
 
 def test_functional_operations_belong_to_the_innermost_module_that_ran_them(read: Any) -> None:
-    found = by_operation(read, Net())
-    assert [owner.module for operation, owner in found if operation == "Add"] == ["stage.0", "stage.1"]
-    assert [owner.module for operation, owner in found if operation == "Cat"] == [""]
-    assert [owner.module for operation, owner in found if operation == "Tanh"] == [""]
-    assert [owner for operation, owner in found if operation == "Sum"] == [OUTSIDE]
-    assert [owner.module for operation, owner in found if operation == "Convolution"] == [
+    owned = by_operation(read, Net())
+    assert [owner.module for operation, owner in owned if operation == "Add"] == ["stage.0", "stage.1"]
+    assert [owner.module for operation, owner in owned if operation == "Cat"] == [""]
+    assert [owner.module for operation, owner in owned if operation == "Tanh"] == [""]
+    assert [owner for operation, owner in owned if operation == "Sum"] == [OUTSIDE]
+    assert [owner.module for operation, owner in owned if operation == "Convolution"] == [
         "stem",
         "stage.0.conv",
         "stage.1.conv",
     ]
 
 
-def test_a_module_that_runs_twice_is_told_apart_by_call(read: Any) -> None:
-    found = by_operation(read, Net())
-    relus = [owner for operation, owner in found if operation == "Relu"]
+def test_calls_of_one_module_are_distinguished(read: Any) -> None:
+    owned = by_operation(read, Net())
+    relus = [owner for operation, owner in owned if operation == "Relu"]
     assert relus == [
         Owner("stage.0.act", 0),
         Owner("stage.0.act", 1),
@@ -70,14 +70,14 @@ def test_a_module_that_runs_twice_is_told_apart_by_call(read: Any) -> None:
     ]
 
 
-def test_site_names_are_unique_and_say_module_operation_and_call(read: Any) -> None:
+def test_site_names_are_unique_and_contain_module_operation_and_call(read: Any) -> None:
     graph, owners = read(Net(), X)
     names = site_names(graph, owners)
     assert len(set(names)) == len(names)
     assert {"stem:conv", "stage.0:add", "stage.1.act:relu@2", "(model):cat", "(loss):sum"} <= set(names)
 
 
-def test_the_second_of_its_kind_in_one_call_is_numbered(read: Any) -> None:
+def test_the_second_operation_of_a_kind_in_one_call_is_numbered(read: Any) -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -92,11 +92,11 @@ def test_the_second_of_its_kind_in_one_call_is_numbered(read: Any) -> None:
 
 def test_a_shared_module_is_owned_under_one_path(read: Any) -> None:
     conv = nn.Conv2d(3, 3, 1)
-    found = by_operation(read, nn.Sequential(conv, nn.ReLU(), conv))
-    assert [o for name, o in found if name == "Convolution"] == [Owner("0", 0), Owner("0", 1)]
+    owned = by_operation(read, nn.Sequential(conv, nn.ReLU(), conv))
+    assert [o for name, o in owned if name == "Convolution"] == [Owner("0", 0), Owner("0", 1)]
 
 
-def test_no_hook_stays_also_when_forward_raises() -> None:
+def test_no_hook_stays_even_if_forward_raises() -> None:
     class Raises(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             raise RuntimeError("boom")
@@ -107,7 +107,7 @@ def test_no_hook_stays_also_when_forward_raises() -> None:
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
-def test_a_hook_of_the_users_own_stays_and_still_runs(read: Any) -> None:
+def test_a_hook_of_the_user_stays_and_still_runs(read: Any) -> None:
     model, seen = Net(), []
     handle = model.stem.register_forward_hook(lambda module, args, output: seen.append(1))
     read(model, X)
@@ -116,7 +116,7 @@ def test_a_hook_of_the_users_own_stays_and_still_runs(read: Any) -> None:
     handle.remove()
 
 
-def test_under_autocast_a_fork_is_named_by_what_truly_reads_it(read: Any) -> None:
+def test_under_autocast_a_fork_is_named_by_its_true_readers(read: Any) -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -137,8 +137,8 @@ def test_under_autocast_a_fork_is_named_by_what_truly_reads_it(read: Any) -> Non
     branches = Branches(graph)
     (fork,) = [f for f in branches.forks if owners[f.source.node].module == "norm"] or [None]
     readers = set()
-    for one in branches.forks:
-        readers |= {owners[branches.visible_consumer(edge)].module for edge in one.edges}
+    for other in branches.forks:
+        readers |= {owners[branches.visible_consumer(edge)].module for edge in other.edges}
     assert fork is not None
     assert {"first", "second"} & readers
     assert "" not in readers
@@ -146,5 +146,5 @@ def test_under_autocast_a_fork_is_named_by_what_truly_reads_it(read: Any) -> Non
 
 def test_tensors_are_found_in_nested_containers_in_order() -> None:
     a, b, c = torch.zeros(1), torch.zeros(2), torch.zeros(3)
-    found = tensors_of({"x": [a, (b, "text")], "y": {"z": c}})
-    assert [tensor.shape[0] for tensor in found] == [1, 2, 3]
+    tensors = tensors_of({"x": [a, (b, "text")], "y": {"z": c}})
+    assert [tensor.shape[0] for tensor in tensors] == [1, 2, 3]

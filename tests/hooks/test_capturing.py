@@ -1,4 +1,4 @@
-"""capture, end to end: the right numbers, the model as it was, and one clear line for bad input."""
+"""capture, end to end: right numbers, an unchanged model, and one clear line for bad input."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gradlens.graph.nodes import Slot, TensorKey
 
 
 class Net(nn.Module):
-    """Without BatchNorm, so that samples do not see each other; in-place operations as usual."""
+    """Without BatchNorm, so that samples are independent; in-place operations as usual."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,9 +67,9 @@ def signals(recording: gl.Recording) -> dict[str, np.ndarray]:
     return {recording.plan.probes[s].module: recording.grams[s] for s in recording.plan.signals}
 
 
-def close(found: Any, expected: Any, rtol: float = 1e-9) -> None:
+def close(actual: Any, expected: Any, rtol: float = 1e-9) -> None:
     scale = float(np.abs(np.asarray(expected)).max())
-    np.testing.assert_allclose(found, expected, rtol=rtol, atol=rtol * scale)
+    np.testing.assert_allclose(actual, expected, rtol=rtol, atol=rtol * scale)
 
 
 # the numbers
@@ -84,15 +84,15 @@ def test_every_signal_is_the_per_sample_gradient_of_its_layer(oracle: ModuleType
         close(grams[0], expected[path])
 
 
-def test_two_oracles_of_two_kinds_agree(oracle: ModuleType) -> None:
+def test_oracles_by_layer_and_by_node_agree(oracle: ModuleType) -> None:
     model, (batch,) = Net().double(), batches(dtype=torch.float64)
     by_layer = oracle.layer_grams(model, summed, *batch)
     by_node = oracle.node_grams(model, summed, *batch)
     assert len(by_node) == len(by_layer) == 5
-    for one, other in zip(
+    for actual, expected in zip(
         by_node, (by_layer[name] for name in ("stem", "reduce", "look", "down", "head")), strict=True
     ):
-        close(one, other)
+        close(actual, expected)
 
 
 def test_the_loss_signal_is_the_gradient_at_the_output() -> None:
@@ -132,7 +132,7 @@ def test_order_of_channels_does_not_matter() -> None:
         close(grams, before[path])
 
 
-def test_order_of_samples_is_that_of_the_grams_also_with_batch_norm() -> None:
+def test_grams_follow_the_order_of_samples_even_with_batch_norm() -> None:
     model = BatchNormed().double()
     model.drop.p = 0.0
     (x, y) = batches(dtype=torch.float64)[0]
@@ -143,7 +143,9 @@ def test_order_of_samples_is_that_of_the_grams_also_with_batch_norm() -> None:
     np.testing.assert_array_equal(after.labels[0], y[order])
 
 
-def test_batch_norm_in_eval_mode_keeps_samples_apart_and_in_train_mode_not(oracle: ModuleType) -> None:
+def test_samples_are_independent_with_batch_norm_in_eval_mode_and_not_in_train_mode(
+    oracle: ModuleType,
+) -> None:
     model = BatchNormed().double()
     with torch.no_grad():
         model.norm.running_mean.uniform_(-1, 1)
@@ -166,7 +168,7 @@ def test_dropout_is_a_function_of_seed_and_batch() -> None:
     assert not np.array_equal(gl.capture(model, data, seed=1, costs=False).grams, first)
 
 
-def test_what_a_batch_draws_at_random_does_not_depend_on_what_others_drew() -> None:
+def test_random_draws_of_a_batch_do_not_depend_on_those_of_others() -> None:
     def drawing(count: int) -> Any:
         def step(model: nn.Module, batch: Any) -> Tensor:
             loss = functional.cross_entropy(model(batch[0]), batch[1])
@@ -180,7 +182,7 @@ def test_what_a_batch_draws_at_random_does_not_depend_on_what_others_drew() -> N
     np.testing.assert_array_equal(few.grams, many.grams)
 
 
-# where the samples are
+# positions of the samples
 
 
 class Windows(nn.Module):
@@ -279,17 +281,17 @@ TOKENS: dict[str, Callable[[], nn.Module]] = {
 
 @pytest.mark.parametrize("name", TOKENS)
 def test_per_sample_grams_are_those_of_one_sample_at_a_time(name: str, oracle: ModuleType) -> None:
-    model, (batch,) = TOKENS[name]().double(), batches(dtype=torch.float64)  # n = 6: T == N among them
+    model, (batch,) = TOKENS[name]().double(), batches(dtype=torch.float64)  # n = 6, so T == N occurs
     recording = gl.capture(model, [batch], costs=False)
     expected = oracle.node_grams(model, summed, *batch)
     probes = [recording.plan.probes[s] for s in recording.plan.signals]
     assert len(probes) == len(expected)
-    for probe, number, own in zip(probes, recording.plan.signals, expected, strict=True):
+    for probe, number, gram in zip(probes, recording.plan.signals, expected, strict=True):
         assert probe.outer is not None, probe.name
-        close(recording.grams[number, 0], own)
+        close(recording.grams[number, 0], gram)
 
 
-def test_time_as_long_as_the_batch_is_never_taken_for_it_where_no_dry_pass_can_tell() -> None:
+def test_time_as_long_as_the_batch_is_never_taken_for_it_without_a_dry_pass() -> None:
     def step(model: nn.Module, batch: Any) -> Tensor:
         return functional.cross_entropy(model(batch["x"]), batch["y"])
 
@@ -369,7 +371,7 @@ def test_autocast_of_a_residual_and_a_dense_network_is_captured(name: str) -> No
     assert max(recording.dry_errors.values()) == 0
 
 
-def test_under_autocast_branches_are_named_by_what_truly_reads_the_tensor() -> None:
+def test_under_autocast_branches_are_named_by_their_true_readers() -> None:
     class Three(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -388,7 +390,7 @@ def test_under_autocast_branches_are_named_by_what_truly_reads_the_tensor() -> N
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
-def test_checkpointing_without_reentrance_gives_equal_grams(batch_norm: bool) -> None:
+def test_non_reentrant_checkpointing_gives_equal_grams(batch_norm: bool) -> None:
     class Saves(nn.Module):
         def __init__(self, body: nn.Module, on: bool) -> None:
             super().__init__()
@@ -405,7 +407,7 @@ def test_checkpointing_without_reentrance_gives_equal_grams(batch_norm: bool) ->
     assert saving.costs.saved_bytes.total() < plain.costs.saved_bytes.total()
 
 
-def test_reentrant_checkpointing_is_refused_with_what_to_do() -> None:
+def test_reentrant_checkpointing_is_refused_with_advice() -> None:
     class Saves(Net):
         def forward(self, x: Tensor) -> Tensor:
             return self.head(checkpoint(super().forward, x.requires_grad_(), use_reentrant=True))
@@ -416,7 +418,7 @@ def test_reentrant_checkpointing_is_refused_with_what_to_do() -> None:
         gl.capture(model, batches())
 
 
-# traps of real networks
+# special cases of real networks
 
 
 @pytest.mark.parametrize(
@@ -427,7 +429,7 @@ def test_reentrant_checkpointing_is_refused_with_what_to_do() -> None:
     ],
     ids=["torchvision", "timm"],
 )
-def test_stock_networks_with_in_place_operations_are_captured_as_they_are(make: Any) -> None:
+def test_stock_networks_with_in_place_operations_are_captured_unmodified(make: Any) -> None:
     model = make()
     data = [(torch.randn(4, 3, 64, 64), torch.arange(4))]
     recording = gl.capture(model, data, costs=False)
@@ -436,7 +438,7 @@ def test_stock_networks_with_in_place_operations_are_captured_as_they_are(make: 
     assert np.isfinite(recording.grams).all()
 
 
-def test_zero_initialised_residual_branches_are_dead_exactly_and_said_so() -> None:
+def test_zero_initialised_residual_branches_are_exactly_dead_and_reported() -> None:
     model = gl.load_model("resnet18", num_classes=5, seed=0)
     data = [(torch.randn(6, 3, 64, 64), torch.arange(6) % 5)]
     recording = gl.capture(model, data, costs=False)
@@ -449,8 +451,8 @@ def test_zero_initialised_residual_branches_are_dead_exactly_and_said_so() -> No
     residual = shares[(shares["kind"] == "residual") & (shares["branch"] == "residual")]
     assert len(residual) == 8
     assert (residual["share"] == 0).all()
-    awake = gl.load_model("resnet18", num_classes=5, seed=0, zero_init=False)
-    assert all(grams.any() for grams in signals(gl.capture(awake, data, costs=False)).values())
+    live = gl.load_model("resnet18", num_classes=5, seed=0, zero_init=False)
+    assert all(grams.any() for grams in signals(gl.capture(live, data, costs=False)).values())
 
 
 @pytest.mark.parametrize(
@@ -462,7 +464,7 @@ def test_zero_initialised_residual_branches_are_dead_exactly_and_said_so() -> No
     ],
 )
 def test_a_tensor_read_twice_by_one_operation_forks_exactly(program: Any, contributions: int) -> None:
-    class Of(nn.Module):
+    class ReadTwice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.u, self.v, self.head = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), nn.LazyLinear(5)
@@ -470,7 +472,7 @@ def test_a_tensor_read_twice_by_one_operation_forks_exactly(program: Any, contri
         def forward(self, x: Tensor) -> Tensor:
             return self.head(program(torch.tanh(self.u(x)), torch.tanh(self.v(x))).mean((2, 3)))
 
-    model = Of()
+    model = ReadTwice()
     model(batches()[0][0])
     recording = gl.capture(model, batches(), costs=False)
     frame = ANALYZERS["exactness"](recording).frame
@@ -526,7 +528,7 @@ def no_collector() -> Iterator[None]:
 @pytest.mark.parametrize(
     "options", [{}, {"sites": "all"}, {"pairs": "exact"}, {"costs": False}, {"throughput": 1}], ids=str
 )
-def test_nothing_of_the_graph_is_alive_afterwards_without_the_garbage_collector(
+def test_no_graph_is_alive_afterwards_even_without_the_garbage_collector(
     options: dict[str, Any],
 ) -> None:
     recording = gl.capture(Carrying(), batches(2), **options)
@@ -548,7 +550,7 @@ def test_one_batchs_graph_is_gone_before_the_next_batch() -> None:
     assert alive == [0] * len(alive)
 
 
-# the model as it was
+# the model is unchanged
 
 
 def state(model: nn.Module) -> dict[str, Any]:
@@ -572,7 +574,7 @@ class BoomError(Exception):
 
 
 def raising(error: type[BaseException], call: int) -> Any:
-    """A step that raises at its ``call``-th run; the dry pass is the first."""
+    """Return a step that raises at its ``call``-th run; the dry pass is the first."""
     runs: list[int] = []
 
     def step(model: nn.Module, batch: Any) -> Tensor:
@@ -587,7 +589,7 @@ def raising(error: type[BaseException], call: int) -> Any:
 
 
 @pytest.fixture
-def used() -> BatchNormed:
+def used_model() -> BatchNormed:
     """A model in a mixed state: some gradients, a frozen layer, modes by module."""
     model = BatchNormed().train()
     model.norm.eval()
@@ -597,42 +599,42 @@ def used() -> BatchNormed:
 
 
 @pytest.mark.parametrize("mode", ["train", "eval", "keep"])
-def test_everything_is_as_before(used: BatchNormed, mode: str) -> None:
-    before = state(used)
-    recording = gl.capture(used, batches(2), mode=mode, sites="all", throughput=1)
-    assert state(used) == before
+def test_the_model_is_unchanged(used_model: BatchNormed, mode: str) -> None:
+    before = state(used_model)
+    recording = gl.capture(used_model, batches(2), mode=mode, sites="all", throughput=1)
+    assert state(used_model) == before
     assert recording.meta["mode"] == mode
 
 
 @pytest.mark.parametrize("error", [BoomError, KeyboardInterrupt])
 @pytest.mark.parametrize("call", [1, 2, 3, 4], ids=["dry pass", "batch 0", "batch 1", "costs"])
-def test_everything_is_as_before_also_when_a_step_raises(
-    used: BatchNormed, error: type[BaseException], call: int
+def test_the_model_is_unchanged_if_a_step_raises(
+    used_model: BatchNormed, error: type[BaseException], call: int
 ) -> None:
-    before = state(used)
+    before = state(used_model)
     with pytest.raises(error):
-        gl.capture(used, batches(2), step=raising(error, call))
-    assert state(used) == before
+        gl.capture(used_model, batches(2), step=raising(error, call))
+    assert state(used_model) == before
 
 
-def test_everything_is_as_before_when_forward_raises(used: BatchNormed) -> None:
-    before = state(used)
+def test_the_model_is_unchanged_if_forward_raises(used_model: BatchNormed) -> None:
+    before = state(used_model)
     with pytest.raises(RuntimeError, match="channels"):
-        gl.capture(used, [(torch.ones(6, 4, 16, 16), torch.zeros(6, dtype=torch.long))])
-    assert state(used) == before
+        gl.capture(used_model, [(torch.ones(6, 4, 16, 16), torch.zeros(6, dtype=torch.long))])
+    assert state(used_model) == before
 
 
-def test_everything_is_as_before_when_the_loss_raises_in_the_middle(used: BatchNormed) -> None:
+def test_the_model_is_unchanged_if_the_loss_raises_in_the_second_batch(used_model: BatchNormed) -> None:
     def loss(output: Tensor, target: Tensor) -> Tensor:
         if bool((target == 4).all()):
             raise BoomError
         return functional.cross_entropy(output, target)
 
     good, (x, y) = batches(2)
-    before = state(used)
+    before = state(used_model)
     with pytest.raises(BoomError):
-        gl.capture(used, [good, (x, torch.full_like(y, 4))], loss=loss)
-    assert state(used) == before
+        gl.capture(used_model, [good, (x, torch.full_like(y, 4))], loss=loss)
+    assert state(used_model) == before
 
 
 class Poison(torch.autograd.Function):
@@ -660,10 +662,10 @@ def test_a_gradient_that_is_not_finite_names_batch_and_first_site_and_leaves_no_
     assert state(model) == before
 
 
-# what is not finished, what is chosen
+# interrupted runs and selected sites
 
 
-def test_an_interrupted_run_keeps_finished_batches_and_says_so() -> None:
+def test_an_interrupted_run_keeps_finished_batches_and_is_marked_partial() -> None:
     whole = gl.capture(Net(), batches(1))
     model = Net()
     part = gl.capture(model, batches(3), step=raising(KeyboardInterrupt, 4), keep_partial=True)
@@ -683,22 +685,22 @@ def test_an_interruption_while_costs_are_counted_loses_no_batch() -> None:
     assert part.meta["partial"] is True
 
 
-def test_an_interruption_before_any_batch_is_finished_goes_on() -> None:
+def test_an_interruption_before_any_batch_is_finished_is_raised() -> None:
     with pytest.raises(KeyboardInterrupt):
         gl.capture(Net(), batches(2), step=raising(KeyboardInterrupt, 2), keep_partial=True)
 
 
-def test_sites_choose_what_is_watched() -> None:
+def test_sites_select_the_probes() -> None:
     model, data = Net(), batches()
-    by = {
+    plans = {
         sites: gl.capture(model, data, sites=sites, costs=False).plan
         for sites in ("signals", "forks", "all", "*o*")
     }
-    assert len(by["signals"].signals) == 5
-    assert by["forks"].signals == ()
-    assert len(by["forks"].groups) == len(by["signals"].groups) == 1
-    assert len(by["forks"].probes) < len(by["signals"].probes) < len(by["all"].probes)
-    assert [by["*o*"].probes[s].module for s in by["*o*"].signals] == ["look", "down"]
+    assert len(plans["signals"].signals) == 5
+    assert plans["forks"].signals == ()
+    assert len(plans["forks"].groups) == len(plans["signals"].groups) == 1
+    assert len(plans["forks"].probes) < len(plans["signals"].probes) < len(plans["all"].probes)
+    assert [plans["*o*"].probes[s].module for s in plans["*o*"].signals] == ["look", "down"]
 
 
 def test_all_sites_have_every_edge() -> None:
@@ -706,12 +708,12 @@ def test_all_sites_have_every_edge() -> None:
     graph, plan = recording.plan.graph, recording.plan
     for edge in graph.edges:
         total = TensorKey(edge.producer, edge.output) in plan.tensor_probes
-        own = Slot(edge.consumer, edge.slot) in plan.edge_probes
+        contribution = Slot(edge.consumer, edge.slot) in plan.edge_probes
         added = graph.nodes[edge.consumer].operation == "Add"
-        assert total or own or added, edge
+        assert total or contribution or added, edge
 
 
-def test_a_glob_that_matches_nothing_says_what_there_is() -> None:
+def test_a_glob_that_matches_nothing_is_refused() -> None:
     with pytest.raises(GradlensError, match="nowhere"):
         gl.capture(Net(), batches(), sites="nowhere.*")
 
@@ -719,15 +721,15 @@ def test_a_glob_that_matches_nothing_says_what_there_is() -> None:
 # bad input: one clear line
 
 
-def none_trainable() -> nn.Module:
+def frozen_net() -> nn.Module:
     return Net().requires_grad_(False)
 
 
 def test_without_a_parameter_that_requires_gradient_nothing_can_be_captured() -> None:
     with pytest.raises(GradlensError, match="no parameter"):
-        gl.capture(none_trainable(), batches())
+        gl.capture(frozen_net(), batches())
     with pytest.raises(GradlensError, match="no parameter"):
-        gl.capture(none_trainable(), [(x.requires_grad_(), y) for x, y in batches()])
+        gl.capture(frozen_net(), [(x.requires_grad_(), y) for x, y in batches()])
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -751,20 +753,20 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_the_first_module() -> Non
         gl.capture(model, batches())
 
 
-def test_a_loss_that_is_not_finite_itself_is_told_from_the_model() -> None:
+def test_a_loss_that_is_not_finite_itself_is_distinguished_from_the_model() -> None:
     with pytest.raises(GradlensError, match="look at the loss"):
         gl.capture(Net(), batches(), loss=lambda output, target: output.sum() * torch.nan)
 
 
 def test_a_graph_that_changes_names_the_batch_and_the_change() -> None:
-    class Moody(Net):
+    class Changing(Net):
         def forward(self, x: Tensor) -> Tensor:
             output = super().forward(x)
             return output.tanh() if bool(x.mean() > 3) else output
 
     first, (x, y) = batches(2)
     with pytest.raises(GradlensError, match=r"batch 1: the graph changed.*Tanh"):
-        gl.capture(Moody(), [first, (x + 9, y)])
+        gl.capture(Changing(), [first, (x + 9, y)])
 
 
 @pytest.mark.parametrize(
@@ -783,7 +785,7 @@ def test_a_graph_that_changes_names_the_batch_and_the_change() -> None:
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else "",
 )
-def test_bad_arguments_are_told_in_one_line(arguments: dict[str, Any], message: str) -> None:
+def test_bad_arguments_are_reported_in_one_line(arguments: dict[str, Any], message: str) -> None:
     model = Net()
     before = state(model)
     with pytest.raises(GradlensError, match=message) as caught:
@@ -792,7 +794,7 @@ def test_bad_arguments_are_told_in_one_line(arguments: dict[str, Any], message: 
     assert state(model) == before
 
 
-def test_a_network_without_forks_is_captured_and_said_so() -> None:
+def test_a_network_without_forks_is_captured_with_a_warning() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.Conv2d(4, 4, 3, 2), nn.Flatten(), nn.LazyLinear(5)
     )
@@ -802,17 +804,17 @@ def test_a_network_without_forks_is_captured_and_said_so() -> None:
     assert any("no forks" in text for text in gl.analyze(recording).warnings)
 
 
-def test_progress_is_told_batch_by_batch() -> None:
+def test_progress_is_reported_per_batch() -> None:
     seen: list[tuple[str, int, int]] = []
-    gl.capture(Net(), batches(3), costs=False, progress=lambda *told: seen.append(told))
+    gl.capture(Net(), batches(3), costs=False, progress=lambda *call: seen.append(call))
     assert seen == [("batches", done, 3) for done in (1, 2, 3)]
 
 
-# what stands before the first layer
+# operations before the first layer
 
 
 class Gained(Net):
-    """Something learned works on the images themselves, which need no gradient."""
+    """A learned operation is applied to the images, which need no gradient."""
 
     def __init__(self, first: nn.Module | None) -> None:
         super().__init__()
@@ -827,7 +829,7 @@ class Gained(Net):
     "first", [None, nn.PReLU(), nn.PReLU(3), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)],
     ids=["gain", "prelu", "prelu of channels", "convolution", "norm"],
 )  # fmt: skip
-def test_a_learned_operation_on_the_images_hides_nothing(first: nn.Module | None) -> None:
+def test_a_learned_operation_on_the_images_hides_no_layer(first: nn.Module | None) -> None:
     plain, gained = gl.capture(Net(), batches()), gl.capture(Gained(first), batches())
     modules = {plain.plan.probes[s].module for s in plain.plan.signals}
     assert {gained.plan.probes[s].module for s in gained.plan.signals} - {"first"} == modules
@@ -850,13 +852,13 @@ class Recurrent(nn.Module):
         return self.head(self.rnn(x[:, 0])[0][:, -1])
 
 
-def test_layers_without_a_signal_are_named_and_others_stay() -> None:
+def test_layers_without_a_signal_are_named_and_others_are_kept() -> None:
     recording = gl.capture(Recurrent(), batches())
     assert list(signals(recording)) == ["head"]
     assert recording.meta["unseen_layers"] == ["rnn"]
 
 
-# batches of every kind
+# other kinds of batches
 
 
 @dataclass
@@ -894,21 +896,21 @@ def test_any_kind_of_batch_gives_the_grams_of_a_pair(kind: Callable[..., Any]) -
         images, targets = _unpacked(batch)
         return functional.cross_entropy(net(images), targets)
 
-    found = gl.capture(model, [kind(*pair)], step=step)
-    np.testing.assert_array_equal(found.grams, expected.grams)
-    assert found.dry_errors == expected.dry_errors
+    recording = gl.capture(model, [kind(*pair)], step=step)
+    np.testing.assert_array_equal(recording.grams, expected.grams)
+    assert recording.dry_errors == expected.dry_errors
 
 
-def test_a_batch_that_does_not_show_its_samples_asks_for_them() -> None:
+def test_a_batch_without_visible_samples_needs_their_number() -> None:
     model, (pair,) = Net(), batches()
 
     def step(net: nn.Module, batch: Any) -> Tensor:
         return functional.cross_entropy(net(pair[0]), pair[1])
 
-    with pytest.raises(GradlensError, match=r"no samples are found in batch 0, a NoneType; .*samples=N"):
+    with pytest.raises(GradlensError, match=r"cannot find the samples in batch 0, a NoneType; .*samples=N"):
         gl.capture(model, [None], step=step)
-    found = gl.capture(model, [None], step=step, samples=6)
-    np.testing.assert_array_equal(found.grams, gl.capture(model, [pair]).grams)
+    recording = gl.capture(model, [None], step=step, samples=6)
+    np.testing.assert_array_equal(recording.grams, gl.capture(model, [pair]).grams)
 
 
 def test_a_batch_that_is_no_pair_needs_a_step() -> None:
@@ -917,18 +919,19 @@ def test_a_batch_that_is_no_pair_needs_a_step() -> None:
 
 
 def test_an_output_that_is_no_tensor_needs_a_loss() -> None:
-    class Told(Net):
+    class DictOutput(Net):
         def forward(self, x: Tensor) -> Any:
             return {"logits": super().forward(x)}
 
     with pytest.raises(GradlensError, match=r"returns a dict, not logits; give loss="):
-        gl.capture(Told(), batches())
+        gl.capture(DictOutput(), batches())
     assert (
-        gl.capture(Told(), batches(), loss=lambda out, y: functional.cross_entropy(out["logits"], y)).n == 6
+        gl.capture(DictOutput(), batches(), loss=lambda out, y: functional.cross_entropy(out["logits"], y)).n
+        == 6
     )
 
 
-def test_inference_mode_is_told() -> None:
+def test_inference_mode_is_refused() -> None:
     with torch.inference_mode(), pytest.raises(GradlensError, match="inference_mode"):
         gl.capture(Net(), batches())
 
@@ -937,8 +940,8 @@ def test_batches_are_read_one_by_one() -> None:
     read: list[int] = []
 
     def reader() -> Iterator[Any]:
-        for place, batch in enumerate(batches(3)):
-            read.append(place)
+        for index, batch in enumerate(batches(3)):
+            read.append(index)
             yield batch
 
     seen: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""Costs, against the published table and by hand."""
+"""Costs, compared with published and hand-computed values."""
 
 from __future__ import annotations
 
@@ -20,49 +20,49 @@ def costs(model: nn.Module, inputs: Tensor) -> Costs:
 )
 def test_flops_and_parameters_of_the_published_networks(name: str, gflops: str, millions: str) -> None:
     model = timm.create_model(name, num_classes=1000).eval()
-    found = costs(model, torch.ones(1, 3, 224, 224))
-    assert f"{found.flops.total() / 1e9:.3f}" == gflops
-    assert f"{sum(found.parameters.values()) / 1e6:.3f}" == millions
-    assert found.peak_bytes >= found.saved_bytes.total()
-    assert max(found.largest) <= found.flops.total()
-    assert sum(found.largest) == found.flops.total()
+    counted = costs(model, torch.ones(1, 3, 224, 224))
+    assert f"{counted.flops.total() / 1e9:.3f}" == gflops
+    assert f"{sum(counted.parameters.values()) / 1e6:.3f}" == millions
+    assert counted.peak_bytes >= counted.saved_bytes.total()
+    assert max(counted.largest) <= counted.flops.total()
+    assert sum(counted.largest) == counted.flops.total()
 
 
 def test_flops_by_hand() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 36, 2))
-    found = costs(model, torch.ones(5, 3, 6, 6))
-    assert found.flops == {"0": 2 * 5 * 4 * 36 * 3 * 9, "2": 2 * 5 * 4 * 36 * 2}
-    assert found.largest == [found.flops["0"], found.flops["2"]]
-    assert found.samples == 5
+    counted = costs(model, torch.ones(5, 3, 6, 6))
+    assert counted.flops == {"0": 2 * 5 * 4 * 36 * 3 * 9, "2": 2 * 5 * 4 * 36 * 2}
+    assert counted.largest == [counted.flops["0"], counted.flops["2"]]
+    assert counted.samples == 5
 
 
-def test_grouped_convolutions_cost_a_group_each() -> None:
-    found = costs(nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, groups=4)), torch.ones(2, 4, 6, 6))
-    assert found.flops == {"0": 2 * 2 * 8 * 36 * 1 * 9}
+def test_grouped_convolutions_count_their_group_only() -> None:
+    counted = costs(nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, groups=4)), torch.ones(2, 4, 6, 6))
+    assert counted.flops == {"0": 2 * 2 * 8 * 36 * 1 * 9}
 
 
 def test_traffic_counts_convolutions_and_poolings_and_nothing_else() -> None:
     model = nn.Sequential(
         nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(1)
     )
-    found = costs(model, torch.ones(5, 3, 8, 8))
+    counted = costs(model, torch.ones(5, 3, 8, 8))
     convolution, pooling, whole = 5 * (3 * 64 + 4 * 64), 5 * (4 * 64 + 4 * 16), 5 * (4 * 16 + 4)
-    assert found.traffic == {"0": convolution, "3": pooling, "4": whole}
-    assert found.traffic_bytes == {"0": 4 * convolution, "3": 4 * pooling, "4": 4 * whole}
+    assert counted.traffic == {"0": convolution, "3": pooling, "4": whole}
+    assert counted.traffic_bytes == {"0": 4 * convolution, "3": 4 * pooling, "4": 4 * whole}
 
 
-def test_traffic_in_bytes_knows_the_element_size() -> None:
+def test_traffic_in_bytes_uses_the_element_size() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1)).double()
-    found = costs(model, torch.ones(2, 3, 4, 4, dtype=torch.float64))
-    assert found.traffic_bytes["0"] == 8 * found.traffic["0"] == 8 * 2 * 7 * 16
+    counted = costs(model, torch.ones(2, 3, 4, 4, dtype=torch.float64))
+    assert counted.traffic_bytes["0"] == 8 * counted.traffic["0"] == 8 * 2 * 7 * 16
 
 
 def test_saved_bytes_of_a_convolution_and_a_relu_by_hand() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU())
-    found = costs(model, torch.ones(5, 3, 6, 6))
+    counted = costs(model, torch.ones(5, 3, 6, 6))
     # the convolution keeps its input, the relu its result; weights are no activations
-    assert found.saved_bytes == {"0": 4 * 5 * 3 * 36, "1": 4 * 5 * 4 * 36}
-    assert found.peak_bytes >= found.saved_bytes["1"]
+    assert counted.saved_bytes == {"0": 4 * 5 * 3 * 36, "1": 4 * 5 * 4 * 36}
+    assert counted.peak_bytes >= counted.saved_bytes["1"]
 
 
 def test_a_tensor_that_two_operations_keep_is_counted_once() -> None:
@@ -90,12 +90,12 @@ def test_two_halves_of_one_tensor_keep_all_of_it() -> None:
     assert costs(Halves(), torch.ones(5, 4, 6, 6)).saved_bytes.total() == 4 * 5 * 4 * 36
 
 
-def test_the_peak_holds_what_is_saved_and_a_gradient_beside_it() -> None:
+def test_the_peak_includes_saved_tensors_and_a_gradient() -> None:
     model = nn.Sequential(*[nn.Sequential(nn.Conv2d(4, 4, 1), nn.Tanh()) for _ in range(6)])
-    found = costs(model, torch.ones(8, 4, 16, 16))
+    counted = costs(model, torch.ones(8, 4, 16, 16))
     activation = 4 * 8 * 4 * 256
-    # six results of tanh live until backward; never are more than two gradients beside them
-    assert 6 * activation <= found.peak_bytes <= 9.5 * activation
+    # six results of tanh live until backward, with at most two gradients in addition
+    assert 6 * activation <= counted.peak_bytes <= 9.5 * activation
 
 
 def test_shared_parameters_count_once() -> None:

@@ -1,4 +1,4 @@
-"""The dry pass: equal to the bit, and able to see when it is not."""
+"""The dry pass: bit-for-bit equality, and detection of differences."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ PROGRAMS = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_contributions_add_up_bit_for_bit(program: str, dtype: torch.dtype) -> None:
     model = Net(PROGRAMS[program]).to(dtype)
-    found = dry_pass(model, (model(torch.randn(4, 3, 6, 6, dtype=dtype)) ** 2).sum(), 4)
-    assert found.errors
-    assert set(found.errors.values()) == {0.0}
-    assert found.samples == 4
+    result = dry_pass(model, (model(torch.randn(4, 3, 6, 6, dtype=dtype)) ** 2).sum(), 4)
+    assert result.errors
+    assert set(result.errors.values()) == {0.0}
+    assert result.samples == 4
 
 
-def test_a_hook_that_changes_the_sum_is_seen() -> None:
+def test_a_hook_that_changes_the_sum_is_detected() -> None:
     model = Net(PROGRAMS["residual"])
 
     def meddling(self: Any, h: Tensor) -> Tensor:
@@ -52,9 +52,9 @@ def test_a_hook_that_changes_the_sum_is_seen() -> None:
         return h + self.a(h)
 
     model.program = meddling
-    found = dry_pass(model, (model(torch.randn(4, 3, 6, 6)) ** 2).sum(), 4)
-    # a tensor's hook runs on the accumulated gradient, so what the producer sees is not the sum
-    assert max(found.errors.values()) == pytest.approx(1 / 3, rel=1e-5)
+    result = dry_pass(model, (model(torch.randn(4, 3, 6, 6)) ** 2).sum(), 4)
+    # a tensor's hook runs on the accumulated gradient, so the producer does not receive the sum
+    assert max(result.errors.values()) == pytest.approx(1 / 3, rel=1e-5)
 
 
 def test_relative_error_by_hand() -> None:
@@ -79,7 +79,7 @@ def test_the_first_samples_of_nested_batches_are_cut() -> None:
     assert batch_size(({"x": x}, y)) == 6
 
 
-def test_a_batch_that_cannot_be_cut_is_not() -> None:
+def test_a_batch_that_cannot_be_cut_gives_none() -> None:
     x, y = torch.ones(6, 2), torch.ones(5)
     assert first_samples((x, y), 4) is None
     assert first_samples((x[:4], y[:4]), 4) is None

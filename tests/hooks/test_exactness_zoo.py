@@ -51,4 +51,4 @@ def test_contributions_add_up_at_every_fork(make: Callable[[str], nn.Module], na
     assert (frame["dry_samples"] == 4).all()
     assert (frame["error"] == 0).all(), frame[frame["error"] != 0]
     assert (frame["projected_error"] < 1e-5).all(), frame.nlargest(3, "projected_error")
-    assert (frame["projected_error"] > 0).any()  # rounding is there, so something was compared
+    assert (frame["projected_error"] > 0).any()  # rounding errors show that values were compared

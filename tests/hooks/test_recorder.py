@@ -1,4 +1,4 @@
-"""watch: contributions before accumulation, sums after, and nothing left behind."""
+"""watch: contributions before accumulation, sums after it, and no hook left."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from gradlens.hooks.walking import walk
 
 
 def watched(v: Tensor, loss: Tensor) -> tuple[list[Any], dict[int, Tap]]:
-    """Every edge into the graph's node that made ``v``, and its sum last."""
+    """Return taps on every edge into the node that made ``v``, and on its sum last."""
     nodes, graph = walk([loss.grad_fn], {})  # type: ignore[list-item]
     source = nodes.index(v.grad_fn)
     taps = [Slot(e.consumer, e.slot) for e in graph.edges if e.producer == source]
     return nodes, dict(enumerate([*taps, TensorKey(source, 0)]))
 
 
-def test_each_way_delivers_its_own_contribution_bit_for_bit() -> None:
+def test_each_branch_delivers_its_contribution_bit_for_bit() -> None:
     x = torch.randn(5, 3, requires_grad=True)
     v = x.exp()
     w = torch.randn(3)
     first, second = v.tanh().sum(), (v * w).sum()
     expected = {
-        torch.autograd.grad(one, v, retain_graph=True)[0].numpy().tobytes() for one in (first, second)
+        torch.autograd.grad(term, v, retain_graph=True)[0].numpy().tobytes() for term in (first, second)
     }
     loss = first + second
     nodes, taps = watched(v, loss)
-    got: dict[int, Tensor] = {}
-    with watch(nodes, taps, lambda number, gradient: got.__setitem__(number, gradient.clone())):
+    received: dict[int, Tensor] = {}
+    with watch(nodes, taps, lambda number, gradient: received.__setitem__(number, gradient.clone())):
         torch.autograd.grad(loss, x)
-    assert {got[0].numpy().tobytes(), got[1].numpy().tobytes()} == expected
-    assert torch.equal(got[0] + got[1], got[2])
+    assert {received[0].numpy().tobytes(), received[1].numpy().tobytes()} == expected
+    assert torch.equal(received[0] + received[1], received[2])
 
 
 def test_a_square_delivers_two_contributions_of_half_the_gradient() -> None:
@@ -47,13 +47,13 @@ def test_a_square_delivers_two_contributions_of_half_the_gradient() -> None:
     v = x.exp()
     loss = (v * v).sum()
     nodes, taps = watched(v, loss)
-    got: dict[int, Tensor] = {}
-    with watch(nodes, taps, lambda number, gradient: got.__setitem__(number, gradient.clone())):
+    received: dict[int, Tensor] = {}
+    with watch(nodes, taps, lambda number, gradient: received.__setitem__(number, gradient.clone())):
         torch.autograd.grad(loss, x)
-    assert len(got) == 3
-    assert torch.equal(got[0], v)
-    assert torch.equal(got[1], v)
-    assert torch.equal(got[2], 2 * v)
+    assert len(received) == 3
+    assert torch.equal(received[0], v)
+    assert torch.equal(received[1], v)
+    assert torch.equal(received[2], 2 * v)
 
 
 def test_both_operands_of_an_addition_receive_one_buffer() -> None:
@@ -76,18 +76,18 @@ def test_nothing_is_delivered_after_the_context(raises: bool) -> None:
     v = x.exp()
     loss = (v * v).sum()
     nodes, taps = watched(v, loss)
-    got: list[int] = []
+    received: list[int] = []
     try:
-        with watch(nodes, taps, lambda number, gradient: got.append(number)):
+        with watch(nodes, taps, lambda number, gradient: received.append(number)):
             if raises:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
         pass
     torch.autograd.grad(loss, x)
-    assert got == []
+    assert received == []
 
 
-def test_what_the_sink_raises_reaches_the_caller_and_hooks_are_gone() -> None:
+def test_an_error_of_the_sink_reaches_the_caller_and_hooks_are_gone() -> None:
     def refuse(number: int, gradient: Tensor) -> None:
         raise ValueError("no")
 
@@ -130,7 +130,7 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_the_graph_dies_with_its_last_reference_not_with_the_garbage_collector() -> None:
+def test_the_graph_is_freed_with_its_last_reference_not_by_the_garbage_collector() -> None:
     x = torch.randn(4, requires_grad=True)
     v = Carries.apply(x)
     loss = (v * v).sum()

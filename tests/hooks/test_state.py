@@ -1,4 +1,4 @@
-"""preserved: the model as it was."""
+"""preserved: the model is restored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ X = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(1))
 @pytest.mark.parametrize(
     ("mode", "inside"), [("train", [True, True]), ("eval", [False, False]), ("keep", [True, False])]
 )
-def test_mode_inside_and_each_modules_own_mode_afterwards(mode: str, inside: list[bool]) -> None:
+def test_mode_inside_and_the_mode_of_each_module_afterwards(mode: str, inside: list[bool]) -> None:
     model = net()
     before = [module.training for module in model.modules()]
     with preserved(model, mode):
@@ -36,7 +36,7 @@ def test_mode_inside_and_each_modules_own_mode_afterwards(mode: str, inside: lis
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
-def test_buffers_and_random_state_come_back(error: type[BaseException] | None) -> None:
+def test_buffers_and_random_state_are_restored(error: type[BaseException] | None) -> None:
     model = net()
     buffers = {name: (id(buffer), buffer.clone()) for name, buffer in model.named_buffers()}
     random_states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
@@ -56,7 +56,7 @@ def test_buffers_and_random_state_come_back(error: type[BaseException] | None) -
     assert random.getstate() == random_states[2]
 
 
-def test_a_buffer_that_forward_replaces_comes_back_too() -> None:
+def test_a_buffer_that_forward_replaces_is_restored_too() -> None:
     class Counts(nn.Module):
         seen: Tensor
 
@@ -76,6 +76,6 @@ def test_a_buffer_that_forward_replaces_comes_back_too() -> None:
     assert model.seen is first
 
 
-def test_an_unknown_mode_says_which_are_known() -> None:
+def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
     with pytest.raises(GradlensError, match="train, eval, keep"), preserved(net(), "trian"):
         pass

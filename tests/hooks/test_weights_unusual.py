@@ -1,4 +1,4 @@
-"""Weight space on what real networks do with their weights: standardised, cut, turned, folded, read twice."""
+"""Weight space for unusual uses of weights: standardised, cut, transposed, folded, read twice."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from gradlens.words.warnings import warnings_alone
 N = 6
 
 
-def recorded(model: nn.Module, inputs: Tensor, space: str = "weights") -> gl.Recording:
+def record(model: nn.Module, inputs: Tensor, space: str = "weights") -> gl.Recording:
     loss: Callable[[Tensor, Tensor], Tensor] = lambda o, t: functional.cross_entropy(o.flatten(1), t)  # noqa: E731
     targets = torch.arange(len(inputs)) % 3
     return gl.capture(model, [(inputs, targets)], loss=loss, space=space, costs=False, mode="keep")
 
 
 def per_sample(model: nn.Module, inputs: Tensor, name: str) -> Tensor:
-    """Gradient of one parameter for each sample alone, ``[n, size]``: the slow, obviously right way."""
+    """Return the gradient of one parameter for each sample alone, ``[n, size]``: slow but obviously right."""
     targets = torch.arange(len(inputs)) % 3
     rows = []
-    for place in range(len(inputs)):
-        output = model(inputs[place : place + 1]).flatten(1)
-        value = functional.cross_entropy(output, targets[place : place + 1])
-        (found,) = torch.autograd.grad(value, [dict(model.named_parameters())[name]])
-        rows.append(found.flatten())
+    for index in range(len(inputs)):
+        output = model(inputs[index : index + 1]).flatten(1)
+        value = functional.cross_entropy(output, targets[index : index + 1])
+        (gradient,) = torch.autograd.grad(value, [dict(model.named_parameters())[name]])
+        rows.append(gradient.flatten())
     return torch.stack(rows)
 
 
 def check(model: nn.Module, inputs: Tensor, signal: int, name: str) -> None:
-    recording = recorded(model, inputs)
+    recording = record(model, inputs)
     rows = per_sample(model, inputs, name)
     expected = (rows @ rows.T).detach().numpy()
-    found = recording.grams[recording.plan.signals[signal], 0]
-    assert np.allclose(found, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
+    gram = recording.grams[recording.plan.signals[signal], 0]
+    assert np.allclose(gram, expected, rtol=1e-6, atol=1e-9 * np.abs(expected).max())
 
 
 class Cut(nn.Module):
-    """Split into two parts, and read whole as well: three ways from one tensor."""
+    """A tensor split into two parts and also read whole: three branches."""
 
     def __init__(self, groups: int = 1) -> None:
         super().__init__()
@@ -61,8 +61,8 @@ class Cut(nn.Module):
 
 @pytest.mark.parametrize("space", ["activations", "weights"])
 def test_a_tensor_that_is_cut_in_two_and_read_whole_is_no_pure_split(space: str) -> None:
-    """The cut and the skip are two readers, as many as there are parts."""
-    recording = recorded(Cut(), torch.randn(N, 3, 6, 6), space)
+    """The cut and the skip are two readers, as many as the parts."""
+    recording = record(Cut(), torch.randn(N, 3, 6, 6), space)
     kinds = {(group.where, group.total is None) for group in recording.plan.groups}
     assert ("fork", False) in kinds
     assert ("split", True) in kinds
@@ -72,16 +72,16 @@ def test_a_tensor_that_is_cut_in_two_and_read_whole_is_no_pure_split(space: str)
 @pytest.mark.parametrize("name", ["mixnet_s", "skresnet18", "edgenext_xx_small"])
 def test_networks_that_cut_and_skip_are_captured(name: str) -> None:
     model = timm.create_model(name, num_classes=3)
-    recording = recorded(model, torch.randn(N, 3, 64, 64), "activations")
+    recording = record(model, torch.randn(N, 3, 64, 64), "activations")
     assert max(float(errors.max()) for errors in recording.projected_errors.values()) < 1e-4
 
 
 @pytest.mark.parametrize("name", ["eca_nfnet_l0", "resnetv2_50x1_bit"])
 def test_standardised_convolutions_are_signals(name: str) -> None:
-    """Their weight is a batch norm over the weight: made of parameters, not of images."""
+    """Their weight is a batch norm of the weight: computed from parameters, not from images."""
     model = timm.create_model(name, num_classes=3)
     for space in ("activations", "weights"):
-        plan = recorded(model, torch.randn(4, 3, 64, 64), space).plan
+        plan = record(model, torch.randn(4, 3, 64, 64), space).plan
         signals = {plan.probes[number].module for number in plan.signals}
         layers = {path for path, module in model.named_modules() if isinstance(module, nn.Conv2d)}
         assert layers <= signals
@@ -104,14 +104,14 @@ def test_a_standardised_convolution_has_the_gradient_of_its_effective_weight() -
         eps=layer.eps,
     )
     plain[0].weight = nn.Parameter(norm.reshape_as(layer.weight).detach())
-    found, expected = recorded(model, inputs), recorded(plain, inputs)
+    standardised, expected = record(model, inputs), record(plain, inputs)
     assert np.allclose(
-        found.grams[found.plan.signals[0]], expected.grams[expected.plan.signals[0]], rtol=1e-6
+        standardised.grams[standardised.plan.signals[0]], expected.grams[expected.plan.signals[0]], rtol=1e-6
     )
 
 
 class Joined(nn.Module):
-    """A weight that stands as ``[in, out]`` and reads two layers side by side."""
+    """A weight stored as ``[in, out]`` that reads two concatenated layers."""
 
     def __init__(self, out: int) -> None:
         super().__init__()
@@ -123,14 +123,14 @@ class Joined(nn.Module):
 
 
 @pytest.mark.parametrize("out", [9, 3])
-def test_input_slices_of_a_weight_that_stands_the_other_way_round(out: int) -> None:
+def test_input_slices_of_a_transposed_weight(out: int) -> None:
     torch.manual_seed(0)
     model, inputs = Joined(out).double(), torch.randn(N, 5).double()
-    recording = recorded(model, inputs)
+    recording = record(model, inputs)
     rows = per_sample(model, inputs, "weight").reshape(N, 7, out)
-    own = [part for part in recording.plan.slices if recording.plan.probes[part.probe].inputs]
-    assert [(part.start, part.stop) for part in own] == [(0, 4), (4, 7)]
-    for part in own:
+    parts = [part for part in recording.plan.slices if recording.plan.probes[part.probe].inputs]
+    assert [(part.start, part.stop) for part in parts] == [(0, 4), (4, 7)]
+    for part in parts:
         cut = rows[:, part.start : part.stop].reshape(N, -1)
         assert np.allclose(recording.grams[part.probe, 0], (cut @ cut.T).detach().numpy(), rtol=1e-6)
 
@@ -147,8 +147,8 @@ class Exchanged(nn.Module):
         return self.head(x.tanh().mean((2, 3)))
 
 
-def test_a_convolutions_weight_with_exchanged_axes_is_not_summed_and_is_told() -> None:
-    recording = recorded(Exchanged(), torch.randn(N, 4, 6, 6))
+def test_a_convolutions_weight_with_exchanged_axes_is_not_summed_and_is_reported() -> None:
+    recording = record(Exchanged(), torch.randn(N, 4, 6, 6))
     assert recording.meta["partly_seen"] == ["layer", "(model)"] or recording.meta["partly_seen"] == [
         "layer",
         "",
@@ -157,7 +157,7 @@ def test_a_convolutions_weight_with_exchanged_axes_is_not_summed_and_is_told() -
 
 
 class Folded(nn.Module):
-    """Two images a sample, normalised one by one."""
+    """Two images per sample, normalised separately."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,31 +165,33 @@ class Folded(nn.Module):
         self.head = nn.Linear(10, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        found = self.norm(self.layer(x.flatten(0, 1))).tanh().square().mean((2, 3))
-        return self.head(found.reshape(len(x), -1))
+        features = self.norm(self.layer(x.flatten(0, 1))).tanh().square().mean((2, 3))
+        return self.head(features.reshape(len(x), -1))
 
 
-def test_an_instance_norm_over_several_images_a_sample() -> None:
+def test_an_instance_norm_over_several_images_per_sample() -> None:
     torch.manual_seed(0)
     check(Folded().double(), torch.randn(N, 2, 3, 5, 5).double(), 1, "norm.weight")
 
 
 @pytest.mark.parametrize("groups", [1, 2, 8])
 def test_channels_last_in_double_precision(groups: int) -> None:
-    """Torch's own gradient of a grouped convolution's weight is wrong there for a part of a batch."""
+    """In this layout torch's gradient of a grouped convolution's weight is wrong for a part of a batch."""
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Conv2d(3, 8, 3), nn.Tanh(), nn.Conv2d(8, 8, 3, groups=groups), nn.Tanh(), nn.Flatten(),
         nn.Linear(8 * 36, 3),
     ).double()  # fmt: skip
     inputs = torch.randn(N, 3, 10, 10).double()
-    plain = recorded(model, inputs)
-    turned = recorded(
+    plain = record(model, inputs)
+    channels_last = record(
         model.to(memory_format=torch.channels_last), inputs.to(memory_format=torch.channels_last)
     )
-    for place in range(3):
+    for index in range(3):
         assert np.allclose(
-            plain.grams[plain.plan.signals[place]], turned.grams[turned.plan.signals[place]], rtol=1e-6
+            plain.grams[plain.plan.signals[index]],
+            channels_last.grams[channels_last.plan.signals[index]],
+            rtol=1e-6,
         )
 
 
@@ -209,12 +211,12 @@ class Aside(nn.Module):
     [lambda w: w.sum(1), lambda w: w[:, 0], lambda w: w[0], lambda w: torch.index_select(w, 0, torch.tensor([1]))[0]],
     ids=["sum", "column", "row", "index_select"],
 )  # fmt: skip
-def test_a_weight_that_is_read_in_another_way_too_is_told(read: Callable[[Tensor], Tensor]) -> None:
-    assert "layer" in recorded(Aside(read), torch.randn(N, 4)).meta["partly_seen"]
+def test_a_weight_also_read_outside_a_layer_is_reported(read: Callable[[Tensor], Tensor]) -> None:
+    assert "layer" in record(Aside(read), torch.randn(N, 4)).meta["partly_seen"]
 
 
 class Attending(nn.Module):
-    """Attention to something else, once or twice."""
+    """Cross-attention, once or twice."""
 
     def __init__(self, times: int) -> None:
         super().__init__()
@@ -227,13 +229,13 @@ class Attending(nn.Module):
         return self.head(x.mean(1))
 
 
-def test_a_part_that_is_cut_anew_at_each_call_is_told() -> None:
-    once, twice = (recorded(Attending(times), torch.randn(N, 3, 4)) for times in (1, 2))
+def test_a_part_cut_again_at_each_call_is_reported() -> None:
+    once, twice = (record(Attending(times), torch.randn(N, 3, 4)) for times in (1, 2))
     assert once.meta["partly_seen"] == []
     assert twice.meta["partly_seen"].count("attention") == 6
 
 
-def test_a_parametrised_weight_is_seen_once_and_told_when_it_is_made_twice() -> None:
+def test_a_parametrised_weight_is_reported_only_if_it_is_computed_twice() -> None:
     class Net(nn.Module):
         def __init__(self, times: int) -> None:
             super().__init__()
@@ -245,7 +247,7 @@ def test_a_parametrised_weight_is_seen_once_and_told_when_it_is_made_twice() -> 
                 x = self.layer(x).tanh()
             return self.head(x)
 
-    once, twice = (recorded(Net(times), torch.randn(N, 4)) for times in (1, 2))
+    once, twice = (record(Net(times), torch.randn(N, 4)) for times in (1, 2))
     assert (once.meta["partly_seen"], once.meta["unseen_layers"]) == ([], [])
     assert twice.meta["partly_seen"] == ["layer", "layer"]
 
@@ -265,14 +267,14 @@ def test_layers_that_weight_space_cannot_read_are_named_and_tied_ones_are_not() 
             x = torch.einsum("ntc,ecd->ntd", self.normed(x), self.experts)
             return self.out(x.mean(1))
 
-    unseen = recorded(Net(), torch.randn(N, 3, 4)).meta["unseen_layers"]
+    unseen = record(Net(), torch.randn(N, 3, 4)).meta["unseen_layers"]
     assert {"rnn", "experts", "normed"} <= set(unseen)
     assert not {"words", "out"} & set(unseen)
 
 
 def test_a_recording_of_the_first_format_is_still_read(save_older: Any) -> None:
-    """Without the names of what a weight is made of."""
-    recording = recorded(Cut(), torch.randn(N, 3, 6, 6))
+    """That format lacks the names of the parameters that a weight is computed from."""
+    recording = record(Cut(), torch.randn(N, 3, 6, 6))
     old = save_older(recording, 1)
     loaded = gl.Recording.load(old)
     assert np.array_equal(loaded.grams, recording.grams)

@@ -447,8 +447,8 @@ def test_stages_left_whole_are_named_with_the_reason() -> None:
     assert list(cut_stages(made)) == ["s3", "s4"]
     said = [str(warning.message) for warning in caught]
     assert len(said) == 2
-    assert said[0].startswith("left whole: s1: no block after its last change of resolution or width ((32,")
-    assert said[1].startswith("left whole: s2: no block")
+    assert said[0].startswith("not cut: s1: no block after its last change of resolution or width ((32,")
+    assert said[1].startswith("not cut: s2: no block")
     assert {warning.filename for warning in caught} == {__file__}
 
 
@@ -540,15 +540,15 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "not a sequence": (
         lambda: Net(8, stage=Shortcut(block(8), block(8))),
-        r"layer1: its forward does not run its modules one after the other \(Shortcut\)",
+        r"layer1: its forward does not run its modules one after another \(Shortcut\)",
     ),
     "its own csp": (
         lambda: load_model("cspresnet50", num_classes=10, seed=0),
-        r"stages\.0: its forward does not run its modules one after the other \(CrossStage\)",
+        r"stages\.0: its forward does not run its modules one after another \(CrossStage\)",
     ),
     "cut already": (
         lambda: cspify(Net(8, block(8)), seed=0),
-        r"its forward does not run its modules one after the other \(CspStage\)",
+        r"its forward does not run its modules one after another \(CspStage\)",
     ),
     "nothing left": (
         lambda: Net(8, conv(8, 16, 2)),
@@ -576,7 +576,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "no stages": (
         Straight,
-        r"no stages are found in Straight .*name the modules that are stages with stages=",
+        r"cannot find stages in Straight .*name the modules that are stages with stages=",
     ),
     "one channel": (lambda: Net(1, block(1)), "layer1 has 1 channel and cannot be cut"),
     "other size": (
@@ -608,7 +608,7 @@ class Half(nn.Module):
 
 
 def test_one_stage_that_fails_does_not_keep_the_others_whole() -> None:
-    with pytest.warns(StageNotCut, match=r"left whole: layer2: a block does not run at the width of a part"):
+    with pytest.warns(StageNotCut, match=r"not cut: layer2: a block does not run at the width of a part"):
         made = cspify(Half(), seed=0)
     assert list(cut_stages(made)) == ["layer1"]
 

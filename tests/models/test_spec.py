@@ -72,7 +72,7 @@ def test_defaults_are_not_written() -> None:
         ("csp,gamma=0", "gamma is 0; .* between 0 and 1"),
         ("csp,gamma=1", "gamma is 1; .* between 0 and 1"),
         ("csp,gamma=nan", "gamma is nan"),
-        ("csp,gamma=0.5,gamma=0.25", "gives an option twice"),
+        ("csp,gamma=0.5,gamma=0.25", "contains an option twice"),
         ("csp,partial=cut", "partial='cut' is not known; use one of split, project"),
         ("csp,stem=imagenet", "stem='imagenet' is not known; use cifar, or leave it out"),
     ],

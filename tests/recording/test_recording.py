@@ -1,4 +1,4 @@
-"""Recording: merged, cut, saved and read again."""
+"""Recording: merging, taking replicates, saving and loading."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_same(a: gl.Recording, b: gl.Recording) -> None:
     assert a.plan.graph.structure == b.plan.graph.structure
 
 
-def test_merging_recordings_equals_recording_all_batches_at_once(recording: gl.Recording) -> None:
+def test_merged_recordings_equal_a_recording_of_all_batches(recording: gl.Recording) -> None:
     model, (first, second, third) = net(), batches(3)
     parts = [gl.capture(model, [batch]) for batch in (first, second, third)]
     merged = parts[0].merge(*parts[1:])
@@ -101,20 +101,20 @@ def test_recordings_that_do_not_belong_together_are_not_merged(
         recording.merge(other())
 
 
-def test_what_is_saved_is_what_is_loaded(recording: gl.Recording, tmp_path: Path) -> None:
+def test_loading_restores_what_was_saved(recording: gl.Recording, tmp_path: Path) -> None:
     loaded = gl.Recording.load(recording.save(tmp_path / "net.safetensors"))
     assert_same(loaded, recording)
     for field in dataclasses.fields(recording):
-        mine, theirs = getattr(recording, field.name), getattr(loaded, field.name)
+        original, restored = getattr(recording, field.name), getattr(loaded, field.name)
         if field.name in ("grams", "inner", "projected_errors"):
             continue
         if field.name == "dry_errors":
-            assert mine.keys() == theirs.keys()
-            np.testing.assert_array_equal([*mine.values()], [*theirs.values()])
+            assert original.keys() == restored.keys()
+            np.testing.assert_array_equal([*original.values()], [*restored.values()])
         elif field.name == "labels":
-            np.testing.assert_array_equal(mine, theirs)
+            np.testing.assert_array_equal(original, restored)
         else:
-            assert mine == theirs, field.name
+            assert original == restored, field.name
     for name, table in gl.analyze(recording).tables.items():
         assert table.frame.equals(gl.analyze(loaded).tables[name].frame), name
 
@@ -193,7 +193,7 @@ def test_a_file_that_is_no_recording_is_refused_in_one_line(damage: Any, tmp_pat
     assert "\n" not in str(caught.value)
 
 
-def test_a_place_that_cannot_be_written_is_named(recording: gl.Recording, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_named(recording: gl.Recording, tmp_path: Path) -> None:
     with pytest.raises(GradlensError, match="no such folder"):
         recording.save(tmp_path / "no such folder" / "net.safetensors")
 
@@ -204,20 +204,20 @@ def test_energies_are_the_traces(recording: gl.Recording) -> None:
     assert recording.n == 6
 
 
-def test_captures_that_number_their_batches_alike_are_renumbered(recording: gl.Recording) -> None:
+def test_captures_with_equal_batch_numbers_are_renumbered(recording: gl.Recording) -> None:
     model, (first, second, third) = net(), batches(3)
     parts = [gl.capture(model, [batch]) for batch in (first, second, third)]
     assert parts[0].merge(*parts[1:]).replicates == recording.replicates == ((0, 0), (0, 1), (0, 2))
 
 
-def test_the_same_replicate_does_not_count_twice(recording: gl.Recording) -> None:
+def test_a_replicate_cannot_be_merged_twice(recording: gl.Recording) -> None:
     with pytest.raises(GradlensError, match="batch 0 of seed 0 is in both"):
         recording.merge(recording)
 
 
-def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
-    shown = repr(recording)
-    for told in (
+def test_the_repr_shows_what_was_watched(recording: gl.Recording) -> None:
+    text = repr(recording)
+    for line in (
         "Recording of net",
         "6 signals of layers",
         "2 forks, 1 partial split, 1 merge",
@@ -226,21 +226,21 @@ def test_it_tells_what_was_watched(recording: gl.Recording) -> None:
         "signals in stages 2, head",
         f"{len(recording.grams)} Grams per replicate",
     ):
-        assert told in shown
+        assert line in text
     page = recording._repr_html_()
     assert "6 signals of layers" in page
     assert "<li>" not in page
-    cut = recording.with_meta(notes=["made so"], unseen_layers=["odd"], partial=True)
-    for told in (
+    annotated = recording.with_meta(notes=["made so"], unseen_layers=["odd"], partial=True)
+    for line in (
         "made so",
         "1 layer ran whose gradient is not among the signals: odd",
         "the capture was stopped early",
     ):
-        assert f"note: {told}" in repr(cut)
-        assert f"<li>{told}" in cut._repr_html_()
+        assert f"note: {line}" in repr(annotated)
+        assert f"<li>{line}" in annotated._repr_html_()
 
 
-def test_names_of_modules_are_escaped_wherever_a_recording_or_result_shows_itself() -> None:
+def test_names_of_modules_are_escaped_in_every_html_repr() -> None:
     evil = "<script>alert(1)<"  # a module's name may hold anything but a dot
     model = nn.Sequential()
     for name, layer in ((evil, nn.Conv2d(3, 4, 3)), ("flat", nn.Flatten()), (f"{evil}2", nn.Linear(256, 4))):

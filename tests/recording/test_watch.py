@@ -24,7 +24,7 @@ def batches() -> list[tuple[Tensor, Tensor]]:
     return [(torch.randn(5, 3, 6, 6), torch.arange(5))]
 
 
-def test_a_value_and_its_options_capture_the_same(model: nn.Module, batches: Any) -> None:
+def test_a_watch_and_its_options_capture_the_same(model: nn.Module, batches: Any) -> None:
     watch = gl.Watch(sites="all", seed=3, halves=True)
     by_value = gl.capture(model, batches, watch, costs=False)
     by_options = gl.capture(model, batches, sites="all", seed=3, halves=True, costs=False)
@@ -34,7 +34,7 @@ def test_a_value_and_its_options_capture_the_same(model: nn.Module, batches: Any
     assert by_value.replicates == by_options.replicates == ((3, 0),)
 
 
-def test_options_replace_those_of_the_value(model: nn.Module, batches: Any) -> None:
+def test_options_replace_those_of_the_watch(model: nn.Module, batches: Any) -> None:
     recording = gl.capture(model, batches, gl.Watch(sites="forks", seed=3), sites="signals", costs=False)
     assert recording.provenance.sites == "signals"
     assert recording.replicates == ((3, 0),)

@@ -80,8 +80,8 @@ def test_a_network_alone_looks_as_it_does_beside_others(name, make_result):
 @pytest.mark.parametrize(
     ("words", "options", "told"),
     [
-        (("flaw",), {}, r"no figure 'flaw': there is no such figure; it can draw .*flow.*did you mean flow"),
-        (("cost",), {}, r"'cost': this run has no table of that name; it can draw duplication, flow"),
+        (("flaw",), {}, r"no figure 'flaw': there is no such figure; available: .*flow.*did you mean flow"),
+        (("cost",), {}, r"'cost': this run has no such table; available: duplication, flow"),
         (("exactness",), {}, "that table has no figure"),
         (("flow",), {"style": "papers"}, "did you mean paper"),
         (("flow",), {"columns": 3}, "use 1 or 2"),
@@ -93,7 +93,7 @@ def test_what_is_not_there_is_told(words, options, told, make_result):
         figure(make_result(), *words, **options)
 
 
-@pytest.mark.parametrize(("name", "told"), [("f.gif", "no such kind of figure: gif"), ("f", "none is given")])
+@pytest.mark.parametrize(("name", "told"), [("f.gif", "unknown format gif"), ("f", "no format")])
 def test_an_unknown_kind_is_told(name, told, make_result, tmp_path):
     with pytest.raises(GradlensError, match=told):
         save_figure(figure(make_result(), "flow"), tmp_path / name)
@@ -101,5 +101,5 @@ def test_an_unknown_kind_is_told(name, told, make_result, tmp_path):
 
 def test_an_unwritable_place_is_one_line(make_result, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(GradlensError, match=r"cannot write .*file.*; give another place"):
+    with pytest.raises(GradlensError, match=r"cannot write .*file.*; choose another path"):
         save_figure(figure(make_result(), "flow"), tmp_path / "file" / "f.pdf")

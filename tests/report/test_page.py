@@ -104,7 +104,7 @@ def test_it_is_fit_for_readers(make_result):
 
 def test_long_tables_are_cut_and_say_so(make_result):
     text = rendered(make_result())
-    assert "The first 60 are shown. All 260 rows in" in Outline(text).text
+    assert "The first 60 are shown. All 260 rows are in" in Outline(text).text
     flow = text[text.index('id="flow"') : text.index('id="exactness"')]
     assert flow.count("<tr>") == 61
 

@@ -1,4 +1,4 @@
-"""Analysis of recordings: a saved one is analysed and reported where torch cannot be imported."""
+"""Analysis of recordings; a saved one is analysed and reported without torch."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Residual(nn.Module):
         return self.head((x + torch.relu(self.inner(x))).mean((2, 3)))
 
 
-def recorded(seed: int = 0, **watch: object) -> gl.Recording:
+def record(seed: int = 0, **watch: object) -> gl.Recording:
     torch.manual_seed(seed)
     data = load_data("random", batch_size=8, batches=2, image_size=8, seed=seed)
     return gl.capture(Residual(), data, Watch(seed=seed, **watch), progress=False)
@@ -66,21 +66,21 @@ def recorded(seed: int = 0, **watch: object) -> gl.Recording:
 
 @pytest.mark.parametrize("space", ["activations", "weights"])
 def test_a_saved_recording_is_analysed_and_reported_without_torch(tmp_path, space):
-    recording = recorded(space=space)
+    recording = record(space=space)
     recording.save(tmp_path / "net.safetensors")
     command = [sys.executable, "-c", READER, str(tmp_path / "net.safetensors"), str(tmp_path / "run")]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    here = gl.analyze(recording, extra=("null", "canonical"), progress=False)
-    assert json.loads(ran.stdout) == {
-        "finding": here.finding,
-        "tables": list(here.tables),
-        "warnings": list(here.warnings),
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert process.returncode == 0, process.stderr
+    expected = gl.analyze(recording, extra=("null", "canonical"), progress=False)
+    assert json.loads(process.stdout) == {
+        "finding": expected.finding,
+        "tables": list(expected.tables),
+        "warnings": list(expected.warnings),
     }
 
 
 def test_a_result_of_paths_has_its_kind_and_its_tables():
-    result = analyze_paths(recorded())
+    result = analyze_paths(record())
     chosen = [entry.name for entry in TABLES if entry.in_paths]
     assert result.meta["kind"] == "paths"
     assert set(result.tables) <= set(chosen)
@@ -89,7 +89,7 @@ def test_a_result_of_paths_has_its_kind_and_its_tables():
 
 
 def test_every_analyzer_names_what_a_recording_lacks():
-    recording = recorded(sites="forks")
+    recording = record(sites="forks")
     for name, analyzer in ANALYZERS.items():
         if analyzer(recording) is None:
             with pytest.raises(gl.GradlensError, match=f"no table '{name}': this recording "):
@@ -97,7 +97,7 @@ def test_every_analyzer_names_what_a_recording_lacks():
 
 
 def test_several_recordings_are_compared_with_the_first():
-    first = recorded()
+    first = record()
     others = [first.with_meta(network=name) for name in ("a", "b", "c")]
     result = analyze_several(others)
     assert result.provenance.networks == ("a", "b", "c")

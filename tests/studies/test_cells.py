@@ -1,4 +1,4 @@
-"""Cells: which samples, which seeds, what is left of an interrupted run."""
+"""Cells: samples, seeds, and the results of an interrupted run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def shrinks(num_classes):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads of networks this small only wait for each other, long where the cores are busy."""
+    """Use one thread: for networks this small, several only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -72,49 +72,49 @@ def one_thread():
 
 
 @pytest.fixture
-def named(tmp_path):
-    """The names of the factories above."""
+def name_of(tmp_path):
+    """Function from a factory above to its name."""
     (tmp_path / "networks.py").write_text(NETWORKS)
     return lambda factory: f"{tmp_path / 'networks.py'}:{factory}"
 
 
 @pytest.fixture
-def run(named):
-    """Both networks through a study; interrupted at the given call of progress."""
+def run(name_of):
+    """Run both networks through a study; ``interrupt`` is the call of progress that raises."""
 
     def make(interrupt=None, factories=("small", "wide"), **options):
         study = Study(
             **{"data": "random", "image_size": 16, "batch_size": 6, "batches": 3, "seeds": 2} | options
         )
-        told = []
+        calls = []
 
         def progress(what, done, total):
-            told.append((what, done, total))
-            if len(told) == interrupt:
+            calls.append((what, done, total))
+            if len(calls) == interrupt:
                 raise KeyboardInterrupt
 
-        names = [named(factory) for factory in factories]
-        made = Cells(study, subjects(names, [None] * len(names)), progress)
+        names = [name_of(factory) for factory in factories]
+        study_cells = Cells(study, subjects(names, [None] * len(names)), progress)
         try:
-            return made.run(), made, told
+            return study_cells.run(), study_cells, calls
         except KeyboardInterrupt:
-            return None, made, told
+            return None, study_cells, calls
 
     return make
 
 
 def test_every_network_has_the_same_replicates_and_labels(run):
-    (first, second), made, _ = run(data="digits")
+    (first, second), study_cells, _ = run(data="digits")
     assert first.replicates == second.replicates == tuple((s, b) for s in range(2) for b in range(3))
     assert np.array_equal(first.labels, second.labels)
-    for seed, identity in enumerate(made.meta["data_identity"]):
+    for seed, identity in enumerate(study_cells.meta["data_identity"]):
         data = load_data("digits", batch_size=6, batches=3, image_size=16, seed=seed)
         assert identity["sha256"] == data.identity["sha256"]
         assert np.array_equal(first.of_seed(seed).labels, np.stack([targets.numpy() for _, targets in data]))
-    assert "partial" not in made.meta
+    assert "partial" not in study_cells.meta
 
 
-def test_every_network_is_given_the_same_images(run, monkeypatch):
+def test_every_network_receives_the_same_images(run, monkeypatch):
     seen = []
 
     def spy(model, batches, watch, **options):
@@ -136,7 +136,7 @@ def test_a_seed_sets_the_weights(run):
     assert np.array_equal(again.grams, other.grams)
 
 
-def test_each_seed_has_weights_of_its_own(run, named, monkeypatch):
+def test_each_seed_has_different_weights(run, name_of, monkeypatch):
     seen = []
 
     def spy(model, batches, watch, **options):
@@ -147,7 +147,7 @@ def test_each_seed_has_weights_of_its_own(run, named, monkeypatch):
     monkeypatch.setattr(cell, "capture", spy)
     run(factories=("small",))
     for seed, weight in enumerate(seen):
-        assert torch.equal(weight, cell.load_model(named("small"), num_classes=10, seed=seed).stem.weight)
+        assert torch.equal(weight, cell.load_model(name_of("small"), num_classes=10, seed=seed).stem.weight)
     assert not torch.equal(*seen)
 
 
@@ -161,10 +161,10 @@ def test_only_the_first_seed_is_timed_and_counted(run):
 
 
 def test_progress_counts_every_batch_of_every_cell(run):
-    _, _, told = run()
-    assert [done for _, done, _ in told] == list(range(1, 13))
-    assert {total for _, _, total in told} == {12}
-    assert [what.split(":")[0] + what[-6:].rpartition(":")[2] for what, _, _ in told[::3]] == [
+    _, _, calls = run()
+    assert [done for _, done, _ in calls] == list(range(1, 13))
+    assert {total for _, _, total in calls} == {12}
+    assert [what.split(":")[0] + what[-6:].rpartition(":")[2] for what, _, _ in calls[::3]] == [
         "seed 0small",
         "seed 0wide",
         "seed 1small",
@@ -173,16 +173,16 @@ def test_progress_counts_every_batch_of_every_cell(run):
 
 
 def test_progress_counts_warm_up_steps_too(run):
-    _, _, told = run(data="digits", warmup_steps=2)
-    assert [done for _, done, _ in told] == list(range(1, 21))
-    assert {total for _, _, total in told} == {20}
+    _, _, calls = run(data="digits", warmup_steps=2)
+    assert [done for _, done, _ in calls] == list(range(1, 21))
+    assert {total for _, _, total in calls} == {20}
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_an_interrupt_before_both_have_a_batch_is_raised(run, call):
-    recordings, made, _ = run(interrupt=call)
+    recordings, study_cells, _ = run(interrupt=call)
     assert recordings is None
-    assert made.partial
+    assert study_cells.partial
 
 
 @pytest.mark.parametrize(
@@ -197,14 +197,14 @@ def test_an_interrupt_before_both_have_a_batch_is_raised(run, call):
 )
 def test_an_interrupt_keeps_what_both_have_finished(run, call, replicates):
     whole, _, _ = run()
-    kept, made, told = run(interrupt=call)
-    assert len(told) == call
-    assert made.meta["partial"] is True
+    kept, study_cells, calls = run(interrupt=call)
+    assert len(calls) == call
+    assert study_cells.meta["partial"] is True
     for before, after in zip(whole, kept, strict=True):
         assert list(after.replicates) == replicates
-        places = [before.replicates.index(replicate) for replicate in replicates]
-        assert np.array_equal(after.grams, before.grams[:, places])
-        assert np.array_equal(after.labels, before.labels[places])
+        indices = [before.replicates.index(replicate) for replicate in replicates]
+        assert np.array_equal(after.grams, before.grams[:, indices])
+        assert np.array_equal(after.labels, before.labels[indices])
 
 
 def test_an_interrupt_while_a_network_is_loaded_keeps_the_seeds_before(run, monkeypatch):
@@ -217,30 +217,30 @@ def test_an_interrupt_while_a_network_is_loaded_keeps_the_seeds_before(run, monk
         return load_model(*arguments, **options)
 
     monkeypatch.setattr(cell, "load_model", interrupted)
-    kept, made, _ = run()
+    kept, study_cells, _ = run()
     assert [recording.seeds for recording in kept] == [(0,), (0,)]
-    assert made.meta["partial"] is True
+    assert study_cells.meta["partial"] is True
 
 
-def test_images_too_small_for_the_network_are_one_clear_error(run, named):
+def test_images_too_small_for_the_network_are_one_clear_error(run, name_of):
     with pytest.raises(GradlensError) as caught:
         run(factories=("shrinks",))
-    said = str(caught.value)
-    assert said.startswith(f"{named('shrinks')} fails on 3 x 16 x 16 images of 10 classes: ")
-    assert "larger image_size=" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(f"{name_of('shrinks')} fails on 3 x 16 x 16 images of 10 classes: ")
+    assert "larger image_size=" in message
+    assert "\n" not in message
 
 
-def test_a_head_with_too_few_classes_is_one_clear_error(run, named):
+def test_a_head_with_too_few_classes_is_one_clear_error(run, name_of):
     with pytest.raises(GradlensError) as caught:
         run(factories=("three_classes",), batch_size=16)
-    said = str(caught.value)
-    assert said.startswith(f"{named('three_classes')} fails on")
-    assert "of 10 classes" in said
-    assert "\n" not in said
+    message = str(caught.value)
+    assert message.startswith(f"{name_of('three_classes')} fails on")
+    assert "of 10 classes" in message
+    assert "\n" not in message
 
 
-def test_the_interrupt_of_a_user_is_no_failure_of_the_images(run):
+def test_an_interrupt_is_not_reported_as_an_error(run):
     assert run(interrupt=1)[0] is None  # and not a GradlensError
 
 
@@ -274,7 +274,7 @@ def test_dropout_in_the_warm_up_is_a_function_of_the_seed(run):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_warm_up_goes_round_where_few_samples_are_left(run, monkeypatch):
+def test_warm_up_repeats_batches_if_few_samples_are_left(run, monkeypatch):
     """1797 samples are five batches of 359: four are measured, one is left for three steps."""
     used = []
 
@@ -290,7 +290,7 @@ def test_warm_up_goes_round_where_few_samples_are_left(run, monkeypatch):
 
 
 def test_warm_up_without_samples_to_spare_is_an_error(run, monkeypatch):
-    monkeypatch.setattr(cell, "capture", lambda *_, **__: pytest.fail("it was measured all the same"))
+    monkeypatch.setattr(cell, "capture", lambda *_, **__: pytest.fail("it was measured"))
     with pytest.raises(
         GradlensError, match=r"1797 samples leave none to warm up on in addition to 4 batches of 449"
     ):
@@ -298,15 +298,15 @@ def test_warm_up_without_samples_to_spare_is_an_error(run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("option", "said"),
+    ("option", "message"),
     [
         ({"seeds": 0}, "seeds=0; use at least 1"),
         ({"batches": 0}, "batches=0"),
         ({"warmup_steps": -1}, "warmup_steps=-1"),
     ],
 )
-def test_counts_out_of_range(option, said):
-    with pytest.raises(GradlensError, match=said):
+def test_counts_out_of_range_are_refused(option, message):
+    with pytest.raises(GradlensError, match=message):
         Study(**option)
 
 
@@ -314,19 +314,19 @@ def labels(names, checkpoints):
     return [subject.label for subject in subjects(names, checkpoints)]
 
 
-def test_networks_of_different_names_are_called_by_them():
+def test_different_names_are_the_labels():
     assert labels(["a", "b"], [None, "w"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("checkpoints", [(None, None), ("x", "y"), ("x", None), (None, "x"), ("x", "x")])
 def test_networks_of_one_name_have_distinct_labels(checkpoints):
-    found = labels(["a", "a"], checkpoints)
-    assert len(set(found)) == 2
-    assert all(label.startswith("a ") for label in found)
-    for label, checkpoint in zip(found, checkpoints, strict=True):
+    distinct = labels(["a", "a"], checkpoints)
+    assert len(set(distinct)) == 2
+    assert all(label.startswith("a ") for label in distinct)
+    for label, checkpoint in zip(distinct, checkpoints, strict=True):
         assert checkpoint is None or checkpoint in label
 
 
-def test_a_network_of_a_name_of_its_own_keeps_it():
+def test_a_network_with_a_unique_name_keeps_it():
     assert labels(["a", "b", "a"], [None, None, None]) == ["a [1]", "b", "a [3]"]
     assert labels(["a", "a", "b", "b"], ["x", None, None, None]) == ["a [x]", "a [2]", "b [3]", "b [4]"]

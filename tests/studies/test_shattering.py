@@ -11,7 +11,7 @@ from gradlens.errors import GradlensError
 
 
 def stacked(depth, residual, width=200):
-    """A ReLU network with BatchNorm on a number, plain or with skips (Balduzzi 2017, figure 1)."""
+    """Return a ReLU network with BatchNorm on one number, plain or with skips (Balduzzi 2017, figure 1)."""
 
     class Block(nn.Module):
         def __init__(self):
@@ -20,8 +20,8 @@ def stacked(depth, residual, width=200):
             nn.init.kaiming_normal_(self.layer.weight, nonlinearity="relu")
 
         def forward(self, x):
-            made = self.layer(torch.relu(self.norm(x)))
-            return x + made if residual else made
+            output = self.layer(torch.relu(self.norm(x)))
+            return x + output if residual else output
 
     return nn.Sequential(nn.Linear(1, width), *[Block() for _ in range(depth)], nn.Linear(width, 1))
 
@@ -62,16 +62,16 @@ def test_the_gradient_of_a_parabola_is_the_line_itself():
 def test_deep_plain_networks_shatter_and_residual_ones_less():
     """Figure 1: 24 plain layers are white noise, one layer and residual ones are not."""
     ends = torch.tensor([-2.0]), torch.tensor([2.0])
-    found = {}
+    correlations = {}
     for name, depth, residual in (("shallow", 1, False), ("plain", 24, False), ("residual", 24, True)):
         table = gl.shattering(stacked(depth, residual), *ends, points=256, lags=1, mode="train")
-        found[name] = table.frame["autocorrelation"].iloc[1]
-    assert abs(found["plain"]) < 0.3
-    assert 0.4 < found["residual"] < found["shallow"]
-    assert found["shallow"] > 0.9
+        correlations[name] = table.frame["autocorrelation"].iloc[1]
+    assert abs(correlations["plain"]) < 0.3
+    assert 0.4 < correlations["residual"] < correlations["shallow"]
+    assert correlations["shallow"] > 0.9
 
 
-def test_images_will_do_and_the_model_is_as_before():
+def test_images_are_allowed_and_the_model_is_unchanged():
     model = gl.load_model("resnet10t", num_classes=4, seed=0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     images = torch.rand(2, 3, 32, 32)
@@ -83,12 +83,12 @@ def test_images_will_do_and_the_model_is_as_before():
 
 
 @pytest.mark.parametrize(
-    ("ends", "options", "said"),
+    ("ends", "options", "message"),
     [
-        ((torch.zeros(3), torch.zeros(4)), {}, r"the ends are \(3,\) and \(4,\)"),
+        ((torch.zeros(3), torch.zeros(4)), {}, r"the inputs have shapes \(3,\) and \(4,\)"),
         ((torch.zeros(3), torch.ones(3)), {"points": 4, "lags": 4}, "4 lags over 4 points"),
     ],
 )
-def test_bad_input_is_told(ends, options, said):
-    with pytest.raises(GradlensError, match=said):
+def test_bad_input_is_refused(ends, options, message):
+    with pytest.raises(GradlensError, match=message):
         gl.shattering(nn.Linear(3, 1), *ends, **options)

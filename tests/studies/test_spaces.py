@@ -1,4 +1,4 @@
-"""Both spaces in one result: the same numbers as two runs, under names that tell them apart."""
+"""Both spaces in one result: the same numbers as two runs, under distinct names."""
 
 import pytest
 
@@ -19,28 +19,28 @@ def both():
 
 
 @pytest.fixture(scope="module")
-def apart():
+def separate():
     return {space: gl.inspect("resnet18", space=space, **SMALL) for space in ("activations", "weights")}
 
 
-def test_every_table_is_that_of_its_own_run(both, apart):
-    for name, table in apart["activations"].tables.items():
+def test_every_table_equals_that_of_a_separate_run(both, separate):
+    for name, table in separate["activations"].tables.items():
         assert both[name].frame.equals(table.frame), name
-    for name, table in apart["weights"].tables.items():
-        own = f"{name}_weights" if about(name).each_space else name
-        if own.endswith("_weights") or name not in apart["activations"].tables:
-            assert both[own].frame.equals(table.frame), name
+    for name, table in separate["weights"].tables.items():
+        key = f"{name}_weights" if about(name).each_space else name
+        if key.endswith("_weights") or name not in separate["activations"].tables:
+            assert both[key].frame.equals(table.frame), name
     assert {"duplication_weights", "correlation_weights", "noise", "readers"} <= set(both.tables)
 
 
-def test_the_finding_and_the_warnings_are_of_both(both, apart):
-    assert both.finding.startswith(apart["activations"].finding)
-    assert both.finding.endswith(apart["weights"].finding)
-    for result in apart.values():
+def test_the_finding_and_the_warnings_are_of_both(both, separate):
+    assert both.finding.startswith(separate["activations"].finding)
+    assert both.finding.endswith(separate["weights"].finding)
+    for result in separate.values():
         assert set(result.warnings) <= set(both.warnings)
 
 
-def test_the_page_offers_the_choice(both, apart):
+def test_the_page_offers_the_choice(both, separate):
     spec = charts(both)["correlation"]
     choice = next(param for param in spec["params"] if param["name"] == "space")
     assert choice["bind"]["options"] == ["activations", "weights"]
@@ -48,7 +48,7 @@ def test_the_page_offers_the_choice(both, apart):
         ("activations", "correlation"),
         ("weights", "correlation_weights"),
     ]
-    assert all(param["name"] != "space" for param in charts(apart["weights"])["correlation"]["params"])
+    assert all(param["name"] != "space" for param in charts(separate["weights"])["correlation"]["params"])
 
 
 def test_figures_are_drawn_of_both(both):
@@ -59,12 +59,12 @@ def test_figures_are_drawn_of_both(both):
     assert plot_frame("flow_weights", both["flow_weights"].frame) is not None
 
 
-def test_it_is_saved_and_loaded(both, tmp_path):
+def test_the_result_is_saved_and_loaded(both, tmp_path):
     both.save(tmp_path)
     assert set(gl.load(tmp_path).tables) == set(both.tables)
 
 
 @pytest.mark.parametrize("measure", [gl.strategies, gl.paths])
-def test_other_measurements_are_of_one_space_and_say_so_at_once(measure):
+def test_other_measurements_refuse_both_spaces_at_once(measure):
     with pytest.raises(GradlensError, match="space='both' is for compare and inspect"):
         measure("no such network", space="both")

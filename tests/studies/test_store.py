@@ -1,4 +1,4 @@
-"""Cells on disk: whole or absent, and never of another run."""
+"""Cells on disk: complete or absent, and never of another run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def snapshots(recording):
     return [Snapshot(0, recording, math.nan, math.nan), Snapshot(4, recording, 1.25, 0.5)]
 
 
-def test_what_was_put_is_what_is_got(recording, tmp_path: Path):
+def test_get_returns_what_was_put(recording, tmp_path: Path):
     store = Store(tmp_path / "cells", {"lr": 0.1, "seeds": [0, 1]})
     assert store.get("csp seed 0") is None
     store.put("csp seed 0", snapshots(recording))
@@ -39,7 +39,7 @@ def test_what_was_put_is_what_is_got(recording, tmp_path: Path):
     assert store.get("csp seed 1") is None
 
 
-def test_names_that_look_alike_on_disk_are_told_apart(recording, tmp_path: Path):
+def test_names_with_the_same_file_name_are_distinguished(recording, tmp_path: Path):
     store = Store(tmp_path, {})
     store.put("a/b", snapshots(recording))
     assert store.get("a:b") is None
@@ -51,7 +51,7 @@ def test_cells_of_another_request_are_refused(recording, tmp_path: Path):
         Store(tmp_path, {"lr": 0.2, "steps": 4}).get("cell")
 
 
-def test_a_cell_that_was_not_finished_is_none(recording, tmp_path: Path, monkeypatch):
+def test_an_unfinished_cell_is_none(recording, tmp_path: Path, monkeypatch):
     store = Store(tmp_path, {})
 
     def full(*_):

@@ -1,4 +1,4 @@
-"""One network under each transition strategy, end to end and cut in the middle."""
+"""One network under each transition strategy, end to end and interrupted."""
 
 from __future__ import annotations
 
@@ -88,21 +88,21 @@ def whole(result: gl.Result, table: str = "strategies") -> pd.DataFrame:
     return frame[frame["stage"] == "whole"]
 
 
-def test_names_say_what_is_built_and_labels_what_differs():
-    found = variants("net", ["none", "csp"], [0.25, 0.5], ["split", "project"])
-    assert [(one.label, one.name) for one in found] == [
+def test_names_describe_variants_and_labels_their_differences():
+    built = variants("net", ["none", "csp"], [0.25, 0.5], ["split", "project"])
+    assert [(variant.label, variant.name) for variant in built] == [
         ("none", "net@none"),
         ("csp γ=0.25 split", "net@csp,gamma=0.25"),
         ("csp γ=0.25 project", "net@csp,gamma=0.25,partial=project"),
         ("csp γ=0.5 split", "net@csp"),
         ("csp γ=0.5 project", "net@csp,partial=project"),
     ]
-    assert [one.label for one in variants("net", ["csp"], [0.25], ["project"])] == ["csp"]
+    assert [variant.label for variant in variants("net", ["csp"], [0.25], ["project"])] == ["csp"]
     assert variants("net", ["none"], [0.5], ["split"], "cifar")[0].name == "net@none,stem=cifar"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net' and strategies='csp'"),
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
@@ -111,12 +111,12 @@ def test_names_say_what_is_built_and_labels_what_differs():
         (("net", [], [0.5], ["split"]), "no strategies are given"),
     ],
 )
-def test_bad_variants_are_told_before_anything_is_measured(arguments, said):
-    with pytest.raises(GradlensError, match=said):
+def test_bad_variants_are_refused_before_anything_is_measured(arguments, message):
+    with pytest.raises(GradlensError, match=message):
         variants(*arguments)
 
 
-def test_a_row_a_strategy_is_what_inspecting_it_alone_gives(fresh, network):
+def test_the_row_of_a_strategy_equals_inspecting_it_alone(fresh, network):
     alone = gl.inspect(f"{network}@csp", zero_init=False, **SMALL)["summary"].frame
     alone = alone[alone["stage"] == "whole"].iloc[0]
     row = whole(fresh).set_index("network").loc["csp"]
@@ -124,33 +124,39 @@ def test_a_row_a_strategy_is_what_inspecting_it_alone_gives(fresh, network):
         assert row[metric] == pytest.approx(alone[metric], rel=1e-12)
 
 
-def test_none_is_the_network_as_it_is(fresh, network):
+def test_none_is_the_unchanged_network(fresh, network):
     alone = gl.inspect(network, zero_init=False, **SMALL)["summary"].frame.set_index("stage")
-    own = fresh["strategies"].frame
-    own = own[own["network"] == "none"].set_index("stage")
-    assert set(own.index) == set(alone.index)
+    rows = fresh["strategies"].frame
+    rows = rows[rows["network"] == "none"].set_index("stage")
+    assert set(rows.index) == set(alone.index)
     for stage in alone.index:
-        np.testing.assert_allclose(own.loc[stage, "duplication"], alone.loc[stage, "duplication"], rtol=1e-12)
+        np.testing.assert_allclose(
+            rows.loc[stage, "duplication"], alone.loc[stage, "duplication"], rtol=1e-12
+        )
 
 
-def test_intervals_and_differences_are_those_of_the_seeds(fresh):
+def test_intervals_and_differences_are_over_seeds(fresh):
     table = fresh["duplication"].frame
     table = table[(table["stage"] == "whole") & (table["version"] == "energy")]
-    by = {name: rows.sort_values("seed")["duplication"].to_numpy() for name, rows in table.groupby("network")}
+    by_network = {
+        name: rows.sort_values("seed")["duplication"].to_numpy() for name, rows in table.groupby("network")
+    }
     row = whole(fresh, "differences").query("metric == 'duplication' and a == 'none' and b == 'csp'").iloc[0]
-    differences = by["csp"] - by["none"]
+    differences = by_network["csp"] - by_network["none"]
     assert row["difference"] == pytest.approx(differences.mean(), rel=1e-12)
     reach = 4.302652729911275 * differences.std(ddof=1) / np.sqrt(3)
     assert (row["low"], row["high"]) == pytest.approx(
         (differences.mean() - reach, differences.mean() + reach)
     )
-    assert whole(fresh).set_index("network").loc["csp", "duplication"] == pytest.approx(by["csp"].mean())
+    assert whole(fresh).set_index("network").loc["csp", "duplication"] == pytest.approx(
+        by_network["csp"].mean()
+    )
 
 
-def test_every_two_strategies_are_compared_once_and_corrected_over_their_stage(fresh):
+def test_each_pair_of_strategies_is_compared_once_and_corrected_over_its_stage(fresh):
     frame = whole(fresh, "differences")
     assert len(frame[frame["metric"] == "duplication"]) == 6
-    assert len(frame[frame["metric"] == "merge_correlation"]) == 3  # none has no merge of two ways
+    assert len(frame[frame["metric"] == "merge_correlation"]) == 3  # none has no merge of two branches
     tested = frame.dropna(subset=["p"])
     assert (tested["p_holm"] >= tested["p"]).all()
     smallest = tested["p"].idxmin()
@@ -163,7 +169,7 @@ def test_bypass_and_dense_are_correlated_at_split_and_merge_of_csp_networks_only
     assert frame.loc[["csp", "fusion_first", "fusion_last"], "merge_correlation"].notna().all()
 
 
-def test_the_finding_says_difference_interval_and_what_remains(fresh, network):
+def test_the_finding_reports_difference_interval_and_value_given_the_loss(fresh, network):
     rows = whole(fresh, "differences").query("a == 'none' and b == 'csp'").set_index("metric")
     row = rows.loc["duplication"]
     low, high = float(row["low"]), float(row["high"])
@@ -228,22 +234,22 @@ def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
         keep("held out", batches)
         return grid.Score(1.0, 0.5)
 
-    measured = grid.measured
+    measured = grid.measure
     monkeypatch.setattr(grid, "train", train)
     monkeypatch.setattr(grid, "score", score)
     monkeypatch.setattr(
         grid,
-        "measured",
+        "measure",
         lambda s, m, v, data, *a, **k: (keep("measured", data), measured(s, m, v, data, *a, **k))[1],
     )
     options = {**SMALL, "seeds": 1}
     gl.strategies(network, strategies=["csp"], training=gl.Training(steps=5, evaluate=True), **options)
-    sets = [set(found) for found in used.values()]
+    sets = [set(samples) for samples in used.values()]
     assert all(sets)
     assert sum(map(len, sets)) == len(set.union(*sets))
 
 
-def test_an_interruption_keeps_finished_seeds_and_marks_the_rest(network):
+def test_an_interruption_keeps_finished_seeds_and_marks_the_result_partial(network):
     def stop(what, done, total):
         if what.startswith("seed 1: csp"):
             raise KeyboardInterrupt
@@ -261,7 +267,7 @@ def _interrupt() -> None:
 
 def test_finished_cells_are_not_measured_again(network, tmp_path, monkeypatch):
     first = gl.strategies(network, strategies=["none", "csp"], folder=tmp_path, **{**SMALL, "seeds": 2})
-    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured again"))
+    monkeypatch.setattr(grid, "measure", lambda *_, **__: pytest.fail("it was measured again"))
     again = gl.strategies(network, strategies=["none", "csp"], folder=tmp_path, **{**SMALL, "seeds": 2})
     for name, table in first.tables.items():
         pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
@@ -296,7 +302,7 @@ def command(network: str, out: Path, *more: str) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, tmp_path):
+def test_a_killed_run_resumes_to_the_tables_of_a_whole_one(network, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     cut, uncut = tmp_path / "cut", tmp_path / "uncut"
     process = subprocess.Popen(command(network, cut), env=environment, stderr=subprocess.DEVNULL)
@@ -325,7 +331,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_tables_of_a_whole_one(network, t
 
 
 @pytest.mark.parametrize("strategies", [["none", "csp"], "csp"])
-def test_one_seed_has_no_interval_and_is_drawn_all_the_same(network, tmp_path, strategies):
+def test_one_seed_has_no_interval_and_is_still_drawn(network, tmp_path, strategies):
     result = gl.strategies(network, strategies=strategies, **{**SMALL, "seeds": 1})
     assert whole(result)["duplication_low"].isna().all()
     write(result, tmp_path / "run")
@@ -333,28 +339,28 @@ def test_one_seed_has_no_interval_and_is_drawn_all_the_same(network, tmp_path, s
     assert ("one seed, no interval" in result.finding) == (len(strategies) == 2)
 
 
-def test_a_sweep_names_the_farthest_variant_and_tells_all_apart(network, tmp_path):
+def test_a_sweep_names_the_farthest_variant_and_has_distinct_styles(network, tmp_path):
     result = gl.strategies(
         network, strategies=["none", "csp"], gamma=[0.25, 0.5], partial=["split", "project"], **SMALL
     )
-    found = whole(result).set_index("network")["duplication"]
-    farthest = (found - found["none"]).abs().drop("none").idxmax()
+    duplication = whole(result).set_index("network")["duplication"]
+    farthest = (duplication - duplication["none"]).abs().drop("none").idxmax()
     assert f"{farthest}, the farthest of 4 from none, " in result.finding
-    looks = styles(list(found.index))
+    looks = styles(list(duplication.index))
     assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
     assert len({(look.colour, look.hatch) for look in looks.values()}) == len(looks)
     write(result, tmp_path / "run")
 
 
-def test_what_was_left_whole_stands_in_the_result():
+def test_stages_left_whole_are_reported():
     result = gl.strategies("resnet10t", strategies=["none", "csp"], **{**SMALL, "seeds": 1, "image_size": 32})
-    told = [text for text in result.warnings if "left whole" in text]
-    assert told
-    assert all(text.startswith("csp: left whole: layer") for text in told)
+    warnings = [text for text in result.warnings if "not cut" in text]
+    assert warnings
+    assert all(text.startswith("csp: not cut: layer") for text in warnings)
 
 
-def test_a_strategy_that_does_not_fit_is_told_before_anything_is_measured(network, tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "measured", lambda *_, **__: pytest.fail("it was measured"))
+def test_a_strategy_that_does_not_fit_is_refused_before_anything_is_measured(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "measure", lambda *_, **__: pytest.fail("it was measured"))
     small = {**SMALL, "image_size": 32}
     with pytest.raises(GradlensError, match=r"denseblock1: no_fusion has no transition"):
         gl.strategies("densenet121", strategies=["none", "no_fusion"], folder=tmp_path / "cells", **small)
@@ -371,28 +377,28 @@ def test_cells_of_an_edited_file_are_refused(network, tmp_path):
         gl.strategies(f"{path}:make", **options)
 
 
-def test_after_resuming_only_what_is_left_is_counted(network, tmp_path):
+def test_after_resuming_only_the_remaining_batches_are_counted(network, tmp_path):
     options = {"strategies": ["none", "csp"], "folder": tmp_path, **SMALL}
     gl.strategies(network, **{**options, "seeds": 2})
-    told = []
-    gl.strategies(network, **options, progress=lambda what, done, total: told.append((done, total)))
-    assert told[-1] == (4, 4)  # two batches of two strategies: the third seed
+    calls = []
+    gl.strategies(network, **options, progress=lambda what, done, total: calls.append((done, total)))
+    assert calls[-1] == (4, 4)  # two batches of two strategies: the third seed
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"gamma": []}, "no gamma is given"),
         ({"partial": []}, "no partial is given"),
         ({"strategies": []}, "no strategies are given"),
     ],
 )
-def test_empty_lists_are_told(network, arguments, said):
-    with pytest.raises(GradlensError, match=said):
+def test_empty_lists_are_refused(network, arguments, message):
+    with pytest.raises(GradlensError, match=message):
         gl.strategies(network, **{**SMALL, **arguments})
 
 
-def test_a_module_is_no_name():
+def test_a_module_instead_of_a_name_is_refused():
     with pytest.raises(GradlensError, match="a Linear is no name"):
         gl.strategies(torch.nn.Linear(2, 2))
 
@@ -407,7 +413,7 @@ def test_there_must_be_something_to_resume(network, tmp_path, state):
     assert "there is nothing to resume" in ran.stderr
 
 
-def test_resume_needs_to_know_of_what(network):
+def test_resume_needs_an_output_folder(network):
     ran = subprocess.run(
         [sys.executable, "-m", "gradlens", "strategies", network, "--resume"],
         capture_output=True,
@@ -429,7 +435,7 @@ def make(num_classes):
 
 @pytest.mark.slow
 def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
-    """In an earlier trial 0.79 and 0.68; here the interval must leave out zero."""
+    """An earlier trial gave 0.79 and 0.68; here the interval must exclude zero."""
     (tmp_path / "dense.py").write_text(DENSE)
     options = {"seeds": 5, "batches": 4, "batch_size": 32, "image_size": 32, "throughput": False}
     result = gl.strategies(

@@ -1,4 +1,4 @@
-"""compare and inspect, whole: small real networks through the whole chain."""
+"""compare and inspect, end to end on small real networks."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def joins(num_classes):
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Threads of networks this small only wait for each other, long where the cores are busy."""
+    """Use one thread: for networks this small, several only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -56,14 +56,14 @@ def one_thread():
 
 
 @pytest.fixture
-def named(tmp_path):
+def name_of(tmp_path):
     (tmp_path / "networks.py").write_text(NETWORKS)
     return lambda factory: f"{tmp_path / 'networks.py'}:{factory}"
 
 
 @pytest.fixture
-def compared(named):
-    return gl.compare(named("adds"), named("joins"), **TINY)
+def compared(name_of):
+    return gl.compare(name_of("adds"), name_of("joins"), **TINY)
 
 
 def states():
@@ -75,8 +75,8 @@ def untimed_warnings(result):
     return [warning for warning in result.warnings if "the measured speed" not in warning]
 
 
-def test_the_same_command_twice_gives_the_same_tables(compared, named):
-    again = gl.compare(named("adds"), named("joins"), **TINY)
+def test_the_same_command_twice_gives_the_same_tables(compared, name_of):
+    again = gl.compare(name_of("adds"), name_of("joins"), **TINY)
     assert list(again.tables) == list(compared.tables)
     for name, table in compared.tables.items():
         assert table.reproducible == (name != "throughput")
@@ -86,7 +86,7 @@ def test_the_same_command_twice_gives_the_same_tables(compared, named):
     assert untimed_warnings(again) == untimed_warnings(compared)
 
 
-def test_the_comparison_stands_first_and_every_table_has_its_name_and_both_networks(compared, named):
+def test_the_comparison_comes_first_and_every_table_has_its_name_and_both_networks(compared, name_of):
     assert list(compared.tables) == ["comparison", *ANYWHERE, "cross"]
     for name, table in compared.tables.items():
         assert table.name == name
@@ -96,7 +96,7 @@ def test_the_comparison_stands_first_and_every_table_has_its_name_and_both_netwo
                 compared.meta["b"],
             }
         elif name != "comparison":
-            assert list(dict.fromkeys(table.frame.network)) == [named("adds"), named("joins")]
+            assert list(dict.fromkeys(table.frame.network)) == [name_of("adds"), name_of("joins")]
     assert compared["comparison"].frame.stage.tolist() == ["4", "8", "head", "whole"]
 
 
@@ -107,17 +107,17 @@ def test_the_sums_of_contributions_are_exact(compared):
     assert (frame.projected_error < 1e-5).all()
 
 
-def test_what_was_done_is_written_down(compared, named):
+def test_the_result_holds_its_provenance(compared, name_of):
     meta = compared.meta
     assert (meta["kind"], meta["a"], meta["b"], meta["seeds"]) == (
         "compare",
-        named("adds"),
-        named("joins"),
+        name_of("adds"),
+        name_of("joins"),
         [0, 1],
     )
     assert {name: meta["study"][name] for name in TINY} == TINY
     assert [identity["seed"] for identity in meta["data_identity"]] == [0, 1]
-    assert meta["model_b"]["name"] == named("joins")
+    assert meta["model_b"]["name"] == name_of("joins")
     assert "partial" not in meta
 
 
@@ -135,28 +135,28 @@ def test_every_table_with_a_plot_draws_itself(compared):
         assert compared[name].plot().figure is not None
 
 
-def test_inspecting_one_network_gives_its_rows_of_the_comparison(compared, named):
-    alone = gl.inspect(named("joins"), **TINY)
+def test_inspecting_one_network_gives_its_rows_of_the_comparison(compared, name_of):
+    alone = gl.inspect(name_of("joins"), **TINY)
     assert list(alone.tables) == ["summary", *ANYWHERE]
     for name in ("duplication", "correlation", "branches", "shares", "flow", "cost", "exactness"):
         frame = compared[name].frame
-        own = frame[frame.network == named("joins")].reset_index(drop=True)
-        pd.testing.assert_frame_equal(alone[name].frame, own, check_exact=True)
-    assert (alone.meta["kind"], alone.meta["a"]) == ("inspect", named("joins"))
+        rows = frame[frame.network == name_of("joins")].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone[name].frame, rows, check_exact=True)
+    assert (alone.meta["kind"], alone.meta["a"]) == ("inspect", name_of("joins"))
 
 
-def test_the_comparison_is_that_of_the_tables_below(compared, named):
+def test_the_comparison_agrees_with_the_other_tables(compared, name_of):
     row = compared["comparison"].frame.set_index("stage").loc["4"]
     frame = compared["duplication"].frame
-    own = frame[(frame.network == named("adds")) & (frame.stage == "4") & (frame.version == "energy")]
-    assert len(own) == 2
-    assert row.duplication_a == pytest.approx(own.duplication.mean())
+    rows = frame[(frame.network == name_of("adds")) & (frame.stage == "4") & (frame.version == "energy")]
+    assert len(rows) == 2
+    assert row.duplication_a == pytest.approx(rows.duplication.mean())
     costs = compared["cost"].frame.set_index(["network", "stage"])
-    assert row.flops_b == costs.flops[named("joins"), "4"]
+    assert row.flops_b == costs.flops[name_of("joins"), "4"]
 
 
-def test_three_networks_are_each_compared_with_the_first(named, compared, tmp_path):
-    names = [named("adds"), named("joins"), named("adds")]
+def test_three_networks_are_each_compared_with_the_first(name_of, compared, tmp_path):
+    names = [name_of("adds"), name_of("joins"), name_of("adds")]
     result = gl.compare(*names, **TINY, throughput=False)
     labels = [f"{names[0]} [1]", names[1], f"{names[0]} [3]"]
     assert list(result.tables)[:2] == ["networks", "contrasts"]
@@ -166,13 +166,13 @@ def test_three_networks_are_each_compared_with_the_first(named, compared, tmp_pa
         zip(labels, names, strict=True)
     )
     frame = result["contrasts"].frame
-    own = frame[(frame.stage == "whole") & (frame.metric == "duplication")].set_index("b")
+    contrasts = frame[(frame.stage == "whole") & (frame.metric == "duplication")].set_index("b")
     pair = compared["comparison"].frame.set_index("stage").loc["whole"]
-    assert own.difference[labels[1]] == pytest.approx(pair.duplication_difference)
-    assert (own.low[labels[1]], own.high[labels[1]]) == pytest.approx(
+    assert contrasts.difference[labels[1]] == pytest.approx(pair.duplication_difference)
+    assert (contrasts.low[labels[1]], contrasts.high[labels[1]]) == pytest.approx(
         (pair.duplication_low, pair.duplication_high)
     )
-    assert own.difference[labels[2]] == 0
+    assert contrasts.difference[labels[2]] == 0
     assert list(dict.fromkeys(result["duplication"].frame.network)) == labels
     again = gl.load(result.save(tmp_path / "run"))
     assert dict(again.meta) == dict(result.meta)
@@ -180,13 +180,13 @@ def test_three_networks_are_each_compared_with_the_first(named, compared, tmp_pa
         pd.testing.assert_frame_equal(again[name].frame, table.frame, check_exact=True)
 
 
-def test_checkpoints_that_do_not_match_the_networks():
+def test_checkpoints_that_do_not_match_the_networks_are_refused():
     with pytest.raises(GradlensError, match="2 checkpoints for 3 networks; give one for each"):
         gl.compare("a", "b", "c", checkpoint=(None, None))
 
 
-def test_a_network_against_itself_has_two_labels_and_no_difference(named):
-    result = gl.compare(named("adds"), named("adds"), **TINY, throughput=False)
+def test_a_network_against_itself_has_two_labels_and_no_difference(name_of):
+    result = gl.compare(name_of("adds"), name_of("adds"), **TINY, throughput=False)
     assert result.meta["a"] != result.meta["b"]
     frame = result["comparison"].frame
     differences = frame.filter(like="_difference")
@@ -196,26 +196,28 @@ def test_a_network_against_itself_has_two_labels_and_no_difference(named):
     assert not any("not a fair comparison" in text or "differ in more" in text for text in result.warnings)
 
 
-def test_a_network_against_itself_with_one_seed_is_not_more(named):
-    result = gl.compare(named("adds"), named("adds"), **{**TINY, "seeds": 1}, throughput=False)
+def test_a_network_against_itself_with_one_seed_is_not_more(name_of):
+    result = gl.compare(name_of("adds"), name_of("adds"), **{**TINY, "seeds": 1}, throughput=False)
     assert "0.00 more" not in result.finding
     assert "0.00 less" not in result.finding
 
 
-def test_the_global_random_states_are_untouched(named):
+def test_the_global_random_states_are_untouched(name_of):
     before = states()
-    gl.compare(named("adds"), named("joins"), **{**TINY, "data": "digits"}, warmup_steps=2, zero_init=False)
+    gl.compare(
+        name_of("adds"), name_of("joins"), **{**TINY, "data": "digits"}, warmup_steps=2, zero_init=False
+    )
     assert states() == before
 
 
-def test_an_interrupted_comparison_equals_a_shorter_one(named):
+def test_an_interrupted_comparison_equals_a_shorter_one(name_of):
     def interrupt(what, done, total):
         if done == 5:  # seed 0: three batches of the first network, two of the second
             raise KeyboardInterrupt
 
     long = {**TINY, "batches": 3, "throughput": False}
-    kept = gl.compare(named("adds"), named("joins"), progress=interrupt, **long)
-    short = gl.compare(named("adds"), named("joins"), **{**long, "batches": 2, "seeds": 1})
+    kept = gl.compare(name_of("adds"), name_of("joins"), progress=interrupt, **long)
+    short = gl.compare(name_of("adds"), name_of("joins"), **{**long, "batches": 2, "seeds": 1})
     for name in ("duplication", "correlation", "branches", "shares", "flow", "exactness"):
         pd.testing.assert_frame_equal(kept[name].frame, short[name].frame, check_exact=True)
     assert kept.meta["partial"] is True
@@ -223,16 +225,16 @@ def test_an_interrupted_comparison_equals_a_shorter_one(named):
     assert kept.finding == short.finding
 
 
-def test_an_interrupt_before_anything_can_be_compared_is_raised(named):
+def test_an_interrupt_before_anything_can_be_compared_is_raised(name_of):
     def interrupt(what, done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        gl.compare(named("adds"), named("joins"), progress=interrupt, **TINY)
+        gl.compare(name_of("adds"), name_of("joins"), progress=interrupt, **TINY)
 
 
 @pytest.mark.parametrize("run", [lambda **o: gl.compare("a", "b", **o), lambda **o: gl.inspect("a", **o)])
-def test_an_option_that_is_not_known(run):
+def test_an_unknown_option_is_refused(run):
     with pytest.raises(
         GradlensError, match=r"unknown option 'batch'; use one of data, image_size, batch_size"
     ):
@@ -241,7 +243,7 @@ def test_an_option_that_is_not_known(run):
         run(seeds=0)
 
 
-def test_zero_initialised_signals_are_dead_and_are_told():
+def test_zero_initialised_signals_are_dead_and_reported():
     result = gl.compare("resnet10t", "resnet10t", **{**TINY, "seeds": 1}, throughput=False)
     whole = result["comparison"].frame.set_index("stage").loc["whole"]
     assert whole.dead_signals_a == whole.dead_signals_b == 8  # two of four blocks' convolutions each
@@ -254,7 +256,7 @@ def test_zero_initialised_signals_are_dead_and_are_told():
 
 @pytest.mark.parametrize("options", [{"warmup_steps": 10}, {"zero_init": False}])
 @pytest.mark.parametrize("network", ["resnet10t", "resnet18"])
-def test_warm_up_or_a_gain_of_one_brings_them_to_life(network, options):
+def test_warm_up_or_a_gain_of_one_revives_dead_signals(network, options):
     result = gl.inspect(network, **{**TINY, "data": "digits", "seeds": 1}, **options, throughput=False)
     whole = result["summary"].frame.set_index("stage").loc["whole"]
     assert whole.dead_signals == 0
@@ -268,8 +270,8 @@ def test_warm_up_works_on_noise_too():
     assert result["summary"].frame.dead_signals.max() == 0
 
 
-def test_a_dead_network_against_a_live_one_is_no_fair_comparison(named):
-    result = gl.compare("resnet10t", named("adds"), **{**TINY, "seeds": 1}, throughput=False)
+def test_a_dead_network_against_a_live_one_is_no_fair_comparison(name_of):
+    result = gl.compare("resnet10t", name_of("adds"), **{**TINY, "seeds": 1}, throughput=False)
     assert result.warnings[0].startswith(
-        "not a fair comparison: 7 of 15 signals of resnet10t are alive and 4 of 4 of"
+        "not a fair comparison: 7 of 15 signals of resnet10t are live and 4 of 4 of"
     )

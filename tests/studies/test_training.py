@@ -1,4 +1,4 @@
-"""A short training, and what is scored of it."""
+"""A short training and its score."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def batches(count: int, n: int = 6) -> list[tuple[torch.Tensor, torch.Tensor]]:
     ("steps", "snapshots", "stops"),
     [(0, 4, [0]), (8, 4, [0, 2, 4, 6, 8]), (3, 5, [0, 1, 2, 3]), (10, 1, [0, 10]), (7, 2, [0, 4, 7])],
 )
-def test_it_is_measured_before_the_first_and_after_the_last_step(steps, snapshots, stops):
+def test_snapshots_are_taken_before_the_first_and_after_the_last_step(steps, snapshots, stops):
     assert Training(steps=steps, snapshots=snapshots).stops() == stops
 
 
-def test_the_cosine_falls_from_the_rate_to_nothing():
+def test_the_cosine_schedule_falls_from_the_rate_to_zero():
     training = Training(steps=10, lr=0.4)
     rates = [training.rate(step) for step in range(11)]
     assert rates[0] == 0.4
@@ -45,15 +45,15 @@ def test_the_cosine_falls_from_the_rate_to_nothing():
     assert {Training(steps=10, lr=0.4, schedule="constant").rate(step) for step in range(10)} == {0.4}
 
 
-def test_a_step_is_that_of_sgd_with_momentum_and_decay():
+def test_a_step_equals_sgd_with_momentum_and_decay():
     model, reference = net(), net()
     (batch,) = batches(1)
     training = Training(steps=3, lr=0.1, momentum=0.8, weight_decay=0.01)
     optimizer = torch.optim.SGD(reference.parameters(), lr=0.1, momentum=0.8, weight_decay=0.01)
     for done in train(model, [batch], training, seed=0):
-        for mine, theirs in zip(model.parameters(), reference.parameters(), strict=True):
-            assert torch.equal(mine, theirs)
-            assert mine.grad is None
+        for parameter, expected in zip(model.parameters(), reference.parameters(), strict=True):
+            assert torch.equal(parameter, expected)
+            assert parameter.grad is None
         if done < 3:
             optimizer.param_groups[0]["lr"] = training.rate(done)
             functional.cross_entropy(reference(batch[0]), batch[1]).backward()
@@ -61,7 +61,7 @@ def test_a_step_is_that_of_sgd_with_momentum_and_decay():
             optimizer.zero_grad()
 
 
-def test_every_batch_comes_once_a_round_in_an_order_of_the_seed():
+def test_every_batch_comes_once_per_epoch_in_an_order_set_by_the_seed():
     class Numbered(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -83,7 +83,7 @@ def test_every_batch_comes_once_a_round_in_an_order_of_the_seed():
     assert first == order(0) != order(1)
 
 
-def test_training_learns_and_the_score_sees_it():
+def test_training_learns_and_the_score_improves():
     model, held_out = net(), batches(4)[2:]
     before = score(model, held_out)
     list(train(model, batches(2), Training(steps=60, lr=0.1), seed=0))
@@ -96,14 +96,14 @@ def test_a_score_is_taken_in_eval_mode_and_leaves_the_mode():
     model = net().train()
     data = batches(2)
     running = model[2].running_mean.clone()
-    found = score(model, data)
+    result = score(model, data)
     assert model.training
     assert torch.equal(model[2].running_mean, running)
     model.eval()
     output = torch.cat([model(x) for x, _ in data])
     targets = torch.cat([y for _, y in data])
-    assert found.loss == pytest.approx(functional.cross_entropy(output, targets).item())
-    assert found.accuracy == pytest.approx((output.argmax(1) == targets).float().mean().item())
+    assert result.loss == pytest.approx(functional.cross_entropy(output, targets).item())
+    assert result.accuracy == pytest.approx((output.argmax(1) == targets).float().mean().item())
 
 
 def test_a_loss_that_is_not_finite_names_the_step():
@@ -114,7 +114,7 @@ def test_a_loss_that_is_not_finite_names_the_step():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"steps": -1}, "steps=-1; use at least 0"),
         ({"lr": -0.1}, "lr=-0.1; use at least 0"),
@@ -125,6 +125,6 @@ def test_a_loss_that_is_not_finite_names_the_step():
         ({"lr": math.nan}, "lr=nan; use at least 0"),
     ],
 )
-def test_bad_options_are_told_in_one_line(options, said):
-    with pytest.raises(GradlensError, match=said):
+def test_bad_options_are_refused(options, message):
+    with pytest.raises(GradlensError, match=message):
         Training(**options)

@@ -1,4 +1,4 @@
-"""The sentence agrees with the numbers."""
+"""The wording of findings agrees with the numbers."""
 
 import math
 from dataclasses import replace
@@ -24,7 +24,7 @@ def pair(hand, draw):
     return recordings
 
 
-def cell(metric, a, b, low, high, difference=None):
+def columns_of(metric, a, b, low, high, difference=None):
     values = {
         "a": a,
         "b": b,
@@ -35,13 +35,17 @@ def cell(metric, a, b, low, high, difference=None):
     return {f"{metric}_{part}": value for part, value in values.items()}
 
 
-def between(pair, numbers, given=(0.5, 0.3, -0.25, -0.15)):
-    row = {"stage": "whole", **cell("duplication", *numbers), **cell("duplication_given_loss", *given)}
+def between(pair, numbers, given_loss=(0.5, 0.3, -0.25, -0.15)):
+    row = {
+        "stage": "whole",
+        **columns_of("duplication", *numbers),
+        **columns_of("duplication_given_loss", *given_loss),
+    }
     other = {**row, "stage": "4", "duplication_a": NAN}
     return finding_between(*pair, Table("comparison", pd.DataFrame([other, row]), ""))
 
 
-def test_less(pair):
+def test_less_duplication(pair):
     assert between(pair, (0.79, 0.68, -0.15, -0.07)) == (
         "theirs has 0.11 less gradient duplication than ours (0.68 against 0.79; 95 % interval of the difference "
         "-0.15 to -0.07); given the loss, 0.20 less (0.30 against 0.50; 95 % interval of the difference "
@@ -58,16 +62,16 @@ def test_a_difference_that_two_digits_would_contradict_has_three(pair):
     )
 
 
-def test_networks_of_unlike_signals_are_not_a_fair_comparison(hand, draw):
+def test_networks_with_different_live_signals_are_not_a_fair_comparison(hand, draw):
     """The finding repeats the first warning: lists of findings show no warnings."""
-    made = []
+    recordings = []
     for name, dead in (("ours", 2), ("theirs", 0)):
         build = hand(network=name)
         for number in range(3):
             build.gradient(draw(number, n=128) * (number >= dead))
-        made.append(build.recording())
-    text = between(made, (0.79, 0.68, -0.15, -0.07))
-    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are alive and 3 of 3 of theirs.")
+        recordings.append(build.recording())
+    text = between(recordings, (0.79, 0.68, -0.15, -0.07))
+    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are live and 3 of 3 of theirs.")
 
 
 def test_too_few_samples_are_reported(hand, draw):
@@ -80,13 +84,13 @@ def test_too_few_samples_are_reported(hand, draw):
     )
 
 
-def test_more(pair):
+def test_more_duplication(pair):
     text = between(pair, (0.5, 0.75, 0.1, 0.4), (0.2, 0.3, -0.1, 0.3))
     assert text.startswith("theirs has 0.25 more gradient duplication than ours (0.75 against 0.50;")
     assert "given the loss, no difference beyond the noise between seeds (0.30 against 0.20;" in text
 
 
-def test_an_interval_that_holds_zero_is_no_difference(pair):
+def test_an_interval_that_contains_zero_is_no_difference(pair):
     for low, high in ((-0.2, 0.1), (0.0, 0.1), (-0.2, 0.0)):
         text = between(pair, (0.6, 0.55, low, high))
         assert text.startswith(
@@ -139,7 +143,7 @@ def test_an_undefined_value_given_the_loss_does_not_hide_the_rest(pair):
     assert "nan" not in text
 
 
-def test_seeds_that_do_not_pair_still_make_a_sentence(pair):
+def test_unpaired_seeds_still_make_a_sentence(pair):
     """Each network has a number in another seed only: two means, no difference."""
     text = between(pair, (0.5, 0.75, NAN, NAN, NAN))
     assert "has the difference is not defined" not in text
@@ -197,7 +201,7 @@ def test_alone_without_a_number(pair):
     assert text.startswith("ours: duplication is not defined here, fewer than two of its ")
 
 
-def test_signals_that_were_not_watched_are_not_called_dead(pair):
+def test_unwatched_signals_are_not_called_dead(pair):
     forks_only = replace(pair[0], plan=replace(pair[0].plan, signals=())).with_meta(sites="forks")
     frame = pd.DataFrame([{"stage": "whole", "duplication": NAN, "duplication_given_loss": NAN}])
     text = finding_alone(forks_only, Table("summary", frame, ""))

@@ -10,7 +10,7 @@ from gradlens.words.warnings import dead_signals, warnings_alone, warnings_betwe
 
 @pytest.fixture
 def sound(hand, draw, seeds, costs):
-    """A network without warnings."""
+    """Factory of a recording without warnings; each option adds a reason for one."""
 
     def make(name="a", count=3, batches=8, n=16, dead=0, lost=0, forked=True, loss=True, signals=3, **sizes):
         build = hand(seeds(count, batches), network=name)
@@ -55,11 +55,11 @@ def test_a_sound_recording_gives_no_warning(sound):
     ],
 )
 def test_each_limit_has_its_warning(sound, options, message):
-    (found,) = warnings_alone(sound(**options))
-    assert re.search(message, found), found
+    (warning,) = warnings_alone(sound(**options))
+    assert re.search(message, warning), warning
 
 
-def test_advice_leaves_out_steps_that_were_taken(sound):
+def test_advice_omits_steps_already_taken(sound):
     (lifted,) = warnings_alone(sound(dead=1).with_meta(zero_init=False))
     assert "zero_init=False" not in lifted
     (warm,) = warnings_alone(sound(dead=1).with_meta(warmup_steps=5))
@@ -68,19 +68,19 @@ def test_advice_leaves_out_steps_that_were_taken(sound):
 
 
 def test_layers_without_a_signal_are_named(sound):
-    (found,) = warnings_alone(sound().with_meta(unseen_layers=["rnn", "head.lstm"]))
-    assert found.startswith("a: 2 layers ran whose gradient is not among the signals")
-    assert "rnn, head.lstm" in found
+    (warning,) = warnings_alone(sound().with_meta(unseen_layers=["rnn", "head.lstm"]))
+    assert warning.startswith("a: 2 layers ran whose gradient is not among the signals")
+    assert "rnn, head.lstm" in warning
 
 
 @pytest.mark.parametrize(("speeds", "count"), [([10.0, 14.9], 0), ([10.0, 15.1], 1)])
-def test_a_speed_that_varies_is_not_to_be_compared(sound, speeds, count):
+def test_a_varying_speed_is_reported(sound, speeds, count):
     recording = replace(sound(), throughput={"forward": speeds})
     assert sum("varies" in text for text in warnings_alone(recording)) == count
 
 
 @pytest.mark.parametrize(("batches", "n", "count"), [(8, 16, 0), (4, 32, 0), (7, 18, 1), (1, 64, 1)])
-def test_samples_times_batches_of_a_seed_count(sound, batches, n, count):
+def test_samples_times_batches_of_a_seed_are_limited(sound, batches, n, count):
     assert len(list(warnings_alone(sound(batches=batches, n=n)))) == count
 
 
@@ -88,60 +88,60 @@ def test_lost_signals_are_not_dead(sound):
     assert dead_signals(sound(dead=2, lost=1)) == 2
 
 
-def test_a_signal_is_dead_only_if_it_is_in_every_replicate(sound):
+def test_a_signal_is_dead_only_if_it_is_zero_in_every_replicate(sound):
     recording = sound(dead=1)
     recording.grams[3, -1, 0, 0] = 1e-30
     assert dead_signals(recording) == 0
 
 
-def test_dead_in_one_only_is_not_fair(sound):
-    unfair = "not a fair comparison: 3 of {} signals of a are alive and 3 of {} of b"
+def test_dead_signals_in_only_one_network_are_not_a_fair_comparison(sound):
+    unfair = "not a fair comparison: 3 of {} signals of a are live and 3 of {} of b"
     for first, second, name in ((1, 0, "a"), (0, 1, "b")):
-        found = list(warnings_between(sound("a", dead=first), sound("b", dead=second)))
-        assert found[0].startswith(unfair.format(3 + first, 3 + second))
-        assert any(text.startswith(f"{name}: dead at this state: 1 of 4") for text in found)
+        warnings = list(warnings_between(sound("a", dead=first), sound("b", dead=second)))
+        assert warnings[0].startswith(unfair.format(3 + first, 3 + second))
+        assert any(text.startswith(f"{name}: dead at this state: 1 of 4") for text in warnings)
     unequal = list(warnings_between(sound("a", dead=1), sound("b", dead=2)))
     assert unequal[0].startswith(unfair.format(4, 5))
 
 
-def test_as_many_dead_in_both_is_fair(sound):
+def test_equal_numbers_of_dead_signals_are_a_fair_comparison(sound):
     both = list(warnings_between(sound("a", dead=1), sound("b", dead=1)))
     assert [text[:7] for text in both] == ["a: dead", "b: dead"]
 
 
-def test_different_modes_are_not_fair(sound):
+def test_different_modes_are_not_a_fair_comparison(sound):
     a, b = sound("a"), sound("b")
-    (found,) = warnings_between(a, replace(b, meta={**b.meta, "mode": "eval"}))
-    assert found == "not a fair comparison: a in train mode, b in eval"
+    (warning,) = warnings_between(a, replace(b, meta={**b.meta, "mode": "eval"}))
+    assert warning == "not a fair comparison: a in train mode, b in eval"
 
 
-def test_different_samples_are_not_fair(sound):
-    (found,) = warnings_between(sound("a", batches=8), sound("b", batches=9))
-    assert found == "not a fair comparison: 384 samples through a, 432 through b"
-    found = list(warnings_between(sound("a", batches=8, n=32), sound("b", batches=16, n=16)))
-    assert found == ["not a fair comparison: 768 samples through a, 768 through b"]
+def test_different_samples_are_not_a_fair_comparison(sound):
+    (warning,) = warnings_between(sound("a", batches=8), sound("b", batches=9))
+    assert warning == "not a fair comparison: 384 samples through a, 432 through b"
+    warnings = list(warnings_between(sound("a", batches=8, n=32), sound("b", batches=16, n=16)))
+    assert warnings == ["not a fair comparison: 768 samples through a, 768 through b"]
 
 
 def test_other_differences_are_listed(sound):
-    (found,) = warnings_between(
+    (warning,) = warnings_between(
         sound("a", parameters=2_000_000, flops=4e9), sound("b", parameters=1_500_000, signals=4)
     )
-    assert found.startswith("a and b differ in more than their topology")
+    assert warning.startswith("a and b differ in more than their topology")
     for part in ("3 and 4 weighted layers", "2.00 and 1.50 M parameters", "2.000 and 0.000 GFLOPs per image"):
-        assert part in found
+        assert part in warning
 
 
-def test_costs_that_were_not_counted_are_no_difference(sound):
+def test_uncounted_costs_are_no_difference(sound):
     a = sound("a", parameters=5)
     assert list(warnings_between(replace(a, costs=None), sound("b"))) == []
 
 
-def test_a_limit_of_both_is_reported_once(sound):
-    found = list(warnings_between(sound("a", count=1), sound("b", count=1)))
-    assert len(found) == 1
+def test_a_limit_of_both_networks_is_reported_once(sound):
+    warnings = list(warnings_between(sound("a", count=1), sound("b", count=1)))
+    assert len(warnings) == 1
 
 
-def test_a_limit_of_the_second_is_reported(sound):
+def test_a_limit_of_the_second_network_is_reported(sound):
     """The first is sound, the second has too few samples."""
-    found = list(warnings_between(sound("a", batches=8), sound("b", batches=2)))
-    assert any("16 samples x 2 batches" in text for text in found)
+    warnings = list(warnings_between(sound("a", batches=8), sound("b", batches=2)))
+    assert any("16 samples x 2 batches" in text for text in warnings)

@@ -1,4 +1,4 @@
-"""Networks from darknet's definition files, with its weights: the CSPNet authors' own form."""
+"""Networks from darknet's definition and weight files, the format of the CSPNet authors."""
 
 from gradlens.models.darknet.cfg import parse_cfg, read_cfg
 from gradlens.models.darknet.network import DarknetModel, darknet_model, with_head_of

@@ -13,7 +13,7 @@ from gradlens.models.darknet import sections
 from gradlens.models.darknet.sections import Cfg, Net, Section
 
 LARGEST = 2**31 - 1  # of darknet's int
-# They control darknet's training and its streams, not what the network computes.
+# These keys control darknet's training and its streams, not what the network computes.
 HARMLESS = {"learning_rate", "onlyforward", "stopbackward", "stream", "train_only_bn", "wait_stream"}
 ALIASES = {
     "avg": "avgpool", "conn": "connected", "conv": "convolutional", "local_avg": "local_avgpool",
@@ -45,11 +45,11 @@ def parse_cfg(text: str, file: str = "the cfg") -> Cfg:
 
     Args:
         text: sections ``[name]`` with lines ``key=value``; ``#`` and ``;`` begin comments.
-        file: its name in error messages.
+        file: name of the file in error messages.
 
     Raises:
         GradlensError: with file and line: an unknown section or key, a missing key, a value that is not a
-            number or out of range, a line of another form, no section at all, no [net] at the beginning, or
+            number or out of range, a malformed line, no section at all, no [net] at the beginning, or
             no layer after it.
 
     >>> parse_cfg("[net]\nchannels=3\nheight=8\nwidth=8\n[avgpool]").layers
@@ -87,7 +87,7 @@ class _Raw:
         return f"{self.file}, line {self.line}: [{self.name}]"
 
     def only(self, *keys: str) -> None:
-        """Check the keys: ignoring one would silently build another network."""
+        """Reject unknown keys, because ignoring one would silently build another network."""
         for key, option in self.options.items():
             if key not in keys and key not in HARMLESS:
                 near = close_matches(key, keys) or f"; gradlens reads {', '.join(keys)}"

@@ -65,7 +65,7 @@ class ConnectedLayer(nn.Module):
         flat = x.flatten(1)
         if flat.shape[1] != self.linear.in_features:
             raise GradlensError(
-                f"a [connected] layer built for {self.linear.in_features} features gets {flat.shape[1]};"
+                f"a [connected] layer built for {self.linear.in_features} features receives {flat.shape[1]};"
                 " build the network for the size of these images"
             )
         return self.act(self.bn(self.linear(flat)))[:, :, None, None]  # type: ignore[no-any-return]
@@ -129,7 +129,7 @@ class RouteLayer(nn.Module):
 
 
 class PoolLayer(nn.Module):
-    """Largest or mean value of each window, over the pixels inside the map.
+    """Maximum or mean of each window, over the pixels inside the map.
 
     h' = (h + padding − size) // stride + 1; the first window begins ``padding // 2`` pixels before the map.
     """

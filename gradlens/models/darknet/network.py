@@ -17,7 +17,7 @@ from gradlens.models.shape import InputShape
 
 
 class FreshHead(ModelNote):
-    """The classifier does not use the weights of the file."""
+    """Warns that the classifier does not use the weights of the file."""
 
 
 class DarknetModel(nn.Module):
@@ -75,7 +75,7 @@ class DarknetModel(nn.Module):
 
 
 def darknet_model(file: Path, shape: InputShape) -> DarknetModel:
-    """Build the network in ``file`` for these classes and images.
+    """Build the network in ``file`` for the classes and images of ``shape``.
 
     ``shape.num_classes`` replaces the width of the classifier, which is the last layer with weights if only
     pooling, dropout, softmax and cost follow it. ``shape.in_chans`` and ``shape.image_size`` replace the values
@@ -131,7 +131,7 @@ def _classifying(cfg: Cfg, num_classes: int) -> Cfg:
         layers[weighted[-1]] = replace(head, output=num_classes)
     else:
         raise GradlensError(
-            f"{cfg.file} does not end in a classifier that could have {num_classes} classes;"
+            f"{cfg.file} does not end in a classifier that can have {num_classes} classes;"
             " append a [convolutional] and an [avgpool], or keep its number of classes"
         )
     return replace(cfg, layers=tuple(layers))

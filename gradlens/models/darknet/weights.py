@@ -1,4 +1,4 @@
-"""Load weights from darknet's binary ``.weights`` files, all of them or none."""
+"""Load all weights from a darknet ``.weights`` file, or none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gradlens.models.darknet.layers import ConnectedLayer, ConvLayer
 from gradlens.models.darknet.network import DarknetModel
 
 VERSION = struct.Struct("<3i")  # major, minor, revision
-TRANSPOSED = 1000  # versions above it store linear weights as [in, out]
+TRANSPOSED = 1000  # versions above this store linear weights as [in, out]
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
@@ -28,11 +28,11 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
     Raises:
         GradlensError: the model is not from a ``.cfg``, the file is missing or incomplete, or it does not have
-            exactly the numbers of this network; then nothing is loaded.
+            exactly the numbers of this network; the model is then unchanged.
     """
     path = Path(path)
     if not isinstance(model, DarknetModel):
-        raise GradlensError(f"{path} holds darknet weights; they fit darknet:FILE.cfg models only")
+        raise GradlensError(f"{path} holds darknet weights; they fit only darknet:FILE.cfg models")
     numbers, transposed = _read(path)
     targets = [target for layer in model.layers for target in _targets(layer, transposed)]
     expected = sum(target.numel() for target in targets)

@@ -1,4 +1,4 @@
-"""Turn sections into modules, and check what each reads and returns."""
+"""Turn sections into modules, and check their connections and shapes."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class Wire:
 
     Attributes:
         module: the layer.
-        sources: indices of the earlier layers that it reads in addition to (shortcut) or instead of (route)
-            the previous one.
+        sources: indices of the earlier layers that it reads in addition to the previous one (shortcut) or
+            instead of it (route).
         out: shape of its output.
     """
 
@@ -61,7 +61,9 @@ def wires(cfg: Cfg) -> list[Wire]:
         position = _Position(cfg, index, layers)
         wire = _wire(position, section)
         if min(wire.out.height, wire.out.width) < 1:
-            raise position.error(f"leaves no pixel of maps of {position.before}; use larger images")
+            raise position.error(
+                f"reduces maps of {position.before} to less than one pixel; use larger images"
+            )
         layers.append(wire)
     return layers
 

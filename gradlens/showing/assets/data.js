@@ -64,6 +64,10 @@ window.gradlens = (() => {
     return (value < 0 && /[1-9\u221e]/.test(text) ? MINUS : "") + text;
   }
 
+  function layersOf(count) {
+    return `${count} weighted layer${count === 1 ? "" : "s"}`;
+  }
+
   // An element with attributes and children; strings become text, never markup.
   function make(tag, attributes = {}, ...children) {
     const element = document.createElement(tag);
@@ -75,5 +79,5 @@ window.gradlens = (() => {
     return element;
   }
 
-  return { table, rows, formatCell, make };
+  return { table, rows, formatCell, layersOf, make };
 })();

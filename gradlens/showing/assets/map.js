@@ -1,7 +1,7 @@
 // The network map: stages, blocks and operations from left to right, and the gradients between them.
 "use strict";
 (() => {
-  const { rows, table, formatCell, make } = window.gradlens;
+  const { rows, table, formatCell, layersOf, make } = window.gradlens;
   const SVG = "http://www.w3.org/2000/svg";
   const COLUMNS = {
     alike: "similarity to its stage: mean CKA with the other layers (energy)",
@@ -18,7 +18,7 @@
   };
   const LOGARITHMIC = ["rms", "flops", "parameters"], SUMMED = ["flops", "parameters"];
   const SIMILAR = Object.keys(COLUMNS).filter((name) => name.includes("alike"));
-  const WEAK = { 0: "all", 0.05: "above 5 % of their fork", 0.2: "above 20 % of their fork" };
+  const WEAK = { 0: "all", 0.05: "above 5 % of the energy at their fork", 0.2: "above 20 % of the energy at their fork" };
   const MANY = 150;  // with more lines, weak ones are hidden at first
   const LEVELS = { stages: "Stages", blocks: "Blocks", all: "Operations" };
   const READABLE = 24;  // if a network has more blocks, only the stage with the most similar layers is open at first
@@ -32,7 +32,7 @@
   };
   const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
   const known = (values) => values.filter((value) => typeof value === "number");
-  const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/2D|WithIndices|Backward/g, "");
+  const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/2D|WithIndices|Backward/g, "").replace(/^(Unsafe)?Split(WithSizes)?$/, "split");
   // The last part of a path, or the last two if one is not informative: `denselayer9`, but `layer1.0`, `conv1.conv`.
   function last(path) {
     const parts = path.split(".");
@@ -376,8 +376,8 @@
     title(item) {
       const [first] = item.nodes;
       const layers = item.nodes.filter((node) => node.signal).length;
-      if (item.key.startsWith("stage:")) return `stage ${item.group}: ${layers} weighted layers`;
-      if (item.key.startsWith("block:")) return `${first.block}: ${layers} weighted layers`;
+      if (item.key.startsWith("stage:")) return `stage ${item.group}: ${layersOf(layers)}`;
+      if (item.key.startsWith("block:")) return `${first.block}: ${layersOf(layers)}`;
       return first.site;
     }
 

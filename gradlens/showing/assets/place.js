@@ -1,7 +1,7 @@
 // The panel with the numbers of the selected box of the map, from the tables of the page.
 "use strict";
 (() => {
-  const { rows, formatCell, make } = window.gradlens;
+  const { rows, formatCell, layersOf, make } = window.gradlens;
   const NUMBERS = [
     ["alike", "similarity to its stage, CKA (energy)", "number"],
     ["alike_direction", "similarity to its stage (direction)", "number"],
@@ -22,7 +22,7 @@
     const [first] = item.nodes, layers = item.nodes.filter((node) => node.signal);
     const add = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
     add("stage", item.group);
-    if (item.nodes.length > 1) add("contains", `${item.nodes.length} operations, ${layers.length} weighted layers`);
+    if (item.nodes.length > 1) add("contains", `${item.nodes.length} operations, ${layersOf(layers.length)}`);
     else add("operation", first.operation);
     const dead = layers.filter((node) => node.dead === true || node.dead === "yes").length;
     if (dead) add("dead", `${dead} of ${layers.length} signals are exactly zero`);

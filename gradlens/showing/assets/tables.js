@@ -78,9 +78,9 @@
       body.replaceChildren(...kept.slice(0, state.most).map((i) => make("tr", {}, ...content.columns.map((column) =>
         make("td", { class: column.number ? "number" : null }, formatCell(column.values[i], column.kind))))));
       more.hidden = kept.length <= state.most;
-      const whole = content.total > content.rows ? `, the first of ${content.total}` : "";
+      const whole = content.total > content.rows ? `; the page contains the first ${content.rows} of ${content.total} rows` : "";
       status.textContent = ` ${Math.min(kept.length, state.most)} of ${kept.length} rows shown` +
-        (kept.length < content.rows ? ` (${content.rows} in all${whole})` : whole) +
+        (kept.length < content.rows ? `, filtered from ${content.rows}` : "") + whole +
         (filter.unclear.length ? `. Not understood: ${filter.unclear.join(", ")}` : "");
       heads.forEach((head, k) => head.setAttribute("aria-sort",
         k !== state.sorted ? "none" : state.descending ? "descending" : "ascending"));
