@@ -1,4 +1,4 @@
-"""Messages of the library name Python parameters; the command line shows them as its options."""
+"""Messages of the library name Python parameters; the command line shows its options instead."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def options(command: str) -> dict[str, click.Option]:
         ("resnet50@csp,gamma=0.25", "resnet50@csp,gamma=0.25"),  # a name of a network
         ("runs/seeds=3/page", "runs/seeds=3/page"),
         ("x.seeds=3", "x.seeds=3"),
-        ("costs=True", "costs=True"),  # no option of the command line
+        ("costs=True", "costs=True"),  # not an option of the command line
         ("a = 3, seed 0: b", "a = 3, seed 0: b"),
     ],
 )
@@ -51,7 +51,7 @@ def test_the_running_command_takes_precedence() -> None:
     assert translated("zero_init=False", options("inspect")) == "--no-zero-init"
 
 
-def test_without_a_command_a_text_stays() -> None:
+def test_without_a_command_a_text_is_unchanged() -> None:
     assert in_options("batches=4") == "batches=4"
 
 
