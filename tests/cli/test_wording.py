@@ -70,9 +70,11 @@ def test_errors_and_warnings_are_translated(
     assert ran.stderr.endswith("error: lower --batches or --batch-size\n")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("meta", "shown"), [({"command": "gradlens inspect net"}, True), ({}, False)])
+@pytest.mark.parametrize(
+    ("meta", "translated_page"), [({"command": "gradlens inspect net"}, True), ({}, False)]
+)
 def test_the_page_of_a_command_shows_options_and_its_data_parameters(
-    run: Callable[..., object], tmp_path: Path, meta: dict[str, str], shown: bool
+    run: Callable[..., object], tmp_path: Path, meta: dict[str, str], translated_page: bool
 ) -> None:
     saved = Result({}, {"kind": "inspect", "a": "net", **meta}, "Nothing.", ("use seeds=3 or more",)).save(
         tmp_path
@@ -80,5 +82,8 @@ def test_the_page_of_a_command_shows_options_and_its_data_parameters(
     before = (saved / "result.json").read_text("utf-8")
     run("report", saved)
     page = (saved / "report.html").read_text("utf-8")
-    assert ('<code class="option">--seeds 3</code>' in page, "seeds=3" in page) == (shown, not shown)
+    assert ('<code class="option">--seeds 3</code>' in page, "seeds=3" in page) == (
+        translated_page,
+        not translated_page,
+    )
     assert (saved / "result.json").read_text("utf-8") == before
