@@ -116,10 +116,10 @@ def test_differences_and_intervals_are_readable(make_result):
     assert [attrs for attrs in outline.all("tr") if attrs.get("class") == "clear"] != []
 
 
-@pytest.mark.parametrize(("mark", "shown"), [(False, False), (True, True), ("2 of 3 seeds", True)])
-def test_a_partial_result_is_marked(mark, shown, make_result):
+@pytest.mark.parametrize(("mark", "marked"), [(False, False), (True, True), ("2 of 3 seeds", True)])
+def test_a_partial_result_is_marked(mark, marked, make_result):
     text = Outline(render(make_result(partial=mark))).text
-    assert ("Partial result" in text) is shown
+    assert ("Partial result" in text) is marked
     if isinstance(mark, str):
         assert mark in text
 
