@@ -1,4 +1,4 @@
-"""The catalogue: names are unique, references lead somewhere, tables keep to it, and no second list repeats it."""
+"""The catalogue: unique names, valid references, tables that follow it, and no second list of its names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from gradlens.studies.spaces import joined
 
 ROOT = Path(__file__).parents[2]
 LONGEST_REPEAT = 4
-"""Names of quantities or tables that a literal outside of the catalogue may hold, as the panels of one figure."""
+"""The number of names that a list outside of the catalogue may repeat, such as the panels of one figure."""
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,9 @@ def test_names_and_titles_are_unique() -> None:
             values = [getattr(entry, field) for entry in entries]
             assert len(values) == len(set(values))
     for screen in ("compare", "strategies", "paths"):
-        heads = [entry.heading(screen) for entry in quantities(screen=screen)]
-        assert heads
-        assert len(heads) == len(set(heads))
+        headings = [entry.heading(screen) for entry in quantities(screen=screen)]
+        assert headings
+        assert len(headings) == len(set(headings))
 
 
 @pytest.mark.parametrize("entry", QUANTITIES, ids=lambda entry: entry.name)
@@ -81,57 +81,59 @@ def test_a_measured_quantity_names_its_measure_and_is_in_all_tables_of_a_study(e
 
 
 @pytest.mark.parametrize("entry", TABLES, ids=lambda entry: entry.name)
-def test_a_table_names_what_makes_it_and_draws_it(entry: object) -> None:
+def test_the_analyzer_the_plot_and_the_option_of_a_table_exist(entry: object) -> None:
     assert entry.title
     if entry.analyzer:
         registry = ON_REQUEST if entry.option else ANALYZERS
-        made = registry[entry.name]
-        assert dataclasses.is_dataclass(made)
-        assert f"{type(made).__module__}.{type(made).__name__}" == f"gradlens.analyzers.{entry.analyzer}"
+        analyzer = registry[entry.name]
+        assert dataclasses.is_dataclass(analyzer)
+        assert (
+            f"{type(analyzer).__module__}.{type(analyzer).__name__}" == f"gradlens.analyzers.{entry.analyzer}"
+        )
     if entry.plot:
         assert isinstance(PLOTS[entry.name], Plot)
     if entry.option:
         assert hasattr(Study(), entry.option)
 
 
-def test_the_registries_are_those_of_the_catalogue_in_its_order() -> None:
+def test_the_registries_have_the_order_of_the_catalogue() -> None:
     assert [*ANALYZERS] == [entry.name for entry in tables(lambda entry: entry.analyzer and not entry.option)]
     assert [*PLOTS] == [entry.name for entry in tables(lambda entry: entry.plot)]
 
 
-def test_every_column_that_is_a_quantity_has_its_unit(compared: Result) -> None:
+def test_columns_of_quantities_have_their_units(compared: Result) -> None:
     for name, table in compared.tables.items():
-        held = [entry.name for entry in quantities(name) if name != "comparison"]
-        assert set(held) <= set(table.frame.columns)
+        expected = [entry.name for entry in quantities(name) if name != "comparison"]
+        assert set(expected) <= set(table.frame.columns)
         for column in table.frame.columns:
             entry = quantity(str(column))
             if entry is not None and name in entry.tables:
                 assert table.units[entry.name] == entry.unit, f"{name}: {column}"
 
 
-def test_tables_of_a_study_have_the_columns_that_the_catalogue_gives_them(compared: Result) -> None:
-    held = {
+def test_tables_of_a_study_have_the_columns_of_the_catalogue(compared: Result) -> None:
+    compared_names = {
         column.removesuffix("_a") for column in compared["comparison"].frame.columns if column.endswith("_a")
     }
-    assert held == set(names("comparison"))
-    alone = gl.analyze(gl.capture(nn.Linear(2, 3), [(torch.randn(6, 2), torch.arange(6) % 3)]))
-    assert set(names("summary")) <= set(alone["summary"].frame.columns)
+    assert compared_names == set(names("comparison"))
+    analyzed = gl.analyze(gl.capture(nn.Linear(2, 3), [(torch.randn(6, 2), torch.arange(6) % 3)]))
+    assert set(names("summary")) <= set(analyzed["summary"].frame.columns)
 
 
 @pytest.mark.parametrize("table", sorted({table for entry in QUANTITIES for table in entry.tables}))
-def test_units_are_those_of_the_quantities_of_a_table(table: str) -> None:
+def test_units_of_a_table_are_those_of_its_quantities(table: str) -> None:
     assert units(table) == {entry.name: entry.unit for entry in QUANTITIES if table in entry.tables}
     assert units(table)
 
 
-def test_a_screen_sorts_by_block_and_keeps_the_order_of_the_catalogue_within_it() -> None:
+def test_columns_of_a_screen_are_sorted_by_block_then_as_in_the_catalogue() -> None:
     assert names(screen="compare")[-1] == "structural_duplication"
     assert names(screen="paths")[:2] == ("layers", "structural_duplication")
     blocks = [entry.column("compare").block for entry in quantities(screen="compare")]
     assert blocks == sorted(blocks)
 
 
-def test_a_misspelt_flag_is_refused() -> None:
+def test_a_misspelt_flag_is_an_error() -> None:
     with pytest.raises(AttributeError):
         quantities(testd=True)
 
@@ -145,17 +147,17 @@ def test_a_column_has_the_format_of_its_quantity(column: str, form: str) -> None
 
 
 @pytest.mark.parametrize("column", ["flops_per_layer", "lossy", "_a", ""])
-def test_a_column_that_only_begins_like_a_quantity_is_none(column: str) -> None:
+def test_a_column_that_only_starts_with_a_quantity_has_no_format(column: str) -> None:
     assert format_of(column) is None
 
 
-def test_a_lacking_table_names_the_first_unmet_need() -> None:
+def test_the_reason_for_a_missing_table_is_its_first_unmet_need() -> None:
     assert about("reuse").missing("activations") == Need.WEIGHTS.value
     assert about("reuse").missing("weights") == Need.SOURCES.value
     assert about("noise").missing("weights") == about("unknown").missing("weights") == Need.NOTHING.value
 
 
-def test_a_table_that_nobody_described_is_kept_in_both_spaces_and_on_the_page() -> None:
+def test_a_table_outside_of_the_catalogue_is_kept_in_both_spaces_and_on_the_page() -> None:
     def result(value: float) -> Result:
         frame = pd.DataFrame({"network": ["net"], "gini": [value]})
         return Result({"hard_samples": Table("hard_samples", frame, "One row per network.")}, {}, "Measured.")
@@ -168,13 +170,13 @@ def test_a_table_that_nobody_described_is_kept_in_both_spaces_and_on_the_page() 
     assert "Hard samples: gradients of weights" in text
 
 
-def test_a_plot_from_elsewhere_draws_both_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registered_plot_draws_both_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PLOTS, "hard_samples", Plot(lambda frame, ax: ax.plot(frame["gini"]) and ax))
     table = Table("hard_samples_weights", pd.DataFrame({"network": ["net"], "gini": [0.5]}), "")
     assert table.plot().lines
 
 
-def test_importing_it_loads_nothing_heavy() -> None:
+def test_importing_the_catalogue_loads_no_heavy_libraries() -> None:
     heavy = ["torch", "pandas", "numpy", "matplotlib", "scipy"]
     code = f"import sys, gradlens.numbers; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -182,13 +184,13 @@ def test_importing_it_loads_nothing_heavy() -> None:
 
 
 def _is_all(statement: ast.stmt) -> bool:
-    """Public names of a module may be called like a table."""
+    """Return whether a statement defines ``__all__``, which may contain names of tables."""
     return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
 
 
 def test_no_other_list_repeats_the_catalogue() -> None:
-    """A mapping from names to code is a registry; a plain list of many names is a second list."""
-    known = [{entry.name for entry in entries} for entries in (QUANTITIES, TABLES)]
+    """Mappings from names to code are registries, but a plain list of many names is a second list."""
+    name_sets = [{entry.name for entry in entries} for entries in (QUANTITIES, TABLES)]
     repeated = []
     for path in (path for folder in ("gradlens", "cli") for path in (ROOT / folder).rglob("*.py")):
         if "catalogue" in path.parts:
@@ -199,13 +201,13 @@ def test_no_other_list_repeats_the_catalogue() -> None:
         ):
             items = node.elts if isinstance(node, (ast.Tuple, ast.List, ast.Set)) else []
             texts = {item.value for item in items if isinstance(item, ast.Constant)}
-            for values in known:
+            for values in name_sets:
                 if len(texts & values) > LONGEST_REPEAT:
                     repeated.append(f"{path.relative_to(ROOT)}:{node.lineno}")
     assert repeated == []
 
 
-def test_columns_of_one_screen_are_named_once() -> None:
+def test_a_quantity_has_at_most_one_column_per_screen() -> None:
     for entry in QUANTITIES:
         screens = [column.screen for column in entry.screens]
         assert len(screens) == len(set(screens))

@@ -1,4 +1,4 @@
-"""A result as a comparison leaves it, and stand-ins for the parts behind the command line."""
+"""Results of a comparison and an inspection, and stubs of the library that the command line calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ METRICS = (
     "parameters",
     "structural_duplication",
 )
-"""What a saved run holds; a quantity that the catalogue gets later is not in it."""
+"""The quantities of a saved run; quantities that are added to the catalogue later are not in it."""
 CELL = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
 
 
@@ -49,7 +49,7 @@ def comparison_row(stage: str) -> dict[str, Any]:
 @pytest.fixture
 def compared() -> Result:
     frame = pd.DataFrame([comparison_row(stage) for stage in ("4", "8", "whole")])
-    table = Table("comparison", frame, "One row a stage.")
+    table = Table("comparison", frame, "One row per stage.")
     return Result(
         {"comparison": table}, {"a": "resnet50", "b": "cspresnet50"}, "B copies less.", ("only 3 seeds",)
     )
@@ -57,43 +57,43 @@ def compared() -> Result:
 
 @pytest.fixture
 def inspected() -> Result:
-    shown = [metric for metric in METRICS if metric != "structural_duplication"]  # older runs lack it
+    metrics = [metric for metric in METRICS if metric != "structural_duplication"]  # older runs lack it
     row = {
         "stage": "whole",
         "signals": 53,
-        **dict.fromkeys(shown, 0.5),
+        **dict.fromkeys(metrics, 0.5),
         "flops": 4.1e9,
         "parameters": 23.5e6,
     }
     frame = pd.DataFrame([row | {"stage": "4", "branch_correlation": math.nan}, row])
-    return Result({"summary": Table("summary", frame, "One row a stage.")}, {"a": "resnet50"}, "It copies.")
+    return Result({"summary": Table("summary", frame, "One row per stage.")}, {"a": "resnet50"}, "It copies.")
 
 
 class Study:
-    """Stands in for ``gradlens.studies.studies``: keeps what it was asked and answers with ``answer``."""
+    """Stub of the functions of ``gradlens.studies.studies``: it records its calls and returns ``answer``."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+        self.calls: list[tuple[tuple[str, ...], dict[str, Any]]] = []
         self.answer: Callable[..., Result] | None = None
 
     def __call__(self, *models: str, **options: Any) -> Result:
-        self.asked.append((models, options))
+        self.calls.append((models, options))
         assert self.answer is not None
         return self.answer(options["progress"])
 
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) -> Study:
-    stand_in, module = Study(), ModuleType("gradlens.studies.studies")
-    stand_in.answer = lambda progress: compared
-    module.compare = module.inspect = stand_in  # type: ignore[attr-defined]
+    stub, module = Study(), ModuleType("gradlens.studies.studies")
+    stub.answer = lambda progress: compared
+    module.compare = module.inspect = stub  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "gradlens.studies.studies", module)
-    return stand_in
+    return stub
 
 
 @pytest.fixture
 def pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands in for ``gradlens.report.write``: a quick page with one figure."""
+    """Replace ``gradlens.report.write`` with a stub that quickly writes a page with one figure."""
 
     def write(result: Result, folder: Path, run: str | None, wording: Callable[[str], str]) -> Path:
         result.save(folder)
@@ -107,16 +107,16 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
-    """Run ``gradlens`` with the given words in an empty folder."""
+    """Run ``gradlens`` with some arguments in an empty folder."""
     monkeypatch.chdir(tmp_path)
     return lambda *words: CliRunner().invoke(gradlens, [str(word) for word in words])
 
 
 @pytest.fixture
 def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, str], None]:
-    """Make a call refuse every path that leads through a folder of this name: permission bits do not stop root."""
+    """Make a function fail for all paths through a folder of this name; permission bits do not stop root."""
 
-    def refuse(module: Any, call: str, name: str) -> None:
+    def forbid_paths(module: Any, call: str, name: str) -> None:
         real = getattr(module, call)
 
         def checked(path: Any, *args: Any, **options: Any) -> Any:
@@ -126,4 +126,4 @@ def forbid(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any, str, str], None]:
 
         monkeypatch.setattr(module, call, checked)
 
-    return refuse
+    return forbid_paths

@@ -1,4 +1,4 @@
-"""compare and inspect: what they ask for, print, write, and how they end."""
+"""compare and inspect: options, printed and written results, exit codes."""
 
 from __future__ import annotations
 
@@ -37,52 +37,52 @@ DEFAULTS: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def _drawn(pages: None) -> None:
-    """No test here draws figures."""
+def _no_figures(pages: None) -> None:
+    """The tests of this file draw no figures."""
 
 
-def asked(study: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
-    models, options = study.asked[-1]
+def last_call(study: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    models, options = study.calls[-1]
     return models, {key: value for key, value in options.items() if key != "progress"}
 
 
 def test_defaults_of_compare(run: Run, study: Any) -> None:
     assert run("compare", "a", "b").exit_code == 0
-    assert asked(study) == (("a", "b"), {**DEFAULTS, "checkpoint": (None, None)})
+    assert last_call(study) == (("a", "b"), {**DEFAULTS, "checkpoint": (None, None)})
 
 
 def test_defaults_of_inspect(run: Run, study: Any, inspected: Result) -> None:
     study.answer = lambda progress: inspected
     assert run("inspect", "a").exit_code == 0
-    assert asked(study) == (("a",), {**DEFAULTS, "checkpoint": None})
+    assert last_call(study) == (("a",), {**DEFAULTS, "checkpoint": None})
 
 
-def test_every_option_arrives(run: Run, study: Any) -> None:
-    typed = (
+def test_all_options_are_passed(run: Run, study: Any) -> None:
+    line = (
         "--data random --image-size 32 --batch-size 8 --batches 2 --seeds 1 --sites layer* --pairs exact --mode eval"
         " --space weights --warmup-steps 3 --no-zero-init --pretrained --skip-bad --no-throughput --null"
         " --cca --checkpoint-a w.pt"
     )
-    words = shlex.split(typed)
+    words = shlex.split(line)
     assert run("compare", "a", "b", *words).exit_code == 0
     expected = {
         "data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 1, "sites": "layer*",
         "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "zero_init": False, "pretrained": True,
         "skip_bad": True, "throughput": False, "null": True, "cca": True, "checkpoint": (Path("w.pt"), None),
     }  # fmt: skip
-    assert asked(study)[1] == expected
+    assert last_call(study)[1] == expected
 
 
-def test_more_than_two_networks_and_their_weights_arrive(run: Run, study: Any) -> None:
+def test_more_than_two_networks_and_their_weights_are_passed(run: Run, study: Any) -> None:
     words = ("--checkpoint-a", "a.pt", "--checkpoint", "c=c.pt", "--out", "r")
     assert run("compare", "x", "y", "z", *words).exit_code == 0
-    models, options = asked(study)
+    models, options = last_call(study)
     assert models == ("x", "y", "z")
     assert options["checkpoint"] == (Path("a.pt"), None, Path("c.pt"))
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ("c.pt", "such as C=weights.pt"),
         ("cc=c.pt", "such as C=weights.pt"),
@@ -91,14 +91,16 @@ def test_more_than_two_networks_and_their_weights_arrive(run: Run, study: Any) -
         ("A=c.pt", "network A has two files"),
     ],
 )
-def test_weights_of_no_network_are_wrong_usage(run: Run, study: Any, value: str, told: str) -> None:
+def test_weights_for_an_unknown_network_are_wrong_usage(
+    run: Run, study: Any, value: str, message: str
+) -> None:
     ran = run("compare", "x", "y", "--checkpoint-a", "a.pt", "--checkpoint", value)
     assert ran.exit_code == 2
-    assert told in ran.stderr
-    assert study.asked == []
+    assert message in ran.stderr
+    assert study.calls == []
 
 
-def test_the_summary_is_on_stdout_and_the_rest_on_stderr(run: Run, study: Any) -> None:
+def test_the_summary_is_on_stdout_and_messages_on_stderr(run: Run, study: Any) -> None:
     ran = run("compare", "resnet50", "cspresnet50", "--out", "r")
     assert "resnet50 | cspresnet50" in ran.stdout
     assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in ran.stdout
@@ -120,7 +122,7 @@ def test_the_default_folder_is_named_after_the_models(run: Run, study: Any) -> N
     assert names[0].startswith("compare-torchvision-resnet50-mine-build-20")
 
 
-def test_json_is_all_of_stdout(run: Run, study: Any) -> None:
+def test_json_is_the_only_output_on_stdout(run: Run, study: Any) -> None:
     ran = run("compare", "a", "b", "--json")
     document = json.loads(ran.stdout)
     assert document["finding"] == "B copies less."
@@ -137,7 +139,7 @@ def test_an_error_is_one_line_and_exit_code_1(run: Run, study: Any) -> None:
     assert not Path("runs").exists()
 
 
-def test_an_error_nobody_expected_is_one_line_too(run: Run, study: Any) -> None:
+def test_an_unexpected_error_is_one_line(run: Run, study: Any) -> None:
     study.answer = lambda progress: 1 / 0
     ran = run("compare", "a", "b")
     assert ran.exit_code == 1
@@ -158,10 +160,10 @@ def test_an_error_nobody_expected_is_one_line_too(run: Run, study: Any) -> None:
 )
 def test_wrong_usage_is_exit_code_2(run: Run, study: Any, words: tuple[str, ...]) -> None:
     assert run(*words).exit_code == 2
-    assert study.asked == []
+    assert study.calls == []
 
 
-def test_an_interrupted_run_that_finished_nothing_leaves_nothing(run: Run, study: Any) -> None:
+def test_an_interrupted_run_without_results_writes_nothing(run: Run, study: Any) -> None:
     def interrupted(progress: Any) -> Result:
         raise KeyboardInterrupt
 
@@ -171,7 +173,7 @@ def test_an_interrupted_run_that_finished_nothing_leaves_nothing(run: Run, study
     assert not Path("runs").exists()
 
 
-def test_an_interrupted_run_keeps_what_was_finished(run: Run, study: Any, compared: Result) -> None:
+def test_an_interrupted_run_keeps_finished_results(run: Run, study: Any, compared: Result) -> None:
     study.answer = lambda progress: compared.with_meta(partial=True)
     ran = run("compare", "a", "b", "--out", "r")
     assert ran.exit_code == 1
@@ -179,13 +181,13 @@ def test_an_interrupted_run_keeps_what_was_finished(run: Run, study: Any, compar
     assert load("r").meta["partial"] is True
 
 
-def test_a_folder_in_use_is_refused_before_anything_is_measured(run: Run, study: Any) -> None:
+def test_a_folder_in_use_is_an_error_before_the_measurement(run: Run, study: Any) -> None:
     Path("r").mkdir()
     Path("r/precious").touch()
     ran = run("compare", "a", "b", "--out", "r")
     assert ran.exit_code == 1
     assert "--force" in ran.stderr
-    assert study.asked == []
+    assert study.calls == []
 
 
 def test_the_numbers_are_printed_even_if_the_report_fails(
@@ -203,7 +205,7 @@ def test_the_numbers_are_printed_even_if_the_report_fails(
     assert list(Path().iterdir()) == []
 
 
-def test_progress_is_told_in_lines(run: Run, study: Any, compared: Result) -> None:
+def test_progress_is_printed_in_lines(run: Run, study: Any, compared: Result) -> None:
     def measured(progress: Any) -> Result:
         for done in range(1, 1001):
             progress("resnet50" if done <= 500 else "cspresnet50", done, 1000)
@@ -218,7 +220,7 @@ def test_progress_is_told_in_lines(run: Run, study: Any, compared: Result) -> No
     ]
 
 
-def test_inspect_prints_one_row_a_stage(run: Run, study: Any, inspected: Result) -> None:
+def test_inspect_prints_one_row_per_stage(run: Run, study: Any, inspected: Result) -> None:
     study.answer = lambda progress: inspected
     lines = run("inspect", "resnet50").stdout.splitlines()
     assert lines[0].split()[:3] == ["stage", "duplication", "direction"]
@@ -229,16 +231,16 @@ def test_inspect_prints_one_row_a_stage(run: Run, study: Any, inspected: Result)
     assert max(map(len, lines)) <= 120
 
 
-def test_both_spaces_are_offered_where_they_can_be_measured(run: Run, study: Any) -> None:
-    for command, measures in (("compare", True), ("inspect", True), ("strategies", False)):
-        assert ("[activations|weights|both]" in run(command, "--help").stdout) is measures
+def test_both_spaces_are_offered_if_the_command_can_measure_them(run: Run, study: Any) -> None:
+    for command, offered in (("compare", True), ("inspect", True), ("strategies", False)):
+        assert ("[activations|weights|both]" in run(command, "--help").stdout) is offered
     assert run("inspect", "a", "--space", "both", "--json").exit_code == 0
-    assert study.asked[-1][1]["space"] == "both"
+    assert study.calls[-1][1]["space"] == "both"
 
 
 @pytest.mark.parametrize("command", ["compare", "inspect", "report", "models"])
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-def test_every_command_has_help_with_an_example(run: Run, command: str, flag: str) -> None:
+def test_the_help_of_a_command_has_an_example(run: Run, command: str, flag: str) -> None:
     ran = run(command, flag)
     assert ran.exit_code == 0
     assert f"  gradlens {command} " in ran.stdout

@@ -1,4 +1,4 @@
-"""Tab: what is offered for networks, runs and figures, in a real bash too, and that it is quick."""
+"""Tab completion of networks, runs and figures, also in a real bash, and its speed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from gradlens_cli.app import gradlens
 from gradlens_cli.completion import model_names
 
 
-def offered(*words: str) -> list[str]:
-    """What completes the last word, as any shell is told."""
+def completions(*words: str) -> list[str]:
+    """Return the completions of the last word, as the shell receives them."""
     *before, incomplete = words
     shell = ShellComplete(gradlens, {}, "gradlens", "_GRADLENS_COMPLETE")
     return [item.value for item in shell.get_completions(before, incomplete) if item.type == "plain"]
@@ -29,7 +29,7 @@ def offered(*words: str) -> list[str]:
 
 @pytest.fixture
 def runs(tmp_path: Path, compared: Result, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two runs in ``runs`` and one elsewhere."""
+    """A folder with two runs in ``runs`` and one outside of it."""
     monkeypatch.chdir(tmp_path)
     for folder in ("runs/first", "runs/deep/second", "other/third"):
         compared.save(folder)
@@ -39,7 +39,7 @@ def runs(tmp_path: Path, compared: Result, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
-def test_names_read_from_the_sources_are_those_of_the_libraries() -> None:
+def test_names_read_from_sources_equal_those_of_the_libraries() -> None:
     assert model_names() == sorted(loaded_names())
     assert set(STRATEGIES) == set(TRANSITIONS)
 
@@ -47,43 +47,43 @@ def test_names_read_from_the_sources_are_those_of_the_libraries() -> None:
 @pytest.mark.parametrize(
     "command", [("inspect",), ("paths",), ("strategies",), ("compare",), ("compare", "a", "b")]
 )
-def test_networks_are_offered_wherever_one_is_asked_for(command: tuple[str, ...]) -> None:
-    assert {"cspresnet50", "cspresnext50"} <= set(offered(*command, "cspres"))
-    assert offered(*command, "torchvision:resnet15") == ["torchvision:resnet152"]
-    assert offered(*command, "resnet50@fusion") == ["resnet50@fusion_first", "resnet50@fusion_last"]
-    assert offered(*command, "resnet50@csp,part") == [
+def test_networks_are_completed_in_all_commands_that_read_one(command: tuple[str, ...]) -> None:
+    assert {"cspresnet50", "cspresnext50"} <= set(completions(*command, "cspres"))
+    assert completions(*command, "torchvision:resnet15") == ["torchvision:resnet152"]
+    assert completions(*command, "resnet50@fusion") == ["resnet50@fusion_first", "resnet50@fusion_last"]
+    assert completions(*command, "resnet50@csp,part") == [
         "resnet50@csp,partial=split",
         "resnet50@csp,partial=project",
     ]
-    assert offered(*command, "resnet50@csp,gamma=0.25,st") == ["resnet50@csp,gamma=0.25,stem=cifar"]
+    assert completions(*command, "resnet50@csp,gamma=0.25,st") == ["resnet50@csp,gamma=0.25,stem=cifar"]
 
 
-def test_darknet_files_are_offered_behind_their_prefix(runs: Path) -> None:
+def test_darknet_files_are_completed_after_their_prefix(runs: Path) -> None:
     Path("cfg").mkdir()
     for name in ("cfg/a.cfg", "cfg/a.weights", "b.cfg"):
         Path(name).touch()
-    assert offered("inspect", "darknet:b") == ["darknet:b.cfg"]
-    assert offered("inspect", "darknet:cfg/") == ["darknet:cfg/a.cfg"]
-    assert offered("inspect", "darknet:nowhere/") == []
+    assert completions("inspect", "darknet:b") == ["darknet:b.cfg"]
+    assert completions("inspect", "darknet:cfg/") == ["darknet:cfg/a.cfg"]
+    assert completions("inspect", "darknet:nowhere/") == []
 
 
 @pytest.mark.parametrize("command", ["figure", "report", "open"])
-def test_runs_are_offered_from_runs_and_from_the_folder_that_is_typed(command: str, runs: Path) -> None:
-    assert offered(command, "runs/") == ["runs/deep/second", "runs/first"]
-    assert offered(command, "") == ["runs/deep/second", "runs/first"]
-    assert offered(command, "other/th") == ["other/third"]
+def test_runs_are_completed_from_the_folder_runs_and_from_a_typed_folder(command: str, runs: Path) -> None:
+    assert completions(command, "runs/") == ["runs/deep/second", "runs/first"]
+    assert completions(command, "") == ["runs/deep/second", "runs/first"]
+    assert completions(command, "other/th") == ["other/third"]
 
 
-def test_figures_and_networks_of_the_run_are_offered(runs: Path) -> None:
-    assert offered("figure", "runs/first", "") == ["duplication", "flow"]
-    assert offered("figure", "runs/first", "fl") == ["flow"]
-    assert offered("figure", "runs/first", "flow", "--network", "csp") == ["cspresnet50"]
-    assert offered("figure", "runs/first", "flow", "--format", "s") == ["svg"]
-    assert offered("figure", "nowhere", "") == []
+def test_figures_and_networks_of_a_run_are_completed(runs: Path) -> None:
+    assert completions("figure", "runs/first", "") == ["duplication", "flow"]
+    assert completions("figure", "runs/first", "fl") == ["flow"]
+    assert completions("figure", "runs/first", "flow", "--network", "csp") == ["cspresnet50"]
+    assert completions("figure", "runs/first", "flow", "--format", "s") == ["svg"]
+    assert completions("figure", "nowhere", "") == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_gets_a_script(shell: str) -> None:
+def test_each_shell_has_a_completion_script(shell: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "gradlens"],
         env={**os.environ, "_GRADLENS_COMPLETE": f"{shell}_source"},
@@ -123,7 +123,7 @@ def test_bash_completes_words_with_colons_and_at_signs(line: str, replies: list[
     assert ran.stdout.splitlines() == replies
 
 
-def test_completion_loads_nothing_heavy_and_is_quick() -> None:
+def test_completion_is_quick_and_loads_no_heavy_libraries() -> None:
     code = (
         "import sys\n"
         "from click.shell_completion import ShellComplete\n"

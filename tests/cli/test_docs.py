@@ -1,4 +1,4 @@
-"""docs/cli.md: every command stands in it, and every line of it is a command line that is understood."""
+"""docs/cli.md contains all commands, and all its command lines can be parsed."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ LINES = [
 
 
 def parent() -> click.Context:
-    """The context of the group, with its own settings: click keeps a command's help option."""
+    """Return the context of the group with its own settings: click caches the help option of a command."""
     return click.Context(gradlens, info_name="gradlens", **gradlens.context_settings)
 
 
-def test_every_command_is_described_and_shown() -> None:
+def test_all_commands_are_described_and_have_an_example() -> None:
     described = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
     assert described == set(gradlens.commands)
     assert {line.split()[1] for line in LINES} == set(gradlens.commands)
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_every_line_is_understood(line: str) -> None:
+def test_all_command_lines_can_be_parsed(line: str) -> None:
     _, name, *words = shlex.split(line)
     command = gradlens.commands[name]
     assert command.make_context(name, words, parent=parent()).params
 
 
 @pytest.mark.parametrize("name", sorted(gradlens.commands))
-def test_examples_in_the_help_are_understood(name: str) -> None:
+def test_examples_in_the_help_can_be_parsed(name: str) -> None:
     command = gradlens.commands[name]
     examples = re.findall(rf"^ +(gradlens {name}\b.*)$", command.help or "", re.MULTILINE)
     assert examples
@@ -53,6 +53,6 @@ def test_examples_in_the_help_are_understood(name: str) -> None:
 
 def test_examples_in_the_code_run() -> None:
     modules = [path.stem for path in Path(gradlens_cli.__path__[0]).glob("[a-z]*.py")]
-    found = [doctest.testmod(importlib.import_module(f"gradlens_cli.{name}")) for name in modules]
-    assert sum(one.failed for one in found) == 0
-    assert sum(one.attempted for one in found) > 10
+    results = [doctest.testmod(importlib.import_module(f"gradlens_cli.{name}")) for name in modules]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) > 10

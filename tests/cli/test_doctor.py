@@ -1,4 +1,4 @@
-"""gradlens doctor: what is here, what works, and what is said where something does not."""
+"""gradlens doctor: installed packages, what works, and the advice if something does not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Run = Callable[..., Ran]
 ROOT = Path(__file__).parents[2]
 
 
-def test_everything_that_is_needed_works_here(run: Run) -> None:
+def test_all_required_parts_work_in_this_environment(run: Run) -> None:
     ran = run("doctor")
     assert ran.exit_code == 0, ran.stdout
     assert ran.stdout.rstrip().endswith("everything that gradlens needs works")
@@ -35,7 +35,7 @@ def test_everything_that_is_needed_works_here(run: Run) -> None:
         assert re.search(rf"^{re.escape(name)} +works ", ran.stdout, re.M)
 
 
-def test_the_needs_are_those_of_the_distribution() -> None:
+def test_the_listed_packages_equal_those_of_the_distribution() -> None:
     tomllib = pytest.importorskip("tomllib")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     listed = {(text, "") for text in project["dependencies"]}
@@ -44,17 +44,17 @@ def test_the_needs_are_those_of_the_distribution() -> None:
     assert {(need.name + need.versions, need.extra) for need in NEEDS} == listed
 
 
-def test_json_says_the_same(run: Run) -> None:
-    found = json.loads(run("doctor", "--json").stdout)
-    assert found["packages"]["torch"]["version"] == importlib.metadata.version("torch")
-    assert found["packages"]["pytest"]["extra"] == "test"
-    assert found["torch"]["problem"] is None
-    assert found["torch"]["devices"][0].endswith(f"threads: {torch.get_num_threads()}")
-    assert set(found["tried"]) == set(TRIALS)
-    assert found["broken"] == []
+def test_json_contains_the_same_facts(run: Run) -> None:
+    document = json.loads(run("doctor", "--json").stdout)
+    assert document["packages"]["torch"]["version"] == importlib.metadata.version("torch")
+    assert document["packages"]["pytest"]["extra"] == "test"
+    assert document["torch"]["problem"] is None
+    assert document["torch"]["devices"][0].endswith(f"threads: {torch.get_num_threads()}")
+    assert set(document["tried"]) == set(TRIALS)
+    assert document["broken"] == []
 
 
-def test_without_torch_it_says_what_still_works() -> None:
+def test_without_torch_it_reports_what_still_works() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from gradlens_cli.app import gradlens; gradlens(['doctor'] + sys.argv[1:])"
@@ -63,9 +63,11 @@ def test_without_torch_it_says_what_still_works() -> None:
     assert (ran.returncode, ran.stderr) == (1, "")
     assert "nothing can be measured" in ran.stdout
     assert "BROKEN: torch is installed but cannot be imported (ModuleNotFoundError" in ran.stdout
-    told = subprocess.run([sys.executable, "-c", code, "--json"], check=False, capture_output=True, text=True)
-    assert told.returncode == 1
-    assert json.loads(told.stdout)["tried"] == {}
+    as_json = subprocess.run(
+        [sys.executable, "-c", code, "--json"], check=False, capture_output=True, text=True
+    )
+    assert as_json.returncode == 1
+    assert json.loads(as_json.stdout)["tried"] == {}
 
 
 def broken_hook(self: Any, hook: Any) -> None:
@@ -73,21 +75,21 @@ def broken_hook(self: Any, hook: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "value", "trial"),
+    ("owner", "name", "value", "trial"),
     [
         ("torch._C._autograd", "_get_sequence_nr", lambda: 7, "Node._sequence_nr"),
         ("torch.utils.flop_counter.FlopCounterMode", "get_total_flops", lambda self: 24, "flop_counter"),
         ("torch.autograd.graph", "saved_tensors_hooks", broken_hook, "saved_tensors_hooks"),
     ],
 )
-def test_a_part_of_torch_that_does_otherwise_is_found(
-    place: str, name: str, value: Any, trial: str, monkeypatch: pytest.MonkeyPatch
+def test_a_changed_part_of_torch_is_detected(
+    owner: str, name: str, value: Any, trial: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(f"{place}.{name}", value)
-    assert trial in {tried.name for tried in trials() if tried.problem}
+    monkeypatch.setattr(f"{owner}.{name}", value)
+    assert trial in {result.name for result in trials() if result.problem}
 
 
-def test_a_trial_that_fails_is_exit_code_1_with_advice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_trial_is_exit_code_1_with_advice(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails() -> None:
         raise AttributeError("no such\nthing")
 
@@ -111,14 +113,14 @@ def test_a_trial_that_fails_is_exit_code_1_with_advice(run: Run, monkeypatch: py
         (Need("click", ">=1", "x"), "", False),
     ],
 )
-def test_a_package_that_is_missing_or_wrong_is_broken_unless_optional(
+def test_a_missing_or_wrong_package_is_broken_unless_it_is_optional(
     need: Need, problem: str, broken: bool
 ) -> None:
-    found = package(need)
-    assert (found.problem, found.broken) == (problem, broken)
+    installed = package(need)
+    assert (installed.problem, installed.broken) == (problem, broken)
 
 
-def test_an_optional_package_that_is_missing_is_named_and_no_error(
+def test_a_missing_optional_package_is_reported_without_an_error(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(doctor, "NEEDS", (*NEEDS, Need("no-such-package-here", ">=2", "dancing", "test")))
@@ -128,20 +130,20 @@ def test_an_optional_package_that_is_missing_is_named_and_no_error(
 
 
 @pytest.mark.parametrize(
-    ("version", "wanted", "answer"),
+    ("version", "requirement", "expected"),
     [("2.4.0", ">=2.4", True), ("2.3.9", ">=2.4", False), ("2.10", ">=2.4", True), ("3", ">=1,<3", False),
      ("3.0.0rc1", "<3", False), ("2.14.1+cu130", ">=2.4", True)],
 )  # fmt: skip
-def test_versions_are_compared_as_numbers(version: str, wanted: str, answer: bool) -> None:
-    assert fits(version, wanted) is answer
+def test_versions_are_compared_as_numbers(version: str, requirement: str, expected: bool) -> None:
+    assert fits(version, requirement) is expected
 
 
-def test_places_follow_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_of_caches_follow_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    found = doctor.locations()
-    assert found["weights of timm"] == f"{tmp_path / 'hub'} (created when needed)"
-    assert found["network"].startswith("used")
+    paths = doctor.locations()
+    assert paths["weights of timm"] == f"{tmp_path / 'hub'} (created when needed)"
+    assert paths["network"].startswith("used")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert doctor.locations()["network"] == "not used: HF_HUB_OFFLINE is set"

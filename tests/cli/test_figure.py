@@ -1,4 +1,4 @@
-"""gradlens figure: one figure of a saved run, where it goes, and what is refused."""
+"""gradlens figure: one figure of a saved run, its file, and errors."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def saved(tmp_path: Path) -> Path:
     )
 
 
-def test_the_path_of_the_figure_is_all_of_stdout(run: Run, saved: Path) -> None:
+def test_the_path_of_the_figure_is_the_only_output_on_stdout(run: Run, saved: Path) -> None:
     ran = run("figure", saved, "throughput")
     assert (ran.exit_code, ran.stdout, ran.stderr) == (0, "throughput.pdf\n", "")
     assert Path("throughput.pdf").read_bytes().startswith(b"%PDF-")
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "begins"),
+    ("words", "name", "signature"),
     [
         (("--out", "a/b.svg"), "a/b.svg", b"<?xml"),
         (("--format", "png"), "throughput.png", b"\x89PNG"),
@@ -48,14 +48,14 @@ def test_the_path_of_the_figure_is_all_of_stdout(run: Run, saved: Path) -> None:
         (("--style", "screen", "--network", "net"), "throughput.pdf", b"%PDF-"),
     ],
 )
-def test_the_format_is_that_of_the_file_or_as_asked(
-    run: Run, saved: Path, words: tuple[str, ...], name: str, begins: bytes
+def test_the_format_follows_the_file_name_or_the_option(
+    run: Run, saved: Path, words: tuple[str, ...], name: str, signature: bytes
 ) -> None:
     assert run("figure", saved, "throughput", *words).exit_code == 0
-    assert Path(name).read_bytes().startswith(begins)
+    assert Path(name).read_bytes().startswith(signature)
 
 
-def test_a_file_that_is_there_is_replaced_only_with_force(run: Run, saved: Path) -> None:
+def test_an_existing_file_is_replaced_only_with_force(run: Run, saved: Path) -> None:
     Path("f.pdf").write_text("mine")
     ran = run("figure", saved, "throughput", "--out", "f.pdf")
     assert ran.exit_code == 1
@@ -66,7 +66,7 @@ def test_a_file_that_is_there_is_replaced_only_with_force(run: Run, saved: Path)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("throughputs",), "did you mean throughput?"),
         (("throughput", "--out", "f.gif"), "end it in .pdf, .svg, .png"),
@@ -75,18 +75,18 @@ def test_a_file_that_is_there_is_replaced_only_with_force(run: Run, saved: Path)
         (("throughput", "--network", "nets"), "did you mean net?"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
-    run: Run, saved: Path, words: tuple[str, ...], told: str
+def test_an_error_is_one_line_and_leaves_no_file(
+    run: Run, saved: Path, words: tuple[str, ...], message: str
 ) -> None:
     Path("taken").touch()
     ran = run("figure", saved, *words)
     assert (ran.exit_code, ran.stdout) == (1, "")
-    assert told in ran.stderr
+    assert message in ran.stderr
     assert len(ran.stderr.splitlines()) == 1
     assert sorted(path.name for path in Path().iterdir()) == ["r", "taken"]
 
 
-def test_a_folder_that_may_not_be_looked_into_is_one_line(
+def test_the_error_for_a_forbidden_folder_is_one_line(
     run: Run, saved: Path, forbid: Callable[..., None]
 ) -> None:
     forbid(os, "stat", "locked")
@@ -103,11 +103,11 @@ def test_a_format_that_contradicts_the_file_is_wrong_usage(run: Run, saved: Path
     assert run("figure", saved, "throughput", "--format", "pdf", "--out", "x.PDF").exit_code == 0
 
 
-def test_a_wrong_width_is_wrong_usage(run: Run, saved: Path) -> None:
+def test_an_invalid_width_is_wrong_usage(run: Run, saved: Path) -> None:
     assert run("figure", saved, "throughput", "--columns", "3").exit_code == 2
 
 
-def test_it_loads_no_torch(saved: Path, tmp_path: Path) -> None:
+def test_the_command_does_not_load_torch(saved: Path, tmp_path: Path) -> None:
     words = ["figure", str(saved), "throughput", "--out", str(tmp_path / "f.pdf")]
     code = (
         "import sys; sys.modules['torch'] = None\n"

@@ -1,4 +1,4 @@
-"""The command in an environment whose package ``gradlens`` is another project's or lacks its ``__init__.py``."""
+"""The command if the package ``gradlens`` belongs to another project or lacks its ``__init__.py``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from gradlens.installation import REMEDY
 
 ROOT = Path(__file__).parents[2]
-THEIRS = "from .core import Monitor\n"
+OTHER_INIT = "from .core import Monitor\n"
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    """Both packages, copied as an installation does."""
+    """A folder with copies of both packages, as in an installation."""
     skipped = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "gradlens", tmp_path / "gradlens", ignore=skipped)
     shutil.copytree(ROOT / "cli", tmp_path / "gradlens_cli", ignore=skipped)
@@ -36,23 +36,23 @@ def command(site: Path, *before: Path) -> subprocess.CompletedProcess[str]:
 
 
 def overwritten(site: Path) -> list[Path]:
-    """The other project was installed later; its modules find ours of the same name."""
-    (site / "gradlens" / "__init__.py").write_text(THEIRS)
+    """The other project was installed later; its modules import modules of gradlens with the same name."""
+    (site / "gradlens" / "__init__.py").write_text(OTHER_INIT)
     (site / "gradlens" / "core.py").write_text("from .errors import State as Monitor\n")
     return []
 
 
 def removed(site: Path) -> list[Path]:
-    """The other project was uninstalled, and took our ``__init__.py`` with it."""
+    """The other project was uninstalled, and our ``__init__.py`` was removed with it."""
     (site / "gradlens" / "__init__.py").unlink()
     return []
 
 
 def hidden(site: Path) -> list[Path]:
-    """The other project lies earlier on the path, as it does if this one is an editable install."""
+    """The other project comes first on the path, as it does if this one is an editable install."""
     package = site / "earlier" / "gradlens"
     package.mkdir(parents=True)
-    (package / "__init__.py").write_text(THEIRS)
+    (package / "__init__.py").write_text(OTHER_INIT)
     (package / "core.py").write_text("class Monitor: ...\n")
     return [package.parent]
 

@@ -64,7 +64,7 @@ def test_additional_modules_are_reported(site: Path) -> None:
 def test_the_doctor_reports_the_other_distribution(
     run: Run, site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradlens_cli.doctor.trials", list)  # they take seconds
+    monkeypatch.setattr("gradlens_cli.doctor.trials", list)  # trials take seconds
     (other := site / "gradlens-0.2.0.dist-info").mkdir()
     (other / "METADATA").write_text("Metadata-Version: 2.4\nName: gradlens\nVersion: 0.2.0\n")
     (other / "RECORD").write_text("gradlens/__init__.py,,\n")

@@ -11,21 +11,21 @@ from gradlens.catalogue.transitions import DEFAULT, STRATEGIES
 Run = Callable[..., Ran]
 
 
-def test_names_are_listed_one_a_line(run: Run) -> None:
+def test_names_are_listed_one_per_line(run: Run) -> None:
     ran = run("models", "cspresnet50")
     assert ran.exit_code == 0
     assert {"cspresnet50", "cspresnet50d", "cspresnet50w"} <= set(ran.stdout.splitlines())
     assert ran.stderr == ""
 
 
-def test_nothing_that_matches_is_an_error_with_near_names(run: Run) -> None:
+def test_the_error_for_an_unknown_name_suggests_similar_names(run: Run) -> None:
     ran = run("models", "resnet5O")
     assert (ran.exit_code, ran.stdout) == (1, "")
     assert "did you mean" in ran.stderr
     assert "resnet50" in ran.stderr
 
 
-def test_a_pattern_like_nothing_is_one_line_too(run: Run) -> None:
+def test_the_error_for_a_pattern_without_matches_is_one_line(run: Run) -> None:
     ran = run("models", "qqqqqq*")
     assert ran.exit_code == 1
     assert ran.stderr.startswith("error: no model matches 'qqqqqq*'")

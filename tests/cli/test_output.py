@@ -1,4 +1,4 @@
-"""Run folders: never overwritten by surprise, never half-written."""
+"""Run folders: only --force replaces one, and no folder is written partly."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from gradlens_cli import output
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: None) -> None:
+def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: None) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def listed() -> list[str]:
+def files() -> list[str]:
     return sorted(str(path) for path in Path().rglob("*") if path.is_file())
 
 
-WHOLE = ["r/figures/one.svg", "r/report.html", "r/result.json", "r/tables/comparison.csv"]
+COMPLETE = ["r/figures/one.svg", "r/report.html", "r/result.json", "r/tables/comparison.csv"]
 
 
-def test_a_run_lands_whole(compared: Result) -> None:
+def test_a_run_is_written_completely(compared: Result) -> None:
     page = output.publish(compared, output.destination(Path("r"), "x", force=False))
     assert page == Path("r/report.html")
-    assert listed() == WHOLE
+    assert files() == COMPLETE
     assert Path("r").stat().st_mode & 0o777 == 0o777 & ~_umask()
 
 
@@ -38,18 +38,18 @@ def _umask() -> int:
     return mask
 
 
-def test_folders_above_are_made(compared: Result) -> None:
+def test_parent_folders_are_created(compared: Result) -> None:
     output.publish(compared, output.destination(Path("a/b/r"), "x", force=False))
     assert Path("a/b/r/report.html").is_file()
 
 
-def test_an_empty_folder_is_free(compared: Result) -> None:
+def test_an_empty_folder_can_be_used(compared: Result) -> None:
     Path("r").mkdir()
     output.publish(compared, output.destination(Path("r"), "x", force=False))
-    assert listed() == WHOLE
+    assert files() == COMPLETE
 
 
-def test_checking_leaves_no_trace() -> None:
+def test_the_check_of_a_destination_writes_nothing() -> None:
     output.destination(Path("a/r"), "x", force=False)
     assert list(Path().iterdir()) == []
 
@@ -60,11 +60,11 @@ def test_a_finished_run_is_replaced_only_with_force(compared: Result) -> None:
     with pytest.raises(GradlensError, match="--force"):
         output.destination(Path("r"), "x", force=False)
     output.publish(compared, output.destination(Path("r"), "x", force=True))
-    assert listed() == WHOLE
+    assert files() == COMPLETE
     assert [path.name for path in Path().iterdir()] == ["r"]
 
 
-def test_force_does_not_replace_what_is_no_run() -> None:
+def test_force_does_not_replace_a_folder_that_is_not_a_run() -> None:
     Path("r").mkdir()
     Path("r/thesis.tex").touch()
     with pytest.raises(GradlensError, match="no gradlens run"):
@@ -81,36 +81,36 @@ def test_a_failure_with_force_keeps_the_old_run(compared: Result, monkeypatch: p
     monkeypatch.setattr("gradlens.report.write", fail)
     with pytest.raises(KeyboardInterrupt):
         output.publish(compared, output.destination(Path("r"), "x", force=True))
-    assert listed() == WHOLE
+    assert files() == COMPLETE
 
 
-def test_a_failing_move_puts_the_old_run_back(compared: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_old_run_is_restored_if_a_move_fails(compared: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     output.publish(compared, output.destination(Path("r"), "x", force=False))
-    place = output.destination(Path("r"), "x", force=True)
+    destination = output.destination(Path("r"), "x", force=True)
     moves: list[Path] = []
     replace = os.replace
 
-    def second_fails(source: Path, target: Path) -> None:
+    def fail_second_move(source: Path, target: Path) -> None:
         moves.append(target)
         if len(moves) == 2:
             raise OSError(28, "No space left on device")
         replace(source, target)
 
-    monkeypatch.setattr("os.replace", second_fails)
+    monkeypatch.setattr("os.replace", fail_second_move)
     with pytest.raises(GradlensError, match="No space"):
-        output.publish(compared, place)
-    assert listed() == WHOLE
+        output.publish(compared, destination)
+    assert files() == COMPLETE
 
 
-def test_a_folder_filled_meanwhile_is_left_alone(compared: Result) -> None:
-    place = output.destination(Path("r"), "x", force=False)
+def test_a_folder_filled_in_the_meantime_is_unchanged(compared: Result) -> None:
+    destination = output.destination(Path("r"), "x", force=False)
     Path("r").mkdir()
     Path("r/other").touch()
-    assert output.publish(compared, place) == Path("r-2/report.html")
+    assert output.publish(compared, destination) == Path("r-2/report.html")
     assert Path("r/other").exists()
 
 
-def test_a_file_in_the_way_is_told() -> None:
+def test_a_file_at_the_destination_is_an_error() -> None:
     Path("r").touch()
     with pytest.raises(GradlensError, match="is a file"):
         output.destination(Path("r"), "x", force=True)
@@ -119,7 +119,7 @@ def test_a_file_in_the_way_is_told() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder nobody can write into")
-def test_a_folder_nobody_can_write_is_told() -> None:
+def test_a_folder_that_cannot_be_written_is_an_error() -> None:
     with pytest.raises(GradlensError, match=r"cannot write /proc/r: /proc: .*; give another --out DIR"):
         output.destination(Path("/proc/r"), "x", force=False)
 
@@ -139,11 +139,11 @@ def test_default_names_of_the_same_second_differ(monkeypatch: pytest.MonkeyPatch
         (("a" * 200,), "compare-" + "a" * 72),
     ],
 )
-def test_names_of_folders_are_plain(models: tuple[str, ...], name: str) -> None:
+def test_names_of_folders_have_only_plain_characters(models: tuple[str, ...], name: str) -> None:
     assert output.slug("compare", *models) == name
 
 
-def test_force_removes_no_run_that_lies_in_the_run(compared: Result) -> None:
+def test_force_does_not_remove_a_run_inside_the_run(compared: Result) -> None:
     output.publish(compared, output.destination(Path("r"), "x", force=False))
     output.publish(compared, output.destination(Path("r/inner"), "x", force=False))
     with pytest.raises(GradlensError, match="r holds another run, r/inner, which --force would remove"):
@@ -151,7 +151,7 @@ def test_force_removes_no_run_that_lies_in_the_run(compared: Result) -> None:
     assert Path("r/inner/result.json").is_file()
 
 
-def test_a_place_that_may_not_be_looked_at_is_told(forbid: Callable[..., None]) -> None:
+def test_a_forbidden_destination_is_an_error(forbid: Callable[..., None]) -> None:
     forbid(os, "stat", "locked")
     with pytest.raises(
         GradlensError, match="cannot access locked/r: Permission denied; give another --out DIR"

@@ -1,4 +1,4 @@
-"""``gradlens paths``: run whole on a small network."""
+"""``gradlens paths``, run on small networks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Run = Callable[..., Ran]
 SMALL = ["--data", "random", "--image-size", "32", "--batch-size", "4", "--batches", "1", "--seeds", "1"]
 
 
-@pytest.mark.parametrize(("words", "said"), [([], "weighted by energy"), (["--json"], '"kind": "paths"')])
-def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], said: str) -> None:
+@pytest.mark.parametrize(("words", "message"), [([], "weighted by energy"), (["--json"], '"kind": "paths"')])
+def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
     ran = run("paths", "resnet10t", "--no-zero-init", *SMALL, "--out", str(tmp_path / "p"), *words)
     assert ran.exit_code == 0, ran.stderr
-    assert said in ran.stdout
+    assert message in ran.stdout
     result = gl.load(tmp_path / "p")
     assert list(result.tables) == ["structure", "paths", "path_lengths", "shares", "exactness"]
     assert result["paths"].frame["paths"].iloc[0] == "16"  # four blocks
@@ -32,7 +32,7 @@ def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], said: st
         assert "longest shortest path" in ran.stdout.splitlines()[0]
 
 
-def test_a_dead_network_says_that_no_energy_arrives(run: Run, tmp_path: Path) -> None:
+def test_a_network_without_gradients_reports_that_no_energy_arrives(run: Run, tmp_path: Path) -> None:
     factory = tmp_path / "net.py"
     factory.write_text(
         "from torch import nn\n\n\ndef make():\n"
@@ -46,7 +46,7 @@ def test_a_dead_network_says_that_no_energy_arrives(run: Run, tmp_path: Path) ->
     )
 
 
-def test_what_was_left_whole_is_told(run: Run, tmp_path: Path) -> None:
+def test_stages_that_stay_whole_are_reported(run: Run, tmp_path: Path) -> None:
     ran = run("paths", "resnet10t@csp", *SMALL, "--out", str(tmp_path / "p"))
     assert ran.exit_code == 0, ran.stderr
     assert "warning: not cut: layer" in ran.stderr

@@ -1,4 +1,4 @@
-"""The installed command in processes of its own: what it loads, prints, and how it ends in a pipe."""
+"""The command in its own process: loaded libraries, output, and its end in a pipe."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["compare", "-h"], ["inspect", "--help"]])
-def test_help_and_version_load_nothing_heavy(words: list[str]) -> None:
+def test_help_and_version_load_no_heavy_libraries(words: list[str]) -> None:
     assert python(CALL.format(words=words) + LOADED).stderr.strip() == ""
 
 
-def test_importing_the_package_loads_nothing_heavy() -> None:
+def test_importing_the_package_loads_no_heavy_libraries() -> None:
     assert python("import gradlens; " + LOADED).stderr.strip() == ""
 
 
@@ -47,7 +47,7 @@ def test_the_package_is_a_command() -> None:
     assert ran.stdout.strip() == f"gradlens, version {VERSION}"
 
 
-def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
+def test_a_closed_pipe_gives_no_traceback() -> None:
     command = [sys.executable, "-m", "gradlens", "models"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -57,30 +57,30 @@ def test_a_reader_that_leaves_early_gets_no_traceback() -> None:
 
 
 def in_window(columns: int, *words: str, **environment: str) -> str:
-    """What a terminal of this width gets from the command, as its own driver hands it over."""
+    """Return the output of the command on a real terminal of this width."""
     fcntl, pty = pytest.importorskip("fcntl"), pytest.importorskip("pty")
     import struct
     import termios
 
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    clean = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
     process = subprocess.Popen(
         [sys.executable, "-m", "gradlens", *words],
-        stdin=theirs,
-        stdout=theirs,
+        stdin=child,
+        stdout=child,
         stderr=subprocess.DEVNULL,
-        env={**clean, "TERM": "xterm-256color", **environment},
+        env={**inherited, "TERM": "xterm-256color", **environment},
     )
-    os.close(theirs)
+    os.close(child)
     parts = []
     try:
-        while part := os.read(ours, 65536):
+        while part := os.read(parent, 65536):
             parts.append(part)
-    except OSError:  # Linux says so when the other side is closed
+    except OSError:  # on Linux, if the other side is closed
         pass
     finally:
-        os.close(ours)
+        os.close(parent)
     assert process.wait(timeout=60) == 0
     return b"".join(parts).decode().replace("\r\n", "\n")
 
@@ -93,14 +93,14 @@ def test_a_real_terminal_of_any_width_shows_lines_that_fit(
     columns: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(SAVED)
-    shown = in_window(columns, "runs", ".", NO_COLOR="1")
-    assert "\x1b" not in shown
-    assert max(map(len, shown.splitlines())) <= columns
+    output = in_window(columns, "runs", ".", NO_COLOR="1")
+    assert "\x1b" not in output
+    assert max(map(len, output.splitlines())) <= columns
     document = json.loads(next(SAVED.glob("run-format-*/result.json")).read_text("utf-8"))
-    assert {document["meta"][side] for side in "ab"} <= set(shown.replace(",", " ").split())
-    assert shown.splitlines()[-1] == f"  {document['finding'][: columns - 3].rstrip()}…"
+    assert {document["meta"][side] for side in "ab"} <= set(output.replace(",", " ").split())
+    assert output.splitlines()[-1] == f"  {document['finding'][: columns - 3].rstrip()}…"
 
 
-def test_a_real_terminal_gets_bold_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headers_are_bold_on_a_real_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(SAVED)
     assert "\x1b[1mrun " in in_window(100, "runs", ".")

@@ -1,4 +1,4 @@
-"""Plain progress: few lines, with times that follow the clock."""
+"""Progress as lines: few lines, with times that follow the clock."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gradlens_cli.progress import PlainProgress, times
 def test_estimates_follow_the_clock() -> None:
     now, lines = [0.0], list[str]()
     progress = PlainProgress(lines.append, clock=lambda: now[0])
-    for done, what in enumerate(["a", "a", "b", "b"], start=1):
+    for done, step in enumerate(["a", "a", "b", "b"], start=1):
         now[0] += 4
-        progress(what, done, 4)
+        progress(step, done, 4)
     assert lines == [
         "a  1/4  elapsed 0:04, about 0:12 left",
         "b  3/4  elapsed 0:12, about 0:04 left",
@@ -20,7 +20,7 @@ def test_estimates_follow_the_clock() -> None:
     ]
 
 
-def test_a_long_step_says_so_every_ten_seconds() -> None:
+def test_a_long_step_prints_a_line_every_ten_seconds() -> None:
     now, lines = [0.0], list[str]()
     progress = PlainProgress(lines.append, clock=lambda: now[0])
     for done in range(1, 31):
@@ -45,5 +45,5 @@ def test_a_new_count_starts_a_new_estimate() -> None:
     ("elapsed", "text"),
     [(59.6, "elapsed 1:00, about 1:00 left"), (3700, "elapsed 1:01:40, about 1:01:40 left")],
 )
-def test_times_carry_over(elapsed: float, text: str) -> None:
+def test_seconds_carry_over_to_minutes_and_hours(elapsed: float, text: str) -> None:
     assert times(elapsed, 1, 2) == text

@@ -1,4 +1,4 @@
-"""gradlens report: drawn again from what was saved, in place or elsewhere."""
+"""gradlens report: the page of a saved run, in its folder or in another one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Run = Callable[..., Ran]
 
 @pytest.fixture
 def saved(tmp_path: Path, compared: Result, pages: None) -> Path:
-    """A run with an old page, an old figure and something of the user's."""
+    """A run with an old page, an old figure and a file of the user."""
     folder = compared.save(tmp_path / "saved")
     (folder / "figures").mkdir()
     for name in ("report.html", "figures/one.svg", "notes.txt"):
@@ -23,7 +23,7 @@ def saved(tmp_path: Path, compared: Result, pages: None) -> Path:
     return folder
 
 
-def test_a_run_is_drawn_again_in_place(run: Run, saved: Path) -> None:
+def test_the_page_is_rewritten_in_the_folder_of_the_run(run: Run, saved: Path) -> None:
     before = (saved / "result.json").stat().st_ino
     ran = run("report", saved)
     assert (ran.exit_code, ran.stderr) == (0, f"report: {saved / 'report.html'}\n")
@@ -36,7 +36,7 @@ def test_a_run_is_drawn_again_in_place(run: Run, saved: Path) -> None:
     ]  # fmt: skip
 
 
-def test_another_folder_leaves_the_run_alone(run: Run, saved: Path) -> None:
+def test_writing_to_another_folder_does_not_change_the_run(run: Run, saved: Path) -> None:
     assert run("report", saved, "--out", "other").exit_code == 0
     assert Path("other/report.html").read_text() == "B copies less."
     assert (saved / "report.html").read_text() == "old"
@@ -44,7 +44,7 @@ def test_another_folder_leaves_the_run_alone(run: Run, saved: Path) -> None:
     assert run("report", saved, "--out", "other", "--force").exit_code == 0
 
 
-def test_a_failure_leaves_the_old_page(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_keeps_the_old_page(run: Run, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(result: Result, folder: Path, *_: object) -> Path:
         (folder / "report.html").write_text("half")
         raise OSError(28, "No space left on device")
@@ -57,7 +57,7 @@ def test_a_failure_leaves_the_old_page(run: Run, saved: Path, monkeypatch: pytes
     assert len(list(saved.iterdir())) == 5
 
 
-def test_a_folder_without_a_run_is_told(run: Run, tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_an_error(run: Run, tmp_path: Path) -> None:
     ran = run("report", tmp_path)
     assert ran.exit_code == 1
     assert "holds no saved result" in ran.stderr

@@ -1,4 +1,4 @@
-"""Cells of the summary, and both ways of printing it."""
+"""Cells of the summary, and its output in a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAN = math.nan
         ((None, 3, None, None, None), "amount", "\N{EN DASH} | 3"),
     ],
 )
-def test_a_cell_shows_both_and_the_difference(values: tuple[Any, ...], form: Any, text: str) -> None:
+def test_a_cell_shows_both_values_and_the_difference(values: tuple[Any, ...], form: Any, text: str) -> None:
     row = {
         f"m_{part}": value
         for part, value in zip(("a", "b", "difference", "low", "high"), values, strict=True)
@@ -39,12 +39,12 @@ def test_a_cell_shows_both_and_the_difference(values: tuple[Any, ...], form: Any
 
 
 def test_a_comparison_fits_120_columns(compared: Result) -> None:
-    shown = summary.blocks(compared)
-    assert [len(block.rows) for block in shown] == [3, 3, 3]
-    assert max(len(line) for block in shown for line in plain(block).splitlines()) <= 120
+    blocks = summary.blocks(compared)
+    assert [len(block.rows) for block in blocks] == [3, 3, 3]
+    assert max(len(line) for block in blocks for line in plain(block).splitlines()) <= 120
 
 
-def test_a_terminal_gets_a_drawn_table_with_brackets(
+def test_a_terminal_shows_a_table_with_intervals_in_brackets(
     compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
@@ -53,7 +53,7 @@ def test_a_terminal_gets_a_drawn_table_with_brackets(
     assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in capsys.readouterr().out
 
 
-def test_several_networks_stand_in_rows_with_their_corrected_differences() -> None:
+def test_several_networks_are_rows_with_corrected_differences() -> None:
     rows = [
         {
             "network": name,
@@ -76,7 +76,7 @@ def test_several_networks_stand_in_rows_with_their_corrected_differences() -> No
     assert differences.splitlines()[2].endswith("\N{EN DASH}")
 
 
-def test_a_terminal_also_gets_the_units_of_what_it_shows(
+def test_a_terminal_shows_the_units_of_its_columns(
     compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     summary.show(compared)
@@ -84,12 +84,12 @@ def test_a_terminal_also_gets_the_units_of_what_it_shows(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "60")
     summary.show(compared)
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "units: duplication, direction, given loss: 0 unrelated to 1 copies; structural: 0 to 1" in shown
-    assert "traffic:" not in shown
+    output = " ".join(capsys.readouterr().out.split())
+    assert "units: duplication, direction, given loss: 0 unrelated to 1 copies; structural: 0 to 1" in output
+    assert "traffic:" not in output
 
 
-def test_units_are_those_of_the_columns_that_are_shown() -> None:
+def test_units_are_listed_for_the_columns_that_are_shown() -> None:
     head = ["layer", "signals", "at split", "structural duplication", "images/s", "at merge", "layers"]
     assert summary.units([Block(head, [])]) == (
         "structural duplication: 0 to 1, from the graph alone; at split, at merge: CKA, about 0 to 1;"
@@ -97,7 +97,7 @@ def test_units_are_those_of_the_columns_that_are_shown() -> None:
     )
 
 
-def test_paths_show_the_structure_under_its_longer_name() -> None:
+def test_paths_have_columns_for_the_structure_with_the_longer_name() -> None:
     row = {"stage": "4", "layers": 3, "structural_duplication": 0.25, "cross_terms": NAN, "longest": 1200}
     tables = {name: Table(name, pd.DataFrame([row]), "") for name in ("structure", "paths")}
     (block,) = summary.blocks(Result(tables, {}, ""))

@@ -1,4 +1,4 @@
-"""Prose on a terminal: whole words, a coloured sign that also says itself."""
+"""Messages on a terminal: whole words, and a coloured label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_long_path_is_not_broken() -> None:
     assert path in terminal.wrapped(f"report: {path} is there", 30).split("\n")
 
 
-def test_a_pipe_gets_the_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_receives_the_text_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.tell("warning", "word " * 100 + "end", err=True)
     terminal.say("word " * 100)
     captured = capsys.readouterr()
@@ -25,7 +25,7 @@ def test_a_pipe_gets_the_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> No
     assert captured.out == "word " * 100 + "\n"
 
 
-def test_a_terminal_gets_a_coloured_sign_and_lines_that_fit(
+def test_a_terminal_receives_a_coloured_label_and_lines_that_fit(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
@@ -42,8 +42,8 @@ def test_a_terminal_gets_a_coloured_sign_and_lines_that_fit(
     assert capsys.readouterr().err == "warning: small\n"
 
 
-def test_the_width_is_that_of_the_stream_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stdout may be a pipe while stderr is a narrow window: lines too long would be cut within a word."""
+def test_the_width_is_that_of_the_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stdout may be a pipe while stderr is a narrow window, which would split words of long lines."""
     monkeypatch.delenv("COLUMNS", raising=False)
     parent, child = os.openpty()
     with os.fdopen(parent), os.fdopen(child, "w") as stream:
@@ -56,7 +56,7 @@ def test_the_width_is_that_of_the_stream_itself(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("columns", range(20, 101))
-def test_no_name_of_an_option_is_broken(columns: int) -> None:
+def test_names_of_options_are_not_broken(columns: int) -> None:
     text = "commonly zero-initialised weights; --warmup-steps 10 or --no-zero-init brings them to life " * 2
     words = terminal.wrapped(f"warning: {text}", columns, "  ").split()
     assert words == f"warning: {text}".split()

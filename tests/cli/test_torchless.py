@@ -1,4 +1,4 @@
-"""A virtual environment in which torch is truly absent: what works there works for readers of runs."""
+"""A virtual environment without torch: saved runs can be read and drawn there."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ Program = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def distributions(names: tuple[str, ...]) -> dict[str, importlib.metadata.Distribution]:
-    """These distributions and all that they need here, by normal name."""
-    found: dict[str, importlib.metadata.Distribution] = {}
-    wanted = list(names)
-    while wanted:
-        name = re.sub(r"[-_.]+", "-", wanted.pop()).lower()
-        if name in found:
+    """Return distributions and all their installed dependencies by normalised name."""
+    installed: dict[str, importlib.metadata.Distribution] = {}
+    pending = list(names)
+    while pending:
+        name = re.sub(r"[-_.]+", "-", pending.pop()).lower()
+        if name in installed:
             continue
         try:
-            found[name] = importlib.metadata.distribution(name)
+            installed[name] = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # needed on other platforms only
-        needs = [need for need in found[name].requires or () if "extra ==" not in need]
-        wanted += [re.match(r"[\w.-]+", need)[0] for need in needs]  # type: ignore[index]
-    return found
+            continue  # required on other platforms only
+        needs = [need for need in installed[name].requires or () if "extra ==" not in need]
+        pending += [re.match(r"[\w.-]+", need)[0] for need in needs]  # type: ignore[index]
+    return installed
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
-    """``python -m gradlens`` of an environment with links to those distributions and to the sources."""
+    """Run ``python -m gradlens`` in an environment with links to these distributions and to the sources."""
     folder = tmp_path_factory.mktemp("torchless")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     (packages := folder / "packages").mkdir()
@@ -56,11 +56,13 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
     (Path(site) / "links.pth").write_text(f"{packages}\n")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
     def run(*words: object, module: str = "gradlens") -> subprocess.CompletedProcess[str]:
         command = [str(python), "-B", "-m", module, *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=clean)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=folder, env=environment
+        )
 
     return run
 
@@ -71,9 +73,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_saved_runs_are_read_and_drawn_where_torch_is_absent(
-    program: Program, saved: Path, tmp_path: Path
-) -> None:
+def test_saved_runs_are_read_and_drawn_without_torch(program: Program, saved: Path, tmp_path: Path) -> None:
     absent = program("import torch", module="timeit")
     assert absent.returncode != 0
     assert "No module named 'torch'" in absent.stderr
@@ -93,7 +93,7 @@ def test_saved_runs_are_read_and_drawn_where_torch_is_absent(
 
 
 @pytest.mark.slow
-def test_what_needs_torch_says_so_where_it_is_absent(program: Program) -> None:
+def test_commands_that_need_torch_report_that_it_is_missing(program: Program) -> None:
     doctor = program("doctor")
     assert doctor.returncode == 1
     assert "torch: missing; python -m pip install 'torch>=2.4'" in doctor.stdout

@@ -1,4 +1,4 @@
-"""Messages of the library name Python parameters; the command line shows them as its options."""
+"""Messages of the library name Python parameters; the command line shows its options instead."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def options(command: str) -> dict[str, click.Option]:
         ("resnet50@csp,gamma=0.25", "resnet50@csp,gamma=0.25"),  # a name of a network
         ("runs/seeds=3/page", "runs/seeds=3/page"),
         ("x.seeds=3", "x.seeds=3"),
-        ("costs=True", "costs=True"),  # no option of the command line
+        ("costs=True", "costs=True"),  # not an option of the command line
         ("a = 3, seed 0: b", "a = 3, seed 0: b"),
     ],
 )
@@ -51,7 +51,7 @@ def test_the_running_command_takes_precedence() -> None:
     assert translated("zero_init=False", options("inspect")) == "--no-zero-init"
 
 
-def test_without_a_command_a_text_stays() -> None:
+def test_without_a_command_a_text_is_unchanged() -> None:
     assert in_options("batches=4") == "batches=4"
 
 
@@ -70,9 +70,11 @@ def test_errors_and_warnings_are_translated(
     assert ran.stderr.endswith("error: lower --batches or --batch-size\n")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("meta", "shown"), [({"command": "gradlens inspect net"}, True), ({}, False)])
+@pytest.mark.parametrize(
+    ("meta", "translated_page"), [({"command": "gradlens inspect net"}, True), ({}, False)]
+)
 def test_the_page_of_a_command_shows_options_and_its_data_parameters(
-    run: Callable[..., object], tmp_path: Path, meta: dict[str, str], shown: bool
+    run: Callable[..., object], tmp_path: Path, meta: dict[str, str], translated_page: bool
 ) -> None:
     saved = Result({}, {"kind": "inspect", "a": "net", **meta}, "Nothing.", ("use seeds=3 or more",)).save(
         tmp_path
@@ -80,5 +82,8 @@ def test_the_page_of_a_command_shows_options_and_its_data_parameters(
     before = (saved / "result.json").read_text("utf-8")
     run("report", saved)
     page = (saved / "report.html").read_text("utf-8")
-    assert ('<code class="option">--seeds 3</code>' in page, "seeds=3" in page) == (shown, not shown)
+    assert ('<code class="option">--seeds 3</code>' in page, "seeds=3" in page) == (
+        translated_page,
+        not translated_page,
+    )
     assert (saved / "result.json").read_text("utf-8") == before

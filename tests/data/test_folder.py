@@ -1,4 +1,4 @@
-"""Image folders: layout, geometry and colours, and files that are no images."""
+"""Image folders: layout, geometry, colours, and files that are not images."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 
 
-def picture(path: Path, level: int = 0, size: tuple[int, int] = (12, 8)) -> None:
+def save_image(path: Path, level: int = 0, size: tuple[int, int] = (12, 8)) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, (level, 2 * level, 10)).save(path)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two classes of ten images whose red level tells them apart."""
+    """A folder with two classes of ten images, each with a different red level."""
     for index in range(20):
-        picture(tmp_path / "set" / "ab"[index % 2] / f"{index:02}.png", level=index)
+        save_image(tmp_path / "set" / "ab"[index % 2] / f"{index:02}.png", level=index)
     return tmp_path / "set"
 
 
@@ -55,13 +55,13 @@ def test_classes_are_the_folders_and_targets_follow_them(folder: Path) -> None:
     assert data.identity["total"] == 20
 
 
-def test_images_lie_at_any_depth_of_their_class(tmp_path: Path) -> None:
+def test_images_can_be_at_any_depth_of_their_class(tmp_path: Path) -> None:
     for index in range(4):
-        picture(tmp_path / "a" / "deep" / "er" / f"{index}.JPG", level=index)
+        save_image(tmp_path / "a" / "deep" / "er" / f"{index}.JPG", level=index)
     assert load(tmp_path, batches=1).identity["total"] == 4
 
 
-def test_the_centre_is_cut_out_after_the_shorter_side_was_fitted(tmp_path: Path) -> None:
+def test_images_are_resized_by_the_shorter_side_and_cropped_to_the_centre(tmp_path: Path) -> None:
     wide = np.zeros((16, 32, 3), dtype=np.uint8)
     wide[:, :8], wide[:, 24:] = 255, 255
     (tmp_path / "a").mkdir()
@@ -79,7 +79,7 @@ def test_grey_images_have_one_channel(folder: Path) -> None:
         load(folder, in_chans=2)
 
 
-def test_every_mode_of_image_is_read(tmp_path: Path) -> None:
+def test_images_of_all_modes_are_read(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     for mode in ("L", "RGBA", "P", "1"):
         Image.new(mode, (9, 9)).save(tmp_path / "a" / f"{mode}.png")
@@ -93,7 +93,7 @@ def corrupt(folder: Path, level: int) -> Path:
     return path
 
 
-def test_a_corrupt_image_is_named(folder: Path) -> None:
+def test_the_error_for_a_corrupt_image_names_its_file(folder: Path) -> None:
     first = levels(load(folder, batches=1))[0]
     path = corrupt(folder, first)
     with pytest.raises(GradlensError) as caught:
@@ -110,15 +110,15 @@ def test_a_skipped_image_is_replaced_by_the_next_and_listed(folder: Path) -> Non
     assert data.identity["skipped"] == [f"{'ab'[order[1] % 2]}/{order[1]:02}.png"]
 
 
-def test_batches_set_apart_share_no_sample_with_later_ones(folder: Path) -> None:
+def test_reserved_batches_share_no_sample_with_later_ones(folder: Path) -> None:
     corrupt(folder, levels(load(folder, batches=1))[2])
-    warm, measured = load(folder, skip_bad=True), load(folder, skip_bad=True, start=2)
-    assert not set(levels(warm)) & set(levels(measured))
+    reserved, measured = load(folder, skip_bad=True), load(folder, skip_bad=True, start=2)
+    assert not set(levels(reserved)) & set(levels(measured))
     assert len(levels(measured)) == 8
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n junk", b"\xff\xd8\xff\xe0 junk"])
-def test_every_kind_of_damage_is_told(folder: Path, content: bytes) -> None:
+def test_all_kinds_of_damage_are_errors(folder: Path, content: bytes) -> None:
     for path in folder.rglob("*.png"):
         path.write_bytes(content)
     with pytest.raises(GradlensError, match="cannot be read as an image"):
@@ -127,22 +127,24 @@ def test_every_kind_of_damage_is_told(folder: Path, content: bytes) -> None:
         load(folder, skip_bad=True)
 
 
-def test_too_few_images_are_counted(folder: Path) -> None:
+def test_the_error_for_too_few_images_states_their_number(folder: Path) -> None:
     with pytest.raises(GradlensError, match="has 20 images, but 6 batches of 4 need 24; lower"):
         load(folder, batches=6)
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda folder: None, "has neither class folders nor images"),
-        (lambda folder: picture(folder / "loose.png"), "images but no class folders"),
+        (lambda folder: save_image(folder / "loose.png"), "images but no class folders"),
         (lambda folder: (folder / "a").mkdir(), "1 folders but no images"),
     ],
 )
-def test_another_layout_says_what_is_wanted(tmp_path: Path, make: object, said: str) -> None:
+def test_the_error_for_another_layout_shows_the_expected_one(
+    tmp_path: Path, make: object, message: str
+) -> None:
     make(tmp_path)  # type: ignore[operator]
-    with pytest.raises(GradlensError, match=said) as caught:
+    with pytest.raises(GradlensError, match=message) as caught:
         load(tmp_path)
     assert f"{tmp_path.name}/CLASS/IMAGE.png" in str(caught.value)
 
@@ -154,10 +156,10 @@ def test_the_same_files_give_the_same_tensors(folder: Path) -> None:
     assert images.is_contiguous()
 
 
-def test_sixteen_bit_greys_keep_their_shades(tmp_path: Path) -> None:
+def test_images_with_16_bits_keep_their_grey_levels(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     ramp = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
-    for place in range(4):
-        Image.fromarray(ramp).save(tmp_path / "a" / f"{place}.png")
+    for index in range(4):
+        Image.fromarray(ramp).save(tmp_path / "a" / f"{index}.png")
     ((images, _),) = load_data(str(tmp_path), batch_size=4, batches=1, image_size=8)
     assert len(images[0, 0].unique()) == 64

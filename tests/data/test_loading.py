@@ -1,4 +1,4 @@
-"""load_data: same seed, same tensors; ranges, names and counts are checked before anything is read."""
+"""load_data: equal tensors for equal seeds, and errors for invalid options, names and counts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gradlens.studies.options import Study
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
-def test_batches_have_the_shape_and_identity_that_was_asked_for(name: str) -> None:
+def test_batches_have_the_requested_shape_and_identity(name: str) -> None:
     data = load_data(name, batch_size=5, batches=3, image_size=16, in_chans=2, seed=7)
     assert len(data) == len(list(data)) == 3
     for images, targets in data:
@@ -36,7 +36,7 @@ def test_tensors_are_a_function_of_the_seed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
-def test_a_start_gives_the_tail_of_the_same_order(name: str) -> None:
+def test_a_start_skips_batches_of_the_same_order(name: str) -> None:
     whole = load_data(name, batches=4, batch_size=4, image_size=8)
     tail = load_data(name, batches=2, batch_size=4, image_size=8, start=2)
     for (images, targets), (other_images, other_targets) in zip(whole[2:], tail, strict=True):
@@ -75,7 +75,7 @@ def test_noise_is_standard_normal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"batch_size": 3}, "batch size is 3; .* at least 4"),
         ({"batches": 0}, "batches is 0"),
@@ -88,13 +88,13 @@ def test_noise_is_standard_normal() -> None:
         ({"batches": 50, "start": 10}, "after 10 reserved ones need 1920"),
     ],
 )
-def test_what_cannot_be_had_is_told(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(GradlensError, match=said):
+def test_invalid_options_are_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
         load_data("digits", **options)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("digit", "digits, random, or the path of an image folder; did you mean digits?"),
         ("no/such/folder", "there is no data set and no folder"),
@@ -103,10 +103,10 @@ def test_what_cannot_be_had_is_told(options: dict[str, Any], said: str) -> None:
         (__file__, "is a file"),
     ],
 )
-def test_unknown_data_says_what_there_is(name: str, said: str) -> None:
+def test_the_error_for_unknown_data_lists_available_data(name: str, message: str) -> None:
     with pytest.raises(GradlensError) as caught:
         load_data(name)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize("name", [*DATASETS, "folder"])

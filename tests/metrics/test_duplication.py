@@ -23,7 +23,7 @@ def test_four_copies_of_three_signals_have_an_effective_number_of_three(orthogon
 
 
 @pytest.mark.parametrize("n", [16, 32, 64])
-def test_four_copies_of_three_random_signals_have_nearly_three(independent, n):
+def test_four_copies_of_three_random_signals_have_an_effective_number_near_three(independent, n):
     matrix = similarity(independent(3, 1, n).repeat(4, axis=0))
     assert effective_number(matrix) == pytest.approx(3, abs=0.05)
     assert effective_number(matrix) < 3
@@ -32,18 +32,18 @@ def test_four_copies_of_three_random_signals_have_nearly_three(independent, n):
 
 @pytest.mark.parametrize("rank", [None, 9])
 @pytest.mark.parametrize(
-    ("n", "replicates", "expected", "within"),
+    ("n", "replicates", "expected", "tolerance"),
     [(8, 1, 0.26, 0.06), (16, 1, 0.051, 0.012), (16, 8, 0.007, 0.003), (32, 8, 0.002, 0.001)],
 )
 def test_twelve_unrelated_signals_have_almost_no_duplication(
-    independent, rank, n, replicates, expected, within
+    independent, rank, n, replicates, expected, tolerance
 ):
     """D is biased upwards for few samples, as the warnings state; the rank of the signals does not matter."""
     value = mean_duplication(independent, replicates=replicates, n=n, rank=rank)
-    assert value == pytest.approx(expected, abs=within)
+    assert value == pytest.approx(expected, abs=tolerance)
 
 
-def test_exactly_unrelated_signals_all_count(orthogonal):
+def test_the_effective_number_of_exactly_unrelated_signals_is_their_number(orthogonal):
     matrix = similarity(orthogonal(12, 8))
     assert effective_number(matrix) == pytest.approx(12)
     assert duplication(matrix) == pytest.approx(0, abs=1e-12)

@@ -123,9 +123,9 @@ def test_scale_and_the_order_of_samples_do_not_matter(grams):
 def test_adding_a_constant_to_every_sample_changes_nothing(grams):
     rng = np.random.default_rng(5)
     x, y = rng.standard_normal((2, 1, 9, 6))
-    there = cka(hsic_matrix(np.stack([grams(x), grams(y)])))
+    original = cka(hsic_matrix(np.stack([grams(x), grams(y)])))
     moved = cka(hsic_matrix(np.stack([grams(x + 5.0), grams(y)])))
-    assert np.allclose(there, moved, atol=1e-10)
+    assert np.allclose(original, moved, atol=1e-10)
 
 
 @pytest.mark.parametrize("n", [4, 5, 16])

@@ -15,7 +15,7 @@ from gradlens.metrics import Step, mean_jaccard, mean_length, path_counts, path_
 
 @st.composite
 def graphs(draw):
-    """A DAG with root 0 and ordered, sometimes repeated steps; and the flags of its layers."""
+    """Draw a DAG with root 0 and ordered, sometimes repeated steps, and the flags of its layers."""
     nodes = draw(st.integers(2, 7))
     steps = []
     for producer in range(1, nodes):

@@ -84,7 +84,7 @@ def test_the_effective_number_lies_between_one_and_all(signals):
 
 @property_test
 @for_all(features())
-def test_copying_all_signals_keeps_the_effective_number_and_raises_duplication(signals):
+def test_copying_all_signals_keeps_the_effective_number_and_increases_duplication(signals):
     before, after = similarity(signals), similarity(np.concatenate([signals, signals]))
     assert effective_number(after) == pytest.approx(effective_number(before), rel=1e-6)
     l, number = len(signals), effective_number(before)  # noqa: E741
@@ -148,16 +148,16 @@ def test_an_unrelated_signal_lowers_the_duplication_of_copies(signals):
 @property_test
 @for_all(features())
 def test_coherence_and_inner_products_follow_from_the_grams(signals):
-    """For a fork with any number of branches."""
+    """This holds for forks with any number of branches."""
     branches = signals[:, 0]
     total = branches.sum(axis=0)
     energies = np.square(branches).sum(axis=(1, 2))
     expected = np.square(total).sum() / energies.sum()
     assert coherence(float(np.square(total).sum()), energies) == pytest.approx(expected)
     assert coherence(float(np.square(total).sum()), energies) <= len(branches) * (1 + 1e-9)
-    two = branches[:2]
-    norms = np.square(two).sum(axis=2)
-    inner = pair_inner_products(np.square(two.sum(axis=0)).sum(axis=1), norms)
+    pair = branches[:2]
+    norms = np.square(pair).sum(axis=2)
+    inner = pair_inner_products(np.square(pair.sum(axis=0)).sum(axis=1), norms)
     scale = norms.sum()
-    assert np.allclose(inner[0, 1], (two[0] * two[1]).sum(axis=1), atol=1e-9 * scale)
+    assert np.allclose(inner[0, 1], (pair[0] * pair[1]).sum(axis=1), atol=1e-9 * scale)
     assert energy_shares(energies).sum() == pytest.approx(1.0)

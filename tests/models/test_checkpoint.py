@@ -1,4 +1,4 @@
-"""Checkpoints: every usual shape loads, nothing else does, and a misfit loads nothing."""
+"""Checkpoints: all usual layouts load, other files are errors, and a mismatch changes no weight."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def prefixed(state: dict[str, Tensor], prefix: str) -> OrderedDict[str, Tensor]:
     ],
     ids=["plain", "dict", "state_dict", "model", "model_state_dict", "nested", "module", "compiled"],
 )
-def test_usual_shapes_of_a_torch_file_load(tmp_path: Path, wrap: Any) -> None:
+def test_usual_layouts_of_a_torch_file_load(tmp_path: Path, wrap: Any) -> None:
     source, target = net(0), net(1)
     torch.save(wrap(source.state_dict()), tmp_path / "w.pt")
     load_checkpoint(target, tmp_path / "w.pt")
@@ -68,14 +68,14 @@ def test_old_files_without_batch_counters_load(tmp_path: Path) -> None:
     assert torch.equal(target[0].weight, state["0.weight"])  # type: ignore[arg-type]
 
 
-def test_load_model_loads_it_after_the_zero_initialisation_was_lifted(tmp_path: Path) -> None:
+def test_load_model_loads_a_checkpoint_after_lifting_the_zero_initialisation(tmp_path: Path) -> None:
     source = load_model("resnet18", num_classes=3, seed=0)
     torch.save(source.state_dict(), tmp_path / "w.pt")
     target = load_model("resnet18", num_classes=3, seed=1, checkpoint=tmp_path / "w.pt", zero_init=False)
     assert same(source, target)
 
 
-def test_a_misfit_is_listed_and_loads_nothing(tmp_path: Path) -> None:
+def test_a_mismatch_is_listed_and_changes_no_weight(tmp_path: Path) -> None:
     state = dict(net(0, width=4).state_dict())
     del state["0.bias"]
     state["extra.weight"] = torch.ones(1)
@@ -89,14 +89,14 @@ def test_a_misfit_is_listed_and_loads_nothing(tmp_path: Path) -> None:
     assert same(target, before)
 
 
-def test_a_long_list_is_cut_with_its_count(tmp_path: Path) -> None:
+def test_a_long_list_is_truncated_and_counted(tmp_path: Path) -> None:
     torch.save(net(0).state_dict(), tmp_path / "w.pt")
     with pytest.raises(GradlensError, match=r"\d\d missing \(([^,]+, ){5}\.\.\.\); 7 unexpected"):
         load_model("resnet18", checkpoint=tmp_path / "w.pt")
 
 
 class Odd:
-    """Something no checkpoint should hold."""
+    """An object that no checkpoint should contain."""
 
 
 def pickled(path: Path) -> None:
@@ -109,7 +109,7 @@ def truncated(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda path: None, "does not exist"),
         (lambda path: path.mkdir(), "is a folder"),
@@ -123,11 +123,13 @@ def truncated(path: Path) -> None:
         (lambda path: torch.save({}, path), "it holds: nothing"),
     ],
 )
-def test_a_file_that_is_no_checkpoint_is_told_in_one_line(tmp_path: Path, make: Any, said: str) -> None:
+def test_a_file_that_is_not_a_checkpoint_raises_a_one_line_error(
+    tmp_path: Path, make: Any, message: str
+) -> None:
     make(tmp_path / "w.pt")
     with pytest.raises(GradlensError) as caught:
         load_checkpoint(net(0), tmp_path / "w.pt")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "w.pt" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -143,7 +145,7 @@ def test_a_pickle_is_not_executed(tmp_path: Path) -> None:
     assert not (tmp_path / "executed").exists()
 
 
-def test_damaged_safetensors_are_told(tmp_path: Path) -> None:
+def test_damaged_safetensors_raise_an_error(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").write_bytes(b"junk")
     with pytest.raises(GradlensError, match="is damaged"):
         load_checkpoint(net(0), tmp_path / "w.safetensors")
@@ -154,7 +156,7 @@ def test_pretrained_and_checkpoint_exclude_each_other(tmp_path: Path) -> None:
         load_model("resnet18", pretrained=True, checkpoint=tmp_path / "w.pt")
 
 
-def test_short_junk_is_told_with_its_name(tmp_path: Path) -> None:
+def test_the_error_for_a_short_damaged_file_contains_its_name(tmp_path: Path) -> None:
     (tmp_path / "w.pt").write_bytes(b"junk")
     with pytest.raises(GradlensError, match=r"w\.pt is damaged"):
         load_checkpoint(net(0), tmp_path / "w.pt")

@@ -1,4 +1,4 @@
-"""What gradlens sees in a cross stage partial network: parts, forks and paths, against closed forms."""
+"""Parts, forks and paths of cross stage partial networks, checked against closed forms."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def plan(network: str, strategy: str, partial: str = "split", gamma: float = 0.5
     return gl.capture(model, batches(), meta={"network": network}, costs=False).plan
 
 
-def groups(found: Plan, where: str) -> list[Any]:
-    return [group for group in found.groups if group.where == where]
+def groups(network_plan: Plan, where: str) -> list[Any]:
+    return [group for group in network_plan.groups if group.where == where]
 
 
 STAGES = {"resnet": ["4", "8", "16", "32"], "densenet": ["4", "8", "16"]}
@@ -57,19 +57,19 @@ STAGES = {"resnet": ["4", "8", "16", "32"], "densenet": ["4", "8", "16"]}
     ("network", "strategy"),
     [*((network, strategy) for network in NETWORKS for strategy in STRATEGIES), ("resnet", "no_fusion")],
 )
-def test_every_cut_stage_is_one_partial_split_of_bypass_and_dense(
+def test_each_cut_stage_is_one_partial_split_into_bypass_and_dense(
     network: str, partial: str, strategy: str
 ) -> None:
-    found = groups(plan(network, strategy, partial), "split")
-    assert [group.stage for group in found] == STAGES[network]
-    assert {group.form for group in found} == {partial}
-    for group in found:
+    splits = groups(plan(network, strategy, partial), "split")
+    assert [group.stage for group in splits] == STAGES[network]
+    assert {group.form for group in splits} == {partial}
+    for group in splits:
         assert sorted(group.labels) == ["bypass", "dense"]
         if partial == "split":
             (first, bypass_end, _), (dense_start, _, _) = group.channels
             assert group.labels == ("bypass", "dense")
             assert (first, bypass_end) == (0, dense_start)
-    assert len(groups(plan(network, strategy, partial), "merge")) == len(found)
+    assert len(groups(plan(network, strategy, partial), "merge")) == len(splits)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
@@ -78,20 +78,20 @@ def test_the_baseline_has_no_parts(network: str) -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.25, 0.5, 0.75])
-def test_gamma_is_the_share_of_the_channels_of_the_bypass(gamma: float) -> None:
+def test_gamma_is_the_share_of_channels_in_the_bypass(gamma: float) -> None:
     widths = [64, 128, 256, 512]
-    found = groups(plan("resnet", "csp", gamma=gamma), "split")
-    assert [group.channels for group in found] == [
+    splits = groups(plan("resnet", "csp", gamma=gamma), "split")
+    assert [group.channels for group in splits] == [
         ((0, int(gamma * c), 1), (int(gamma * c), c, 1)) for c in widths
     ]
 
 
 @pytest.mark.parametrize("partial", ["split", "project"])
 @pytest.mark.parametrize("strategy", ["none", *STRATEGIES])
-def test_a_resnet_has_a_fork_a_block_and_one_more_a_stage_where_it_is_projected(
+def test_a_resnet_has_one_fork_per_block_and_one_more_per_projected_stage(
     strategy: str, partial: str
 ) -> None:
-    """The input of each block is read by the block and by the shortcut; a split is one reader."""
+    """The block and the shortcut read the input of each block; a split counts as one reader."""
     forks = groups(plan("resnet", strategy, partial), "fork")
     projected = 4 if partial == "project" and strategy != "none" else 0
     assert len(forks) == 4 * BLOCKS + projected
@@ -110,13 +110,13 @@ def test_a_dense_block_of_l_layers_has_l_forks_of_two_to_l_plus_1_branches(strat
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_projected_dense_stage_has_one_fork_more(strategy: str) -> None:
+def test_a_projected_dense_stage_has_one_more_fork(strategy: str) -> None:
     assert len(groups(plan("densenet", strategy, "project"), "fork")) == sum(LAYERS) + len(LAYERS)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_dense_stage_has_2_to_the_l_gradient_paths_and_one_round_them(strategy: str) -> None:
-    """``x_i`` has as many ways back as all before it together: 1, 1, 2, 4 …, hence 2^L in all."""
+def test_a_dense_stage_has_2_to_the_l_gradient_paths_and_one_through_the_bypass(strategy: str) -> None:
+    """``x_i`` has as many paths as all earlier features together: 1, 1, 2, 4 …, hence 2^L in total."""
     graph = plan("densenet", strategy).graph
     splits = Branches(graph).splits
     assert len(splits) == len(LAYERS)
@@ -138,20 +138,20 @@ def test_the_paths_of_a_dense_stage_have_binomial_lengths(strategy: str, transit
             part.key for part, label in zip(split.parts, split.labels, strict=True) if label == "dense"
         ]
         assert lengths(graph, split.merge, dense) == {
-            2 * taken + transition: comb(depth, taken) for taken in range(depth + 1)
+            2 * passed + transition: comb(depth, passed) for passed in range(depth + 1)
         }
 
 
-def test_the_whole_block_of_the_baseline_has_2_to_the_l_paths() -> None:
+def test_a_dense_block_of_the_baseline_has_2_to_the_l_paths() -> None:
     graph = plan("densenet", "none").graph
     forks = [fork for fork in Branches(graph).forks if fork.kind == "dense"]
-    firsts = [forks[sum(LAYERS[:place])] for place in range(len(LAYERS))]  # x_0 of each block
+    firsts = [forks[sum(LAYERS[:index])] for index in range(len(LAYERS))]  # x_0 of each block
     assert [paths(graph, fork.merge, fork.source) for fork in firsts] == [2**depth for depth in LAYERS]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_residual_stage_has_2_to_the_m_paths_and_one_round_them(strategy: str) -> None:
-    """Of ResNet-18 the first stage has both blocks behind the cut, the others one."""
+def test_a_residual_stage_has_2_to_the_m_paths_and_one_through_the_bypass(strategy: str) -> None:
+    """In ResNet-18, two blocks follow the cut in the first stage, and one block in each other stage."""
     graph = plan("resnet", strategy).graph
     counts = [paths(graph, split.merge, split.source) for split in Branches(graph).splits]
     assert counts == [2**BLOCKS + 1, *[2 ** (BLOCKS - 1) + 1] * 3]

@@ -1,4 +1,4 @@
-"""cspify: the baseline's shapes from every cut, the rest of the network as it was, and every refusal."""
+"""cspify: cut networks keep the baseline's shapes, the rest is unchanged, and impossible cuts are errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SMALL = ("resnet18", "darknet17", "peleenet_small")
 LARGE = ("resnet50", "resnext50_32x4d", "densenet121")
 STRATEGIES = ("fusion_first", "fusion_last", "csp")
 DENSE = ("densenet121", "peleenet_small", "peleenet")
-TRANSITIONS_BEHIND = {"densenet121": 3, "peleenet_small": 4, "peleenet": 4}
+TRANSITIONS_AFTER = {"densenet121": 3, "peleenet_small": 4, "peleenet": 4}
 
 
 @functools.cache
@@ -34,17 +34,17 @@ def baseline(name: str, classes: int = 10) -> nn.Module:
 
 def stage_names(name: str) -> list[str]:
     if name in DENSE:
-        return [f"features.denseblock{place}" for place in (1, 2, 3, 4)]
+        return [f"features.denseblock{number}" for number in (1, 2, 3, 4)]
     if name.startswith("darknet"):
-        return [f"stages.{place}" for place in range(len(baseline(name).stages))]  # type: ignore[arg-type]
-    return [f"layer{place}" for place in (1, 2, 3, 4)]
+        return [f"stages.{number}" for number in range(len(baseline(name).stages))]  # type: ignore[arg-type]
+    return [f"layer{number}" for number in (1, 2, 3, 4)]
 
 
 def stage_ends(name: str) -> list[str]:
-    """Where each stage's output is to be had: behind the network's own transition."""
+    """Return the modules that output each stage: the network's own transitions, if it has any."""
     ends = stage_names(name)
-    behind = TRANSITIONS_BEHIND.get(name, 0)
-    return [end.replace("denseblock", "transition") for end in ends[:behind]] + ends[behind:]
+    transitions = TRANSITIONS_AFTER.get(name, 0)
+    return [end.replace("denseblock", "transition") for end in ends[:transitions]] + ends[transitions:]
 
 
 def cut_stages(model: nn.Module) -> dict[str, CspStage]:
@@ -52,20 +52,20 @@ def cut_stages(model: nn.Module) -> dict[str, CspStage]:
 
 
 def outputs(model: nn.Module, paths: list[str], x: Tensor) -> dict[str, Tensor]:
-    seen: dict[str, Tensor] = {}
+    captured: dict[str, Tensor] = {}
     handles = [
         model.get_submodule(path).register_forward_hook(
-            lambda _m, _i, out, path=path: seen.update({path: out.clone()})
+            lambda _m, _i, out, path=path: captured.update({path: out.clone()})
         )
         for path in paths
     ]
-    was = model.training
+    training = model.training
     with torch.no_grad():
-        seen["logits"] = model.eval()(x)
-    model.train(was)
+        captured["logits"] = model.eval()(x)
+    model.train(training)
     for handle in handles:
         handle.remove()
-    return seen
+    return captured
 
 
 def images(n: int = 1, size: int = 64) -> Tensor:
@@ -91,7 +91,9 @@ def combinations(
     ("name", "strategy", "partial", "gamma"),
     [*combinations(SMALL, (0.25, 0.5, 0.75)), *combinations(LARGE, (0.5,), ("csp",))],
 )
-def test_every_stage_gives_the_baselines_shape(name: str, strategy: str, partial: str, gamma: float) -> None:
+def test_each_cut_stage_has_the_output_shape_of_the_baseline(
+    name: str, strategy: str, partial: str, gamma: float
+) -> None:
     model, ends = baseline(name), stage_ends(name)
     made = cspify(model, strategy, gamma=gamma, partial=partial, seed=0)
     assert list(cut_stages(made)) == stage_names(name)
@@ -112,7 +114,7 @@ def cut_widths(stage: CspStage) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnext50_32x4d", "darknet17"])
-def test_without_fusion_a_stage_that_keeps_its_width_keeps_its_shape(name: str) -> None:
+def test_a_stage_without_fusion_keeps_its_output_shape(name: str) -> None:
     model, ends = baseline(name), stage_ends(name)
     made = cspify(model, "no_fusion", seed=0)
     expected = {path: out.shape for path, out in outputs(model, ends, images()).items()}
@@ -120,41 +122,41 @@ def test_without_fusion_a_stage_that_keeps_its_width_keeps_its_shape(name: str) 
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121", "peleenet_small"])
-def test_a_network_computes_the_papers_formula(name: str) -> None:
-    """``T_U(cat[p1, T_T(B(p2))])`` from the network's own blocks and transitions, at every stage."""
+def test_a_cut_network_computes_the_formula_of_the_paper(name: str) -> None:
+    """Each stage computes ``T_U(cat[p1, T_T(B(p2))])`` with its own blocks and transitions."""
     made = cspify(baseline(name), "csp", gamma=0.25, seed=0).double().eval()
     paths = list(cut_stages(made))
-    given: dict[str, Tensor] = {}
+    stage_inputs: dict[str, Tensor] = {}
     for path in paths:
         made.get_submodule(path).register_forward_pre_hook(
-            lambda _m, args, path=path: given.update({path: args[0].clone()})
+            lambda _m, args, path=path: stage_inputs.update({path: args[0].clone()})
         )
-    seen = outputs(made, paths, images(2).double())
+    stage_outputs = outputs(made, paths, images(2).double())
     for path in paths:
         stage = made.get_submodule(path)
-        x = given[path]
+        x = stage_inputs[path]
         for step in stage.lead:  # type: ignore[union-attr]
             x = step(x)
-        round_ = round(0.25 * x.shape[1])
-        p1, p2 = x[:, :round_], x[:, round_:].clone()
-        whole = torch.cat([p1, stage.transition.before(stage.blocks(p2))], 1)  # type: ignore[operator, union-attr]
-        torch.testing.assert_close(seen[path], stage.transition.after(stage.transition.pool(whole)))  # type: ignore[operator, union-attr]
+        bypass = round(0.25 * x.shape[1])
+        p1, p2 = x[:, :bypass], x[:, bypass:].clone()
+        merged = torch.cat([p1, stage.transition.before(stage.blocks(p2))], 1)  # type: ignore[operator, union-attr]
+        torch.testing.assert_close(stage_outputs[path], stage.transition.after(stage.transition.pool(merged)))  # type: ignore[operator, union-attr]
 
 
 @pytest.mark.parametrize("name", ["densenet121", "peleenet_small"])
-def test_a_dense_block_grows_as_before_from_a_part_of_its_input(name: str) -> None:
+def test_a_dense_block_keeps_its_growth_on_a_part_of_its_input(name: str) -> None:
     before = copy.deepcopy(baseline(name).get_submodule("features.denseblock2")).eval()
     after = cut_stages(cspify(baseline(name), gamma=0.5, seed=0))["features.denseblock2"].blocks.eval()
-    given = next(m for m in before.modules() if isinstance(m, nn.Conv2d)).in_channels
-    x = torch.randn(2, given, 8, 8)
-    assert before(x).shape[1] - given == after(x[:, given // 2 :]).shape[1] - given // 2 > 0
+    width = next(m for m in before.modules() if isinstance(m, nn.Conv2d)).in_channels
+    x = torch.randn(2, width, 8, 8)
+    assert before(x).shape[1] - width == after(x[:, width // 2 :]).shape[1] - width // 2 > 0
 
 
-def test_the_networks_own_transition_is_replaced_and_its_pooling_kept() -> None:
+def test_the_original_transition_is_replaced_and_its_pooling_kept() -> None:
     made = cspify(baseline("densenet121"), "fusion_first", seed=0)
-    for place in (1, 2, 3):
-        assert isinstance(made.get_submodule(f"features.transition{place}"), nn.Identity)
-        assert isinstance(made.get_submodule(f"features.denseblock{place}.transition.pool"), nn.AvgPool2d)
+    for number in (1, 2, 3):
+        assert isinstance(made.get_submodule(f"features.transition{number}"), nn.Identity)
+        assert isinstance(made.get_submodule(f"features.denseblock{number}.transition.pool"), nn.AvgPool2d)
     assert isinstance(made.get_submodule("features.denseblock4.transition.pool"), nn.Identity)
 
 
@@ -163,23 +165,23 @@ def test_the_networks_own_transition_is_replaced_and_its_pooling_kept() -> None:
     [("resnet18", "Conv2d BatchNorm2d ReLU"), ("densenet121", "BatchNorm2d ReLU Conv2d"),
      ("darknet17", "Conv2d BatchNorm2d LeakyReLU"), ("peleenet_small", "Conv2d BatchNorm2d ReLU")],
 )  # fmt: skip
-def test_a_transition_looks_like_the_networks_own_layers(name: str, order: str) -> None:
+def test_a_transition_has_the_layer_order_of_the_network(name: str, order: str) -> None:
     for stage in cut_stages(cspify(baseline(name), "csp", seed=0)).values():
-        for made in (stage.transition.after, stage.transition.before):
-            assert " ".join(type(part).__name__ for part in made.children()) == order  # type: ignore[union-attr]
+        for layer in (stage.transition.after, stage.transition.before):
+            assert " ".join(type(part).__name__ for part in layer.children()) == order  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
     ("name", "order"),
     [("densenet121", "Conv2d BatchNorm2d ReLU"), ("darknet17", "Conv2d BatchNorm2d LeakyReLU")],
 )
-def test_a_projection_convolves_first(name: str, order: str) -> None:
+def test_a_projection_starts_with_its_convolution(name: str, order: str) -> None:
     for stage in cut_stages(cspify(baseline(name), "csp", partial="project", seed=0)).values():
-        for made in (stage.cut.bypass, stage.cut.dense):
-            assert " ".join(type(part).__name__ for part in made.children()) == order  # type: ignore[union-attr]
+        for layer in (stage.cut.bypass, stage.cut.dense):
+            assert " ".join(type(part).__name__ for part in layer.children()) == order  # type: ignore[union-attr]
 
 
-def test_a_network_without_batch_normalisation_gets_none() -> None:
+def test_a_network_without_batch_normalisation_stays_without_it() -> None:
     made = cspify(Net(8, block(8, norm=nn.GroupNorm(2, 8))), seed=0)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in made.modules())
     assert any(isinstance(m, nn.GroupNorm) for m in cut_stages(made)["layer1"].transition.modules())
@@ -187,7 +189,7 @@ def test_a_network_without_batch_normalisation_gets_none() -> None:
 
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "no_fusion"])
 @pytest.mark.parametrize("partial", ["split", "project"])
-def test_every_weight_of_a_cut_network_learns(strategy: str, partial: str) -> None:
+def test_all_weights_of_a_cut_network_receive_gradients(strategy: str, partial: str) -> None:
     made = cspify(
         load_model("resnet18", num_classes=10, zero_init=False, seed=0), strategy, partial=partial, seed=0
     )
@@ -201,7 +203,7 @@ def test_every_weight_of_a_cut_network_learns(strategy: str, partial: str) -> No
 
 
 @pytest.mark.parametrize("name", [*SMALL, "densenet121"])
-def test_none_is_the_baseline_bit_for_bit(name: str) -> None:
+def test_the_strategy_none_equals_the_baseline_bit_for_bit(name: str) -> None:
     model = baseline(name)
     made = cspify(model, "none")
     x = images(2)
@@ -213,7 +215,7 @@ def test_none_is_the_baseline_bit_for_bit(name: str) -> None:
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("name", ["resnet18", "densenet121"])
-def test_the_given_model_is_left_alone(name: str, training: bool) -> None:
+def test_the_original_model_is_unchanged(name: str, training: bool) -> None:
     model = load_model(name, num_classes=10, seed=0).train(training)
     before, text = copy.deepcopy(model.state_dict()), str(model)
     made = cspify(model, "csp", seed=0)
@@ -228,7 +230,7 @@ def test_the_given_model_is_left_alone(name: str, training: bool) -> None:
         assert not module._forward_pre_hooks
 
 
-def test_layers_frozen_in_eval_mode_stay_so_and_new_ones_follow_their_stage() -> None:
+def test_layers_in_eval_mode_stay_in_it_and_new_layers_follow_their_stage() -> None:
     model = baseline("resnet18").train()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -237,18 +239,18 @@ def test_layers_frozen_in_eval_mode_stay_so_and_new_ones_follow_their_stage() ->
     stage = made.layer2
     assert made.training
     assert all(m.training for m in (stage, stage.lead, stage.blocks, stage.cut, stage.transition.before.norm))
-    own = [m for m in [*stage.lead.modules(), *stage.blocks.modules()] if isinstance(m, nn.BatchNorm2d)]
-    assert own
-    assert not any(norm.training for norm in [made.bn1, *own])
+    norms = [m for m in [*stage.lead.modules(), *stage.blocks.modules()] if isinstance(m, nn.BatchNorm2d)]
+    assert norms
+    assert not any(norm.training for norm in [made.bn1, *norms])
 
 
-def test_running_the_new_model_through_leaves_no_trace_in_its_statistics() -> None:
+def test_the_trial_run_does_not_change_batch_statistics() -> None:
     table = cspify(baseline("resnet18"), "csp", seed=0).state_dict()
     assert all(not value.any() for key, value in table.items() if key.endswith(("_tracked", "running_mean")))
 
 
 @pytest.mark.parametrize("name", [*SMALL, "resnext50_32x4d", "densenet121"])
-def test_what_stays_whole_keeps_its_names_and_weights(name: str) -> None:
+def test_modules_outside_of_stages_keep_names_and_weights(name: str) -> None:
     model, made = baseline(name), cspify(baseline(name), "csp", seed=0)
     replaced = tuple(path + "." for path in {*stage_names(name), *stage_ends(name)})
     old, new = model.state_dict(), made.state_dict()
@@ -258,21 +260,21 @@ def test_what_stays_whole_keeps_its_names_and_weights(name: str) -> None:
     assert all(torch.equal(old[key], new[key]) for key in whole)
 
 
-def test_the_strided_block_of_a_stage_stays_whole_and_the_others_keep_their_names() -> None:
+def test_the_strided_block_of_a_stage_stays_whole_and_other_blocks_keep_their_names() -> None:
     old, new = baseline("resnet50").state_dict(), cspify(baseline("resnet50"), "csp", seed=0).state_dict()
     lead = {key: value for key, value in old.items() if key.startswith("layer2.0.")}
     assert len(lead) > 20
     assert all(
         torch.equal(value, new[key.replace("layer2.0.", "layer2.lead.0.")]) for key, value in lead.items()
     )
-    for place in (1, 2, 3):
-        names = {key.removeprefix(f"layer2.{place}.") for key in old if key.startswith(f"layer2.{place}.")}
-        start = f"layer2.blocks.{place - 1}."
+    for number in (1, 2, 3):
+        names = {key.removeprefix(f"layer2.{number}.") for key in old if key.startswith(f"layer2.{number}.")}
+        start = f"layer2.blocks.{number - 1}."
         assert {key.removeprefix(start) for key in new if key.startswith(start)} == names
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
-def test_new_layers_have_the_models_type(dtype: torch.dtype) -> None:
+def test_new_layers_have_the_dtype_of_the_model(dtype: torch.dtype) -> None:
     made = cspify(Net(8, block(8)).to(dtype), "csp", partial="project", seed=0)
     assert {value.dtype for value in made.parameters()} == {dtype}
     assert made(images(2, 32).to(dtype)).dtype == dtype
@@ -288,11 +290,11 @@ def test_weights_are_a_function_of_the_seed(partial: str) -> None:
     )
     assert all(torch.equal(value, again[key]) for key, value in first.items())
     differ = {key for key, value in first.items() if not torch.equal(value, other[key])}
-    made = (".transition.before.conv.", ".transition.after.conv.", ".cut.bypass.conv.", ".cut.dense.conv.")
-    assert differ == {key for key in first if any(part in key for part in made)}
+    added = (".transition.before.conv.", ".transition.after.conv.", ".cut.bypass.conv.", ".cut.dense.conv.")
+    assert differ == {key for key in first if any(part in key for part in added)}
 
 
-def test_with_a_seed_the_global_random_state_is_as_before_and_without_one_it_decides() -> None:
+def test_a_seed_keeps_the_global_random_state_and_without_a_seed_that_state_is_used() -> None:
     model = Net(8, block(8))
     before = torch.get_rng_state()
     cspify(model, seed=3)
@@ -305,7 +307,7 @@ def test_with_a_seed_the_global_random_state_is_as_before_and_without_one_it_dec
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_the_same_seed_gives_every_strategy_the_same_blocks() -> None:
+def test_all_strategies_have_the_same_blocks_for_one_seed() -> None:
     tables = [cspify(baseline("resnet18"), strategy, seed=1).state_dict() for strategy in STRATEGIES]
     blocks = [key for key in tables[0] if ".blocks." in key]
     assert len(blocks) > 30
@@ -316,7 +318,7 @@ def test_the_same_seed_gives_every_strategy_the_same_blocks() -> None:
 @pytest.mark.parametrize(
     ("name", "mode"), [("resnet18", "out"), ("resnext50_32x4d", "out"), ("densenet121", "in")]
 )
-def test_a_fresh_network_stays_freshly_initialised_by_its_own_rule(
+def test_a_cut_network_keeps_the_initialisation_rule_of_its_library(
     name: str, mode: str, gamma: float
 ) -> None:
     """He's variance 2/fan at the new widths; timm takes fan-out in ResNets and fan-in in DenseNets."""
@@ -352,7 +354,7 @@ def test_a_fresh_network_stays_freshly_initialised_by_its_own_rule(
         (2, 0.9, 1),
     ],
 )
-def test_odd_channel_counts_are_rounded_and_leave_one_on_each_way(
+def test_odd_channel_counts_are_rounded_and_each_branch_has_at_least_one_channel(
     channels: int, gamma: float, bypass: int, partial: str
 ) -> None:
     model = Net(channels, block(channels), block(channels))
@@ -385,14 +387,14 @@ def flops(model: nn.Module, size: int = 64) -> int:
 # --- which stages ---
 
 
-def test_stages_by_name_and_no_other() -> None:
+def test_only_named_stages_are_cut() -> None:
     made = cspify(baseline("resnet18"), stages=["layer3", "layer1"], seed=0)
     assert set(cut_stages(made)) == {"layer1", "layer3"}
     old, new = baseline("resnet18").state_dict(), made.state_dict()
     assert all(torch.equal(new[key], old[key]) for key in old if key.startswith(("layer2.", "layer4.")))
 
 
-def test_one_stage_may_be_named_without_a_list() -> None:
+def test_a_single_stage_can_be_named_without_a_list() -> None:
     assert list(cut_stages(cspify(baseline("resnet18"), stages="layer3", seed=0))) == ["layer3"]
 
 
@@ -409,24 +411,24 @@ class Folded(nn.Module):
 
 
 @pytest.mark.parametrize("image_size", [None, 32, (3, 16, 24)])
-def test_a_stem_that_folds_pixels_is_given_an_image(image_size: Any) -> None:
+def test_a_stem_that_folds_pixels_runs_on_an_image(image_size: Any) -> None:
     made = cspify(Folded(), image_size=image_size, seed=0)
     assert list(cut_stages(made)) == ["layer1"]
     assert made(images(2, 32)).shape == (2, 8)
 
 
-def test_a_network_for_many_channels_is_given_them() -> None:
+def test_a_network_with_many_input_channels_can_be_cut() -> None:
     assert cut_stages(cspify(timm.create_model("resnet18", in_chans=12), seed=0))
 
 
-def test_a_network_without_weights_is_refused() -> None:
+def test_a_network_on_the_meta_device_is_an_error() -> None:
     with torch.device("meta"):
         model = timm.create_model("resnet18")
     with pytest.raises(GradlensError, match="ResNet is on the meta device"):
         cspify(model)
 
 
-def test_a_sequence_of_any_name_is_a_stage_when_it_is_named() -> None:
+def test_a_sequence_with_an_unusual_name_can_be_cut_by_name() -> None:
     class Odd(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -441,18 +443,18 @@ def test_a_sequence_of_any_name_is_a_stage_when_it_is_named() -> None:
     assert made(images(2, 32)).shape == (2, 6)
 
 
-def test_stages_left_whole_are_named_with_the_reason() -> None:
+def test_a_warning_names_stages_that_stay_whole_and_the_reason() -> None:
     with pytest.warns(StageNotCut) as caught:
         made = cspify(load_model("regnetx_002", num_classes=10, seed=0), seed=0)
     assert list(cut_stages(made)) == ["s3", "s4"]
-    said = [str(warning.message) for warning in caught]
-    assert len(said) == 2
-    assert said[0].startswith("not cut: s1: no block after its last change of resolution or width ((32,")
-    assert said[1].startswith("not cut: s2: no block")
+    messages = [str(warning.message) for warning in caught]
+    assert len(messages) == 2
+    assert messages[0].startswith("not cut: s1: no block after its last change of resolution or width ((32,")
+    assert messages[1].startswith("not cut: s2: no block")
     assert {warning.filename for warning in caught} == {__file__}
 
 
-def test_networks_that_are_cut_throughout_warn_of_nothing() -> None:
+def test_networks_with_all_stages_cut_give_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         cspify(baseline("resnet18"), seed=0)
@@ -491,14 +493,14 @@ class Net(nn.Module):
 
 
 class Shortcut(nn.Sequential):
-    """Not one block after the other."""
+    """A stage whose forward is not a plain sequence."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x + super().forward(x)
 
 
 class Counted(nn.Module):
-    """Holds a width outside its layers, as Res2Net does."""
+    """A block that stores a width outside its layers, as Res2Net does."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -588,15 +590,15 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_network_that_cannot_be_cut_says_why_in_a_line(case: str) -> None:
-    build, said = REFUSED[case]
-    with pytest.raises(GradlensError, match=said) as caught:
+def test_the_error_for_a_network_that_cannot_be_cut_is_one_line(case: str) -> None:
+    build, message = REFUSED[case]
+    with pytest.raises(GradlensError, match=message) as caught:
         cspify(build(), seed=0)
     assert "\n" not in str(caught.value)
 
 
 class Half(nn.Module):
-    """One stage can be cut, the other keeps a channel count outside its layers."""
+    """One stage can be cut, the other stores a channel count outside its layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -607,37 +609,37 @@ class Half(nn.Module):
         return self.layer2(self.layer1(self.stem(x))).mean((2, 3))
 
 
-def test_one_stage_that_fails_does_not_keep_the_others_whole() -> None:
+def test_other_stages_are_cut_if_one_cannot_be() -> None:
     with pytest.warns(StageNotCut, match=r"not cut: layer2: a block does not run at the width of a part"):
         made = cspify(Half(), seed=0)
     assert list(cut_stages(made)) == ["layer1"]
 
 
-def test_numbered_single_layers_are_no_stages() -> None:
+def test_numbered_single_layers_are_not_stages() -> None:
     model = nn.Module()
     model.layers = nn.Sequential(conv(3, 8), conv(8, 8), nn.Sequential(block(8), block(8)))
     assert stage_paths(model) == ["layers.2"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("resnet18",), "a str is not a torch.nn.Module"),
         ((None, "csp"), "a NoneType is not a torch.nn.Module"),
     ],
 )
-def test_what_is_no_module_is_refused(arguments: Any, said: str) -> None:
-    with pytest.raises(GradlensError, match=said):
+def test_objects_that_are_not_modules_are_errors(arguments: Any, message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
         cspify(*arguments)
 
 
-def test_a_named_stage_that_cannot_be_cut_is_an_error_and_not_a_warning() -> None:
+def test_a_named_stage_that_cannot_be_cut_is_an_error() -> None:
     with pytest.raises(GradlensError, match=r"cannot be made cross stage partial: s1: no block after"):
         cspify(load_model("regnetx_002", num_classes=10, seed=0), stages=["s1", "s4"], seed=0)
 
 
 @pytest.mark.parametrize(
-    ("stages", "said"),
+    ("stages", "message"),
     [
         (["layer5"], "there is no module 'layer5'; did you mean layer"),
         ([], "stages is empty"),
@@ -645,13 +647,13 @@ def test_a_named_stage_that_cannot_be_cut_is_an_error_and_not_a_warning() -> Non
     ],
     ids=["unknown", "none", "nested"],
 )
-def test_stages_that_cannot_be_are_refused(stages: list[str], said: str) -> None:
-    with pytest.raises(GradlensError, match=said):
+def test_invalid_stages_are_errors(stages: list[str], message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
         cspify(baseline("resnet18"), stages=stages)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"strategy": "fusion_frist"}, r"no transition strategy 'fusion_frist'; use one of none, .*mean fusion_first"),
         ({"strategy": None}, "no transition strategy None"),
@@ -665,17 +667,17 @@ def test_stages_that_cannot_be_are_refused(stages: list[str], said: str) -> None
     ],
     ids=str,
 )  # fmt: skip
-def test_options_that_cannot_be_are_refused(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(GradlensError, match=said):
+def test_invalid_options_are_errors(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
         cspify(baseline("resnet18"), **options)
 
 
-def test_no_fusion_cannot_give_a_dense_block_the_width_of_its_transition() -> None:
+def test_no_fusion_cannot_change_the_width_of_a_dense_block() -> None:
     with pytest.raises(GradlensError, match=r"bring 32 \+ 224 channels to the 128"):
         cspify(baseline("densenet121"), "no_fusion")
 
 
-def test_a_bypass_wider_than_the_stages_output_is_refused() -> None:
+def test_a_bypass_wider_than_the_output_of_the_stage_is_an_error() -> None:
     model = DenseNet(growth_rate=4, block_config=(1, 1), num_classes=3)
     with pytest.raises(
         GradlensError, match=r"6 of 8 channels would bypass the block, .* only 6; use a smaller gamma"
@@ -683,7 +685,7 @@ def test_a_bypass_wider_than_the_stages_output_is_refused() -> None:
         cspify(model, "csp", gamma=0.75)
 
 
-def test_nothing_is_left_on_a_model_whose_making_failed() -> None:
+def test_a_failed_cut_leaves_the_model_unchanged() -> None:
     model = Net(8, Counted(8)).train()
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(GradlensError):
@@ -692,8 +694,8 @@ def test_nothing_is_left_on_a_model_whose_making_failed() -> None:
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
-def test_a_block_that_starts_in_place_still_trains() -> None:
-    """Autograd forbids changing one output of a split in place."""
+def test_a_block_with_an_in_place_first_layer_can_be_trained() -> None:
+    """Autograd does not allow in-place changes of an output of a split."""
     model = nn.Sequential()
     model.add_module("layer1", nn.Sequential(nn.ReLU(inplace=True), nn.Conv2d(8, 8, 3, padding=1)))
     stem = nn.Sequential(nn.Conv2d(3, 8, 3), model)

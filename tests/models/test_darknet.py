@@ -1,4 +1,4 @@
-"""darknet: files: the authors' own counts, each layer by hand, weights number by number, and every mistake."""
+"""darknet: files: published counts, layers and weights checked by hand, and errors for mistakes in a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gradlens.models.darknet.network import FreshHead
 from gradlens.models.shape import InputShape
 
 SOFTMAX = section("softmax")
-AS_IT_IS = InputShape(None, 3, None)
+NO_CHANGES = InputShape(None, 3, None)
 
 
 def build(*layers: str, channels: int = 3, size: int = 8, seed: int = 0) -> DarknetModel:
@@ -37,29 +37,30 @@ def images(channels: int = 3, size: int = 8, n: int = 2) -> Tensor:
     return torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def written(folder: Path, text: str, name: str = "net.cfg") -> Path:
+def write_file(folder: Path, text: str, name: str = "net.cfg") -> Path:
     (folder / name).write_text(text, encoding="utf-8")
     return folder / name
 
 
 def outputs(model: DarknetModel, x: Tensor) -> list[Tensor]:
-    """What each layer puts out, copied before the next one runs."""
-    seen: list[Tensor] = []
+    """Return the output of each layer, copied before the next layer runs."""
+    captured: list[Tensor] = []
     handles = [
-        layer.register_forward_hook(lambda _m, _i, out: seen.append(out.clone())) for layer in model.layers
+        layer.register_forward_hook(lambda _m, _i, out: captured.append(out.clone()))
+        for layer in model.layers
     ]
     with torch.no_grad():
         model(x)
     for handle in handles:
         handle.remove()
-    return seen
+    return captured
 
 
 # --- the published networks ---
 
 
 def counts(text: str) -> dict[str, float]:
-    """In the paper's own way: convolution weights (M), BFLOPs, traffic (M elements), largest layer (BFLOPs)."""
+    """Return convolution weights (M), BFLOPs, traffic (M elements) and BFLOPs of the largest layer, as in the paper."""
     flops: list[int] = []
     traffic: list[int] = []
 
@@ -91,21 +92,21 @@ def counts(text: str) -> dict[str, float]:
         ("csdarknet53", 27.606, 13.067, 35.85, 0.604),
     ],
 )
-def test_the_published_networks_have_their_published_counts(
+def test_counts_of_the_published_networks_equal_those_of_the_paper(
     name: str, parameters: float, bflops: float, traffic: float | None, largest: float | None
 ) -> None:
-    found = counts(getattr(cfgs, name)())
-    assert round(found["parameters"], 3) == parameters
-    assert round(found["bflops"], 3) == bflops
-    assert traffic is None or round(found["traffic"], 2) == traffic
-    assert largest is None or round(found["largest"], 3) == largest
+    measured = counts(getattr(cfgs, name)())
+    assert round(measured["parameters"], 3) == parameters
+    assert round(measured["bflops"], 3) == bflops
+    assert traffic is None or round(measured["traffic"], 2) == traffic
+    assert largest is None or round(measured["largest"], 3) == largest
 
 
 # --- each layer against its formula ---
 
 
 def convolved(x: np.ndarray[Any, Any], layer: nn.Conv2d) -> np.ndarray[Any, Any]:
-    """Output pixel by output pixel."""
+    """Compute the convolution pixel by pixel."""
     weight, groups = layer.weight.detach().numpy(), layer.groups
     (size, _), (stride, _), (pad, _) = layer.kernel_size, layer.stride, layer.padding  # type: ignore[misc]
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
@@ -124,7 +125,7 @@ def convolved(x: np.ndarray[Any, Any], layer: nn.Conv2d) -> np.ndarray[Any, Any]
 @pytest.mark.parametrize(
     ("size", "stride", "options"), [(3, 2, {}), (1, 1, {}), (3, 1, {"pad": 0, "padding": 2})]
 )
-def test_a_convolution_has_groups_and_batch_norm(size: int, stride: int, options: dict[str, int]) -> None:
+def test_a_convolution_with_groups_and_batch_norm(size: int, stride: int, options: dict[str, int]) -> None:
     model = build(conv(6, size, stride, groups=2, **options), channels=4, size=5)
     layer = model.layers[0]
     assert isinstance(layer, ConvLayer)
@@ -137,8 +138,8 @@ def test_a_convolution_has_groups_and_batch_norm(size: int, stride: int, options
     state = {key: value.numpy()[:, None, None] for key, value in layer.bn.state_dict().items() if value.dim()}
     normal = (raw - state["running_mean"]) / np.sqrt(state["running_var"] + EPS)
     normal = normal * state["weight"] + state["bias"]
-    found = outputs(model.eval(), x)[0].numpy()
-    assert found == pytest.approx(np.where(normal > 0, normal, 0.1 * normal), abs=1e-5)
+    output = outputs(model.eval(), x)[0].numpy()
+    assert output == pytest.approx(np.where(normal > 0, normal, 0.1 * normal), abs=1e-5)
 
 
 def test_without_batch_norm_a_convolution_has_a_bias() -> None:
@@ -171,7 +172,7 @@ def test_activations_of_convolutions_and_shortcuts(name: str) -> None:
     assert torch.allclose(second, ACTIVATIONS[name](first + first), atol=1e-6)
 
 
-def test_defaults_are_darknets() -> None:
+def test_defaults_are_those_of_darknet() -> None:
     plain = build(section("convolutional", filters=2, size=3), section("shortcut", from_=-1))
     layer = plain.layers[0]
     assert isinstance(layer, ConvLayer)
@@ -181,7 +182,7 @@ def test_defaults_are_darknets() -> None:
     assert isinstance(plain.layers[1].act, nn.Identity)
 
 
-def test_fresh_weights_are_drawn_as_darknet_draws_them() -> None:
+def test_new_weights_have_the_distribution_of_darknet() -> None:
     layer = build(conv(64, 3, groups=2), channels=8).layers[0]
     assert isinstance(layer, ConvLayer)
     bound = math.sqrt(2 / (4 * 9))
@@ -189,7 +190,7 @@ def test_fresh_weights_are_drawn_as_darknet_draws_them() -> None:
     assert float(layer.conv.weight.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
-def test_a_shortcut_adds_the_channels_both_have() -> None:
+def test_a_shortcut_adds_the_common_channels() -> None:
     model = build(conv(4), conv(6), shortcut(-2), conv(2), shortcut(2))
     a, b, wide, d, narrow = outputs(model, images())
     assert torch.equal(wide[:, :4], b[:, :4] + a)
@@ -198,7 +199,7 @@ def test_a_shortcut_adds_the_channels_both_have() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 7])
-def test_a_shortcut_from_a_larger_map_samples_it(size: int) -> None:
+def test_a_shortcut_subsamples_a_larger_map(size: int) -> None:
     model = build(conv(4), conv(4, 3, 2), shortcut(-2), size=size)
     large, small, out = outputs(model, images(size=size))
     for i in range(small.shape[2]):
@@ -206,16 +207,16 @@ def test_a_shortcut_from_a_larger_map_samples_it(size: int) -> None:
             assert torch.equal(out[:, :, i, j], small[:, :, i, j] + large[:, :, 2 * i, 2 * j])
 
 
-def test_a_route_joins_in_its_order_and_takes_groups() -> None:
+def test_a_route_concatenates_in_order_and_selects_groups() -> None:
     model = build(conv(4), conv(6), route(-1, 0), route(-2), route(0, 1, groups=2, group_id=1))
-    a, b, joined, single, parts = outputs(model, images())
-    assert torch.equal(joined, torch.cat([b, a], 1))
+    a, b, concatenated, single, parts = outputs(model, images())
+    assert torch.equal(concatenated, torch.cat([b, a], 1))
     assert torch.equal(single, b)
     assert torch.equal(parts, torch.cat([a[:, 2:], b[:, 3:]], 1))
 
 
 def pooled(x: Tensor, size: int, stride: int, padding: int, average: bool) -> Tensor:
-    """Window by window; pixels outside do not exist."""
+    """Pool window by window; pixels outside of the map are left out."""
     height, width = ((length + padding - size) // stride + 1 for length in x.shape[2:])
     out = torch.empty(*x.shape[:2], height, width)
     for i in range(height):
@@ -239,9 +240,11 @@ def pooled(x: Tensor, size: int, stride: int, padding: int, average: bool) -> Te
         (9, 4, 3, 1),
     ],
 )
-def test_pools_are_darknets(length: int, size: int, stride: int, padding: int | None, average: bool) -> None:
-    given = {"size": size, "stride": stride} | ({} if padding is None else {"padding": padding})
-    model = build(section("local_avgpool" if average else "maxpool", **given), conv(1), size=length)
+def test_pooling_equals_that_of_darknet(
+    length: int, size: int, stride: int, padding: int | None, average: bool
+) -> None:
+    options = {"size": size, "stride": stride} | ({} if padding is None else {"padding": padding})
+    model = build(section("local_avgpool" if average else "maxpool", **options), conv(1), size=length)
     x = images(size=length)
     expected = pooled(x, size, stride, size - 1 if padding is None else padding, average)
     assert torch.allclose(outputs(model, x)[0], expected, atol=1e-6)
@@ -251,7 +254,7 @@ def test_a_pool_without_size_is_as_large_as_its_stride() -> None:
     assert parse_cfg(net() + section("maxpool", stride=3)).layers[0].size == 3  # type: ignore[union-attr]
 
 
-def test_average_upsample_and_what_is_left_out() -> None:
+def test_average_pooling_and_upsampling_and_sections_that_are_left_out() -> None:
     upsampled, averaged = outputs(build(section("upsample", stride=3), section("avgpool")), images())
     assert torch.equal(upsampled, images().repeat_interleave(3, 2).repeat_interleave(3, 3))
     assert torch.allclose(averaged[:, :, 0, 0], images().mean((2, 3)), atol=1e-6)
@@ -260,7 +263,7 @@ def test_average_upsample_and_what_is_left_out() -> None:
     assert torch.equal(with_ends(images()), build(conv(5), section("avgpool"))(images()))
 
 
-def test_upsample_doubles_by_default_and_dropout_drops() -> None:
+def test_upsampling_doubles_by_default_and_dropout_has_its_probability() -> None:
     model = build(section("upsample"), section("dropout", probability=".25"), size=32)
     up, dropped = outputs(model, images(size=32) + 9)
     assert up.shape[2:] == (64, 64)
@@ -281,7 +284,7 @@ def test_connected_layers_read_all_pixels(normalize: int) -> None:
     assert torch.allclose(model(images()), raw.clamp(min=0), atol=1e-6)
 
 
-# --- the whole ---
+# --- whole networks ---
 
 
 CSP = (
@@ -295,19 +298,19 @@ CSP = (
 )
 
 
-def test_gradients_reach_every_weight() -> None:
+def test_all_weights_receive_gradients() -> None:
     model = build(*CSP)
     nn.functional.cross_entropy(model(images(n=4)), torch.tensor([0, 3, 5, 9])).backward()
     assert all(value.grad is not None and bool(value.grad.any()) for value in model.parameters())
     assert all(bool(value.grad.isfinite().all()) for value in model.parameters() if value.grad is not None)
 
 
-def test_layers_have_darknets_numbers() -> None:
+def test_layers_have_the_numbers_of_darknet() -> None:
     names = [name for name, module in build(*CSP).named_modules() if isinstance(module, nn.Conv2d)]
-    assert names[:3] == ["layers.0.conv", "layers.1.conv", "layers.3.conv"]  # 2 is the route between the ways
+    assert names[:3] == ["layers.0.conv", "layers.1.conv", "layers.3.conv"]  # 2 is a route, without weights
 
 
-def test_only_outputs_that_are_read_later_are_kept() -> None:
+def test_only_outputs_that_are_read_later_stay_in_memory() -> None:
     model = build(conv(4), conv(4), conv(4), shortcut(0), conv(4), conv(4))
     refs: list[weakref.ref[Tensor]] = []
     alive: list[list[int]] = []
@@ -320,31 +323,31 @@ def test_only_outputs_that_are_read_later_are_kept() -> None:
         layer.register_forward_hook(watch)
     with torch.no_grad():
         model(images())
-    assert alive == [[], [], [0], [0], [], []]  # besides a layer's own input and output
+    assert alive == [[], [], [0], [0], [], []]  # in addition to the input and output of a layer
 
 
-def test_the_state_goes_through_a_checkpoint(tmp_path: Path) -> None:
+def test_a_saved_checkpoint_can_be_loaded(tmp_path: Path) -> None:
     source, target = build(*CSP, seed=1), build(*CSP, seed=2)
     torch.save(source.state_dict(), tmp_path / "w.pt")
     load_checkpoint(target, tmp_path / "w.pt")
     assert torch.equal(source.eval()(images()), target.eval()(images()))
 
 
-def test_classes_channels_and_size_are_the_datas(tmp_path: Path) -> None:
-    model = darknet_model(written(tmp_path, net() + "".join(CSP)), InputShape(7, 1, 8))
+def test_classes_channels_and_size_follow_the_data(tmp_path: Path) -> None:
+    model = darknet_model(write_file(tmp_path, net() + "".join(CSP)), InputShape(7, 1, 8))
     assert model(images(1)).shape == (2, 7)
     connected = conv(2) + section("connected", output=9) + section("dropout", probability=0.5) + SOFTMAX
-    file = written(tmp_path, net() + connected)
+    file = write_file(tmp_path, net() + connected)
     assert darknet_model(file, InputShape(4, 1, 8))(images(1)).shape == (2, 4)
-    assert darknet_model(file, AS_IT_IS)(images(size=256, n=1)).shape == (1, 9)
+    assert darknet_model(file, NO_CHANGES)(images(size=256, n=1)).shape == (1, 9)
 
 
-def test_the_classifier_may_stand_before_the_average(tmp_path: Path) -> None:
-    file = written(tmp_path, net() + conv(4) + conv(9) + section("avgpool") + SOFTMAX)
+def test_the_classifier_may_come_before_the_average_pooling(tmp_path: Path) -> None:
+    file = write_file(tmp_path, net() + conv(4) + conv(9) + section("avgpool") + SOFTMAX)
     assert darknet_model(file, InputShape(3, 3, None))(images()).shape == (2, 3)
 
 
-def test_a_network_without_an_end_returns_maps() -> None:
+def test_a_network_without_a_classifier_returns_maps() -> None:
     assert build(conv(4, 3, 2))(images()).shape == (2, 4, 4, 4)
 
 
@@ -402,7 +405,7 @@ BIASES = {"layers.0": 4, "layers.2": 3, "layers.3": 5, "layers.4": 2}
 
 
 def weights_file(folder: Path, version: tuple[int, int, int] = (0, 2, 0)) -> tuple[Path, dict[str, Tensor]]:
-    """A file written by hand, and what belongs where."""
+    """Write a file by hand; return its path and the expected tensors."""
     random = np.random.default_rng(0)
     parts: dict[str, np.ndarray[Any, Any]] = {}
     content = header(version)
@@ -416,7 +419,7 @@ def weights_file(folder: Path, version: tuple[int, int, int] = (0, 2, 0)) -> tup
 
 
 @pytest.mark.parametrize("version", [(0, 1, 0), (0, 2, 0), (0, 2, 5), (1, 0, 0), (1001, 0, 0)])
-def test_each_number_of_a_weights_file_lands_in_its_place(
+def test_all_numbers_of_a_weights_file_are_loaded_into_their_tensors(
     tmp_path: Path, version: tuple[int, int, int]
 ) -> None:
     model = build(*WEIGHTED, channels=4)
@@ -429,9 +432,9 @@ def test_each_number_of_a_weights_file_lands_in_its_place(
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_weights_keep_their_layers_and_the_classifier_is_the_datas(tmp_path: Path) -> None:
-    """The authors' weights have 1000 classes; the data has its own."""
-    cfg = written(tmp_path, net(4, 8, 8) + "".join(WEIGHTED))
+def test_weights_are_loaded_and_the_classifier_follows_the_data(tmp_path: Path) -> None:
+    """Published weights have 1000 classes; the data may have another number."""
+    cfg = write_file(tmp_path, net(4, 8, 8) + "".join(WEIGHTED))
     path, parts = weights_file(tmp_path)
     options: dict[str, Any] = {"in_chans": 4, "image_size": 8, "checkpoint": path, "seed": 0}
     with pytest.warns(
@@ -449,16 +452,16 @@ def test_weights_keep_their_layers_and_the_classifier_is_the_datas(tmp_path: Pat
     assert torch.equal(whole.state_dict()["layers.4.linear.weight"], parts["layers.4.linear.weight"])
 
 
-def test_the_length_that_is_wanted_is_that_of_the_cfg(tmp_path: Path) -> None:
-    cfg = written(tmp_path, net(4, 8, 8) + "".join(WEIGHTED))
+def test_the_expected_length_is_that_of_the_cfg(tmp_path: Path) -> None:
+    cfg = write_file(tmp_path, net(4, 8, 8) + "".join(WEIGHTED))
     path, _ = weights_file(tmp_path)
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(GradlensError, match="holds 373 numbers, but this network has 375"):
         load_model(f"darknet:{cfg}", num_classes=9, in_chans=4, image_size=8, checkpoint=path)
 
 
-def test_a_cfg_is_not_cut_into_strategies(tmp_path: Path) -> None:
-    cfg = written(tmp_path, net(3, 8, 8) + "".join(WEIGHTED).replace("groups=2", "groups=1"))
+def test_a_cfg_with_a_strategy_is_an_error(tmp_path: Path) -> None:
+    cfg = write_file(tmp_path, net(3, 8, 8) + "".join(WEIGHTED).replace("groups=2", "groups=1"))
     with pytest.raises(GradlensError, match=r"a darknet \.cfg has no stages to cut"):
         load_model(f"darknet:{cfg}@csp", num_classes=2, image_size=8)
 
@@ -468,7 +471,7 @@ def wrong_length(extra: int) -> Callable[[bytes], bytes]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("damage", "message"),
     [
         (wrong_length(4), "holds 376 numbers, but this network has 375"),
         (wrong_length(-8), "holds 373 numbers, but this network has 375"),
@@ -479,21 +482,21 @@ def wrong_length(extra: int) -> Callable[[bytes], bytes]:
         (lambda content: b"", "it has 0 bytes, and its header alone 16"),
     ],
 )
-def test_weights_that_do_not_fit_change_nothing(
-    tmp_path: Path, spoil: Callable[[bytes], bytes], said: str
+def test_weights_that_do_not_fit_leave_the_model_unchanged(
+    tmp_path: Path, damage: Callable[[bytes], bytes], message: str
 ) -> None:
     model, before = build(*WEIGHTED, channels=4), build(*WEIGHTED, channels=4)
     path, _ = weights_file(tmp_path)
-    path.write_bytes(spoil(path.read_bytes()))
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(GradlensError) as caught:
         load_weights(model, path)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "net.weights" in str(caught.value)
     others = before.state_dict()
     assert all(torch.equal(value, others[key]) for key, value in model.state_dict().items())
 
 
-def test_weights_of_nothing_and_for_nothing(tmp_path: Path) -> None:
+def test_missing_weights_and_weights_for_other_models_are_errors(tmp_path: Path) -> None:
     with pytest.raises(GradlensError, match="does not exist"):
         load_weights(build(conv(1)), tmp_path / "no.weights")
     with pytest.raises(GradlensError, match="is a folder"):
@@ -506,7 +509,7 @@ def test_weights_of_nothing_and_for_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "t.cfg has no sections"),
         ("# only a comment\n", "t.cfg has no sections"),
@@ -561,10 +564,10 @@ def test_weights_of_nothing_and_for_nothing(tmp_path: Path) -> None:
         (net() + section("cost") + section("avgpool"), "layer 0 is a [cost] with layers after it"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_cfg_is_one_sentence(text: str, said: str) -> None:
+def test_the_error_for_a_mistake_in_a_cfg_is_one_sentence(text: str, message: str) -> None:
     with pytest.raises(GradlensError) as caught:
         DarknetModel(parse_cfg(text, "t.cfg"))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert str(caught.value).startswith("t.cfg")
     assert "\n" not in str(caught.value)
 
@@ -573,16 +576,16 @@ def test_a_mistake_in_a_cfg_is_one_sentence(text: str, said: str) -> None:
     "layers",
     [conv(3) + shortcut(-1), conv(3) + section("avgpool") + route(-1), section("avgpool")],
 )
-def test_a_network_without_a_classifier_gets_no_classes(tmp_path: Path, layers: str) -> None:
-    file = written(tmp_path, net() + layers)
-    darknet_model(file, AS_IT_IS)
+def test_classes_for_a_network_without_a_classifier_are_an_error(tmp_path: Path, layers: str) -> None:
+    file = write_file(tmp_path, net() + layers)
+    darknet_model(file, NO_CHANGES)
     with pytest.raises(
         GradlensError, match=r"net\.cfg does not end in a classifier that could have 5 classes"
     ):
         darknet_model(file, InputShape(5, 3, None))
 
 
-def test_images_of_another_size_are_told() -> None:
+def test_images_of_another_size_are_an_error() -> None:
     with pytest.raises(GradlensError, match="built for 192 features gets 75"):
         build(section("connected", output=2))(images(size=5))
     halved = conv(2) + conv(2, 2, 2, pad=0) + section("upsample")
@@ -592,8 +595,8 @@ def test_images_of_another_size_are_told() -> None:
         build(halved, route(0), shortcut(2))(images(size=7))
 
 
-def test_a_file_that_is_none_is_told(tmp_path: Path) -> None:
-    written(tmp_path, net())
+def test_files_that_are_missing_or_not_text_are_errors(tmp_path: Path) -> None:
+    write_file(tmp_path, net())
     with pytest.raises(GradlensError, match=r"no file .*nett\.cfg; did you mean net\.cfg\?"):
         read_cfg(tmp_path / "nett.cfg")
     with pytest.raises(GradlensError, match=r"no file .*nowhere; give a darknet \.cfg"):

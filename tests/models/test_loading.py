@@ -1,4 +1,4 @@
-"""load_model: three kinds of names, fitted to classes, channels and image size, reproducibly."""
+"""load_model: names of timm, torchvision and files, adapted to classes, channels and image size."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gradlens.models import load_model
 
 
 @pytest.mark.parametrize("name", ["resnet18", "torchvision:resnet18"])
-def test_classes_and_channels_fit_the_data(name: str) -> None:
+def test_classes_and_channels_follow_the_data(name: str) -> None:
     model = load_model(name, num_classes=7, in_chans=2, image_size=32)
     assert model.training
     assert model(torch.randn(4, 2, 32, 32)).shape == (4, 7)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "torchvision:resnet18"])
-def test_without_classes_the_head_is_the_models_own(name: str) -> None:
+def test_without_num_classes_the_original_head_is_kept(name: str) -> None:
     assert load_model(name).fc.out_features == 1000  # type: ignore[union-attr]
 
 
@@ -32,12 +32,12 @@ def test_a_network_of_fixed_size_is_built_for_the_image_size(name: str) -> None:
     assert model(torch.randn(2, 3, 64, 64)).shape == (2, 3)
 
 
-def test_a_torchvision_model_with_auxiliary_heads_gives_one_tensor_in_train_mode() -> None:
+def test_a_torchvision_model_with_auxiliary_heads_returns_one_tensor_in_train_mode() -> None:
     model = load_model("torchvision:googlenet", num_classes=3)
     assert model(torch.randn(2, 3, 64, 64)).shape == (2, 3)
 
 
-def test_a_transformer_of_torchvision_takes_other_channels() -> None:
+def test_a_transformer_of_torchvision_accepts_other_channels() -> None:
     model = load_model("torchvision:vit_b_32", num_classes=3, in_chans=1, image_size=32)
     assert model(torch.randn(2, 1, 32, 32)).shape == (2, 3)
 
@@ -49,7 +49,7 @@ def test_weights_are_a_function_of_the_seed(name: str) -> None:
     assert not all(torch.equal(value, other[key]) for key, value in first.items())
 
 
-def test_global_random_states_are_as_before() -> None:
+def test_global_random_states_are_unchanged() -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()  # type: ignore[index]
     load_model("resnet18", num_classes=3, seed=5)
     with pytest.raises(GradlensError):
@@ -70,7 +70,7 @@ def test_without_a_seed_weights_come_from_the_global_state() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("resnet5O", "resnet50"),
         ("torchvision:resnet5O", "resnet50"),
@@ -85,16 +85,16 @@ def test_without_a_seed_weights_come_from_the_global_state() -> None:
         ("net.py:a b", "is not a Python name"),
     ],
 )
-def test_a_name_that_leads_nowhere_says_what_to_do(name: str, said: str) -> None:
+def test_the_error_for_an_unknown_name_states_what_to_do(name: str, message: str) -> None:
     with pytest.raises(GradlensError) as caught:
         load_model(name)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     "options", [{"num_classes": 0}, {"in_chans": 0}, {"image_size": -1}, {"seed": -1}, {"seed": 2**32}]
 )
-def test_impossible_numbers_are_refused(options: dict[str, int]) -> None:
+def test_invalid_numbers_are_errors(options: dict[str, int]) -> None:
     with pytest.raises(GradlensError, match=next(iter(options))):
         load_model("resnet18", **options)  # type: ignore[arg-type]

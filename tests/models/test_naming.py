@@ -1,11 +1,11 @@
-"""model_names: timm's and torchvision's, by wildcard or by part."""
+"""model_names: names of timm and torchvision, by wildcard or by part."""
 
 from __future__ import annotations
 
 from gradlens.models import model_names
 
 
-def test_every_library_is_listed() -> None:
+def test_all_libraries_are_listed() -> None:
     names = model_names()
     assert {"resnet50", "cspresnet50", "torchvision:resnet50"} <= set(names)
     assert not any("fasterrcnn" in name or "raft" in name for name in names)

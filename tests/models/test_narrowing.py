@@ -1,4 +1,4 @@
-"""narrowed: every channel count scaled, every weight a slice of the given one, nothing else touched."""
+"""narrowed: channel counts are scaled, weights are slices of the originals, the rest is unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
 
 
 def filled(module: nn.Module) -> nn.Module:
-    """Every parameter and running statistic a different number."""
+    """Fill parameters and running statistics with different numbers."""
     with torch.no_grad():
         for value in module.state_dict().values():
             if value.is_floating_point():
@@ -35,7 +35,7 @@ def filled(module: nn.Module) -> nn.Module:
     return module
 
 
-def test_inner_widths_scale_by_the_same_factor_and_the_outer_become_the_new() -> None:
+def test_inner_widths_scale_by_the_same_factor_as_the_outer_width() -> None:
     block = nn.Sequential(nn.Conv2d(16, 64, 1), nn.Conv2d(64, 24, 3), nn.Conv2d(24, 16, 1, bias=False))
     assert shapes(narrowed(block, 16, 4)) == {
         "0.weight": (16, 4, 1, 1),
@@ -48,7 +48,7 @@ def test_inner_widths_scale_by_the_same_factor_and_the_outer_become_the_new() ->
 
 @pytest.mark.parametrize("new", [12, 8, 4])
 @pytest.mark.parametrize("kernel", [1, 3])
-def test_a_convolution_keeps_the_last_channels_times_the_root_of_the_ratio_of_fan_in(
+def test_a_convolution_keeps_its_last_channels_scaled_by_the_root_of_the_fan_in_ratio(
     kernel: int, new: int
 ) -> None:
     conv = nn.Conv2d(16, 16, kernel).double()
@@ -60,7 +60,7 @@ def test_a_convolution_keeps_the_last_channels_times_the_root_of_the_ratio_of_fa
     assert (cut.in_channels, cut.out_channels) == (new, new)
 
 
-def test_a_linear_layer_likewise() -> None:
+def test_a_linear_layer_keeps_its_last_features_scaled_in_the_same_way() -> None:
     linear = nn.Linear(16, 64).double()
     cut = narrowed(linear, 16, 4)
     torch.testing.assert_close(cut.weight, linear.weight[-16:, -4:] * 2, rtol=1e-14, atol=0)
@@ -69,14 +69,14 @@ def test_a_linear_layer_likewise() -> None:
 
 
 @pytest.mark.parametrize("new", [96, 64, 32], ids=lambda new: f"{new} of 128")
-def test_a_grouped_convolution_keeps_its_groups_and_they_grow_narrower(new: int) -> None:
+def test_a_grouped_convolution_keeps_its_number_of_groups_with_fewer_channels_each(new: int) -> None:
     conv = nn.Conv2d(128, 128, 3, groups=32, padding=1).double()
     cut = narrowed(conv, 128, new)
-    each = new // 32
+    group_width = new // 32
     assert cut.groups == 32
-    assert cut.weight.shape == (new, each, 3, 3)
+    assert cut.weight.shape == (new, group_width, 3, 3)
     torch.testing.assert_close(
-        cut.weight, conv.weight[-new:, -each:] * math.sqrt(4 / each), rtol=1e-14, atol=0
+        cut.weight, conv.weight[-new:, -group_width:] * math.sqrt(4 / group_width), rtol=1e-14, atol=0
     )
     assert cut(torch.randn(1, new, 4, 4, dtype=torch.float64)).shape == (1, new, 4, 4)
 
@@ -87,7 +87,7 @@ def test_widths_around_a_grouped_convolution_are_multiples_of_its_groups() -> No
     assert [(m.in_channels, m.out_channels, m.groups) for m in cut] == [(9, 8, 1), (8, 8, 8), (8, 9, 1)]
 
 
-def test_groups_that_do_not_divide_the_width_of_the_part_become_the_most_that_do() -> None:
+def test_groups_become_the_largest_number_that_divides_the_width_of_the_part() -> None:
     conv = nn.Conv2d(16, 16, 3, groups=8, padding=1)
     cut = narrowed(conv, 16, 12)
     assert (cut.groups, cut.weight.shape) == (4, (12, 3, 3, 3))
@@ -102,7 +102,7 @@ def test_a_depthwise_convolution_stays_depthwise(times: int) -> None:
     torch.testing.assert_close(cut.weight, conv.weight[-6 * times :], rtol=0, atol=0)
 
 
-def test_batch_norm_keeps_its_last_channels_running_statistics_included() -> None:
+def test_batch_norm_keeps_its_last_channels_and_their_running_statistics() -> None:
     norm = filled(nn.BatchNorm2d(8))
     norm.num_batches_tracked.fill_(5)  # type: ignore[operator, union-attr]
     cut = narrowed(norm, 8, 3)
@@ -124,14 +124,14 @@ def test_group_norm_keeps_as_many_groups_as_divide_its_channels(new: int, groups
     assert cut(torch.randn(2, new, 3, 3)).shape == (2, new, 3, 3)
 
 
-def test_layer_norm_is_that_of_the_part() -> None:
+def test_layer_norm_has_the_width_of_the_part() -> None:
     cut = narrowed(filled(nn.LayerNorm(8)), 8, 3)
     assert cut.normalized_shape == (3,)
     assert cut.bias.tolist() == [6, 7, 8]
     assert cut(torch.randn(2, 3)).shape == (2, 3)
 
 
-def test_squeeze_and_excitation_scales_its_reduction_too() -> None:
+def test_squeeze_and_excitation_scales_its_reduction() -> None:
     cut = narrowed(SqueezeExcite(64, rd_channels=16), 64, 32)
     assert (cut.fc1.out_channels, cut.fc2.in_channels) == (8, 8)
     assert cut(torch.randn(2, 32, 4, 4)).shape == (2, 32, 4, 4)
@@ -160,7 +160,7 @@ def test_a_convnext_block_scales_its_depthwise_layer_norm_mlp_and_layer_scale() 
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 1, 1), (1, 8, 1, 1)], ids=str)
-def test_a_gain_of_one_value_a_channel_is_cut_along_its_channels(shape: tuple[int, ...]) -> None:
+def test_a_gain_with_one_value_per_channel_is_cut_along_its_channels(shape: tuple[int, ...]) -> None:
     class Scale(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -207,7 +207,7 @@ def test_a_resnext_bottleneck_of_timm_runs_at_the_width_of_the_part(new: int) ->
     assert cut(torch.randn(2, new, 4, 4)).shape == (2, new, 4, 4)
 
 
-def test_the_given_block_is_left_alone() -> None:
+def test_the_original_block_is_unchanged() -> None:
     block = nn.Sequential(nn.Conv2d(8, 8, 3, groups=2), nn.BatchNorm2d(8), SqueezeExcite(8))
     before, text = copy.deepcopy(block.state_dict()), str(block)
     cut = narrowed(block, 8, 4)
@@ -221,8 +221,8 @@ def test_the_given_block_is_left_alone() -> None:
 def test_frozen_layers_stay_frozen() -> None:
     block = nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8), nn.Linear(8, 8)).requires_grad_(False)
     block[2].weight.requires_grad_(True)
-    learns = [name for name, value in narrowed(block, 8, 4).named_parameters() if value.requires_grad]
-    assert learns == ["2.weight"]
+    trainable = [name for name, value in narrowed(block, 8, 4).named_parameters() if value.requires_grad]
+    assert trainable == ["2.weight"]
 
 
 class Holds(nn.Module):
@@ -235,7 +235,7 @@ class Holds(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("block", "said"),
+    ("block", "message"),
     [
         (Holds(8, 8), r"0 \(Holds\) has parameters \(8, 8\)"),
         (nn.MultiheadAttention(8, 2), r"0 \(MultiheadAttention\) has parameters \(24, 8\)"),
@@ -246,14 +246,14 @@ class Holds(nn.Module):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
 )
-def test_a_layer_of_unknown_kind_is_refused_by_name(block: nn.Module, said: str) -> None:
-    with pytest.raises(GradlensError, match=said) as caught:
+def test_the_error_for_a_layer_of_unknown_kind_contains_its_name(block: nn.Module, message: str) -> None:
+    with pytest.raises(GradlensError, match=message) as caught:
         narrowed(nn.Sequential(block), 8, 4)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("width", [9, 8])
-def test_what_a_depthwise_layer_multiplies_is_read_whole(width: int) -> None:
+def test_a_depthwise_layer_with_a_multiplier_keeps_it(width: int) -> None:
     block = nn.Sequential(
         nn.Conv2d(12, 10, 1), nn.Conv2d(10, 30, 3, padding=1, groups=10), nn.Conv2d(30, 12, 1)
     )
@@ -266,7 +266,7 @@ def test_what_a_depthwise_layer_multiplies_is_read_whole(width: int) -> None:
 # --- dense layers: fewer inputs, the same growth ---
 
 
-def test_a_dense_layer_reads_less_and_adds_as_much() -> None:
+def test_a_dense_layer_reads_fewer_channels_and_adds_the_same_number() -> None:
     layer = timm.create_model("densenet121").features.denseblock1.denselayer1.double()
     cut = copy.deepcopy(layer)
     drop_channels(cut, ("norm1", "conv1"), 16)
@@ -284,6 +284,6 @@ def test_inputs_are_dropped_from_the_front() -> None:
     assert norm.running_mean.tolist() == [3, 4, 5]  # type: ignore[union-attr]
 
 
-def test_only_what_has_input_channels_can_drop_them() -> None:
+def test_a_layer_without_input_channels_is_an_error() -> None:
     with pytest.raises(TypeError, match="ReLU has no input channels"):
         without_first_inputs(nn.ReLU(), 1)

@@ -1,4 +1,4 @@
-"""PeleeNet against the numbers of its paper and of CSPNet's table 1."""
+"""PeleeNet, checked against its paper and table 1 of CSPNet."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ def bflops(model: nn.Module) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def test_parameters_are_the_papers() -> None:
+def test_the_number_of_parameters_equals_that_of_the_paper() -> None:
     assert sum(value.numel() for value in peleenet().parameters()) == pytest.approx(2.80e6, rel=0.002)
 
 
-def test_flops_are_the_papers() -> None:
-    found = bflops(load_model("peleenet", seed=0))
-    assert found == pytest.approx(1.017, rel=0.02)  # arXiv 1911.11929, table 1
-    assert found / 2 == pytest.approx(0.508, rel=0.005)  # arXiv 1804.06882, multiply-adds
+def test_flops_equal_those_of_the_papers() -> None:
+    measured = bflops(load_model("peleenet", seed=0))
+    assert measured == pytest.approx(1.017, rel=0.02)  # arXiv 1911.11929, table 1
+    assert measured / 2 == pytest.approx(0.508, rel=0.005)  # arXiv 1804.06882, multiply-adds
 
 
 @pytest.mark.parametrize(("gamma", "paper"), [(0.75, 0.800), (0.5, 0.888), (0.25, 0.986)])
-def test_flops_of_its_csp_twin_are_the_papers_within_5_percent(gamma: float, paper: float) -> None:
+def test_flops_of_csp_peleenet_are_within_5_percent_of_the_paper(gamma: float, paper: float) -> None:
     assert bflops(cspify(peleenet(), "csp", gamma=gamma, seed=0)) == pytest.approx(paper, rel=0.05)
 
 
 def test_widths_and_resolutions_after_each_stage() -> None:
-    model, seen = load_model("peleenet", seed=0).eval(), {}
-    for place in (1, 2, 3, 4):
-        model.get_submodule(f"features.transition{place}").register_forward_hook(
-            lambda _m, _i, out, place=place: seen.update({place: tuple(out.shape[1:])})
+    model, shapes = load_model("peleenet", seed=0).eval(), {}
+    for number in (1, 2, 3, 4):
+        model.get_submodule(f"features.transition{number}").register_forward_hook(
+            lambda _m, _i, out, number=number: shapes.update({number: tuple(out.shape[1:])})
         )
     with torch.no_grad():
         model(torch.randn(1, 3, 64, 64))
-    assert seen == {1: (128, 8, 8), 2: (256, 4, 4), 3: (512, 2, 2), 4: (704, 2, 2)}
+    assert shapes == {1: (128, 8, 8), 2: (256, 4, 4), 3: (512, 2, 2), 4: (704, 2, 2)}
 
 
-def test_the_stem_is_a_quarter_of_the_resolution() -> None:
+def test_the_stem_reduces_the_resolution_to_a_quarter() -> None:
     assert PeleeStem(3)(torch.randn(2, 3, 32, 32)).shape == (2, 32, 8, 8)
 
 
-def test_a_layer_is_its_input_and_two_ways_of_half_the_growth() -> None:
+def test_a_layer_concatenates_its_input_and_two_branches_of_half_the_growth() -> None:
     torch.manual_seed(0)
     layer = PeleeLayer(6, 8, 2).double().eval()
     x = torch.randn(2, 6, 5, 5, dtype=torch.float64)
 
-    def run(way: nn.Module, h: Tensor) -> Tensor:
-        for part in way.children():
+    def run(branch: nn.Module, h: Tensor) -> Tensor:
+        for part in branch.children():
             conv, norm = part.conv, part.bn  # type: ignore[union-attr]
             h = nn.functional.conv2d(h, conv.weight, None, 1, conv.kernel_size[0] // 2)
             h = (h / (1 + norm.eps) ** 0.5).relu()
@@ -82,6 +82,6 @@ def test_classes_channels_and_seed(name: str) -> None:
     assert all(torch.equal(value, fresh[key]) for key, value in again.state_dict().items())
 
 
-def test_the_small_one_has_half_the_layers() -> None:
+def test_the_small_network_has_half_the_layers() -> None:
     assert MODELS["peleenet_small"] == (2, 2, 4, 3)
     assert sum(MODELS["peleenet_small"]) == pytest.approx(sum(MODELS["peleenet"]) / 2, abs=1)

@@ -1,4 +1,4 @@
-"""What stands behind the @ of a name, and stems for small images."""
+"""Options after the @ of a network name, and stems for small images."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ from gradlens.models.stems import cifar_stem
         ("darknet:net.cfg@csp", "darknet:net.cfg", CspSpec("csp")),
     ],
 )
-def test_a_name_is_what_stands_before_the_last_at_and_what_it_says(
-    name: str, base: str, spec: CspSpec | None
-) -> None:
+def test_a_name_is_split_at_its_last_at_sign(name: str, base: str, spec: CspSpec | None) -> None:
     assert NetworkSpec.parse(name) == NetworkSpec(base, spec)
 
 
@@ -45,7 +43,9 @@ def test_a_name_is_what_stands_before_the_last_at_and_what_it_says(
 @pytest.mark.parametrize("gamma", [0.5, 0.25, 0.1, 1 / 3])
 @pytest.mark.parametrize("partial", ["split", "project"])
 @pytest.mark.parametrize("stem", ["", "cifar"])
-def test_a_spec_written_out_reads_as_itself(strategy: str, gamma: float, partial: str, stem: str) -> None:
+def test_a_spec_as_text_is_parsed_as_the_same_spec(
+    strategy: str, gamma: float, partial: str, stem: str
+) -> None:
     spec = CspSpec(strategy, gamma, partial, stem)
     network = NetworkSpec("resnet18", spec)
     assert NetworkSpec.parse(f"resnet18@{spec}") == NetworkSpec.parse(str(network)) == network
@@ -59,7 +59,7 @@ def test_defaults_are_not_written() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "no transition strategy ''"),
         ("scp", "no transition strategy 'scp'; use one of none, .*did you mean csp"),
@@ -77,13 +77,13 @@ def test_defaults_are_not_written() -> None:
         ("csp,stem=imagenet", "stem='imagenet' is not known; use cifar, or leave it out"),
     ],
 )
-def test_a_bad_spec_is_one_clear_line(text: str, said: str) -> None:
-    with pytest.raises(GradlensError, match=said) as caught:
+def test_the_error_for_an_invalid_spec_is_one_line(text: str, message: str) -> None:
+    with pytest.raises(GradlensError, match=message) as caught:
         load_model(f"resnet18@{text}")
     assert "\n" not in str(caught.value)
 
 
-def test_a_spec_without_a_name_is_refused() -> None:
+def test_a_spec_without_a_name_is_an_error() -> None:
     with pytest.raises(GradlensError, match="the model name is empty"):
         load_model("@csp")
 
@@ -96,7 +96,7 @@ def cut(model: nn.Module) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "torchvision:resnet18"])
-def test_a_name_builds_the_network_it_says(name: str) -> None:
+def test_a_name_with_options_builds_that_network(name: str) -> None:
     model = load_model(f"{name}@fusion_first,gamma=0.25,partial=project", num_classes=5, seed=0)
     assert cut(model) == ["layer1", "layer2", "layer3", "layer4"]
     assert model.training
@@ -106,7 +106,7 @@ def test_a_name_builds_the_network_it_says(name: str) -> None:
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 5)
 
 
-def test_a_file_of_a_folder_with_an_at_in_its_name(tmp_path: Path) -> None:
+def test_a_file_in_a_folder_with_an_at_sign_in_its_name(tmp_path: Path) -> None:
     folder = tmp_path / "me@home"
     folder.mkdir()
     (folder / "mine.py").write_text(
@@ -117,7 +117,7 @@ def test_a_file_of_a_folder_with_an_at_in_its_name(tmp_path: Path) -> None:
     assert len(cut(load_model(f"{folder}/mine.py:small@csp", num_classes=3))) == 4
 
 
-def test_weights_are_a_function_of_the_seed_and_the_uncut_ones_are_the_baselines() -> None:
+def test_weights_are_a_function_of_the_seed_and_uncut_layers_equal_the_baseline() -> None:
     first, again = (load_model("resnet18@csp", num_classes=3, seed=3).state_dict() for _ in range(2))
     assert all(torch.equal(value, again[key]) for key, value in first.items())
     plain = load_model("resnet18", num_classes=3, seed=3).state_dict()
@@ -125,18 +125,18 @@ def test_weights_are_a_function_of_the_seed_and_the_uncut_ones_are_the_baselines
     assert torch.equal(plain["fc.weight"], first["fc.weight"])
 
 
-def test_zero_init_is_lifted_behind_the_cut_too() -> None:
-    woken = load_model("resnet18@csp", num_classes=3, seed=0, zero_init=False)
-    asleep = load_model("resnet18@csp", num_classes=3, seed=0)
+def test_zero_init_is_also_lifted_after_the_cut() -> None:
+    lifted = load_model("resnet18@csp", num_classes=3, seed=0, zero_init=False)
+    zeroed = load_model("resnet18@csp", num_classes=3, seed=0)
     gains = [
-        name for name, value in asleep.named_parameters() if name.endswith("bn2.weight") and not value.any()
+        name for name, value in zeroed.named_parameters() if name.endswith("bn2.weight") and not value.any()
     ]
     assert len(gains) == 8
-    assert all(bool((woken.get_parameter(name) == 1).all()) for name in gains)
+    assert all(bool((lifted.get_parameter(name) == 1).all()) for name in gains)
 
 
 @pytest.mark.parametrize("text", ["csp", "fusion_last,gamma=0.25", "none,stem=cifar"])
-def test_there_are_no_pretrained_weights_of_a_changed_network(text: str) -> None:
+def test_pretrained_weights_for_a_changed_network_are_an_error(text: str) -> None:
     with pytest.raises(
         GradlensError, match=r"no pretrained weights of resnet18@.*; leave out pretrained=True"
     ):
@@ -155,14 +155,14 @@ FIRST_STAGES = {
 
 
 def size_at(model: nn.Module, path: str) -> tuple[int, ...]:
-    seen: list[tuple[int, ...]] = []
+    sizes: list[tuple[int, ...]] = []
     handle = model.get_submodule(path).register_forward_pre_hook(
-        lambda _m, args: seen.append(tuple(args[0].shape[-2:]))
+        lambda _m, args: sizes.append(tuple(args[0].shape[-2:]))
     )
     with torch.no_grad():
         model.eval()(torch.randn(2, 3, 32, 32))
     handle.remove()
-    return seen[0]
+    return sizes[0]
 
 
 @pytest.mark.parametrize(("name", "stage"), FIRST_STAGES.items(), ids=FIRST_STAGES)
@@ -172,7 +172,7 @@ def test_a_cifar_stem_keeps_the_resolution_of_the_image(name: str, stage: str) -
     assert size_at(small, stage) == (32, 32)
 
 
-def test_a_cifar_stem_goes_with_a_strategy() -> None:
+def test_a_cifar_stem_can_be_combined_with_a_strategy() -> None:
     model = load_model("resnet18@csp,stem=cifar", num_classes=3, in_chans=1, seed=0)
     assert len(cut(model)) == 4
     assert (model.conv1.kernel_size, model.conv1.stride, model.conv1.in_channels) == ((3, 3), (1, 1), 1)  # type: ignore[union-attr]
@@ -188,6 +188,6 @@ def test_a_cifar_stem_goes_with_a_strategy() -> None:
     ],
     ids=["darknet17", "small already", "no convolution"],
 )
-def test_a_stem_with_nothing_to_change_is_refused(build: object) -> None:
+def test_a_cifar_stem_for_a_network_without_one_to_change_is_an_error(build: object) -> None:
     with pytest.raises(GradlensError, match="keeps the resolution already; leave out stem=cifar"):
         cifar_stem(build())  # type: ignore[operator]

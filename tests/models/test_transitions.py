@@ -30,10 +30,10 @@ def double() -> object:
 
 
 def layer(preactivated: bool) -> Callable[[int, int], nn.Module]:
-    """As ``cspify`` makes them, with normalisations that do something."""
+    """Return a factory of layers as in ``cspify``, with normalisations that are not the identity."""
     style = Style(nn.LeakyReLU(0.1), batch_norm=True)
 
-    def made(inputs: int, outputs: int) -> nn.Module:
+    def make(inputs: int, outputs: int) -> nn.Module:
         built = style.layer(preactivated, inputs, outputs)
         for module in built.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -41,11 +41,11 @@ def layer(preactivated: bool) -> Callable[[int, int], nn.Module]:
                     nn.init.uniform_(tensor, 0.5, 2.0)  # type: ignore[arg-type]
         return built
 
-    return made
+    return make
 
 
 def T(module: nn.Module, x: Tensor) -> Tensor:
-    """A 1x1 convolution, normalisation and activation, by hand, in the order in which they stand."""
+    """Apply a 1x1 convolution, normalisation and activation by hand, in the order of the module."""
     steps = {"Conv2d": _convolved, "BatchNorm2d": _normalised, "LeakyReLU": _activated}
     for part in module.children():
         x = steps[type(part).__name__](part, x)
@@ -88,11 +88,11 @@ PROGRAMS: dict[str, Callable[..., Tensor]] = {
 }
 
 
-def ways(widths: Widths, size: int = 4) -> tuple[Tensor, Tensor]:
+def branches(widths: Widths, size: int = 4) -> tuple[Tensor, Tensor]:
     return torch.randn(2, widths.bypass, size, size), torch.randn(2, widths.dense, size, size)
 
 
-def test_every_strategy_of_the_paper_has_its_program() -> None:
+def test_programs_of_the_strategies_of_the_paper() -> None:
     programs = {
         "none": "T(B(x))",
         "fusion_first": "T(cat[p1, B(p2)])",
@@ -103,7 +103,7 @@ def test_every_strategy_of_the_paper_has_its_program() -> None:
     assert {name: TRANSITIONS[name].program for name in programs} == programs
 
 
-def test_every_strategy_has_a_class_with_its_program_and_its_own_class() -> None:
+def test_each_strategy_has_its_own_class_with_its_program() -> None:
     assert list(TRANSITIONS) == list(STRATEGIES)
     assert len(set(TRANSITIONS.values())) == len(STRATEGIES)
     for name, strategy in STRATEGIES.items():
@@ -114,13 +114,13 @@ def test_every_strategy_has_a_class_with_its_program_and_its_own_class() -> None
 
 
 @pytest.mark.parametrize("strategy", [name for name in TRANSITIONS if name != "none"])
-def test_every_strategy_has_the_output_shape_of_the_baseline(strategy: str) -> None:
+def test_all_strategies_have_the_output_shape_of_the_baseline(strategy: str) -> None:
     widths = Widths(bypass=4, dense=4, out=8)
     transition = TRANSITIONS[strategy](widths, layer(False), lambda: nn.AvgPool2d(2))
-    assert transition(*ways(widths)).shape == (2, widths.out, 2, 2)
+    assert transition(*branches(widths)).shape == (2, widths.out, 2, 2)
 
 
-def test_the_documentation_shows_every_strategy_with_its_program() -> None:
+def test_the_documentation_shows_all_strategies_with_their_programs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "csp.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\w+)` \| `([^`]+)`", page, flags=re.MULTILINE))
     assert rows == {name: strategy.program for name, strategy in STRATEGIES.items()}
@@ -129,22 +129,22 @@ def test_the_documentation_shows_every_strategy_with_its_program() -> None:
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("pools", [False, True], ids=["plain", "pooled"])
 @pytest.mark.parametrize("strategy", PROGRAMS)
-def test_forward_is_the_written_out_formula(strategy: str, pools: bool, order: str) -> None:
+def test_forward_equals_the_formula_of_the_paper(strategy: str, pools: bool, order: str) -> None:
     end, module = (pool, lambda: nn.AvgPool2d(2)) if pools else (same, nn.Identity)
     transition = TRANSITIONS[strategy](WIDTHS, layer(ORDERS[order]), module).eval()
-    p1, b = ways(WIDTHS)
+    p1, b = branches(WIDTHS)
     torch.testing.assert_close(transition(p1, b), PROGRAMS[strategy](transition, p1, b, end))
 
 
 @pytest.mark.parametrize("widths", [Widths(3, 4, 7), Widths(1, 9, 6), Widths(5, 30, 17)], ids=str)
 @pytest.mark.parametrize("strategy", ["fusion_first", "fusion_last", "csp"])
-def test_the_output_has_the_stages_width_and_is_pooled_once(strategy: str, widths: Widths) -> None:
+def test_the_output_has_the_width_of_the_stage_and_is_pooled_once(strategy: str, widths: Widths) -> None:
     transition = TRANSITIONS[strategy](widths, layer(False), lambda: nn.AvgPool2d(2))
-    assert transition(*ways(widths)).shape == (2, widths.out, 2, 2)
+    assert transition(*branches(widths)).shape == (2, widths.out, 2, 2)
 
 
 @pytest.mark.parametrize(
-    ("strategy", "taken"),
+    ("strategy", "expected"),
     [
         ("fusion_first", {"after": (7, 6)}),
         ("fusion_last", {"before": (4, 3)}),
@@ -153,7 +153,7 @@ def test_the_output_has_the_stages_width_and_is_pooled_once(strategy: str, width
     ],
 )
 def test_channels_read_and_written_by_each_convolution(
-    strategy: str, taken: dict[str, tuple[int, int]]
+    strategy: str, expected: dict[str, tuple[int, int]]
 ) -> None:
     out = 7 if strategy == "no_fusion" else 6
     transition = TRANSITIONS[strategy](Widths(3, 4, out), layer(False), nn.Identity)
@@ -162,21 +162,21 @@ def test_channels_read_and_written_by_each_convolution(
         for name, m in transition.named_modules()
         if isinstance(m, nn.Conv2d)
     }
-    assert convs == taken
+    assert convs == expected
 
 
-def test_no_fusion_refuses_a_width_it_cannot_reach() -> None:
+def test_no_fusion_with_another_output_width_is_an_error() -> None:
     with pytest.raises(GradlensError, match=r"bring 3 \+ 4 channels to the 6"):
         TRANSITIONS["no_fusion"](Widths(3, 4, 6), layer(False), nn.Identity)
 
 
-def test_none_fuses_nothing() -> None:
+def test_the_strategy_none_is_not_a_transition() -> None:
     with pytest.raises(TypeError, match="cuts nothing"):
         TRANSITIONS["none"](WIDTHS, layer(False), nn.Identity)
 
 
 @pytest.mark.parametrize("strategy", PROGRAMS)
-def test_a_stage_sends_the_first_channels_round_and_the_rest_through(strategy: str) -> None:
+def test_a_stage_passes_the_first_channels_to_the_bypass_and_the_rest_to_the_blocks(strategy: str) -> None:
     lead, blocks = nn.Conv2d(2, 7, 1), nn.Conv2d(4, 4, 3, padding=1)
     transition: Transition = TRANSITIONS[strategy](WIDTHS, layer(False), nn.Identity)
     stage = CspStage(lead, Split(3, 4), blocks, transition).eval()
@@ -187,7 +187,7 @@ def test_a_stage_sends_the_first_channels_round_and_the_rest_through(strategy: s
 
 
 @pytest.mark.parametrize("strategy", PROGRAMS)
-def test_a_projected_stage_makes_both_parts_of_the_whole_input(strategy: str) -> None:
+def test_a_projected_stage_computes_both_parts_from_the_whole_input(strategy: str) -> None:
     blocks = nn.Conv2d(4, 4, 3, padding=1)
     transition = TRANSITIONS[strategy](WIDTHS, layer(False), nn.Identity)
     stage = CspStage(nn.Identity(), Project(3, 4, layer(False)), blocks, transition).eval()

@@ -1,4 +1,4 @@
-"""warm_up: it trains, cycles, and stops at a loss that is not finite."""
+"""warm_up: it trains, cycles through the batches, and stops if the loss is not finite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def linear() -> nn.Linear:
     return nn.Linear(4, 3)
 
 
-def test_it_does_what_sgd_by_hand_does(linear: nn.Linear) -> None:
+def test_the_result_equals_sgd_by_hand(linear: nn.Linear) -> None:
     by_hand = nn.Linear(4, 3)
     by_hand.load_state_dict(linear.state_dict())
     images, targets = batch(0)
@@ -46,7 +46,7 @@ def test_batches_are_cycled(linear: nn.Linear) -> None:
     assert losses[0] != pytest.approx(losses[1])
 
 
-def test_one_step_wakes_every_signal_of_a_zero_initialised_network() -> None:
+def test_one_step_makes_all_zero_initialised_gains_nonzero() -> None:
     model = load_model("resnet18", num_classes=3, seed=0)
     model.eval()
     data = (torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 0]))
@@ -55,7 +55,7 @@ def test_one_step_wakes_every_signal_of_a_zero_initialised_network() -> None:
     assert all(value.any() for name, value in model.named_parameters() if name.endswith("bn2.weight"))
 
 
-def test_no_steps_change_nothing(linear: nn.Linear) -> None:
+def test_zero_steps_change_nothing(linear: nn.Linear) -> None:
     before = linear.weight.clone()
     assert warm_up(linear, [], steps=0) == []
     assert torch.equal(before, linear.weight)
@@ -66,7 +66,7 @@ def test_another_loss_is_used(linear: nn.Linear) -> None:
     assert losses == [7.0]
 
 
-def test_a_loss_that_is_not_finite_names_its_step(linear: nn.Linear) -> None:
+def test_the_error_for_a_loss_that_is_not_finite_contains_the_step(linear: nn.Linear) -> None:
     images, targets = batch(0)
     with pytest.raises(GradlensError, match=r"nan at warm-up step 2 .*lower learning rate"):
         warm_up(linear, [(images, targets), (images * float("nan"), targets)], steps=3)
@@ -74,7 +74,7 @@ def test_a_loss_that_is_not_finite_names_its_step(linear: nn.Linear) -> None:
     assert linear.weight.grad is None
 
 
-@pytest.mark.parametrize(("steps", "said"), [(-1, "0 or more"), (1, "no batches")])
-def test_impossible_requests_are_refused(linear: nn.Linear, steps: int, said: str) -> None:
-    with pytest.raises(GradlensError, match=said):
+@pytest.mark.parametrize(("steps", "message"), [(-1, "0 or more"), (1, "no batches")])
+def test_invalid_steps_and_missing_batches_are_errors(linear: nn.Linear, steps: int, message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
         warm_up(linear, [], steps=steps)

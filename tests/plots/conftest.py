@@ -1,4 +1,4 @@
-"""Small frames of every table that has a plot, written by hand."""
+"""Small frames of all tables that have a plot, written by hand."""
 
 import functools
 import itertools
@@ -57,7 +57,7 @@ def correlation(networks, signals):
 
 
 def cross(networks):
-    """Every layer of the first network against every one of the last; no row for one network."""
+    """Return pairs of layers of the first and the last network; no rows for a single network."""
     columns = ["network_a", "network_b", "stage_a", "stage_b", "signal_a", "signal_b", "order_a", "order_b"]
     rows = [
         (
@@ -78,11 +78,11 @@ def cross(networks):
 
 
 def forks(networks, sites, branches):
-    """Branch pairs and branch shares of the same forks."""
+    """Return branch pairs and branch shares of the same forks."""
     pairs, shares = [], []
     names = ["residual", "skip"] if branches == 2 else [f"layer{i}" for i in range(branches)]
     for network, site in itertools.product(networks, range(sites)):
-        place = {
+        location = {
             "network": network,
             "stage": "4" if site < sites // 2 else "8",
             "site": f"stages.{site}.block",
@@ -90,10 +90,10 @@ def forks(networks, sites, branches):
             "where": "fork",
         }
         for a, b in itertools.combinations(names, 2):
-            numbers = {"energy": 0.6, "energy_given_loss": 0.3, "cosine": -0.2, "reason": ""}
-            pairs.append({**place, "branch_a": a, "branch_b": b, **numbers})
+            values = {"energy": 0.6, "energy_given_loss": 0.3, "cosine": -0.2, "reason": ""}
+            pairs.append({**location, "branch_a": a, "branch_b": b, **values})
         for name in names:
-            shares.append({**place, "branch": name, "share": 1 / branches, "coherence": 1.5})
+            shares.append({**location, "branch": name, "share": 1 / branches, "coherence": 1.5})
     return pd.DataFrame(pairs), pd.DataFrame(shares)
 
 
@@ -157,15 +157,15 @@ def structure(networks):
 
 
 def paths(networks):
-    """Paths to each layer of a chain of residual blocks, and how long they are."""
+    """Return the paths to each layer of a chain of residual blocks, and their lengths."""
     rows, lengths = [], []
     for network, order in itertools.product(networks, range(5)):
-        place = {"network": network, "stage": "4", "layer": f"conv{order}", "order": order}
+        location = {"network": network, "stage": "4", "layer": f"conv{order}", "order": order}
         longest = 5 - order
         middle = (1 + longest) / 2
         rows.append(
             {
-                **place,
+                **location,
                 "paths": str(2**longest),
                 "shortest": 1,
                 "longest": longest,
@@ -174,13 +174,15 @@ def paths(networks):
             }
         )
         for length in range(1, longest + 1):
-            even = 1 / longest
-            lengths.append({**place, "length": length, "paths": "1", "share": even, "energy_share": even})
+            share = 1 / longest
+            lengths.append(
+                {**location, "length": length, "paths": "1", "share": share, "energy_share": share}
+            )
     return pd.DataFrame(rows), pd.DataFrame(lengths)
 
 
 def reuse(networks):
-    """A dense block of five layers: each reads all before it."""
+    """Return the reuse in a dense block of five layers, each of which reads all earlier layers."""
     rows = [
         {
             "network": network,
@@ -212,7 +214,7 @@ def strategies(networks):
 
 
 def differences(networks):
-    """Every two networks; no row, but the columns, where there is one."""
+    """Return all pairs of networks; for a single network, the columns without rows."""
     columns = ["stage", "metric", "a", "b", "difference", "low", "high", "p_holm"]
     rows = [
         ("whole", measure, a, b, 0.1, -0.1, 0.3, 0.2)
@@ -223,7 +225,7 @@ def differences(networks):
 
 
 def contrasts(networks):
-    """The first network against each other one."""
+    """Return the pairs of the first network with each other network."""
     frame = differences(networks)
     return frame[frame["a"] == networks[0]].reset_index(drop=True)
 
@@ -238,7 +240,7 @@ def trajectory(networks, seeds):
 
 @functools.cache
 def recording():
-    """Of a small residual network in weight space, for tables that are not written by hand."""
+    """Return a recording of a small residual network, for tables that are not written by hand."""
 
     class Residual(nn.Module):
         def __init__(self):
@@ -254,18 +256,18 @@ def recording():
 
 
 def measured(name, networks):
-    """The table of a real recording, the same rows for each network."""
+    """Return the table of a real recording, with the same rows for each network."""
     frame = ANALYZERS[name](recording()).frame
     return pd.concat([frame.assign(network=network) for network in networks], ignore_index=True)
 
 
 @pytest.fixture
 def frames():
-    """Frames by table name, for the networks, seeds and sizes asked for."""
+    """Factory of frames by table name, for some networks, seeds and sizes."""
 
     def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
         pairs, shares = forks(networks, sites, branches)
-        ways, lengths = paths(networks)
+        path_counts, lengths = paths(networks)
         written = {
             "networks": strategies(networks),
             "contrasts": contrasts(networks),
@@ -279,7 +281,7 @@ def frames():
             "shares": shares,
             "flow": flow(networks),
             "structure": structure(networks),
-            "paths": ways,
+            "paths": path_counts,
             "path_lengths": lengths,
             "reuse": reuse(networks),
             "cost": cost(networks),

@@ -1,4 +1,4 @@
-"""The same thing has the same colour everywhere."""
+"""Strategies, networks and branches have the same colour in all figures."""
 
 import pytest
 from matplotlib.colors import to_rgb
@@ -27,10 +27,10 @@ def test_the_colours_of_strategies_are_fixed():
     }
 
 
-def test_a_strategy_keeps_its_colour_whatever_its_place():
-    one = styles(["densenet121@none", "densenet121@csp"])
-    other = styles(["densenet121@csp", "densenet121@fusion_last", "densenet121@none"])
-    assert one["densenet121@csp"] == other["densenet121@csp"] == STRATEGIES["csp"]
+def test_a_strategy_has_the_same_colour_at_any_position():
+    first = styles(["densenet121@none", "densenet121@csp"])
+    second = styles(["densenet121@csp", "densenet121@fusion_last", "densenet121@none"])
+    assert first["densenet121@csp"] == second["densenet121@csp"] == STRATEGIES["csp"]
 
 
 def test_two_networks_of_one_strategy_share_its_colour_and_differ_in_marker_and_line():
@@ -41,21 +41,21 @@ def test_two_networks_of_one_strategy_share_its_colour_and_differ_in_marker_and_
     assert second.line != first.line
 
 
-def test_a_name_that_only_contains_the_letters_is_no_strategy():
+def test_a_name_that_only_contains_a_strategy_is_not_one():
     assert styles(["cspresnet50"])["cspresnet50"] == POSITIONS[0]
 
 
-def test_an_unknown_strategy_gets_a_free_style_and_the_others_keep_theirs():
+def test_an_unknown_strategy_gets_an_unused_style_and_the_others_keep_theirs():
     known = styles(list(STRATEGIES))
-    more = styles([*STRATEGIES, "mine γ=0.25", "yours"])
-    assert {name: more[name] for name in STRATEGIES} == known == STRATEGIES
+    extended = styles([*STRATEGIES, "mine γ=0.25", "yours"])
+    assert {name: extended[name] for name in STRATEGIES} == known == STRATEGIES
     for name in ("mine γ=0.25", "yours"):
-        assert more[name].colour not in {style.colour for style in known.values()}
-        assert more[name].marker not in {style.marker for style in known.values()}
-    assert more["mine γ=0.25"] != more["yours"]
+        assert extended[name].colour not in {style.colour for style in known.values()}
+        assert extended[name].marker not in {style.marker for style in known.values()}
+    assert extended["mine γ=0.25"] != extended["yours"]
 
 
-def test_a_new_strategy_without_a_colour_gets_one_that_is_free(monkeypatch):
+def test_a_new_strategy_without_a_colour_gets_an_unused_one(monkeypatch):
     new = Strategy("mine", "mine.Transition", "B(x)", "A trial.")
     monkeypatch.setitem(transitions.STRATEGIES, "mine", new)
     first, alone = styles(["none", "mine"]), styles(["net@mine"])
@@ -75,7 +75,7 @@ def test_a_new_strategy_without_a_colour_gets_one_that_is_free(monkeypatch):
         ("my-csp", ""),
     ],
 )
-def test_a_strategy_is_read_from_a_name_by_its_form(label, strategy):
+def test_the_strategy_of_a_network_is_read_from_its_name(label, strategy):
     assert strategies_of([label], {}) == {label: strategy}
 
 
@@ -86,10 +86,10 @@ def test_a_strategy_is_read_from_a_name_by_its_form(label, strategy):
         {"strategies": ["a", "b"], "names": ["net@csp,gamma=0.25", "net@none"]},
     ],
 )
-def test_a_result_lets_plots_know_which_network_has_which_strategy(meta, frames, tmp_path):
-    made = Result({"flow": Table("flow", frames(("a", "b"))["flow"], "")}, meta, "")
-    made.save(tmp_path)
-    for result in (made, load(tmp_path)):
+def test_the_metadata_of_a_result_give_the_strategies_of_networks(meta, frames, tmp_path):
+    original = Result({"flow": Table("flow", frames(("a", "b"))["flow"], "")}, meta, "")
+    original.save(tmp_path)
+    for result in (original, load(tmp_path)):
         frame = result["flow"].frame
         assert styles_in(frame) == {"a": STRATEGIES["csp"], "b": STRATEGIES["none"]}
         assert styles_in(frame[frame["network"] == "b"]) == {"b": STRATEGIES["none"]}
@@ -101,7 +101,7 @@ def test_styles_differ_without_colour():
         assert len({style.hatch for style in family}) == len(family)
 
 
-def test_branches_that_meet_differ_in_grey():
+def test_branches_of_one_fork_differ_in_lightness():
     def lightness(colour):
         red, green, blue = to_rgb(colour)
         return 0.30 * red + 0.59 * green + 0.11 * blue
@@ -110,5 +110,5 @@ def test_branches_that_meet_differ_in_grey():
         assert abs(lightness(BRANCHES[a]) - lightness(BRANCHES[b])) > 0.15
 
 
-def test_many_branches_get_as_many_colours():
+def test_many_branches_have_different_colours():
     assert len(set(branch_colours([f"layer{i}" for i in range(24)]))) == 24

@@ -1,4 +1,4 @@
-"""What each plot draws, counted on hand-written frames."""
+"""The marks of each plot, counted on hand-written frames."""
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ def test_the_interval_is_student_t():
 
 def test_duplication_shows_means_versions_and_seeds(frames):
     ax = plot_frame("duplication", frames()["duplication"])
-    measured, given = ax.child_axes
+    measured, given_loss = ax.child_axes
     labels = [label.get_text() for label in measured.get_xticklabels()]
     assert labels == ["4", "16", "head", "whole"]
     energy, direction = markers(measured, POSITIONS[0].marker)
@@ -38,12 +38,12 @@ def test_duplication_shows_means_versions_and_seeds(frames):
     assert energy.get_ydata()[[0, 3]] == pytest.approx([0.81, 0.81])
     assert np.isnan(energy.get_ydata()[2])
     assert [text.get_text() for text in measured.texts] == ["no value"]
-    assert markers(given, POSITIONS[0].marker)[0].get_ydata()[0] == pytest.approx(0.61)
+    assert markers(given_loss, POSITIONS[0].marker)[0].get_ydata()[0] == pytest.approx(0.61)
     assert legend(ax)[:2] == ["resnet50", "cspresnet50"]
     assert "95 % t interval" in legend(ax)
 
 
-def test_duplication_of_one_seed_claims_no_interval(frames):
+def test_duplication_of_one_seed_has_no_interval(frames):
     ax = plot_frame("duplication", frames(seeds=(0,))["duplication"])
     assert not {"one seed", "95 % t interval"} & set(legend(ax))
     assert not markers(ax.child_axes[0], ".")
@@ -68,7 +68,7 @@ def test_correlation_marks_stages_and_shares_one_scale(frames):
     assert second.get_title(loc="left") == "cspresnet50: 6 signals"
 
 
-def test_a_dead_signal_is_grey_and_said_to_be(frames):
+def test_a_dead_signal_is_grey_and_explained_in_the_legend(frames):
     rows = frames(("a",))["correlation"]
     rows.loc[(rows["order_a"] == 2) | (rows["order_b"] == 2), "energy"] = np.nan
     panel = plot_frame("correlation", rows).child_axes[0]
@@ -76,7 +76,7 @@ def test_a_dead_signal_is_grey_and_said_to_be(frames):
     assert legend(panel) == ["no value (dead signal)"]
 
 
-def test_correlation_draws_any_version_and_refuses_others(frames):
+def test_correlation_draws_all_versions_and_others_are_errors(frames):
     rows = frames(("a",))["correlation"]
     ax = signal_correlation(rows, canvas.new_axes(4, 3), version="direction")
     assert ax.child_axes[0].images[0].get_array()[0, 1] == 0.5
@@ -103,12 +103,12 @@ def test_a_site_without_a_value_is_marked(frames):
 
 
 @pytest.mark.parametrize(("sites", "named"), [(4, True), (64, False)])
-def test_shares_stack_to_one_at_every_site(sites, named, frames):
+def test_stacked_shares_add_up_to_one_at_each_site(sites, named, frames):
     ax = plot_frame("shares", frames(("a",), sites=sites, branches=24)["shares"])
     strip, bars = ax.child_axes[0].child_axes
-    stacked = [patch for patch in bars.patches if isinstance(patch, Rectangle)]
-    assert len(stacked) == 24 * sites
-    assert stacked[23].get_y() + stacked[23].get_height() == pytest.approx(1)
+    rectangles = [patch for patch in bars.patches if isinstance(patch, Rectangle)]
+    assert len(rectangles) == 24 * sites
+    assert rectangles[23].get_y() + rectangles[23].get_height() == pytest.approx(1)
     assert strip.get_ylim()[1] >= 1.5
     assert ("stages.0.block" in [t.get_text() for t in bars.get_xticklabels()]) is named
 
@@ -126,7 +126,7 @@ def test_one_depth_has_no_slope():
     assert np.isnan(fitted_line(np.array([2.0, 2.0]), np.array([1.0, 3.0]))).all()
 
 
-def test_cost_draws_stages_side_by_side_and_writes_totals(frames):
+def test_cost_shows_stages_next_to_each_other_and_totals(frames):
     ax = plot_frame("cost", frames()["cost"])
     assert len(ax.child_axes) == 4
     flops, *_, saved = ax.child_axes
@@ -138,15 +138,15 @@ def test_cost_draws_stages_side_by_side_and_writes_totals(frames):
     assert "total 3.5 MiB" in [text.get_text() for text in saved.texts]
 
 
-def test_throughput_writes_each_speed_and_its_range(frames):
+def test_throughput_shows_each_speed_and_its_range(frames):
     ax = plot_frame("throughput", frames(("a",))["throughput"])
     assert [bar.get_width() for bar in ax.containers[0]] == [40.0, 12.0]
     assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([39, 41])
     assert {"40", "12"} <= {text.get_text() for text in ax.texts}
 
 
-def test_an_interval_along_a_training_ends_where_its_quantity_does(frames):
-    """Three seeds far apart: the t interval would leave [0, 1], and below 0 the loss."""
+def test_intervals_of_a_training_stay_within_the_range_of_the_quantity(frames):
+    """For three very different seeds, the t interval would leave [0, 1], or go below 0 for the loss."""
     frame = frames(("none",))["trajectory"]
     for quantity in ("duplication", "accuracy", "loss"):
         frame[quantity] = frame["seed"].map({0: 0.05, 1: 0.5, 2: 0.95})
@@ -160,7 +160,7 @@ def test_an_interval_along_a_training_ends_where_its_quantity_does(frames):
 
 
 @pytest.mark.parametrize(("first", "scale"), [(0.4, "linear"), (800.0, "log")])
-def test_a_loss_that_falls_a_thousandfold_has_a_logarithmic_axis(first, scale, frames):
+def test_a_loss_that_falls_by_a_factor_of_1000_has_a_logarithmic_axis(first, scale, frames):
     frame = frames(("none",))["trajectory"]
     frame["loss"] = np.where(frame["step"] == 0, first, 0.2)
     panels = {panel.get_title(loc="left"): panel for panel in plot_frame("trajectory", frame).child_axes}
@@ -168,8 +168,8 @@ def test_a_loss_that_falls_a_thousandfold_has_a_logarithmic_axis(first, scale, f
     assert panels["held-out accuracy"].get_yscale() == "linear"
 
 
-def test_several_pairs_of_networks_have_a_panel_each(frames):
-    frame = pd.concat([frames(("net_a", other))["cross"] for other in ("net_b", "net_c")], ignore_index=True)
+def test_several_pairs_of_networks_have_one_panel_each(frames):
+    frame = pd.concat([frames(("net_a", last))["cross"] for last in ("net_b", "net_c")], ignore_index=True)
     ax = plot_frame("cross", frame)
     assert [panel.get_xlabel().split(",")[0] for panel in ax.child_axes] == ["net_b", "net_c"]
     assert [panel.get_ylabel().split(",")[0] for panel in ax.child_axes] == ["net_a", "net_a"]

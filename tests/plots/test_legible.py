@@ -1,4 +1,4 @@
-"""What a reader must be able to read: nothing runs into anything else, and no two marks mean the same."""
+"""Legibility: texts and marks do not overlap, and different marks have different meanings."""
 
 import io
 import itertools
@@ -24,7 +24,7 @@ WIDE = [f"net.weighted_mapping_{i}.downsample_membrane:relu" for i in range(6)]
 
 
 def table(name, frames, networks, sites=LONG, spread=None):
-    """The branches or the shares table with these sites, and this spread of coherence around 1."""
+    """Return the table of branches or shares with these sites and this spread of coherence around 1."""
     frame = frames(networks, sites=len(sites))[name]
     order = list(dict.fromkeys(frame["site"]))
     frame["site"] = frame["site"].map(dict(zip(order, sites, strict=True)))
@@ -34,36 +34,38 @@ def table(name, frames, networks, sites=LONG, spread=None):
 
 
 def leaves(ax):
-    """The panels that hold data, whatever the depth."""
+    """Return the panels that contain data, at any depth."""
     return [leaf for child in ax.child_axes for leaf in (leaves(child) or [child])]
 
 
 def boxes(ax):
-    """The box of every written word of a drawn figure, the title and the stages of a panel apart."""
+    """Return the boxes of all visible texts of a drawn figure."""
     ax.get_figure().canvas.draw()
-    written = [text for text in ax.get_figure().findobj(matplotlib.text.Text) if text.get_visible()]
-    return {text: text.get_window_extent() for text in written if text.get_text().strip()}
+    visible = [text for text in ax.get_figure().findobj(matplotlib.text.Text) if text.get_visible()]
+    return {text: text.get_window_extent() for text in visible if text.get_text().strip()}
 
 
 @pytest.mark.parametrize("networks", [2, 4])
 @pytest.mark.parametrize("name", ["branches", "shares"])
 @pytest.mark.parametrize("sites", [RESNET, LONG, WIDE])
-def test_names_of_sites_stay_clear_of_the_next_panel(name, networks, sites, frames):
+def test_names_of_sites_do_not_overlap_the_next_panel(name, networks, sites, frames):
     ax = plot_frame(name, table(name, frames, tuple(f"net{i}" for i in range(networks)), sites))
-    place = boxes(ax)
-    names = [label for panel in leaves(ax) for label in panel.get_xticklabels() if label in place]
-    heads = [text for text in place if text.get_text() in [f"net{i}" for i in range(networks)]]
+    extents = boxes(ax)
+    names = [label for panel in leaves(ax) for label in panel.get_xticklabels() if label in extents]
+    titles = [text for text in extents if text.get_text() in [f"net{i}" for i in range(networks)]]
     stages = [text for panel in leaves(ax) for text in panel.texts]
     names = [label for label in names if label.get_rotation()]
     assert len(names) == networks * len(sites)
-    assert len(heads) == networks
+    assert len(titles) == networks
     for label in names:
-        assert not [t.get_text() for t in heads + stages if place[label].overlaps(place[t])], label.get_text()
+        assert not [t.get_text() for t in titles + stages if extents[label].overlaps(extents[t])], (
+            label.get_text()
+        )
 
 
 @pytest.mark.parametrize("name", ["branches", "shares"])
 @pytest.mark.parametrize("height", [5.0, 20.0])
-def test_panels_keep_their_distance_in_inches_whatever_the_figure(name, height, frames):
+def test_panels_keep_their_distance_in_inches_in_any_figure(name, height, frames):
     ax = canvas.new_axes(7, height)
     frame = table(name, frames, ("a", "b"))
     plot_frame(name, frame, ax)
@@ -103,7 +105,7 @@ def test_a_short_name_keeps_its_stage_and_block(frames):
     ]
 
 
-def test_the_ends_of_one_split_are_told_apart(frames):
+def test_the_split_and_the_merge_of_one_split_have_different_names(frames):
     frame = table("branches", frames, ("a",), ["stages.0:partial split", "stages.1:partial split, dense"])
     both = pd.concat([frame.assign(where="split"), frame.assign(where="merge")])
     ax = plot_frame("branches", both)
@@ -113,27 +115,27 @@ def test_the_ends_of_one_split_are_told_apart(frames):
 
 
 @pytest.mark.parametrize("count", [3, 12, 24])
-def test_names_of_stages_do_not_run_into_each_other(count, frames):
+def test_names_of_stages_do_not_overlap(count, frames):
     frame = table("branches", frames, ("a",), [f"blocks.{i}:add" for i in range(count)])
     frame["stage"] = ["16", *frame["site"].str.removesuffix(":add")[1:]]
     ax = plot_frame("branches", frame)
-    place = boxes(ax)
-    stages = [place[text] for text in ax.child_axes[0].texts]
+    extents = boxes(ax)
+    stages = [extents[text] for text in ax.child_axes[0].texts]
     assert len(stages) >= min(count, 8)
     assert not any(a.overlaps(b) for a, b in itertools.combinations(stages, 2))
 
 
-def looks(handles):
+def shapes(handles):
     return [(handle.get_marker(), handle.get_markerfacecolor() == "white") for handle in handles]
 
 
-def test_every_mark_in_the_legend_of_branches_is_one_that_is_drawn(frames):
+def test_the_marks_in_the_legend_of_branches_are_those_of_the_plot(frames):
     frame = frames(("a",))["branches"]
     frame.loc[frame["site"] == "stages.1.block", "kind"] = "parallel"
     ax = plot_frame("branches", frame)
     entries = {text.get_text(): [] for text in ax.get_legend().get_texts()}
     drawn = [line for line in ax.get_legend().findobj(matplotlib.lines.Line2D) if line.get_marker() != "None"]
-    marks = iter(looks(drawn))
+    marks = iter(shapes(drawn))
     for label, count in zip(entries, (2, 2, 1, 2, 2), strict=True):
         entries[label] = [next(marks) for _ in range(count)]
     assert entries["CKA, energy"] == [("o", False), ("s", False)]
@@ -143,15 +145,15 @@ def test_every_mark_in_the_legend_of_branches_is_one_that_is_drawn(frames):
 
 
 @pytest.mark.parametrize("spread", [0.002, 0.5])
-def test_the_axis_of_coherence_shows_how_it_varies(spread, frames):
+def test_the_axis_of_coherence_covers_its_range(spread, frames):
     frame = table("shares", frames, ("a", "b"), spread=spread)
     ax = plot_frame("shares", frame)
     strips = leaves(ax)[::2]
-    shown = frame.groupby(["network", "site"])["coherence"].first()
+    values = frame.groupby(["network", "site"])["coherence"].first()
     for strip in strips:
         low, high = strip.get_ylim()
-        assert low < min(shown) < max(shown) < high
-        assert high - low < 1.6 * (max(shown) - min(shown))
+        assert low < min(values) < max(values) < high
+        assert high - low < 1.6 * (max(values) - min(values))
         assert [line for line in strip.lines if list(line.get_ydata()) == [1.0, 1.0]]
     ax.get_figure().canvas.draw()
     ticks = [label.get_text() for label in strips[0].get_yticklabels()]
@@ -159,13 +161,13 @@ def test_the_axis_of_coherence_shows_how_it_varies(spread, frames):
     assert not strips[0].yaxis.get_offset_text().get_text()
 
 
-def test_coherences_of_one_do_not_blow_rounding_up(frames):
+def test_the_axis_of_coherence_does_not_magnify_rounding_errors(frames):
     strip = leaves(plot_frame("shares", table("shares", frames, ("a",), spread=1e-7)))[0]
     assert np.ptp(strip.get_ylim()) >= 2e-4
 
 
 @pytest.mark.parametrize("networks", [1, 2, 4])
-def test_the_dots_of_seeds_lie_beside_the_marks(networks, frames):
+def test_the_dots_of_seeds_are_next_to_the_marks(networks, frames):
     ax = plot_frame("duplication", frames(tuple(f"net{i}" for i in range(networks)))["duplication"])
     ax.get_figure().canvas.draw()
     panel = ax.child_axes[0]
@@ -175,16 +177,17 @@ def test_the_dots_of_seeds_lie_beside_the_marks(networks, frames):
     assert len(rings) == networks
     for number, dot in enumerate(dots):
         ring = rings[number // 2]
-        across = panel.transData.transform([(line.get_xdata()[0], 0.0) for line in (dot, ring)])[:, 0]
-        apart = abs(across[0] - across[1]) * 72 / ax.get_figure().dpi
+        positions = panel.transData.transform([(line.get_xdata()[0], 0.0) for line in (dot, ring)])[:, 0]
+        distance = abs(positions[0] - positions[1]) * 72 / ax.get_figure().dpi
         assert (
-            apart >= (ring.get_markersize() + ring.get_markeredgewidth() + dot.get_markersize() / 2) / 2 - 0.1
+            distance
+            >= (ring.get_markersize() + ring.get_markeredgewidth() + dot.get_markersize() / 2) / 2 - 0.1
         )
         assert dot.get_markersize() / 2 >= 1.5  # a "." is half as wide as its size
         assert dot.get_color() == POSITIONS[number // 2].colour
 
 
-def test_every_panel_of_cost_says_its_unit(frames):
+def test_each_panel_of_cost_shows_its_unit(frames):
     ax = plot_frame("cost", frames()["cost"])
     titles = [panel.get_title(loc="left") for panel in ax.child_axes]
     assert titles == [
@@ -193,14 +196,14 @@ def test_every_panel_of_cost_says_its_unit(frames):
         "traffic (elements / image)",
         "saved for backward (MiB / image)",
     ]
-    place = boxes(ax)
+    extents = boxes(ax)
     for panel in ax.child_axes:
-        title = next(text for text in place if text.get_text() == panel.get_title(loc="left"))
-        assert not [text.get_text() for text in panel.texts if place[text].overlaps(place[title])]
+        title = next(text for text in extents if text.get_text() == panel.get_title(loc="left"))
+        assert not [text.get_text() for text in panel.texts if extents[text].overlaps(extents[title])]
 
 
 @pytest.mark.parametrize("name", ["branches", "shares", "correlation", "duplication"])
-def test_a_figure_cut_to_its_contents_is_the_same_picture(name, frames):
+def test_a_figure_saved_with_a_tight_box_is_the_same_picture(name, frames):
     """Notebooks save figures with ``bbox_inches="tight"``."""
     figure = plot_frame(name, frames()[name]).get_figure()
     sizes = []
@@ -212,7 +215,7 @@ def test_a_figure_cut_to_its_contents_is_the_same_picture(name, frames):
     assert sizes[0] == pytest.approx(sizes[1], abs=2)
 
 
-def test_lengths_of_paths_have_a_panel_a_network_on_the_same_scales(frames):
+def test_lengths_of_paths_have_one_panel_per_network_on_the_same_scales(frames):
     frame = frames(("a", "b"))["path_lengths"]
     first = frame[frame["order"] == 0]
     frame.loc[first.index, "energy_share"] = [0.0, 0.7, 0.0, 0.3, 0.0] * 2
@@ -220,23 +223,23 @@ def test_lengths_of_paths_have_a_panel_a_network_on_the_same_scales(frames):
     panels = ax.child_axes
     assert [panel.get_title(loc="left") for panel in panels] == ["a, to conv0", "b, to conv0"]
     assert len({(panel.get_xlim(), panel.get_ylim()) for panel in panels}) == 1
-    for panel, look in zip(panels, POSITIONS, strict=False):
+    for panel, style in zip(panels, POSITIONS, strict=False):
         wide, narrow = panel.containers
         assert [bar.get_height() for bar in wide] == [0.2] * 5
         assert [bar.get_height() for bar in narrow] == [0.0, 0.7, 0.0, 0.3, 0.0]
         assert wide[0].get_width() > 2 * narrow[0].get_width()
-        assert all(matplotlib.colors.to_hex(bar.get_facecolor()) == look.colour.lower() for bar in narrow)
+        assert all(matplotlib.colors.to_hex(bar.get_facecolor()) == style.colour.lower() for bar in narrow)
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 7])
-def test_a_panel_of_lengths_is_as_high_however_many_there_are(count, frames):
+def test_the_height_of_a_panel_of_lengths_does_not_depend_on_their_number(count, frames):
     ax = plot_frame("path_lengths", frames(tuple(f"net{i}" for i in range(count)))["path_lengths"])
     ax.get_figure().canvas.draw()
     heights = [canvas.inches(panel)[1] for panel in ax.child_axes[:count]]
     assert heights == pytest.approx([1.1] * count, abs=0.15)
 
 
-def test_lengths_without_energy_are_drawn_too(frames):
+def test_lengths_without_energy_can_be_drawn(frames):
     frame = frames(("a",))["path_lengths"].assign(energy_share=np.nan)
     ax = plot_frame("path_lengths", frame)
     assert ax.child_axes[0].get_ylim()[1] == pytest.approx(0.21)
@@ -251,7 +254,7 @@ def test_lengths_without_energy_are_drawn_too(frames):
         (("head", "whole"), "stage"),
     ],
 )
-def test_stages_are_called_strides_where_they_are(stages, label, frames):
+def test_the_label_of_stages_names_strides_if_there_are_any(stages, label, frames):
     for name in ("structure", "cost"):
         frame = frames(("a",))[name]
         frame = pd.concat([frame.iloc[:1].assign(stage=stage) for stage in stages])

@@ -1,4 +1,4 @@
-"""What holds for every plot: sizes, one or many networks, no values, no rows, no global state."""
+"""Properties of all plots: any number of networks, missing values, empty tables, no global state."""
 
 import subprocess
 import sys
@@ -12,39 +12,39 @@ from matplotlib.figure import Figure
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS, plot_frame
 
-every = pytest.mark.parametrize("name", PLOTS)
+each_plot = pytest.mark.parametrize("name", PLOTS)
 
 
 def texts(ax):
-    """Every piece of text on the axes and its panels."""
+    """Return all texts on the axes and its panels."""
     return [text.get_text() for text in ax.get_figure().findobj(matplotlib.text.Text)]
 
 
-def rendered(ax):
-    """The figure's pixels: drawing must not fail, and must not be blank."""
+def draw(ax):
+    """Draw the figure and return its pixels."""
     ax.get_figure().canvas.draw()
     return np.asarray(ax.get_figure().canvas.buffer_rgba())
 
 
-@every
+@each_plot
 @pytest.mark.parametrize("networks", [("resnet50",), ("net_a", "net_b"), tuple(f"net_{i}" for i in range(7))])
-def test_draws_any_number_of_networks_and_names_each(name, networks, frames):
+def test_any_number_of_networks_is_drawn_with_names(name, networks, frames):
     frame = frames(networks)[name]
     ax = plot_frame(name, frame)
-    assert rendered(ax).std() > 0
-    shown = (networks[0], networks[-1]) if name == "cross" else networks
-    for network in shown if len(frame) else ():
+    assert draw(ax).std() > 0
+    named = (networks[0], networks[-1]) if name == "cross" else networks
+    for network in named if len(frame) else ():
         assert any(network in text for text in texts(ax))
 
 
-@every
-def test_draws_on_the_axes_it_is_given(name, frames):
+@each_plot
+def test_a_plot_is_drawn_on_existing_axes(name, frames):
     ax = Figure(figsize=(6, 4)).add_subplot()
     assert plot_frame(name, frames()[name], ax) is ax
 
 
-@every
-def test_leaves_global_state_alone(name, frames):
+@each_plot
+def test_global_state_is_unchanged(name, frames):
     before = dict(matplotlib.rcParams)
     plot_frame(name, frames()[name])
     assert dict(matplotlib.rcParams) == before
@@ -52,29 +52,29 @@ def test_leaves_global_state_alone(name, frames):
         assert sys.modules["matplotlib.pyplot"].get_fignums() == []
 
 
-@every
+@each_plot
 @pytest.mark.parametrize("columns", [True, False])
-def test_an_empty_frame_says_that_there_is_nothing(name, columns, frames):
+def test_an_empty_frame_gives_a_figure_with_a_message(name, columns, frames):
     frame = frames()[name].iloc[:0] if columns else pd.DataFrame()
     ax = plot_frame(name, frame)
-    rendered(ax)
+    draw(ax)
     assert next(text for text in texts(ax) if text).startswith("nothing to show: ")
 
 
-@every
-def test_columns_without_values_draw_without_a_warning(name, frames):
+@each_plot
+def test_columns_without_values_are_drawn_without_a_warning(name, frames):
     frame = frames()[name]
     numbers = frame.select_dtypes("float").columns
     frame[numbers] = np.nan
-    rendered(plot_frame(name, frame))
+    draw(plot_frame(name, frame))
 
 
-@every
-def test_a_dollar_in_a_name_is_not_mathematics(name, frames):
-    rendered(plot_frame(name, frames((r"net $\broken{$", "b"))[name]))
+@each_plot
+def test_a_dollar_sign_in_a_name_does_not_start_mathematics(name, frames):
+    draw(plot_frame(name, frames((r"net $\broken{$", "b"))[name]))
 
 
-@every
+@each_plot
 def test_an_unknown_table_gets_close_matches(name):
     with pytest.raises(GradlensError, match=f"did you mean .*{name}"):
         plot_frame(name + "x", pd.DataFrame())

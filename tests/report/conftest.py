@@ -59,22 +59,22 @@ def duplication(a, b):
 
 @pytest.fixture
 def make_result():
-    """A result of the given networks: a comparison, or an inspection of the first."""
+    """Factory of results of two networks: a comparison, or an inspection of the first one."""
 
     def make(a="resnet50", b="cspresnet50", kind="compare", **meta):
         overview = comparison() if kind == "compare" else summary()
         name = "comparison" if kind == "compare" else "summary"
         exact = pd.DataFrame({"network": [a], "site": ["add"], "error": [0.0], "projected_error": [1e-7]})
         tables = [
-            Table(name, overview, "A row a stage."),
-            Table("duplication", duplication(a, b), "A row a seed.", "D.", {"duplication": "[0, 1]"}),
-            Table("flow", flow(a, b), "A row a signal.", "From K.", {"depth": "layers"}),
-            Table("exactness", exact, "A row a fork."),
+            Table(name, overview, "One row per stage."),
+            Table("duplication", duplication(a, b), "One row per seed.", "D.", {"duplication": "[0, 1]"}),
+            Table("flow", flow(a, b), "One row per signal.", "From K.", {"depth": "layers"}),
+            Table("exactness", exact, "One row per fork."),
         ]
-        found = {"kind": kind, "a": a, "b": b, "seeds": [0, 1, 2], "versions": {"torch": "2.14"}}
+        common_meta = {"kind": kind, "a": a, "b": b, "seeds": [0, 1, 2], "versions": {"torch": "2.14"}}
         return Result(
             {table.name: table for table in tables},
-            {**found, "command": ["gradlens", "compare", "my net"], "partial": False, **meta},
+            {**common_meta, "command": ["gradlens", "compare", "my net"], "partial": False, **meta},
             f"{b} duplicates less than {a}.",
             ("Two signals are dead.",),
         )

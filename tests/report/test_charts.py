@@ -1,4 +1,4 @@
-"""Interactive figures without a browser: what they read, what can be chosen, when there is none."""
+"""Interactive figures, checked without a browser: their tables, their choices, and when there is none."""
 
 import json
 
@@ -17,7 +17,7 @@ VERSIONS = ["energy", "direction", "energy_given_loss", "direction_given_loss"]
 
 
 def pairs(network, stages=("4", "8")):
-    layers = [(f"{network}.{place}", stage) for place, stage in enumerate(stages)]
+    layers = [(f"{network}.{index}", stage) for index, stage in enumerate(stages)]
     rows = [
         {
             "network": network, "network_a": network, "network_b": "other", "stage_a": a[1], "stage_b": b[1],
@@ -38,50 +38,50 @@ def choices(spec):
     return {param["name"]: param["bind"]["options"] for param in spec["params"]}
 
 
-def test_every_chart_belongs_to_a_plot_and_says_what_it_needs():
+def test_each_chart_belongs_to_a_plot_and_lists_required_columns():
     assert set(CHARTS) <= set(PLOTS)
     assert all(chart.needs for chart in CHARTS.values())
 
 
-def test_network_version_and_stage_are_choices():
+def test_network_version_and_stage_can_be_selected():
     stages = ("4", "4", "8", "8", "head")  # a stage of one layer has no pair to show
-    found = charts(result_of("correlation", pairs("a", stages), pairs("b", stages)))["correlation"]
-    assert choices(found) == {"network": ["a", "b"], "version": VERSIONS, "stage": ["all stages", "4", "8"]}
-    assert found["usermeta"] == {
+    spec = charts(result_of("correlation", pairs("a", stages), pairs("b", stages)))["correlation"]
+    assert choices(spec) == {"network": ["a", "b"], "version": VERSIONS, "stage": ["all stages", "4", "8"]}
+    assert spec["usermeta"] == {
         "tables": [("activations", "correlation")],
         "mirrored": True,
         "renderer": "canvas",
     }
 
 
-def test_of_one_network_there_is_none_to_choose():
-    found = charts(result_of("correlation", pairs("a")))["correlation"]
-    assert "network" not in choices(found)
-    assert not any("network" in step.get("filter", "") for step in found["transform"])
+def test_a_single_network_cannot_be_selected():
+    spec = charts(result_of("correlation", pairs("a")))["correlation"]
+    assert "network" not in choices(spec)
+    assert not any("network" in step.get("filter", "") for step in spec["transform"])
 
 
-def test_of_several_networks_the_other_one_is_chosen():
+def test_the_other_network_can_be_selected_if_there_are_several():
     second = pairs("a").assign(network_b="third")
-    found = charts(result_of("cross", pairs("a"), second))["cross"]
-    assert choices(found)["other"] == ["other", "third"]
+    spec = charts(result_of("cross", pairs("a"), second))["cross"]
+    assert choices(spec)["other"] == ["other", "third"]
 
 
-def test_a_run_in_weight_space_reads_its_own_tables():
+def test_a_run_in_weight_space_reads_tables_of_weights():
     for meta in ({"space": "weights"}, {"study": {"space": "weights"}}):
-        found = charts(result_of("correlation", pairs("a"), **meta))["correlation"]
-        assert found["usermeta"]["tables"] == [("weights", "correlation")]
+        spec = charts(result_of("correlation", pairs("a"), **meta))["correlation"]
+        assert spec["usermeta"]["tables"] == [("weights", "correlation")]
 
 
 @pytest.mark.parametrize("missing", sorted(CHARTS["correlation"].needs))
-def test_a_table_that_lacks_a_column_keeps_its_static_figure(missing):
+def test_a_table_without_a_required_column_keeps_its_static_figure(missing):
     assert charts(result_of("correlation", pairs("a").drop(columns=missing))) == {}
 
 
-def test_a_table_that_is_too_large_or_empty_keeps_its_static_figure(monkeypatch):
-    whole = result_of("correlation", pairs("a", "4" * 6))
-    assert charts(whole)
+def test_a_large_or_empty_table_keeps_its_static_figure(monkeypatch):
+    result = result_of("correlation", pairs("a", "4" * 6))
+    assert charts(result)
     monkeypatch.setattr(module, "ROWS", 14)
-    assert charts(whole) == {}
+    assert charts(result) == {}
     assert charts(result_of("correlation", pairs("a").head(0))) == {}
 
 
@@ -93,10 +93,10 @@ def test_intervals_of_duplication_are_those_over_seeds():
         }
     )  # fmt: skip
     spec = charts(result_of("duplication", frame))["duplication"]
-    two, one = spec["data"]["values"]
-    assert two["mean"] == pytest.approx(0.5)
-    assert (two["low"], two["high"]) == pytest.approx((0.5 - 1.2706, 0.5 + 1.2706), abs=1e-4)
-    assert (one["low"], one["within"]) == (None, "one seed, none")
+    two_seeds, one_seed = spec["data"]["values"]
+    assert two_seeds["mean"] == pytest.approx(0.5)
+    assert (two_seeds["low"], two_seeds["high"]) == pytest.approx((0.5 - 1.2706, 0.5 + 1.2706), abs=1e-4)
+    assert (one_seed["low"], one_seed["within"]) == (None, "one seed, none")
     json.loads(as_json(spec))
 
 

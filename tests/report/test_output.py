@@ -1,4 +1,4 @@
-"""What lies on disk after a report is written."""
+"""The files of a report."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from gradlens.errors import GradlensError
 from gradlens.report import figures, write
 
 
-def test_everything_is_written(make_result, tmp_path):
+def test_all_files_are_written(make_result, tmp_path):
     page = write(make_result(), tmp_path / "new" / "run")
     assert page == tmp_path / "new" / "run" / "report.html"
     assert sorted(file.name for file in (page.parent / "figures").iterdir()) == [
@@ -24,8 +24,8 @@ def test_everything_is_written(make_result, tmp_path):
     assert (page.parent / "tables" / "flow.csv").is_file()
 
 
-def test_the_same_result_gives_the_same_bytes_also_from_a_saved_run(make_result, tmp_path):
-    """In a folder of the same name, which the page's commands say."""
+def test_equal_results_give_equal_bytes_also_from_a_saved_run(make_result, tmp_path):
+    """Both folders have the same name, because the page shows it in commands."""
     write(make_result(), tmp_path / "a" / "run")
     write(gradlens.results.load(tmp_path / "a" / "run"), tmp_path / "b" / "run")
     for name in ("report.html", "figures/flow.png", "figures/flow.svg", "figures/duplication.svg"):
@@ -33,7 +33,7 @@ def test_the_same_result_gives_the_same_bytes_also_from_a_saved_run(make_result,
     assert b"<dc:date>" not in (tmp_path / "a" / "run" / "figures" / "flow.svg").read_bytes()
 
 
-def test_the_users_matplotlib_style_changes_nothing_and_stays(make_result, tmp_path):
+def test_the_matplotlib_style_of_the_user_has_no_effect_and_is_kept(make_result, tmp_path):
     write(make_result(), tmp_path / "a")
     with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30, "svg.hashsalt": "x"}):
         before = dict(matplotlib.rcParams)
@@ -44,12 +44,12 @@ def test_the_users_matplotlib_style_changes_nothing_and_stays(make_result, tmp_p
         assert a.read_bytes() == b.read_bytes()
 
 
-def test_figures_come_by_table_and_only_where_a_plot_is(make_result):
+def test_only_tables_with_a_plot_have_figures(make_result):
     assert list(figures(make_result())) == ["duplication", "flow"]
 
 
 @pytest.mark.parametrize("blocked", ["figures", "report.html", "tables"])
-def test_a_folder_that_cannot_be_written_is_one_line(blocked, make_result, tmp_path):
+def test_the_error_for_a_folder_that_cannot_be_written_is_one_line(blocked, make_result, tmp_path):
     if blocked == "report.html":
         (tmp_path / blocked).mkdir()
     else:
@@ -59,7 +59,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(blocked, make_result, tmp_p
     assert "\n" not in str(error.value)
 
 
-def test_a_saved_run_is_drawn_again_without_torch(make_result, tmp_path):
+def test_the_report_of_a_saved_run_is_written_without_torch(make_result, tmp_path):
     make_result().save(tmp_path)
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['timm'] = None\n"

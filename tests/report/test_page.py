@@ -1,4 +1,4 @@
-"""The page: what it opens with, what it loads, what a hostile name does to it."""
+"""The page: its order, no external files, and names that contain HTML."""
 
 import re
 from html.parser import HTMLParser
@@ -15,7 +15,7 @@ VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 class Outline(HTMLParser):
-    """Tags, their attributes and the text of a page; fails on tags that do not pair."""
+    """Parser of the tags, attributes and text of a page; tags must be closed in order."""
 
     def __init__(self, text):
         super().__init__()
@@ -43,17 +43,17 @@ class Outline(HTMLParser):
         return re.sub(r"[ \n]+", " ", " ".join(self.words))
 
 
-def rendered(result):
+def render(result):
     return page(result, {name: encoded(figure, "svg") for name, figure in figures(result).items()})
 
 
-def test_it_opens_with_the_finding_then_the_warnings(make_result):
-    outline = Outline(rendered(make_result()))
+def test_the_page_starts_with_the_finding_and_the_warnings(make_result):
+    outline = Outline(render(make_result()))
     headings = [tag for tag, _ in outline.tags if re.fullmatch(r"h[1-6]", tag)]
     assert headings[0] == "h1"
     assert headings.count("h1") == 1
     text = outline.text
-    places = [
+    positions = [
         text.index(words)
         for words in (
             "cspresnet50 duplicates less than resnet50.",
@@ -65,11 +65,11 @@ def test_it_opens_with_the_finding_then_the_warnings(make_result):
             "Glossary Weighted layer",
         )
     ]
-    assert places == sorted(places)
+    assert positions == sorted(positions)
 
 
-def test_it_loads_nothing(make_result):
-    text = rendered(make_result())
+def test_the_page_loads_no_external_files(make_result):
+    text = render(make_result())
     outline = Outline(text)
     assert not outline.all("link")
     assert not any("src" in attrs for attrs in outline.all("script"))
@@ -82,8 +82,8 @@ def test_it_loads_nothing(make_result):
     assert all(image["src"].startswith("data:image/svg+xml;base64,") for image in outline.all("img"))
 
 
-def test_a_hostile_name_stays_text(make_result):
-    text = rendered(make_result(a=HOSTILE, b="\" onload='x", note=HOSTILE, **{HOSTILE: 1}))
+def test_a_name_that_contains_html_is_displayed_as_text(make_result):
+    text = render(make_result(a=HOSTILE, b="\" onload='x", note=HOSTILE, **{HOSTILE: 1}))
     assert "<script>alert" not in text.lower()
     assert text.lower().count("<script") == text.lower().count("</script") == len(Outline(text).all("script"))
     outline = Outline(text)
@@ -91,8 +91,8 @@ def test_a_hostile_name_stays_text(make_result):
     assert not any(name.startswith("on") for _, attrs in outline.tags for name in attrs)
 
 
-def test_it_is_fit_for_readers(make_result):
-    outline = Outline(rendered(make_result()))
+def test_the_page_is_accessible(make_result):
+    outline = Outline(render(make_result()))
     assert outline.all("html") == [{"lang": "en"}]
     assert len(outline.all("img")) == 2
     assert all(len(image["alt"]) > 40 for image in outline.all("img"))
@@ -102,47 +102,47 @@ def test_it_is_fit_for_readers(make_result):
     assert {target[1:] for target in targets if target.startswith("#")} == set(ids) - {"theme"}
 
 
-def test_long_tables_are_cut_and_say_so(make_result):
-    text = rendered(make_result())
+def test_long_tables_are_truncated_with_a_note(make_result):
+    text = render(make_result())
     assert "The first 60 are shown. All 260 rows are in" in Outline(text).text
     flow = text[text.index('id="flow"') : text.index('id="exactness"')]
     assert flow.count("<tr>") == 61
 
 
 def test_differences_and_intervals_are_readable(make_result):
-    outline = Outline(rendered(make_result()))
+    outline = Outline(render(make_result()))
     assert "−0.300 [−0.350 to −0.250]" in outline.text
     assert "−100\N{NARROW NO-BREAK SPACE}M (−14 %)" in outline.text
     assert [attrs for attrs in outline.all("tr") if attrs.get("class") == "clear"] != []
 
 
-@pytest.mark.parametrize(("mark", "shown"), [(False, False), (True, True), ("2 of 3 seeds", True)])
-def test_a_partial_result_is_marked(mark, shown, make_result):
-    text = Outline(rendered(make_result(partial=mark))).text
-    assert ("Partial result" in text) is shown
+@pytest.mark.parametrize(("mark", "marked"), [(False, False), (True, True), ("2 of 3 seeds", True)])
+def test_a_partial_result_is_marked(mark, marked, make_result):
+    text = Outline(render(make_result(partial=mark))).text
+    assert ("Partial result" in text) is marked
     if isinstance(mark, str):
         assert mark in text
 
 
 def test_an_inspection_has_one_column_and_no_difference(make_result):
-    outline = Outline(rendered(make_result(kind="inspect")))
+    outline = Outline(render(make_result(kind="inspect")))
     assert "Dead signals 32" in outline.text
     assert "difference" not in outline.text.lower().split("provenance")[0]
 
 
-def test_provenance_is_exact(make_result):
-    text = Outline(rendered(make_result(data={"rate": 0.123456789}, none=None))).text
+def test_provenance_shows_exact_values(make_result):
+    text = Outline(render(make_result(data={"rate": 0.123456789}, none=None))).text
     assert "gradlens compare 'my net'" in text
     assert "0.123456789" in text
     assert "torch 2.14" in text
 
 
-def test_a_result_of_nothing_is_still_a_page():
-    result = Result({"flow": Table("flow", pd.DataFrame(), "A row a signal.")}, {}, "Nothing found.")
-    assert "The table is empty." in Outline(rendered(result)).text
+def test_a_result_with_an_empty_table_has_a_page():
+    result = Result({"flow": Table("flow", pd.DataFrame(), "One row per signal.")}, {}, "Nothing found.")
+    assert "The table is empty." in Outline(render(result)).text
 
 
-def test_options_in_warnings_are_code_and_all_else_is_text():
+def test_options_in_warnings_are_code_and_the_rest_is_text():
     warning = f"{HOSTILE}: use --warmup-steps 10 or --no-zero-init"
     text = page(Result({}, {}, "Found.", (warning,)), {})
     assert (

@@ -1,4 +1,4 @@
-"""Numbers and sentences as the page writes them."""
+"""Numbers and sentences on the page."""
 
 import math
 import re
@@ -48,19 +48,19 @@ def test_signs():
     assert percent(0.5) == "+50 %"
 
 
-def test_duplication_names_the_highest_and_lowest_stage(make_result):
+def test_the_caption_of_duplication_names_the_highest_and_lowest_stage(make_result):
     text = caption("duplication", make_result()["duplication"].frame)
     assert text.startswith("resnet50: D = 0.510 over the whole network (0.510 given the loss)")
     assert "highest at stride 4 (0.810) and lowest at stride 8 (0.310)" in text
 
 
-def test_flow_tells_direction_and_dead_signals(make_result):
+def test_the_caption_of_flow_states_direction_and_dead_signals(make_result):
     text = caption("flow", make_result()["flow"].frame)
     assert "grows from the input to the loss by 0.100 decades per layer" in text
     assert "1 of 130 signals are dead" in text
 
 
-def test_exactness_says_bit_for_bit_only_when_it_is():
+def test_the_caption_of_exactness_states_bit_for_bit_only_if_it_is_true():
     frame = pd.DataFrame({"error": [0.0, 0.0], "projected_error": [1e-7, 2e-7]})
     assert "2 forks" in caption("exactness", frame)
     assert "bit for bit" in caption("exactness", frame)
@@ -69,24 +69,24 @@ def test_exactness_says_bit_for_bit_only_when_it_is():
 
 
 @pytest.mark.parametrize("name", CAPTIONS)
-def test_no_rows_need_no_words(name):
+def test_a_table_without_rows_has_no_caption(name):
     assert caption(name, pd.DataFrame()) == ""
 
 
-def test_a_table_without_a_sentence_is_silent():
+def test_an_unknown_table_has_no_caption():
     assert caption("unknown", pd.DataFrame({"x": [1]})) == ""
 
 
 def test_the_overview_marks_only_intervals_without_zero(make_result):
-    found = overview(make_result())
-    assert found.networks == ("resnet50", "cspresnet50")
-    by_stage = {row.label: row for row in found.stages["Duplication D, energy"]}
+    comparison = overview(make_result())
+    assert comparison.networks == ("resnet50", "cspresnet50")
+    by_stage = {row.label: row for row in comparison.stages["Duplication D, energy"]}
     assert list(by_stage) == ["4", "head", "whole"]
     assert by_stage["4"].clear
     assert not by_stage["whole"].clear
     assert by_stage["head"].cells == ("–", "–")
     assert by_stage["whole"].cells == ("0.700", "0.600")
-    assert found.stages["Flow slope (decades per layer)"][0].difference == "−0.3000"
+    assert comparison.stages["Flow slope (decades per layer)"][0].difference == "−0.3000"
 
 
 def networks_of(names):
@@ -95,14 +95,14 @@ def networks_of(names):
         for i, name in enumerate(names)
         for stage in ("4", "whole")
     ]
-    return Result({"networks": Table("networks", pd.DataFrame(rows), "A row a network.")}, {}, "")
+    return Result({"networks": Table("networks", pd.DataFrame(rows), "One row per network.")}, {}, "")
 
 
-def test_more_than_two_networks_stand_beside_each_other():
-    found = overview(networks_of(("a", "b", "c")))
-    assert found.networks == ("a", "b", "c")
-    assert not found.paired
-    assert [(row.label, row.cells) for row in found.whole] == [
+def test_more_than_two_networks_are_next_to_each_other():
+    comparison = overview(networks_of(("a", "b", "c")))
+    assert comparison.networks == ("a", "b", "c")
+    assert not comparison.paired
+    assert [(row.label, row.cells) for row in comparison.whole] == [
         ("Duplication D, energy", ("0.700", "0.600", "0.500")),
         ("FLOPs per image", (f"1.00{G}", f"2.00{G}", f"3.00{G}")),
     ]
@@ -111,36 +111,36 @@ def test_more_than_two_networks_stand_beside_each_other():
     )
 
 
-def test_numbers_beside_each_other_have_their_intervals():
+def test_values_of_several_networks_have_their_intervals():
     result = networks_of(("a", "b", "c"))
     frame = result["networks"].frame.assign(
         duplication_low=0.4, duplication_high=[0.5, 0.6, 0.4, 0.402, NAN, 0.5]
     )
-    found = overview(Result({"networks": Table("networks", frame, "")}, {}, ""))
-    whole, flops = found.whole
+    comparison = overview(Result({"networks": Table("networks", frame, "")}, {}, ""))
+    whole, flops = comparison.whole
     assert whole.cells == ("0.700", "0.600", "0.500")
     assert whole.within == ("± 0.100", "± 0.001", "± 0.050")
     assert flops.within == ("", "", "")
-    assert found.stages["Duplication D, energy"][0].within == ("± 0.050", "", "")
-    shown = page(Result({"networks": Table("networks", frame, "")}, {}, ""), {})
-    assert re.search(r'0\.700 <span class="interval" title="[^"]+">± 0\.100</span>', shown)
+    assert comparison.stages["Duplication D, energy"][0].within == ("± 0.050", "", "")
+    text = page(Result({"networks": Table("networks", frame, "")}, {}, ""), {})
+    assert re.search(r'0\.700 <span class="interval" title="[^"]+">± 0\.100</span>', text)
 
 
-def test_a_place_that_a_network_lacks_is_a_dash_without_interval():
+def test_a_missing_stage_of_a_network_is_a_dash_without_interval():
     frame = networks_of(("a", "b"))["networks"].frame.assign(duplication_low=0.4, duplication_high=0.5)
-    found = overview(Result({"networks": Table("networks", frame.iloc[1:], "")}, {}, ""))
-    row = found.stages["Duplication D, energy"][0]
+    comparison = overview(Result({"networks": Table("networks", frame.iloc[1:], "")}, {}, ""))
+    row = comparison.stages["Duplication D, energy"][0]
     assert (row.label, row.cells, row.within) == ("4", ("–", "0.600"), ("", "± 0.050"))
 
 
-def test_contrasts_count_what_holds_after_correction():
+def test_the_caption_of_contrasts_counts_differences_after_correction():
     frame = pd.DataFrame(
         {"stage": "whole", "metric": "duplication", "a": "a", "b": ["b", "c"], "p_holm": [0.01, 0.2]}
     )
     assert caption("contrasts", frame) == "duplication: 1 of 2 pairs differ after Holm's correction."
 
 
-def test_each_pair_of_networks_has_its_clause():
+def test_the_caption_of_cross_has_a_clause_for_each_pair_of_networks():
     frame = pd.DataFrame(
         {
             "network_a": "a",

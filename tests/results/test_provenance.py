@@ -1,4 +1,4 @@
-"""How a result was made, read from its metadata; also from that of older versions."""
+"""How a result was made, read from its metadata, also of older versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
         ({}, ""),
         ({"kind": "inspect"}, "inspect"),
         ({"kind": "paths", "command": "gradlens paths net"}, "paths"),
-        ({"kind": "inspect", "command": "gradlens paths net"}, "paths"),  # of older versions
+        ({"kind": "inspect", "command": "gradlens paths net"}, "paths"),  # an older version
         ({"kind": "inspect", "command": "gradlens --debug paths net"}, "paths"),
         ({"kind": "inspect", "command": "gradlens inspect paths"}, "inspect"),
         ({"kind": "strategies", "command": "gradlens strategies net"}, "strategies"),
@@ -55,13 +55,13 @@ def test_the_space_of_a_run(meta, space, of_weights):
     assert (provenance.space, provenance.tables_of_weights) == (space, of_weights)
 
 
-def test_entries_of_no_value_are_defaults():
+def test_entries_without_a_value_are_defaults():
     meta = dict.fromkeys(("kind", "a", "seeds", "partial", "command", "study", "notes", "strategies"))
     assert RunProvenance.of(meta) == RunProvenance()
 
 
 @pytest.mark.parametrize("folder", sorted(FIXTURES.glob("run-format-*")), ids=lambda folder: folder.name)
-def test_a_saved_run_is_read(folder):
+def test_the_provenance_of_a_saved_run_is_read(folder):
     provenance = RunProvenance.of(json.loads((folder / "result.json").read_text("utf-8"))["meta"])
     assert (provenance.kind, provenance.seeds) == ("compare", (0, 1))
     assert len(provenance.networks) == 2

@@ -74,20 +74,20 @@ def test_a_saved_result_is_loaded_unchanged(result, tmp_path):
 
 
 def test_the_json_is_strict(result, tmp_path):
-    def no_constant(name):
+    def refuse_constant(name):
         raise AssertionError(f"{name} is not JSON")
 
     with_infinity = Table("flow", pd.DataFrame({"diversity": [np.inf, -np.inf, 1.0]}), "")
-    whole = Result({**result.tables, "flow": with_infinity}, result.meta, "", ())
+    extended = Result({**result.tables, "flow": with_infinity}, result.meta, "", ())
     document = json.loads(
-        (whole.save(tmp_path) / "result.json").read_text("utf-8"), parse_constant=no_constant
+        (extended.save(tmp_path) / "result.json").read_text("utf-8"), parse_constant=refuse_constant
     )
     assert document["format"] == FORMAT
     assert document["tables"]["mixed"]["columns"]["number"]["values"][1] is None
     assert document["tables"]["flow"]["columns"]["diversity"]["values"] == [None, None, 1.0]
 
 
-def test_tables_are_written_as_csv_too(result, tmp_path):
+def test_tables_are_also_written_as_csv(result, tmp_path):
     folder = result.save(tmp_path)
     assert sorted(path.name for path in (folder / "tables").iterdir()) == [
         "cost.csv",
@@ -124,24 +124,24 @@ def test_a_folder_without_a_result(tmp_path):
         load(tmp_path)
 
 
-def test_a_result_that_may_not_be_read(result, tmp_path, monkeypatch):
+def test_a_result_without_read_permission(result, tmp_path, monkeypatch):
     result.save(tmp_path)
 
-    def forbidden(path, *_, **__):
+    def forbidden_open(path, *_, **__):
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(io, "open", forbidden)
+    monkeypatch.setattr(io, "open", forbidden_open)
     with pytest.raises(
         GradlensError, match=r"cannot read .*result\.json: Permission denied; ask for the right"
     ):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("where", ["none.csv", "result.json"])
-def test_a_folder_that_cannot_be_written(result, tmp_path, where):
+@pytest.mark.parametrize("blocked", ["none.csv", "result.json"])
+def test_a_folder_that_cannot_be_written(result, tmp_path, blocked):
     folder = tmp_path / "run"
-    if where == "result.json":
-        (folder / where).mkdir(parents=True)  # a folder where the file should be
+    if blocked == "result.json":
+        (folder / blocked).mkdir(parents=True)  # a folder where the file should be
     else:
         folder.write_text("a file where the folder should be")
     with pytest.raises(GradlensError, match=rf"cannot write {folder}: \w+"):

@@ -161,7 +161,9 @@ def test_scripts_format_all_tables_as_python_does(chromium: Any, page_path: Path
     plain = chromium.new_context(java_script_enabled=False).new_page()
     plain.goto(page_path.as_uri())
     with opened(chromium, page_path) as page:
-        names = page.locator("[data-rows]").evaluate_all("(all) => all.map((one) => one.dataset.rows)")
+        names = page.locator("[data-rows]").evaluate_all(
+            "(all) => all.map((element) => element.dataset.rows)"
+        )
         assert len(names) > 12
         for name in names:
             open_table(page, name)
@@ -350,7 +352,7 @@ def test_line_widths_follow_the_energy_and_stages_are_aligned(
         assert np.allclose(widths, expected, atol=0.01)
         page.locator("#map button[data-level=stages]").click()
         lefts = page.locator("#map .item.stage").evaluate_all(
-            """(all) => all.map((one) => [one.dataset.place, Number(one.querySelector('rect').getAttribute('x'))])"""
+            """(all) => all.map((item) => [item.dataset.place, Number(item.querySelector('rect').getAttribute('x'))])"""
         )
         positions = pd.DataFrame(lefts, columns=["stage", "x"]).groupby("stage")["x"]
         assert (positions.size() == 2).all()
