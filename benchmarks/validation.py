@@ -109,8 +109,9 @@ def balduzzi() -> list[Row]:
             "-1/2",
             f"{batch:.2f}",
             abs(batch + 0.5) < 0.08,
-            "no: in the theorem each layer adds variance 1; a ReLU's output that is centred over the batch has only "
-            "1 - 1/π, so the scale grows by 0.68 per layer and the exponent tends to -1/2 / 0.68 = -0.73",
+            "differs because the theorem assumes that each layer adds variance 1; a ReLU's output that is centred "
+            "over the batch has only 1 - 1/π, so the scale grows by 0.68 per layer and the exponent tends "
+            "to -1/2 / 0.68 = -0.73",
         ),
     ]
 

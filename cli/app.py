@@ -75,7 +75,7 @@ def _one_line(error: Exception) -> str:
 @click.version_option(VERSION, prog_name="gradlens")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def gradlens(debug: bool) -> None:
-    """Measure how a network's gradient is copied, shared and spread, in ordinary backward passes.
+    """Measure how strongly the layers and branches of a network duplicate each other's gradients.
 
     \b
     Example:

@@ -71,7 +71,7 @@ def compare_networks(
 ) -> None:
     """Compare the gradients of networks on the same images, stage by stage.
 
-    A, B, ... are models: a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
+    A, B, ... are models: a timm name (resnet50), a name with a transition strategy (resnet50@csp,gamma=0.25),
     torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
     that function of it. Of three or more, each is compared with A, and p-values are corrected for
     the number of comparisons (Holm).

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gradlens.numbers import TERMINAL, fixed, significant
+
 from .terminal import width, wrapped
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def diagnosis_lines(result: Result, top: int) -> Iterator[str]:
         for row in rows:
             yield f"  {_site(row).ljust(width)}  {_value(row)}".rstrip()
     if absent:
-        yield f"\nnone found: {', '.join(absent)}"
+        yield f"\nnot found: {', '.join(absent)}"
 
 
 def _site(row: Mapping[Any, Any]) -> str:
@@ -55,15 +57,22 @@ def _site(row: Mapping[Any, Any]) -> str:
 def _value(row: Mapping[Any, Any]) -> str:
     kind, value = row["kind"], float(row["value"])
     reach = float("nan") if row.get("reach") is None else float(row["reach"])
-    half_width = f" ± {reach:.{'2%' if kind == 'idle branch' else '3f'}}" if reach == reach else ""
+    write = _percentage if kind == "idle branch" else _decimal
+    text = write(value) + (f" ± {write(reach)}" if reach == reach else "")
     if kind in ("dead signal", "one gradient"):
         return ""
     if kind == "duplicated pair":
         partial = row["given_loss"]
         known = partial is not None and partial == partial
-        return f"{value:.3f}{half_width}" + (f", given the loss {float(partial):.3f}" if known else "")
+        return text + (f", given the loss {_decimal(float(partial))}" if known else "")
     if kind == "idle branch":
-        return f"{value:.2%}{half_width} of the energy"
-    return (
-        f"coherence {value:.3f}{half_width}" if kind == "cancelling fork" else f"{value:.3g} times the median"
-    )
+        return f"{text} of the energy"
+    return f"coherence {text}" if kind == "cancelling fork" else f"{significant(value)} times the median"
+
+
+def _decimal(value: float) -> str:
+    return fixed(value, 3, minus=TERMINAL.minus)
+
+
+def _percentage(share: float) -> str:
+    return f"{fixed(100 * share, 2)}%"

@@ -90,11 +90,10 @@ class Findings:
 @click.option("--json", "as_json", is_flag=True, help="Print one object instead of the tables.")
 @click.pass_context
 def examine(ctx: click.Context, as_json: bool) -> None:
-    """Report what is installed, what works, and how to install what is missing.
+    """Check the installed packages and suggest what to install.
 
     The parts of torch that gradlens reads are tried on tiny tensors. The exit code is 1 if
-    something that gradlens always needs is broken; missing optional packages are only listed. Works
-    without torch.
+    a required part does not work; missing optional packages are only listed. Works without torch.
 
     \b
     Example:
@@ -174,7 +173,7 @@ def _print(report: Findings) -> None:
         ]
         print_blocks([Block(["tried on torch", "state", "for"], rows)])
     facts = {**{f"device {i}": name for i, name in enumerate(report.devices)}, **report.locations}
-    print_blocks([Block(["device or cache", "state"], [[name, value] for name, value in facts.items()])])
+    print_blocks([Block(["item", "value"], [[name, value] for name, value in facts.items()])])
     for extra in dict.fromkeys(p.need.extra for p in report.packages if p.problem and p.need.extra):
         missing = [p.need for p in report.packages if p.problem and p.need.extra == extra]
         what = ", ".join(dict.fromkeys(need.purpose for need in missing))
@@ -182,6 +181,4 @@ def _print(report: Findings) -> None:
         say(f"optional, for {what} (extra {extra}): python -m pip install {packages}", indent="  ")
     for text in report.broken:
         say(f"BROKEN: {text}", indent="  ")
-    say(
-        "something that gradlens needs is broken" if report.broken else "everything that gradlens needs works"
-    )
+    say("a required part does not work" if report.broken else "all required parts work")

@@ -18,12 +18,12 @@ FORMATS = ("pdf", "svg", "png")
 @click.command("figure")
 @click.argument("run", type=RunFolder())
 @click.argument("name", type=FigureName())
-@click.option("--format", "kind", type=click.Choice(FORMATS), default=None, show_default="suffix of FILE, else pdf",
-              help="Vector (pdf, svg) or pixels (png).")  # fmt: skip
+@click.option("--format", "kind", type=click.Choice(FORMATS), default=None,
+              help="Vector (pdf, svg) or pixels (png); by default the suffix of FILE, else pdf.")  # fmt: skip
 @click.option("--style", type=click.Choice(["paper", "screen"]), default="paper",
               help="paper: as wide as a page's columns, fonts embedded; screen: as in the report.")  # fmt: skip
-@click.option("--columns", type=click.IntRange(1, 2), default=None, show_default="2 on paper",
-              help="Width: one column (3.5 in) or two (7.16 in).")  # fmt: skip
+@click.option("--columns", type=click.IntRange(1, 2), default=None,
+              help="Width: one column (3.5 in) or two (7.16 in); by default two on paper.")  # fmt: skip
 @click.option(
     "--network",
     "networks",
@@ -32,9 +32,9 @@ FORMATS = ("pdf", "svg", "png")
     metavar="NAME",
     help="Draw this network only; repeatable.",
 )
-@click.option("--out", type=FILE, default=None, metavar="FILE", show_default="NAME.FORMAT here",
-              help="Where the figure goes.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@click.option("--out", type=FILE, default=None, metavar="FILE",
+              help="Path of the figure; by default NAME.FORMAT in the working folder.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 def draw_figure(
     run: Path,
     name: str,
@@ -48,8 +48,8 @@ def draw_figure(
     """Draw one figure of a saved run for a paper or a screen, without measuring anything.
 
     RUN is the folder of a run, NAME one of its tables that has a figure: duplication, correlation,
-    branches, shares, flow, cost and others; a wrong name lists what the run has. The path of the
-    file goes to stdout.
+    branches, shares, flow, cost and others; with an unknown NAME, the error lists the figures of the run. The
+    path of the file goes to stdout.
 
     \b
     Examples:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("model", type=Model())
 @CHECKPOINT
-@click.option("--top", type=COUNT, default=None, show_default="not shown", metavar="N",
-              help="Also print up to N conspicuous sites of each kind, with an explanation of the kind.")  # fmt: skip
+@click.option("--top", type=COUNT, default=None, metavar="N",
+              help="Also print the N layers or branches of each kind that stand out most; explain each kind.")  # fmt: skip
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -39,7 +39,7 @@ def inspect_network(
 ) -> None:
     """Measure the gradients of one network, stage by stage.
 
-    MODEL is a timm name (resnet50), one with a transition strategy (resnet50@csp,gamma=0.25),
+    MODEL is a timm name (resnet50), a name with a transition strategy (resnet50@csp,gamma=0.25),
     torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
     that function of it.
 

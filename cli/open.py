@@ -15,7 +15,7 @@ from .terminal import tell
 @click.command("open")
 @click.argument("run", type=RunFolder())
 def open_page(run: Path) -> None:
-    """Open the page of a run in the browser; draw it first if it is missing.
+    """Open the page of a run in the browser; write the report first if it is missing.
 
     RUN is the folder of a run, or a folder of runs, of which the newest is opened. The path of the
     page goes to stdout, also if there is no browser.

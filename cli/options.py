@@ -30,8 +30,8 @@ CHECKPOINT = click.option(
 )
 DELIVERING = (
     click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON instead of the table."),
-    click.option("--out", type=FILE, default=None, metavar="DIR", show_default="runs/<what>-<when>",
-                 help="Folder for the report, the tables and the result."),
+    click.option("--out", type=FILE, default=None, metavar="DIR",
+                 help="Folder for the report, the tables and the result; by default runs/COMMAND-MODELS-TIME."),
     click.option("--force", is_flag=True, help="Replace the run that is in DIR."),
     click.option("-q", "--quiet", is_flag=True, expose_value=False, callback=remember,
                  help="Print errors only, and on stdout the path of the report (or the JSON)."),

@@ -18,8 +18,7 @@ from .output import destination, publish, redraw
     type=FILE,
     default=None,
     metavar="DIR",
-    show_default="RUN itself",
-    help="Write it to this folder.",
+    help="Write it to this folder; by default to RUN itself.",
 )
 @click.option("--force", is_flag=True, help="Replace the run that is in DIR.")
 def redraw_report(run: Path, out: Path | None, force: bool) -> None:

@@ -45,7 +45,11 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
 @click.option("--partial", default="split", callback=_names, metavar="LIST",
               help="split (cut the channels), project (two 1x1 convolutions), or both.")  # fmt: skip
 @click.option(
-    "--stem", default="", metavar="cifar", help="Use a stem that keeps the resolution of small images."
+    "--stem",
+    default="",
+    show_default=False,
+    metavar="cifar",
+    help="Use a stem that keeps the resolution of small images; by default the network's own.",
 )
 @declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
@@ -69,7 +73,7 @@ def measure_strategies(
     resume: bool,
     **options: object,
 ) -> None:
-    """Make a network cross stage partial with each transition strategy, and compare the gradients.
+    """Convert a network to cross stage partial form with each transition strategy, and compare the gradients.
 
     MODEL is a network whose stages are sequences of blocks: resnet50, resnext50_32x4d, densenet121,
     darknet53, peleenet (`gradlens models --csp` lists more). All strategies see the same samples in the

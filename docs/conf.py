@@ -1,6 +1,6 @@
 """How the documentation is built: ``sphinx-build -W docs build/docs``, or ``nox -s docs``.
 
-The pages ask nothing of the network when they are opened: no fonts, no scripts from elsewhere, and the
+The pages load nothing from the network when they are opened: no fonts, no scripts from elsewhere, and the
 search works from the file system.
 """
 

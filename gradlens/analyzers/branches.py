@@ -42,8 +42,8 @@ class Branches:
             "Similarity of the gradients that reach a tensor, or its parts, along two branches.",
             how=(
                 f"CKA as for signals. {HALF_WIDTHS} The cosine is between contributions to one tensor, which "
-                "share a space: exact for two branches (from the Gram of their sum); for more, from a seeded sketch "
-                "of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
+                "have the same shape: exact for two branches (from the Gram of their sum); for more, from a seeded "
+                "sketch of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
                 "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
             ),
             units={"cosine": "mean over samples, -1 to 1", "energy": "CKA", "direction": "CKA"},

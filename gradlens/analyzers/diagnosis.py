@@ -30,14 +30,14 @@ OUTLYING = 100.0
 MEANINGS = {
     "duplicated pair": (
         f"the gradients of these two layers are similar (CKA, energy: at least {DUPLICATED:g}; 1 for copies); "
-        "'given the loss' is the similarity that is left after removing what the loss imposes on both"
+        "'given the loss' is the similarity that is left after partialling out the loss signal"
     ),
     "one gradient": "exactly the same gradient up to a factor, as in layers whose outputs are added",
     "idle branch": f"contributes less than {IDLE:.0%} of the energy that arrives at its fork or split",
     "cancelling fork": (
         f"the contributions cancel: less than {CANCELLING:g} of their energy is left (1 if they are unrelated)"
     ),
-    "dead signal": "exactly zero in every sample: the layer learns nothing in this state of the weights",
+    "dead signal": "exactly zero in every sample: the layer receives no gradient",
     "exploding signal": (
         f"RMS per element above {OUTLYING:g} times the median of the live signals before the pooling"
     ),

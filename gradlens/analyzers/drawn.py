@@ -81,7 +81,7 @@ class Drawn:
 
     def _measured(self, edge: Edge) -> tuple[float, bool]:
         number = self._probe(edge)
-        if number is not None and self.plan.probes[number].sampled:
+        if number is not None and self.plan.sampled(number):
             count = self.recording.n * len(self.recording.replicates)
             return float(self.recording.energies[number].sum()) / count, True
         node, inputs = self.graph.nodes[edge.producer], self.graph.inputs.get(edge.producer, [])

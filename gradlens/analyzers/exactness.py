@@ -42,9 +42,9 @@ class Exactness:
             "Relative error of the sum of contributions against the gradient that autograd accumulated.",
             how=(
                 "error: bit for bit in a dry pass over a few samples that holds all contributions (0 expected). "
-                "projected_error: a seeded random functional of the sum against the sum of the functionals, relative "
-                "to the norm, in the worst batch (float32 rounding expected, about 1e-6). A capture with a wrong sum "
-                "raises an error."
+                "projected_error: a seeded random projection of the sum, compared with the sum of the projections, "
+                "relative to the norm, in the worst batch (float32 rounding expected, about 1e-6). A capture with a "
+                "wrong sum raises an error."
             ),
             units={"error": "relative", "projected_error": "relative"},
         )

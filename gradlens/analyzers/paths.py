@@ -25,8 +25,8 @@ HOW = (
     "length: each fork's energy shares used as probabilities, without its cross terms (their size: cross_terms in "
     "the table structure); empty for dead layers, and if not every fork was watched (sites of some modules only). "
     "Sources: the layers, or the loss, that pass on their gradient through operations without weights; reuse: "
-    "layers that a layer passes it to. Timestamps and combinations after Wang, Liao & Yeh 2022 (arXiv 2211.04800), "
-    "channel by channel."
+    "the number of layers that receive the gradient of this layer. Timestamps and combinations after Wang, Liao & "
+    "Yeh 2022 (arXiv 2211.04800), channel by channel."
 )
 
 

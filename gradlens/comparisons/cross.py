@@ -16,7 +16,7 @@ CROSS_VERSIONS = (ENERGY, DIRECTION)
 """Not given the loss: each network has a different loss signal."""
 HOW = (
     "Unbiased linear CKA of per-sample Grams on the same samples, averaged over a seed's batches before dividing, then "
-    f"over seeds. {HALF_WIDTHS} Both networks learn the same labels, which alone makes them somewhat similar. Dead "
+    f"over seeds. {HALF_WIDTHS} The same labels cause some similarity. Dead "
     "signals have no similarity and are empty."
 )
 

@@ -138,8 +138,8 @@ class Comparison:
             f"{first.name} (a) and {second.name} (b) by stage; difference b − a, paired by seed.",
             how=(
                 f"{means}; {self.level:.0%} t interval of the paired differences over {first.noise or 'seeds'} "
-                "(both networks see the same samples in the same order); pairs in which "
-                "either value is undefined are left out. Costs and counts that do not vary over seeds have no interval."
+                "(both networks see the same samples in the same order); pairs with "
+                "an undefined value are left out. Costs and counts that do not vary over seeds have no interval."
             ),
             units=units("comparison"),
         )

@@ -161,7 +161,7 @@ class Accumulator:
         self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
         self._errors[role.group] = self._relative_error(group, total, held)
-        if _many(group) and self._plan.probes[number].sampled:
+        if _many(group) and self._plan.sampled(number):
             self._inner[role.group] = self._inner_products(group, held)
 
     def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:

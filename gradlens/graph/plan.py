@@ -132,6 +132,10 @@ class Plan:
         """Return the probe that watches a part of a weight."""
         return self.probes[part.probe]
 
+    def sampled(self, number: int) -> bool:
+        """Return whether the gradient of a probe has an axis that holds the samples."""
+        return self.probes[number].sampled
+
     @cached_property
     def taps(self) -> dict[int, Slot | TensorKey]:
         """Where the gradient of each probe can be observed, by number; without the probes of weights."""

@@ -101,7 +101,7 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
         names, near = ", ".join(TRANSITIONS), close_matches(str(strategy), TRANSITIONS)
         raise GradlensError(f"no transition strategy {strategy!r}; use one of {names}{near}")
     if partial not in PARTIALS:
-        raise GradlensError(f"partial={partial!r} is not known; use one of {', '.join(PARTIALS)}")
+        raise GradlensError(f"partial {partial!r} is not known; use one of {', '.join(PARTIALS)}")
     if not isinstance(gamma, Real) or not 0 < gamma < 1:
         raise GradlensError(
             f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, between 0 and 1"

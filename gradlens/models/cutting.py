@@ -85,8 +85,8 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
         paths = stage_paths(model)
         if not paths:
             raise GradlensError(
-                f"cannot find stages in {type(model).__name__} (layer1, stages.0, denseblock1, …); name the "
-                "modules that are stages with stages=[...]"
+                f"found no stages in {type(model).__name__} (layer1, stages.0, denseblock1, …); in Python, name them "
+                "with cspify(..., stages=[...])"
             )
     modules = dict(model.named_modules())
     if not paths:

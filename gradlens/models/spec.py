@@ -10,9 +10,9 @@ from gradlens.models.cspify import PARTIALS, check_options
 from gradlens.models.naming import Source, source
 from gradlens.models.stems import STEMS
 
-FORM = "NAME@strategy,gamma=0.5,partial=split,stem=cifar"
 EXAMPLES = {"gamma": "0.5", "partial": PARTIALS[0], "stem": STEMS[0]}
 """The options after the strategy, each with an example."""
+FORM = ",".join(["NAME@strategy", *(f"{option}={example}" for option, example in EXAMPLES.items())])
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class CspSpec:
     def __post_init__(self) -> None:
         check_options(self.strategy, self.gamma, self.partial)
         if self.stem not in ("", *STEMS):
-            raise GradlensError(f"stem={self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
+            raise GradlensError(f"stem {self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
 
     def __str__(self) -> str:
         """Return the text after the ``@`` of a name, without default values."""
@@ -99,10 +99,8 @@ class NetworkSpec:
 def _option(name: str, text: str) -> tuple[str, str]:
     key, mark, value = text.partition("=")
     if not mark or key not in EXAMPLES:
-        examples = ", ".join(f"{option}={example}" for option, example in EXAMPLES.items())
         raise GradlensError(
-            f"{text!r} in {name!r} is not an option; write {FORM} (options: {examples})"
-            f"{close_matches(key, EXAMPLES)}"
+            f"{text!r} in {name!r} is not an option; write {FORM}{close_matches(key, EXAMPLES)}"
         )
     return key, value
 
@@ -111,4 +109,4 @@ def _gamma(name: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise GradlensError(f"gamma={value!r} in {name!r} is not a number between 0 and 1") from None
+        raise GradlensError(f"gamma {value!r} in {name!r} is not a number between 0 and 1") from None

@@ -27,7 +27,7 @@ def cifar_stem(model: nn.Module) -> None:
     path, first = next(convolutions, ("", None))
     if first is None or max(first.stride) == 1:
         raise GradlensError(
-            f"the first convolution of {type(model).__name__} keeps the resolution already; leave out stem=cifar"
+            f"the first convolution of {type(model).__name__} keeps the resolution already; leave out the cifar stem"
         )
     parent, _, name = path.rpartition(".")
     stem = model.get_submodule(parent)

@@ -82,7 +82,7 @@ class Recording:
     def loss_gram(self) -> Array | None:
         """Gram of the gradient at the network's output, ``[s, n, n]``; None if not recorded."""
         number = self.plan.loss
-        if number is None or not self.plan.probes[number].sampled:
+        if number is None or not self.plan.sampled(number):
             return None
         return np.asarray(self.grams[number])
 

@@ -34,8 +34,8 @@ class Watch:
     )
     pairs: str = option(
         "sketch",
-        "Cosines at forks of three or more branches: from a random projection with a known error, or exactly, which "
-        "needs more memory.",
+        "Cosines at forks of three or more branches: by random projection (standard error at most 0.09), or exactly, "
+        "which needs more memory.",
         group=WATCHING,
         choices=PAIRS,
     )

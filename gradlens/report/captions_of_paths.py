@@ -41,7 +41,7 @@ def structure(network: str, rows: pd.DataFrame) -> str:
     whole = rows[rows["stage"].astype(str) == "whole"].iloc[0]
     share = format_cell(float(whole["structural_duplication"]))
     return (
-        f"{network}: two layers share {share} of their sources on average,"
+        f"{network}: the gradient sources of two layers overlap by {share} on average,"
         f" with {whole['timestamp_combinations']} combinations of timestamps in {whole['layers']} layers"
     )
 
@@ -49,6 +49,9 @@ def structure(network: str, rows: pd.DataFrame) -> str:
 def paths(network: str, rows: pd.DataFrame) -> str:
     """Report the number and lengths of the paths to the first layer."""
     first = rows.iloc[0]
+    if first["paths"] == 1:
+        layers = f"{first['longest']} layer{'s' * (first['longest'] != 1)}"
+        return f"{network}: the only path from the loss to {first['layer']} has {layers}"
     text = f"{network}: {_count(int(first['paths']))} paths lead from the loss to {first['layer']}, of"
     text += f" {first['shortest']} to {first['longest']} layers, {first['mean_length']:.1f} on average"
     if np.isfinite(first["effective_length"]):
@@ -68,8 +71,8 @@ def path_lengths(network: str, rows: pd.DataFrame) -> str:
     top = first.loc[first["energy_share"].idxmax()]
     common = first.loc[first["share"].idxmax()]
     return (
-        f"{network}: most energy arrives along paths of {top['length']} layers ({top['energy_share']:.0%}), most"
-        f" paths have {common['length']} ({common['share']:.0%})"
+        f"{network}: the most frequent length is {common['length']} layers ({common['share']:.0%} of paths);"
+        f" paths of {top['length']} layers carry the most energy ({top['energy_share']:.0%})"
     )
 
 

@@ -140,11 +140,10 @@ def _frame(result: Result, name: str) -> pd.DataFrame:
     names = drawable(result)
     if name in names:
         return result.tables[name].frame
-    reason = "this run has no such table" if kind(name) in PLOTS else "there is no such figure"
-    if name in result.tables:
-        reason = "that table has no figure"
+    reason = "this run has no table" if kind(name) in PLOTS else "there is no figure"
+    problem = f"table {name!r} has no figure" if name in result.tables else f"{reason} {name!r}"
     raise GradlensError(
-        f"no figure {name!r}: {reason}; available: {', '.join(names) or 'none'}{close_matches(name, names)}"
+        f"{problem}; this run has figures of {', '.join(names) or 'no table'}{close_matches(name, names)}"
     )
 
 

@@ -179,7 +179,7 @@ def load(folder: str | Path) -> Result:
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise GradlensError(
-            f"{folder} holds no saved result ({FILE} is missing); give a folder that a run was saved in"
+            f"{folder} contains no saved result ({FILE} is missing); pass the folder of a run"
         ) from error
     except OSError as error:
         raise GradlensError(

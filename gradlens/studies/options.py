@@ -52,7 +52,7 @@ class Study:
         metavar="NAME|DIR",
     )
     image_size: int = option(64, "Height and width of the images in pixels.", group=SAMPLES, least=1)
-    batch_size: int = option(32, "Samples per batch; at least 4.", group=SAMPLES, least=1)
+    batch_size: int = option(32, "Samples per batch; at least 4.", group=SAMPLES, least=4)
     batches: int = option(4, "Batches that are measured for each seed.", group=SAMPLES, least=1)
     seeds: int = option(
         3,
@@ -66,8 +66,8 @@ class Study:
     )
     zero_init: bool = option(
         True,
-        "Keep the zero weights with which some networks initialise the last normalisation of a block.",
-        off="Set weights that are initialised to zero (last normalisation of a block) to one.",
+        "Keep the last normalisation weight of each block at zero if the network initialises it with zero.",
+        off="Initialise the last normalisation weight of each block with one instead of zero.",
         group=STARTING,
     )
     pretrained: bool = option(False, "Load the pretrained weights of timm or torchvision.", group=STARTING)
@@ -77,7 +77,8 @@ class Study:
     )
     null: bool = option(
         False,
-        "Also the duplication of unrelated gradients, by permutation, and the similarity of two halves of each signal.",
+        "Also compute duplication after shuffling samples (permutation null), and the similarity of two halves of "
+        "each signal.",
         group=EXTRAS,
     )
     cca: bool = option(False, "Also SVCCA and PWCCA of each pair of signals.", group=EXTRAS)
@@ -143,7 +144,7 @@ class Training:
         choices=SCHEDULES,
     )
     snapshots: int = option(
-        4, "Number of measurements after the first, evenly spaced over the steps.", group=TRAINING, least=1
+        4, "Number of measurements after the first, evenly spaced over the training.", group=TRAINING, least=1
     )
     evaluate: bool = option(
         False, "Also measure loss and accuracy on held-out samples.", group=TRAINING, flag="eval"

@@ -108,18 +108,28 @@ def finding_of_paths(recording: Recording, paths: Table | None) -> str:
     if paths is None:
         return f"{name} has no weighted layer, so there is no path to count."
     first = paths.frame.iloc[0]
-    count = int(first["paths"])
-    number = f"{count:.3g} (exactly {count})" if count > MANY else str(count)
-    text = (
-        f"{name}: {number} path{'s' * (count != 1)} lead{'s' * (count == 1)} from the loss to {first['layer']}, of "
-        f"{first['shortest']} to {first['longest']} layers, {first['mean_length']:.1f} on average"
-    )
+    text = f"{name}: {_counted_paths(paths.frame)}"
     if math.isnan(first["effective_length"]):
         return f"{text}; no energy arrives there at this state."
+    if first["paths"] == 1:
+        return f"{text}."
     text += f"; weighted by energy {first['effective_length']:.1f}"
     if math.isfinite(first["effective_low"]):
         text += f" (95 % interval {first['effective_low']:.1f} to {first['effective_high']:.1f})"
     return f"{text}."
+
+
+def _counted_paths(paths: pd.DataFrame) -> str:
+    """Return the number of paths to the first layer, and their lengths."""
+    row = paths.iloc[0]
+    count, longest = int(row["paths"]), row["longest"]
+    if count == 1:
+        return f"the only path from the loss to {row['layer']} has {longest} layer{'s' * (longest != 1)}"
+    number = f"{count:.3g} (exactly {count})" if count > MANY else str(count)
+    return (
+        f"{number} paths lead from the loss to {row['layer']}, of {row['shortest']} to {longest} layers, "
+        f"{row['mean_length']:.1f} on average"
+    )
 
 
 def _unfair(first: Recording, second: Recording) -> str:
@@ -133,7 +143,9 @@ def _too_few_samples(recording: Recording) -> str:
     samples = recording.n * len(recording.replicates) // max(len(recording.seeds), 1)
     if samples >= ENOUGH:
         return ""
-    return f" From {samples} samples per seed, which is too few: duplication is overestimated below about {ENOUGH}."
+    return (
+        f" Measured with only {samples} samples per seed; duplication is overestimated below about {ENOUGH}."
+    )
 
 
 def _over(recording: Recording) -> str:

@@ -40,7 +40,7 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     single = _one_position(recording)
     if single:
         yield (
-            f"{name}: {single} of its convolutions have a single output position: the images are too small; use a "
+            f"{name}: {single} of its convolutions have an output of one pixel: the images are too small; use a "
             "larger image_size="
         )
     yield from _unsteady(recording)
@@ -57,8 +57,8 @@ def _missing_signals(recording: Recording) -> Iterator[str]:
     dead = dead_signals(recording)
     if dead:
         yield (
-            f"{name}: dead at this state: {dead} of {signals} signals are exactly zero and left out of "
-            f"similarities; {_advice(recording)}"
+            f"{name}: {dead} of {signals} signals are dead (exactly zero) and are left out of similarities; "
+            f"{_advice(recording)}"
         )
     unseen = recording.provenance.unseen_layers
     if unseen:
@@ -103,7 +103,7 @@ def live_difference(first: Recording, second: Recording) -> str:
 
 
 def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
-    """Yield a warning if the networks differ in more than their topology."""
+    """Yield a warning if the networks also differ in size."""
     parts = []
     layers = len(first.signals), len(second.signals)
     if layers[0] != layers[1]:
@@ -116,7 +116,7 @@ def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
         if flops[0] != flops[1]:
             parts.append(f"{flops[0] / 1e9:.3f} and {flops[1] / 1e9:.3f} GFLOPs per image")
     if parts:
-        yield f"{first.name} and {second.name} differ in more than their topology: {'; '.join(parts)}"
+        yield f"{first.name} and {second.name} also differ in size: {'; '.join(parts)}"
 
 
 def _replication(recording: Recording) -> Iterator[str]:
@@ -144,7 +144,7 @@ def _advice(recording: Recording) -> str:
         return "they are still zero after the warm-up: check the loss, and whether some branches are switched off"
     if recording.provenance.zero_init is False:
         return "zero-initialised normalisation is not the cause; warmup_steps=10 shows whether training revives them"
-    return "the common cause is zero-initialised normalisation weights; warmup_steps=10 or zero_init=False revives them"
+    return "the common cause is zero-initialised normalisation weights; warmup_steps=10 or zero_init=False avoids this"
 
 
 def _one_position(recording: Recording) -> int:

@@ -77,7 +77,7 @@ def test_diagnosis_lines_show_kind_place_and_value(faulty):
     assert any(line.startswith("  [4] cancel:relu  coherence 0.006") for line in lines)
     assert any(line.startswith("  [4] idle:relu | residual  0.00% of the energy") for line in lines)
     assert any("duplicated pair (1 of " in line for line in lines)
-    assert lines[-1] == "\nnone found: vanishing signal"
+    assert lines[-1] == "\nnot found: vanishing signal"
     findings = [line for line in lines if line.startswith("  ")]
     assert len(findings) == 6
 

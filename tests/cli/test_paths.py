@@ -41,9 +41,7 @@ def test_a_network_without_gradients_reports_that_no_energy_arrives(run: Run, tm
     )
     ran = run("paths", f"{factory}:make", *SMALL, "--out", str(tmp_path / "p"))
     assert ran.exit_code == 0, ran.stderr
-    assert (
-        "1 path leads from the loss to 0, of 2 to 2 layers, 2.0 on average; no energy arrives" in ran.stdout
-    )
+    assert "the only path from the loss to 0 has 2 layers; no energy arrives" in ran.stdout
 
 
 def test_stages_that_stay_whole_are_reported(run: Run, tmp_path: Path) -> None:

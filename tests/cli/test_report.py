@@ -60,5 +60,5 @@ def test_a_failure_keeps_the_old_page(run: Run, saved: Path, monkeypatch: pytest
 def test_a_folder_without_a_run_is_an_error(run: Run, tmp_path: Path) -> None:
     ran = run("report", tmp_path)
     assert ran.exit_code == 1
-    assert "holds no saved result" in ran.stderr
+    assert "contains no saved result" in ran.stderr
     assert "Traceback" not in ran.stderr

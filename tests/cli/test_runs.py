@@ -220,7 +220,9 @@ def test_the_error_for_a_run_without_read_permission_is_one_line(
     assert len(ran.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize(("name", "message"), [("torn", "is damaged"), ("nowhere", "holds no saved result")])
+@pytest.mark.parametrize(
+    ("name", "message"), [("torn", "is damaged"), ("nowhere", "contains no saved result")]
+)
 def test_the_error_for_a_damaged_or_missing_run_is_one_line(
     name: str, message: str, run: Run, several_runs: Path, browser: list[str]
 ) -> None:

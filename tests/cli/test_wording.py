@@ -9,6 +9,7 @@ import click
 import pytest
 
 from gradlens.errors import GradlensError
+from gradlens.models.spec import NetworkSpec
 from gradlens.results import Result
 from gradlens_cli.app import gradlens
 from gradlens_cli.wording import in_options, options_of, translated
@@ -44,6 +45,25 @@ def options(command: str) -> dict[str, click.Option]:
 )
 def test_parameters_become_options(text: str, expected: str) -> None:
     assert translated(text, options("compare")) == expected
+
+
+@pytest.mark.parametrize(
+    ("options_text", "message"),
+    [
+        (
+            "gama=0.3",
+            "'gama=0.3' in 'resnet18@csp,gama=0.3' is not an option; "
+            "write NAME@strategy,gamma=0.5,partial=split,stem=cifar; did you mean gamma?",
+        ),
+        ("gamma=half", "gamma 'half' in 'resnet18@csp,gamma=half' is not a number between 0 and 1"),
+        ("partial=cut", "partial 'cut' is not known; use one of split, project"),
+        ("stem=imagenet", "stem 'imagenet' is not known; use cifar, or leave it out"),
+    ],
+)
+def test_options_in_the_name_of_a_network_stay(options_text: str, message: str) -> None:
+    with pytest.raises(GradlensError) as error:
+        NetworkSpec.parse(f"resnet18@csp,{options_text}")
+    assert translated(str(error.value), options("inspect")) == message
 
 
 def test_the_running_command_takes_precedence() -> None:

@@ -32,7 +32,7 @@ def networks(hand, draw, seeds):
     return make
 
 
-FEW = " From 32 samples per seed, which is too few: duplication is overestimated below about 128."
+FEW = " Measured with only 32 samples per seed; duplication is overestimated below about 128."
 THREE = {"first": 0.3, "same": 0.3, "close": 0.9}
 
 

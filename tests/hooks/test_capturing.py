@@ -446,7 +446,7 @@ def test_zero_initialised_residual_branches_are_exactly_dead_and_reported() -> N
     dead = {path for path, grams in signals(recording).items() if not grams.any()}
     assert dead == {f"layer{s}.{b}.conv{c}" for s in (1, 2, 3, 4) for b in (0, 1) for c in (1, 2)}
     result = gl.analyze(recording)
-    assert any("dead at this state: 16 of 21 signals" in text for text in result.warnings)
+    assert any("16 of 21 signals are dead" in text for text in result.warnings)
     shares = result.tables["shares"].frame
     residual = shares[(shares["kind"] == "residual") & (shares["branch"] == "residual")]
     assert len(residual) == 8

@@ -578,7 +578,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "no stages": (
         Straight,
-        r"cannot find stages in Straight .*name the modules that are stages with stages=",
+        r"found no stages in Straight .*in Python, name them with cspify\(\.\.\., stages=\[\.\.\.\]\)",
     ),
     "one channel": (lambda: Net(1, block(1)), "layer1 has 1 channel and cannot be cut"),
     "other size": (
@@ -659,7 +659,7 @@ def test_invalid_stages_are_errors(stages: list[str], message: str) -> None:
         ({"strategy": None}, "no transition strategy None"),
         ({"stages": ["layer1", 3]}, r"stages=\['layer1', 3\]; give module paths"),
         ({"strategy": ""}, "no transition strategy ''"),
-        ({"partial": "splt"}, "partial='splt' is not known; use one of split, project"),
+        ({"partial": "splt"}, "partial 'splt' is not known; use one of split, project"),
         *(({"gamma": gamma}, "gamma is .* between 0 and 1") for gamma in (0.0, 1.0, -0.5, 1.5, float("nan"))),
         ({"gamma": "0.5"}, "gamma is '0.5'; it is the share"),
         ({"seed": -1}, "seed is -1"),

@@ -67,14 +67,14 @@ def test_defaults_are_not_written() -> None:
         ("csp,", "'' in 'resnet18@csp,' is not an option; write NAME@strategy"),
         ("csp,gama=0.5", "'gama=0.5' .* is not an option; .*did you mean gamma"),
         ("csp,project", "'project' .* is not an option"),
-        ("csp,gamma=half", "gamma='half' in .* is not a number between 0 and 1"),
+        ("csp,gamma=half", "gamma 'half' in .* is not a number between 0 and 1"),
         ("csp,gamma=", "gamma='' in"),
         ("csp,gamma=0", "gamma is 0; .* between 0 and 1"),
         ("csp,gamma=1", "gamma is 1; .* between 0 and 1"),
         ("csp,gamma=nan", "gamma is nan"),
         ("csp,gamma=0.5,gamma=0.25", "contains an option twice"),
-        ("csp,partial=cut", "partial='cut' is not known; use one of split, project"),
-        ("csp,stem=imagenet", "stem='imagenet' is not known; use cifar, or leave it out"),
+        ("csp,partial=cut", "partial 'cut' is not known; use one of split, project"),
+        ("csp,stem=imagenet", "stem 'imagenet' is not known; use cifar, or leave it out"),
     ],
 )
 def test_the_error_for_an_invalid_spec_is_one_line(text: str, message: str) -> None:
@@ -189,5 +189,5 @@ def test_a_cifar_stem_can_be_combined_with_a_strategy() -> None:
     ids=["darknet17", "small already", "no convolution"],
 )
 def test_a_cifar_stem_for_a_network_without_one_to_change_is_an_error(build: object) -> None:
-    with pytest.raises(GradlensError, match="keeps the resolution already; leave out stem=cifar"):
+    with pytest.raises(GradlensError, match="keeps the resolution already; leave out the cifar stem"):
         cifar_stem(build())  # type: ignore[operator]

@@ -80,9 +80,9 @@ def test_a_single_network_has_the_style_it_has_next_to_others(name, make_result)
 @pytest.mark.parametrize(
     ("words", "options", "message"),
     [
-        (("flaw",), {}, r"no figure 'flaw': there is no such figure; available: .*flow.*did you mean flow"),
-        (("cost",), {}, r"'cost': this run has no such table; available: duplication, flow"),
-        (("exactness",), {}, "that table has no figure"),
+        (("flaw",), {}, r"there is no figure 'flaw'; this run has figures of .*flow.*did you mean flow"),
+        (("cost",), {}, r"this run has no table 'cost'; this run has figures of duplication, flow"),
+        (("exactness",), {}, "table 'exactness' has no figure"),
         (("flow",), {"style": "papers"}, "did you mean paper"),
         (("flow",), {"columns": 3}, "use 1 or 2"),
         (("flow",), {"networks": ["resnet5O"]}, "did you mean resnet50"),

@@ -120,7 +120,7 @@ def test_an_unknown_table_gets_close_matches(result):
 
 
 def test_a_folder_without_a_result(tmp_path):
-    with pytest.raises(GradlensError, match=r"holds no saved result \(result.json is missing\)"):
+    with pytest.raises(GradlensError, match=r"contains no saved result \(result.json is missing\)"):
         load(tmp_path)
 
 

@@ -80,7 +80,7 @@ def test_too_few_samples_are_reported(hand, draw):
     build.gradient(draw(1))
     text = between([build.recording()] * 2, (0.79, 0.68, -0.15, -0.07))
     assert text.endswith(
-        "From 16 samples per seed, which is too few: duplication is overestimated below about 128."
+        "Measured with only 16 samples per seed; duplication is overestimated below about 128."
     )
 
 
