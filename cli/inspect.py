@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.argument("model", type=Model())
 @CHECKPOINT
 @click.option("--top", type=COUNT, default=None, metavar="N",
-              help="Also print the N layers or branches of each kind that stand out most; explain each kind.")  # fmt: skip
+              help="Also print the N layers or branches of each kind that stand out; explain each.")  # fmt: skip
 @measuring_options
 @delivering_options
 @click.pass_context

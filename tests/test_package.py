@@ -40,7 +40,7 @@ def test_every_public_name_resolves(name):
 
 
 def test_every_lazy_name_is_public_and_an_unknown_one_is_an_attribute_error():
-    assert set(gradlens._HOMES) == set(gradlens.__all__) - {"GradlensError", "__version__"}
+    assert set(gradlens._MODULES) == set(gradlens.__all__) - {"GradlensError", "__version__"}
     with pytest.raises(AttributeError, match="has no attribute 'analyse'"):
         gradlens.analyse  # noqa: B018
 

@@ -187,7 +187,7 @@ def test_a_missing_browser_is_reported(
     ran = run("open", several_runs / "old")
     assert ran.exit_code == 0
     assert ran.stdout.endswith("report.html\n")
-    assert "there is no browser here" in ran.stderr
+    assert "no browser is available" in ran.stderr
 
 
 def test_the_error_for_a_page_that_cannot_be_written_names_a_command(

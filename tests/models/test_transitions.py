@@ -166,12 +166,12 @@ def test_channels_read_and_written_by_each_convolution(
 
 
 def test_no_fusion_with_another_output_width_is_an_error() -> None:
-    with pytest.raises(GradlensError, match=r"bring 3 \+ 4 channels to the 6"):
+    with pytest.raises(GradlensError, match=r"change 3 \+ 4 channels to the 6"):
         TRANSITIONS["no_fusion"](Widths(3, 4, 6), layer(False), nn.Identity)
 
 
 def test_the_strategy_none_is_not_a_transition() -> None:
-    with pytest.raises(TypeError, match="cuts nothing"):
+    with pytest.raises(TypeError, match="does not cut the stage"):
         TRANSITIONS["none"](WIDTHS, layer(False), nn.Identity)
 
 

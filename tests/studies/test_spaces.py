@@ -66,5 +66,5 @@ def test_the_result_is_saved_and_loaded(both, tmp_path):
 
 @pytest.mark.parametrize("measure", [gl.strategies, gl.paths])
 def test_other_measurements_refuse_both_spaces_at_once(measure):
-    with pytest.raises(GradlensError, match="space='both' is for compare and inspect"):
+    with pytest.raises(GradlensError, match="space='both' works only in compare and inspect"):
         measure("no such network", space="both")

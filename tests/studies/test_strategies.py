@@ -108,7 +108,7 @@ def test_names_describe_variants_and_labels_their_differences():
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
         (("net", ["csp"], [0.5], ["cut"]), "partial 'cut' is not known"),
-        (("net", [], [0.5], ["split"]), "no strategies are given"),
+        (("net", [], [0.5], ["split"]), "strategies= is empty"),
     ],
 )
 def test_bad_variants_are_refused_before_anything_is_measured(arguments, message):
@@ -388,9 +388,9 @@ def test_after_resuming_only_the_remaining_batches_are_counted(network, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"gamma": []}, "no gamma is given"),
-        ({"partial": []}, "no partial is given"),
-        ({"strategies": []}, "no strategies are given"),
+        ({"gamma": []}, "gamma= is empty"),
+        ({"partial": []}, "partial= is empty"),
+        ({"strategies": []}, "strategies= is empty"),
     ],
 )
 def test_empty_lists_are_refused(network, arguments, message):
@@ -399,7 +399,7 @@ def test_empty_lists_are_refused(network, arguments, message):
 
 
 def test_a_module_instead_of_a_name_is_refused():
-    with pytest.raises(GradlensError, match="a Linear is no name"):
+    with pytest.raises(GradlensError, match="a Linear is not a model name"):
         gl.strategies(torch.nn.Linear(2, 2))
 
 
