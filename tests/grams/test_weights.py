@@ -423,7 +423,7 @@ def test_a_weight_that_something_else_reads_is_told() -> None:
     recording = recorded(model, torch.randn(N, 3, 6), torch.randint(0, 5, (N,)))
     assert recording.meta["partly_seen"] == ["layer"]
     (told,) = [text for text in warnings_alone(recording) if "read by other operations" in text]
-    assert "1 weights are read by other operations too (layer)" in told
+    assert "1 weights are also read by other operations (layer)" in told
 
 
 def test_another_gain_is_no_normalisation() -> None:

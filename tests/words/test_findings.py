@@ -129,7 +129,7 @@ def test_networks_are_not_compared_if_one_has_no_number(pair, a, b, name):
     text = between(pair, (a, b, NAN, NAN))
     assert text.startswith(f"No comparison of duplication: {name}, ")
     assert "fewer than two of its" in text
-    assert text.endswith("signals carry gradient at this state.")
+    assert text.endswith("signals are live at this state.")
 
 
 def test_an_undefined_value_given_the_loss_does_not_hide_the_rest(pair):

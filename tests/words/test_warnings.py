@@ -48,7 +48,7 @@ def test_a_sound_recording_gives_no_warning(sound):
         ),
         ({"lost": 1}, "a: 1 of 4 signals have no axis that holds the samples"),
         ({"forked": False}, "a: no forks and no partial splits"),
-        ({"loss": False}, "a: the network's output was not found"),
+        ({"loss": False}, "a: the loss signal was not recorded"),
         ({"batches": 7}, "16 samples x 7 batches per seed: .*below about 128 samples"),
         ({"count": 1}, "one seed: intervals are over its batches .*seeds=3 or more"),
         ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
@@ -117,7 +117,7 @@ def test_different_modes_are_not_fair(sound):
 
 def test_different_samples_are_not_fair(sound):
     (found,) = warnings_between(sound("a", batches=8), sound("b", batches=9))
-    assert found == "not a fair comparison: 384 samples through a, 432 through b"
+    assert found == "not a fair comparison: 384 samples for a, 432 for b"
     found = list(warnings_between(sound("a", batches=8, n=32), sound("b", batches=16, n=16)))
     assert found == ["not a fair comparison: 768 samples through a, 768 through b"]
 
