@@ -101,7 +101,7 @@ def test_tables_are_chosen_by_name(recorded):
 
 
 def test_halves_are_refused_in_weight_space():
-    with pytest.raises(GradlensError, match="halves are of signals"):
+    with pytest.raises(GradlensError, match="halves=True needs signals"):
         gl.capture(torch.nn.Linear(2, 2), [], space="weights", halves=True)
 
 

@@ -185,7 +185,7 @@ def test_without_a_browser_it_says_so(
     ran = run("open", several / "old")
     assert ran.exit_code == 0
     assert ran.stdout.endswith("report.html\n")
-    assert "there is no browser here" in ran.stderr
+    assert "no browser is available" in ran.stderr
 
 
 def test_a_page_that_cannot_be_drawn_there_says_how_to_have_it(

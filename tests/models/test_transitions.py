@@ -166,12 +166,12 @@ def test_channels_read_and_written_by_each_convolution(
 
 
 def test_no_fusion_refuses_a_width_it_cannot_reach() -> None:
-    with pytest.raises(GradlensError, match=r"bring 3 \+ 4 channels to the 6"):
+    with pytest.raises(GradlensError, match=r"change 3 \+ 4 channels to the 6"):
         TRANSITIONS["no_fusion"](Widths(3, 4, 6), layer(False), nn.Identity)
 
 
 def test_none_fuses_nothing() -> None:
-    with pytest.raises(TypeError, match="cuts nothing"):
+    with pytest.raises(TypeError, match="does not cut the stage"):
         TRANSITIONS["none"](WIDTHS, layer(False), nn.Identity)
 
 

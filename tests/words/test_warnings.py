@@ -119,7 +119,7 @@ def test_different_samples_are_not_fair(sound):
     (found,) = warnings_between(sound("a", batches=8), sound("b", batches=9))
     assert found == "not a fair comparison: 384 samples for a, 432 for b"
     found = list(warnings_between(sound("a", batches=8, n=32), sound("b", batches=16, n=16)))
-    assert found == ["not a fair comparison: 768 samples through a, 768 through b"]
+    assert found == ["not a fair comparison: 768 samples for a, 768 for b"]
 
 
 def test_other_differences_are_listed(sound):
