@@ -108,7 +108,7 @@ def test_names_say_what_is_built_and_labels_what_differs():
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
         (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
-        (("net", [], [0.5], ["split"]), "no strategies are given"),
+        (("net", [], [0.5], ["split"]), "strategies= is empty"),
     ],
 )
 def test_bad_variants_are_told_before_anything_is_measured(arguments, said):
@@ -382,9 +382,9 @@ def test_after_resuming_only_what_is_left_is_counted(network, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"gamma": []}, "no gamma is given"),
-        ({"partial": []}, "no partial is given"),
-        ({"strategies": []}, "no strategies are given"),
+        ({"gamma": []}, "gamma= is empty"),
+        ({"partial": []}, "partial= is empty"),
+        ({"strategies": []}, "strategies= is empty"),
     ],
 )
 def test_empty_lists_are_told(network, arguments, said):
@@ -393,7 +393,7 @@ def test_empty_lists_are_told(network, arguments, said):
 
 
 def test_a_module_is_no_name():
-    with pytest.raises(GradlensError, match="a Linear is no name"):
+    with pytest.raises(GradlensError, match="a Linear is not a model name"):
         gl.strategies(torch.nn.Linear(2, 2))
 
 
