@@ -423,7 +423,7 @@ def test_a_weight_read_by_another_operation_is_reported() -> None:
     recording = record(model, torch.randn(N, 3, 6), torch.randint(0, 5, (N,)))
     assert recording.meta["partly_seen"] == ["layer"]
     (warning,) = [text for text in warnings_alone(recording) if "read by other operations" in text]
-    assert "1 weights are read by other operations too (layer)" in warning
+    assert "1 weights are also read by other operations (layer)" in warning
 
 
 def test_another_gain_is_no_normalisation() -> None:

@@ -754,7 +754,7 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_the_first_module() -> Non
 
 
 def test_a_loss_that_is_not_finite_itself_is_distinguished_from_the_model() -> None:
-    with pytest.raises(GradlensError, match="look at the loss"):
+    with pytest.raises(GradlensError, match="check the loss"):
         gl.capture(Net(), batches(), loss=lambda output, target: output.sum() * torch.nan)
 
 

@@ -153,7 +153,7 @@ def test_a_convolutions_weight_with_exchanged_axes_is_not_summed_and_is_reported
         "layer",
         "",
     ]
-    assert any("read by other operations too" in text for text in warnings_alone(recording))
+    assert any("also read by other operations" in text for text in warnings_alone(recording))
 
 
 class Folded(nn.Module):

@@ -566,7 +566,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "unknown parameters": (
         lambda: Net(16, block(16), Placed()),
-        r"layer1: .*Placed\) has parameters \(16, 32, 32\) of an unknown kind",
+        r"layer1: .*Placed\) has parameters of an unknown kind: \(16, 32, 32\)",
     ),
     "counts outside layers": (
         lambda: Net(8, Counted(8)),
@@ -583,7 +583,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "one channel": (lambda: Net(1, block(1)), "layer1 has 1 channel and cannot be cut"),
     "other size": (
         lambda: Fixed(8, block(8)),
-        r"Fixed does not run on an image \(1, 3, 64, 64\) \(images of 32 pixels.*\); give image_size",
+        r"Fixed does not run on an image \(1, 3, 64, 64\) \(images of 32 pixels.*\); give another image_size=",
     ),
     "no convolution": (lambda: nn.Sequential(nn.Linear(4, 4)), "Sequential has no convolution"),
 }
@@ -673,7 +673,7 @@ def test_invalid_options_are_errors(options: dict[str, Any], message: str) -> No
 
 
 def test_no_fusion_cannot_change_the_width_of_a_dense_block() -> None:
-    with pytest.raises(GradlensError, match=r"bring 32 \+ 224 channels to the 128"):
+    with pytest.raises(GradlensError, match=r"change 32 \+ 224 channels to the 128"):
         cspify(baseline("densenet121"), "no_fusion")
 
 

@@ -237,8 +237,11 @@ class Holds(nn.Module):
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        (Holds(8, 8), r"0 \(Holds\) has parameters \(8, 8\)"),
-        (nn.MultiheadAttention(8, 2), r"0 \(MultiheadAttention\) has parameters \(24, 8\)"),
+        (Holds(8, 8), r"0 \(Holds\) has parameters of an unknown kind: \(8, 8\)"),
+        (
+            nn.MultiheadAttention(8, 2),
+            r"0 \(MultiheadAttention\) has parameters of an unknown kind: \(24, 8\)",
+        ),
         (nn.Embedding(4, 8), r"0 \(Embedding\)"),
         (nn.LayerNorm([8, 4]), r"0 \(LayerNorm\)"),
         (nn.Bilinear(8, 8, 8), r"0 \(Bilinear\)"),

@@ -96,7 +96,7 @@ def test_tables_and_the_static_form_can_be_requested(result: Result) -> None:
     album = result.explore(["plain"], static=True)
     assert list(album.tables) == ["plain"]
     with pytest.raises(
-        GradlensError, match=r"no table 'plane' to explore; there are cost, plain; did you mean"
+        GradlensError, match=r"no table 'plane' to explore; use one of cost, plain; did you mean"
     ):
         result.explore(["plane"])
 

@@ -292,7 +292,7 @@ def test_warm_up_repeats_batches_if_few_samples_are_left(run, monkeypatch):
 def test_warm_up_without_samples_to_spare_is_an_error(run, monkeypatch):
     monkeypatch.setattr(cell, "capture", lambda *_, **__: pytest.fail("it was measured"))
     with pytest.raises(
-        GradlensError, match=r"1797 samples leave none to warm up on in addition to 4 batches of 449"
+        GradlensError, match=r"1797 samples leave none for warm-up or training after 4 batches of 449"
     ):
         run(data="digits", batch_size=449, batches=4, image_size=8, warmup_steps=5)
 

@@ -47,7 +47,9 @@ def test_names_with_the_same_file_name_are_distinguished(recording, tmp_path: Pa
 
 def test_cells_of_another_request_are_refused(recording, tmp_path: Path):
     Store(tmp_path, {"lr": 0.1, "steps": 4}).put("cell", snapshots(recording))
-    with pytest.raises(GradlensError, match=r"another run \(lr 0\.1, now 0\.2\); repeat its options"):
+    with pytest.raises(
+        GradlensError, match=r"another run \(lr 0\.1, now 0\.2\); use the options of that run"
+    ):
         Store(tmp_path, {"lr": 0.2, "steps": 4}).get("cell")
 
 

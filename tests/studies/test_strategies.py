@@ -107,7 +107,7 @@ def test_names_describe_variants_and_labels_their_differences():
         (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net' and strategies='csp'"),
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
-        (("net", ["csp"], [0.5], ["cut"]), "partial 'cut' is not known"),
+        (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
         (("net", [], [0.5], ["split"]), "strategies= is empty"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_names_the_step():
         ({"momentum": 1.5}, "momentum=1.5; use at most 1"),
         ({"snapshots": 0}, "snapshots=0; use at least 1"),
         ({"schedule": "linear"}, "use one of cosine, constant"),
-        ({"evaluate": True}, "such as steps=200"),
+        ({"evaluate": True}, "for example with steps=200"),
         ({"lr": math.nan}, "lr=nan; use at least 0"),
     ],
 )
