@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from gradlens.numbers import TERMINAL, fixed, significant
 
+from .layout import Row
 from .terminal import width, wrapped
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def diagnosis_lines(result: Result, top: int) -> Iterator[str]:
         yield f"\nnot found: {', '.join(absent)}"
 
 
-def _site(row: Mapping[Any, Any]) -> str:
+def _site(row: Row) -> str:
     site = f"{row['place']} | {row['other']}" if row["other"] else str(row["place"])
     return f"[{row['stage']}] {site}"
 
 
-def _value(row: Mapping[Any, Any]) -> str:
+def _value(row: Row) -> str:
     kind, value = row["kind"], float(row["value"])
     reach = float("nan") if row.get("reach") is None else float(row["reach"])
     write = _percentage if kind == "idle branch" else _decimal

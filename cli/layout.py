@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -12,6 +13,8 @@ from .terminal import coloured, width, wrapped
 
 GAP = "  "
 WHOLE = "whole"  # the row of the whole network
+Row = Mapping[Any, Any]
+"""A row of a table; the cells of a row of pandas have no common type."""
 
 
 @dataclass(frozen=True)

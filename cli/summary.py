@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gradlens.catalogue import Quantity, quantities
 from gradlens.numbers import DASH, TERMINAL, format_number, format_p
 
-from .layout import Block, print_blocks
+from .layout import Block, Row, print_blocks
 from .terminal import say, width
 
 if TYPE_CHECKING:
@@ -64,11 +64,11 @@ def blocks(result: Result) -> list[Block]:
     return []
 
 
-def _records(result: Result, name: str) -> list[dict[Any, Any]]:
+def _records(result: Result, name: str) -> list[Row]:
     return result.tables[name].frame.to_dict("records")
 
 
-def _compared(records: Sequence[Mapping[Any, Any]]) -> list[Block]:
+def _compared(records: Sequence[Row]) -> list[Block]:
     """Return the tables of two networks, one per block of quantities, each at most 120 columns wide."""
     by_block: dict[int, list[Quantity]] = {}
     for quantity in _present(quantities(COMPARISON, "compare"), records, "_a"):
@@ -83,7 +83,7 @@ def _compared(records: Sequence[Mapping[Any, Any]]) -> list[Block]:
     ]
 
 
-def compared_cell(row: Mapping[Any, Any], quantity: Quantity) -> str:
+def compared_cell(row: Row, quantity: Quantity) -> str:
     """Return the values of both networks, the difference and its interval as text.
 
     >>> parts = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
@@ -104,7 +104,7 @@ def compared_cell(row: Mapping[Any, Any], quantity: Quantity) -> str:
     return f"{text} [{_text(low, quantity, sign=True)}, {_text(high, quantity, sign=True)}]"
 
 
-def _single(records: Sequence[Mapping[Any, Any]], quantities: Sequence[Quantity], screen: str) -> Block:
+def _single(records: Sequence[Row], quantities: Sequence[Quantity], screen: str) -> Block:
     """Return the table of one network, one row per stage."""
     columns = _present(quantities, records)
     rows = [[str(row["stage"]), *(_with_interval(row, quantity) for quantity in columns)] for row in records]
@@ -130,9 +130,7 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
     return [first, Block([main.head, *stages], by_stage), *_pairs(result, differences, main)]
 
 
-def _present(
-    candidates: Sequence[Quantity], records: Sequence[Mapping[Any, Any]], suffix: str = ""
-) -> list[Quantity]:
+def _present(candidates: Sequence[Quantity], records: Sequence[Row], suffix: str = "") -> list[Quantity]:
     """Return the quantities that the rows have; runs of older versions may lack some."""
     return [quantity for quantity in candidates if not records or quantity.name + suffix in records[0]]
 
@@ -160,13 +158,13 @@ def _pairs(result: Result, differences: str, quantity: Quantity) -> list[Block]:
     return [Block([title, "mean", "95 % interval", "p (Holm)"], rows)] if rows else []
 
 
-def _with_interval(row: Mapping[Any, Any], quantity: Quantity) -> str:
+def _with_interval(row: Row, quantity: Quantity) -> str:
     value, low, high = (_number(row.get(f"{quantity.name}{part}")) for part in ("", "_low", "_high"))
     text = _text(value, quantity)
     return text if math.isnan(low) or low == high else f"{text} ± {_text((high - low) / 2, quantity)}"
 
 
-def _interval(row: Mapping[Any, Any], quantity: Quantity) -> str:
+def _interval(row: Row, quantity: Quantity) -> str:
     low, high = _number(row["low"]), _number(row["high"])
     if math.isnan(low):
         return DASH
