@@ -64,7 +64,7 @@ def blocks(result: Result) -> list[Block]:
     return []
 
 
-def _records(result: Result, name: str) -> list[Row]:
+def _records(result: Result, name: str) -> Sequence[Row]:
     return result.tables[name].frame.to_dict("records")
 
 
