@@ -50,8 +50,8 @@ def paths(network: str, rows: pd.DataFrame) -> str:
     """Report the number and lengths of the paths to the first layer."""
     first = rows.iloc[0]
     if first["paths"] == 1:
-        layers = f"{first['longest']} layer{'s' * (first['longest'] != 1)}"
-        return f"{network}: the only path from the loss to {first['layer']} has {layers}"
+        length = int(first["longest"])
+        return f"{network}: the only path from the loss to {first['layer']} has {length} layer{'s' * (length != 1)}"
     text = f"{network}: {_count(int(first['paths']))} paths lead from the loss to {first['layer']}, of"
     text += f" {first['shortest']} to {first['longest']} layers, {first['mean_length']:.1f} on average"
     if np.isfinite(first["effective_length"]):

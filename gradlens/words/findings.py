@@ -122,7 +122,7 @@ def finding_of_paths(recording: Recording, paths: Table | None) -> str:
 def _counted_paths(paths: pd.DataFrame) -> str:
     """Return the number of paths to the first layer, and their lengths."""
     row = paths.iloc[0]
-    count, longest = int(row["paths"]), row["longest"]
+    count, longest = int(row["paths"]), int(row["longest"])
     if count == 1:
         return f"the only path from the loss to {row['layer']} has {longest} layer{'s' * (longest != 1)}"
     number = f"{count:.3g} (exactly {count})" if count > MANY else str(count)

@@ -68,7 +68,7 @@ def test_defaults_are_not_written() -> None:
         ("csp,gama=0.5", "'gama=0.5' .* is not an option; .*did you mean gamma"),
         ("csp,project", "'project' .* is not an option"),
         ("csp,gamma=half", "gamma 'half' in .* is not a number between 0 and 1"),
-        ("csp,gamma=", "gamma='' in"),
+        ("csp,gamma=", "gamma '' in"),
         ("csp,gamma=0", "gamma is 0; .* between 0 and 1"),
         ("csp,gamma=1", "gamma is 1; .* between 0 and 1"),
         ("csp,gamma=nan", "gamma is nan"),

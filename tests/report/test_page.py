@@ -1,6 +1,7 @@
 """The page: its order, no external files, and names that contain HTML."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -45,6 +46,26 @@ class Outline(HTMLParser):
 
 def render(result):
     return page(result, {name: encoded(figure, "svg") for name, figure in figures(result).items()})
+
+
+@pytest.mark.parametrize(
+    ("finding", "heading", "lead"),
+    [
+        ("a is less (0.5).", "a is less (0.5).", ""),
+        ("a is less (0.5). Few samples.", "a is less (0.5).", "Few samples."),
+        (
+            "a is less (0.5); given the loss, more (0.6). Few samples.",
+            "a is less (0.5).",
+            "Given the loss, more (0.6). Few samples.",
+        ),
+        ("a is less (0.5); given the loss, more.", "a is less (0.5).", "Given the loss, more."),
+    ],
+)
+def test_the_heading_ends_before_the_values_given_the_loss(finding, heading, lead, make_result):
+    text = render(replace(make_result(), finding=finding))
+    assert f"<h1>{heading}</h1>" in text
+    assert ('<p class="lead">' in text) == bool(lead)
+    assert not lead or f'<p class="lead">{lead}</p>' in text
 
 
 def test_the_page_starts_with_the_finding_and_the_warnings(make_result):
