@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 warn_of_conflict()
 
-_HOMES = {
+_MODULES = {
     "Recording": "gradlens.recording",
     "Result": "gradlens.results",
     "TRANSITIONS": "gradlens.models",
@@ -75,9 +75,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'gradlens' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

@@ -84,11 +84,9 @@ def _options(text: str) -> Markup:
 
 
 def _parts(finding: str) -> tuple[str, str]:
-    """Split a finding into the heading of the page, its first sentence up to "given the loss", and the rest."""
+    """Split a finding into its first sentence, the heading of the page, and the rest."""
     first, stop, rest = finding.partition(". ")
-    first += stop.strip()
-    heading, mark, remaining = first.partition("; given the loss")
-    return (f"{heading}.", f"Given the loss{remaining} {rest}".rstrip()) if mark else (first, rest)
+    return (first + stop.strip(), rest) if stop else (finding, "")
 
 
 def _basis(seeds: Sequence[int]) -> str:

@@ -29,10 +29,10 @@ def finding_alone(recording: Recording, summary: Table) -> str:
         interval = f" (95 % interval{_over(recording)} {low:.2f} to {high:.2f})"
     live = int(whole["signals"] - whole["dead_signals"])
     given_loss = whole["duplication_given_loss"]
-    remaining = "" if math.isnan(given_loss) else f"; given the loss {unsigned(given_loss)}"
+    remaining = "" if math.isnan(given_loss) else f" Given the loss, it is {unsigned(given_loss)}."
     return (
         f"{name}: duplication {unsigned(whole['duplication'])}{interval} over {live} live signals"
-        f"{_highest(summary.frame)}{remaining}.{_too_few_samples(recording)}"
+        f"{_highest(summary.frame)}.{remaining}{_too_few_samples(recording)}"
     )
 
 
@@ -54,8 +54,8 @@ def finding_between(first: Recording, second: Recording, comparison: Table) -> s
     noise, over = first.noise or "seeds", _over(first)
     raw, given_loss = (Contrast.of_metric(whole, f"duplication{part}") for part in ("", "_given_loss"))
     return (
-        f"{raw.sentence(second.name, first.name, 'gradient duplication', noise)} {raw.numbers(over)}; "
-        f"given the loss, {given_loss.clause(noise)} {given_loss.numbers(over)}."
+        f"{raw.sentence(second.name, first.name, 'gradient duplication', noise)} {raw.numbers(over)}. "
+        f"Given the loss, {given_loss.clause(noise)} {given_loss.numbers(over)}."
         f"{_unfair(first, second)}{_too_few_samples(first)}"
     )
 

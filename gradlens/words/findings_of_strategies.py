@@ -36,12 +36,12 @@ def finding_of_strategies(
     sentence = f"{other}{choice} cannot be compared with {base}"
     if raw is not None:
         sentence = f"{raw.sentence(other + choice, base, 'duplication')} {raw.numbers()}"
-    remaining = "given the loss, the two cannot be compared"
+    remaining = "Given the loss, the two cannot be compared."
     if given_loss is not None:
-        remaining = f"given the loss, {given_loss.clause()} {given_loss.numbers()}"
+        remaining = f"Given the loss, {given_loss.clause()} {given_loss.numbers()}."
     return " ".join(
         [
-            f"{model}: {state} {sentence}; {remaining}.",
+            f"{model}: {state} {sentence}. {remaining}",
             _clear_pairs(differences.frame, len(names)),
             *_accuracy(learning),
         ]

@@ -107,7 +107,7 @@ def test_names_describe_variants_and_labels_their_differences():
         (("net@csp", ["csp"], [0.5], ["split"]), "has a strategy already; give 'net' and strategies='csp'"),
         (("net", ["cps"], [0.5], ["split"]), "no transition strategy 'cps'"),
         (("net", ["csp"], [1.0], ["split"]), "gamma is 1"),
-        (("net", ["csp"], [0.5], ["cut"]), "partial='cut' is not known"),
+        (("net", ["csp"], [0.5], ["cut"]), "partial 'cut' is not known"),
         (("net", [], [0.5], ["split"]), "strategies= is empty"),
     ],
 )
@@ -180,7 +180,7 @@ def test_the_finding_reports_difference_interval_and_value_given_the_loss(fresh,
     assert fresh.finding.startswith(f"{network}: at initialisation {sentence} ({row['mean_b']:.2f}")
     assert f" against {row['mean_a']:.2f}" in fresh.finding
     assert f"; 95 % interval of the difference {low:+.2f}" in fresh.finding
-    assert "; given the loss, " in fresh.finding
+    assert ". Given the loss, " in fresh.finding
     assert "Of 6 pairs of 4 strategies, " in fresh.finding
 
 
@@ -445,4 +445,4 @@ def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
     assert rows.loc["duplication", "high"] < 0
     assert rows.loc["duplication", "mean_a"] > rows.loc["duplication", "mean_b"]
     assert np.isfinite(rows.loc["duplication_given_loss", ["low", "difference", "high"]].astype(float)).all()
-    assert "given the loss, " in result.finding
+    assert "Given the loss, " in result.finding

@@ -48,7 +48,7 @@ def between(pair, numbers, given_loss=(0.5, 0.3, -0.25, -0.15)):
 def test_less_duplication(pair):
     assert between(pair, (0.79, 0.68, -0.15, -0.07)) == (
         "theirs has 0.11 less gradient duplication than ours (0.68 against 0.79; 95 % interval of the difference "
-        "-0.15 to -0.07); given the loss, 0.20 less (0.30 against 0.50; 95 % interval of the difference "
+        "-0.15 to -0.07). Given the loss, 0.20 less (0.30 against 0.50; 95 % interval of the difference "
         "-0.25 to -0.15)."
     )
 
@@ -87,7 +87,7 @@ def test_too_few_samples_are_reported(hand, draw):
 def test_more_duplication(pair):
     text = between(pair, (0.5, 0.75, 0.1, 0.4), (0.2, 0.3, -0.1, 0.3))
     assert text.startswith("theirs has 0.25 more gradient duplication than ours (0.75 against 0.50;")
-    assert "given the loss, no difference beyond the noise between seeds (0.30 against 0.20;" in text
+    assert "Given the loss, no difference beyond the noise between seeds (0.30 against 0.20;" in text
 
 
 def test_an_interval_that_contains_zero_is_no_difference(pair):
@@ -101,8 +101,8 @@ def test_an_interval_that_contains_zero_is_no_difference(pair):
 def test_identical_networks_have_no_difference_at_all(pair):
     text = between(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
     assert text == (
-        "theirs and ours show no difference at all in gradient duplication (0.60 against 0.60); "
-        "given the loss, no difference at all (0.30 against 0.30)."
+        "theirs and ours show no difference at all in gradient duplication (0.60 against 0.60). "
+        "Given the loss, no difference at all (0.30 against 0.30)."
     )
     assert "beyond the noise between seeds" in between(pair, (0.6, 0.6, 0.0, 1e-12))
 
@@ -139,7 +139,7 @@ def test_networks_are_not_compared_if_one_has_no_number(pair, a, b, name):
 def test_an_undefined_value_given_the_loss_does_not_hide_the_rest(pair):
     text = between(pair, (0.5, 0.75, 0.1, 0.4), (NAN, NAN, NAN, NAN))
     assert "0.25 more" in text
-    assert "given the loss, the difference is not defined" in text
+    assert "Given the loss, the difference is not defined" in text
     assert "nan" not in text
 
 
@@ -188,7 +188,7 @@ def test_alone_the_most_duplicated_stage_is_named(pair):
     ]
     assert (
         alone(pair, rows)
-        == "ours: duplication 0.75 over 6 live signals, highest in stage 8 (0.90); given the loss 0.40."
+        == "ours: duplication 0.75 over 6 live signals, highest in stage 8 (0.90). Given the loss, it is 0.40."
     )
 
 
