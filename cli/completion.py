@@ -15,12 +15,12 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 from click.types import StringParamType  # ParamType takes parameters in newer clicks only
 
-from gradlens.catalogue.transitions import STRATEGIES
+from gradlens.catalogue.transitions import OPTIONS, STRATEGIES
 
 from .folders import read_run, run_folders
 from .output import RUNS
 
-SETTINGS = ("gamma=", "partial=split", "partial=project", "stem=cifar")
+SETTINGS = ("gamma=", *(f"{name}={value}" for name in ("partial", "stem") for value in OPTIONS[name]))
 BUILT_IN = ("peleenet", "peleenet_small")
 LIBRARIES = {"": "timm", "torchvision:": "torchvision"}
 REGISTRATION = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+)", re.MULTILINE)

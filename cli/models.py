@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gradlens.catalogue.transitions import OPTIONS
 from gradlens.errors import GradlensError, close_matches
 
 
@@ -43,9 +44,8 @@ def _csp_names(pattern: str | None) -> list[str]:
     names = [name for members in FAMILIES.values() for name in members if name in matching]
     if names:
         width = max(map(len, TRANSITIONS))
-        click.echo(
-            "NAME@STRATEGY[,gamma=0.5][,partial=split|project][,stem=cifar], STRATEGY one of:", err=True
-        )
+        options = "".join(f"[,{name}={'|'.join(values)}]" for name, values in OPTIONS.items())
+        click.echo(f"NAME@STRATEGY{options}, STRATEGY one of:", err=True)
         for name, transition in TRANSITIONS.items():
             click.echo(f"  {name:{width}}  {transition.program}".rstrip(), err=True)
         click.echo("Other networks whose stages are sequences of blocks may work too.", err=True)

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradlens.catalogue.transitions import DEFAULT, STRATEGIES
+from gradlens.catalogue.transitions import (
+    DEFAULT,
+    GAMMA,
+    GAMMA_HELP,
+    PARTIAL,
+    PARTIALS,
+    STEM,
+    STEM_HELP,
+    STEMS,
+    STRATEGIES,
+)
 from gradlens.errors import GradlensError
 from gradlens.options import build, options_of
 from gradlens.studies.options import ZERO_INIT, Training
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 PROGRAMS = ", ".join(f"{name} {strategy.program}" for name, strategy in STRATEGIES.items())
+FORMS = ", ".join(f"{name} ({help})" for name, help in PARTIALS.items())
 
 
 def _names(_: click.Context, __: click.Parameter, value: str) -> list[str]:
@@ -40,17 +51,11 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
 @click.argument("model", type=Model())
 @click.option("--strategies", "chosen", default=",".join(DEFAULT), callback=_names, metavar="LIST",
               help=f"Of {PROGRAMS}.")  # fmt: skip
-@click.option("--gamma", default="0.5", callback=_numbers, metavar="LIST",
-              help="Share of channels that bypasses the block; several values make a sweep.")  # fmt: skip
-@click.option("--partial", default="split", callback=_names, metavar="LIST",
-              help="split (cut the channels), project (two 1x1 convolutions), or both.")  # fmt: skip
-@click.option(
-    "--stem",
-    default="",
-    show_default=False,
-    metavar="cifar",
-    help="Use a stem that keeps the resolution of small images; by default the network's own.",
-)
+@click.option("--gamma", default=f"{GAMMA:g}", callback=_numbers, metavar="LIST",
+              help=f"{GAMMA_HELP}; several values make a sweep.")  # fmt: skip
+@click.option("--partial", default=PARTIAL, callback=_names, metavar="LIST",
+              help=f"{FORMS}, or both.")  # fmt: skip
+@click.option("--stem", default=STEM, show_default=False, metavar="|".join(STEMS), help=f"{STEM_HELP}.")
 @declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
 @training_options

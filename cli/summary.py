@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from gradlens.catalogue import Quantity, quantities
+from gradlens.catalogue import Quantity, quantities_with
 from gradlens.numbers import DASH, TERMINAL, format_number, format_p
 
 from .layout import Block, Row, print_blocks
@@ -43,7 +43,7 @@ def units(tables: Iterable[Block]) -> str:
     """
     present = {head for block in tables for head in block.headers}
     heads: dict[str, list[str]] = {}
-    for quantity in quantities():
+    for quantity in quantities_with():
         for head in dict.fromkeys([quantity.head, *(quantity.heading(c.screen) for c in quantity.screens)]):
             if head in present and quantity.short_unit:
                 heads.setdefault(quantity.short_unit, []).append(head)
@@ -58,9 +58,9 @@ def blocks(result: Result) -> list[Block]:
         if name in result.tables:
             return _side_by_side(result, name)
     if PATHS in result.tables and SUMMARY not in result.tables:
-        return [_single(_records(result, STRUCTURE), quantities(STRUCTURE, "paths"), "paths")]
+        return [_single(_records(result, STRUCTURE), quantities_with(STRUCTURE, "paths"), "paths")]
     if SUMMARY in result.tables:
-        return [_single(_records(result, SUMMARY), quantities(SUMMARY, "compare"), "compare")]
+        return [_single(_records(result, SUMMARY), quantities_with(SUMMARY, "compare"), "compare")]
     return []
 
 
@@ -71,7 +71,7 @@ def _records(result: Result, name: str) -> Sequence[Row]:
 def _compared(records: Sequence[Row]) -> list[Block]:
     """Return the tables of two networks, one per block of quantities, each at most 120 columns wide."""
     by_block: dict[int, list[Quantity]] = {}
-    for quantity in _present(quantities(COMPARISON, "compare"), records, "_a"):
+    for quantity in _present(quantities_with(COMPARISON, "compare"), records, "_a"):
         column = quantity.column("compare")
         by_block.setdefault(column.block if column else 0, []).append(quantity)
     return [
@@ -87,7 +87,7 @@ def compared_cell(row: Row, quantity: Quantity) -> str:
     """Return the values of both networks, the difference and its interval as text.
 
     >>> parts = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
-    >>> compared_cell({f"loss_{part}": value for part, value in parts.items()}, quantities("trajectory")[-1])
+    >>> compared_cell({f"loss_{part}": value for part, value in parts.items()}, quantities_with("trajectory")[-1])
     '0.79 | 0.68  -0.11 [-0.15, -0.07]'
     """
     a, b, difference, low, high = (
@@ -116,10 +116,10 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
     heading, differences = SIDE_BY_SIDE[name]
     records = _records(result, name)
     whole = [row for row in records if row["stage"] == "whole"]
-    columns = _present(quantities(name, "strategies"), records)
+    columns = _present(quantities_with(name, "strategies"), records)
     rows = [[str(row["network"]), *(_with_interval(row, quantity) for quantity in columns)] for row in whole]
     first = Block([heading, *(quantity.heading("strategies") for quantity in columns)], rows)
-    main = quantities(name, "strategies")[0]
+    main = quantities_with(name, "strategies")[0]
     stages = list(dict.fromkeys(str(row["stage"]) for row in records))
     cells = {(row["network"], str(row["stage"])): row for row in records}
 

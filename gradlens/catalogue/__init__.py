@@ -6,11 +6,11 @@ from gradlens.catalogue.quantities import (
     Format,
     Quantity,
     names,
-    quantities,
+    quantities_with,
     quantity,
     units,
 )
-from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, PagePosition, about, kind, tables
+from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, PagePosition, about, kind, tables_with
 
 __all__ = [
     "QUANTITIES",
@@ -25,8 +25,8 @@ __all__ = [
     "about",
     "kind",
     "names",
-    "quantities",
+    "quantities_with",
     "quantity",
-    "tables",
+    "tables_with",
     "units",
 ]

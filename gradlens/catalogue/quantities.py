@@ -183,7 +183,7 @@ QUANTITIES: tuple[Quantity, ...] = (
 # fmt: on
 
 
-def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quantity, ...]:
+def quantities_with(table: str = "", screen: str = "", **flags: bool) -> tuple[Quantity, ...]:
     """Return the selected quantities, in the order of the page, or of the screen if one is named.
 
     Args:
@@ -191,7 +191,7 @@ def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quanti
         screen: that prints them.
         **flags: fields of ``Quantity`` that must be true or false.
 
-    >>> [quantity.name for quantity in quantities("comparison", cost=True)]
+    >>> [quantity.name for quantity in quantities_with("comparison", cost=True)]
     ['flops', 'parameters']
     """
     chosen = [
@@ -207,17 +207,17 @@ def quantities(table: str = "", screen: str = "", **flags: bool) -> tuple[Quanti
 
 
 def names(table: str = "", screen: str = "", **flags: bool) -> tuple[str, ...]:
-    """Return the names of ``quantities``.
+    """Return the names of ``quantities_with``.
 
     >>> names(relative=True)
     ('flops', 'parameters', 'traffic_elements')
     """
-    return tuple(entry.name for entry in quantities(table, screen, **flags))
+    return tuple(entry.name for entry in quantities_with(table, screen, **flags))
 
 
 def units(table: str) -> dict[str, str]:
     """Return the unit of each quantity that is a column of ``table``."""
-    return {entry.name: entry.unit for entry in quantities(table)}
+    return {entry.name: entry.unit for entry in quantities_with(table)}
 
 
 def quantity(name: str) -> Quantity | None:

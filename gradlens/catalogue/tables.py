@@ -120,10 +120,10 @@ def kind(name: str) -> str:
     return name.removesuffix(SUFFIX)
 
 
-def tables(chosen: Callable[[About], object]) -> tuple[About, ...]:
+def tables_with(chosen: Callable[[About], object]) -> tuple[About, ...]:
     """Return the entries for which ``chosen`` is true, in the order of the page.
 
-    >>> [entry.name for entry in tables(lambda entry: entry.option)]
+    >>> [entry.name for entry in tables_with(lambda entry: entry.option)]
     ['null', 'canonical']
     """
     return tuple(entry for entry in TABLES if chosen(entry))

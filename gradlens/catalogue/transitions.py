@@ -1,4 +1,4 @@
-"""The transition strategies: name, formula, description and drawing style of each.
+"""The transition strategies: name, formula, description, options and drawing style of each.
 
 The classes are in ``gradlens.models.transitions``; this module needs neither torch nor matplotlib, so plots,
 the command line's completion and the documentation can read it. Notation of Wang et al. 2019 (arXiv 1911.11929,
@@ -100,6 +100,24 @@ STRATEGIES: dict[str, Strategy] = {
 
 DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
 """The strategies that are measured if none are named."""
+
+GAMMA = 0.5
+GAMMA_HELP = "Share of channels that bypasses the block"
+
+PARTIALS = {"split": "cut the channels", "project": "two 1x1 convolutions"}
+"""How the two parts are made, each with a description."""
+PARTIAL = "split"
+
+STEMS = ("cifar",)
+STEM = ""
+STEM_HELP = "Use a stem that keeps the resolution of small images; by default the network's own"
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "gamma": (f"{GAMMA:g}",),
+    "partial": tuple(PARTIALS),
+    "stem": STEMS,
+}
+"""The options after the strategy in a model name, with the values of each, or an example if it is a number."""
 
 
 def split_strategy(name: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import quantities
+from gradlens.catalogue import quantities_with
 from gradlens.catalogue.named import named
 from gradlens.recording import Recording
 
@@ -25,7 +25,7 @@ def measures(table: str, *, fixed: bool = False) -> dict[str, Measure]:
     """
     return {
         quantity.name: cast(Measure, named(f"gradlens.analyzers.{quantity.measure}"))
-        for quantity in quantities(table, fixed=fixed)
+        for quantity in quantities_with(table, fixed=fixed)
         if quantity.measure
     }
 

@@ -14,7 +14,7 @@ from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE, stages_of
-from gradlens.catalogue import names, quantities, units
+from gradlens.catalogue import names, quantities_with, units
 from gradlens.catalogue.versions import ENERGY
 from gradlens.comparisons.measures import add_fixed, add_measured
 from gradlens.metrics import half_widths, mean_interval
@@ -64,7 +64,7 @@ def _add_duplication(frame: pd.DataFrame, recording: Recording) -> None:
     values = pd.DataFrame(columns=["version"])
     if recording.signals:
         values = Duplication().values(recording).set_index(["stage", "seed"])
-    for quantity in quantities("comparison"):
+    for quantity in quantities_with("comparison"):
         if quantity.version:
             rows = values[values["version"] == quantity.version.label]
             frame[quantity.name] = rows["duplication"] if len(rows) else np.nan

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import quantities, units
+from gradlens.catalogue import quantities_with, units
 from gradlens.comparisons.variants import MEASURED
 from gradlens.metrics import association
 from gradlens.results import Table
@@ -45,7 +45,7 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
         return None
     within = runs - runs.groupby(level=1).transform("mean")
     rows = []
-    for metric in (quantity.name for quantity in quantities("trajectory") if quantity.version):
+    for metric in (quantity.name for quantity in quantities_with("trajectory") if quantity.version):
         for over, frame in (("strategies and seeds", runs), ("strategies within a seed", within)):
             for kind in ("pearson", "spearman"):
                 values = association(frame[metric].to_numpy(), frame["accuracy"].to_numpy(), kind)

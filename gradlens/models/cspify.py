@@ -11,14 +11,13 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from gradlens.catalogue.transitions import GAMMA, PARTIAL, PARTIALS
 from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
 from gradlens.models.stage import CspStage, Project, Split, Style
 from gradlens.models.transitions import TRANSITIONS, Widths
 from gradlens.models.trial import ERRORS, evaluating, image_for
 from gradlens.randomness import seeded
-
-PARTIALS = ("split", "project")
 
 
 class StageNotCut(ModelNote):
@@ -29,8 +28,8 @@ def cspify(
     model: nn.Module,
     strategy: str = "csp",
     *,
-    gamma: float = 0.5,
-    partial: str = "split",
+    gamma: float = GAMMA,
+    partial: str = PARTIAL,
     stages: Sequence[str] | str | None = None,
     image_size: int | tuple[int, int, int] | None = None,
     seed: int | None = None,

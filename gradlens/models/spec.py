@@ -4,39 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from gradlens.catalogue.transitions import split_strategy
+from gradlens.catalogue.transitions import (
+    GAMMA,
+    GAMMA_HELP,
+    OPTIONS,
+    PARTIAL,
+    PARTIALS,
+    STEM,
+    STEM_HELP,
+    STEMS,
+    split_strategy,
+)
 from gradlens.errors import GradlensError, close_matches
-from gradlens.models.cspify import PARTIALS, check_options
+from gradlens.models.cspify import check_options
 from gradlens.models.naming import Source, source
-from gradlens.models.stems import STEMS
+from gradlens.options import documented, option
 
-EXAMPLES = {"gamma": "0.5", "partial": PARTIALS[0], "stem": STEMS[0]}
-"""The options after the strategy, each with an example."""
-FORM = ",".join(["NAME@strategy", *(f"{option}={example}" for option, example in EXAMPLES.items())])
+FORM = ",".join(["NAME@strategy", *(f"{name}={values[0]}" for name, values in OPTIONS.items())])
 
 
+@documented
 @dataclass(frozen=True)
 class CspSpec:
     """How a network is made cross stage partial.
-
-    Attributes:
-        strategy: a key of ``TRANSITIONS``.
-        gamma: share of channels that bypasses the block.
-        partial: ``split`` or ``project``.
-        stem: ``cifar`` for a stem that keeps the resolution of small images, empty for the network's own.
 
     Raises:
         GradlensError: an unknown strategy or stem, or a value that is not allowed.
     """
 
-    strategy: str = "csp"
-    gamma: float = 0.5
-    partial: str = "split"
-    stem: str = ""
+    strategy: str = option("csp", "A key of ``TRANSITIONS``.")
+    gamma: float = option(GAMMA, f"{GAMMA_HELP}.")
+    partial: str = option(PARTIAL, f"One of {', '.join(PARTIALS)}.")
+    stem: str = option(STEM, f"{STEM_HELP}.")
 
     def __post_init__(self) -> None:
         check_options(self.strategy, self.gamma, self.partial)
-        if self.stem not in ("", *STEMS):
+        if self.stem not in (STEM, *STEMS):
             raise GradlensError(f"stem {self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
 
     def __str__(self) -> str:
@@ -77,10 +80,11 @@ class NetworkSpec:
         if base == name:
             return cls(name)
         strategy, *options = (part.strip() for part in text.split(","))
-        values = dict(_option(name, option) for option in options)
+        values = dict(_option(name, part) for part in options)
         if len(values) < len(options):
             raise GradlensError(f"{name!r} contains an option twice; write {FORM}")
-        return cls(base, CspSpec(strategy, _gamma(name, values.pop("gamma", "0.5")), **values))
+        gamma = _gamma(name, values.pop("gamma")) if "gamma" in values else GAMMA
+        return cls(base, CspSpec(strategy, gamma, **values))
 
     def __str__(self) -> str:
         """Return the name in its shortest form."""
@@ -98,9 +102,9 @@ class NetworkSpec:
 
 def _option(name: str, text: str) -> tuple[str, str]:
     key, mark, value = text.partition("=")
-    if not mark or key not in EXAMPLES:
+    if not mark or key not in OPTIONS:
         raise GradlensError(
-            f"{text!r} in {name!r} is not an option; write {FORM}{close_matches(key, EXAMPLES)}"
+            f"{text!r} in {name!r} is not an option; write {FORM}{close_matches(key, OPTIONS)}"
         )
     return key, value
 

@@ -7,7 +7,6 @@ from torch import nn
 from gradlens.errors import GradlensError
 from gradlens.models.peleenet import STEM, ConvLayer, PeleeNet
 
-STEMS = ("cifar",)
 POOLS = ("maxpool", "pool0", "pool")
 
 

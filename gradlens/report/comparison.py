@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gradlens.catalogue import Quantity, quantities
+from gradlens.catalogue import Quantity, quantities_with
 from gradlens.numbers import PAGE, format_number, percent
 from gradlens.plots import order
 from gradlens.results import Result
@@ -62,7 +62,7 @@ def _by_stage(
     """Return the overview of one network, or of two and their difference."""
     stages = order.stages(frame["stage"])
     rows = {str(row["stage"]): row for _, row in frame.iterrows()}
-    columns = [quantity for quantity in quantities(name) if quantity.name + suffixes[0] in frame]
+    columns = [quantity for quantity in quantities_with(name) if quantity.name + suffixes[0] in frame]
     whole = [_row(quantity.title, rows[stages[-1]], quantity, suffixes) for quantity in columns]
     by_stage = {
         quantity.title: tuple(_row(stage, rows[stage], quantity, suffixes) for stage in stages)
@@ -76,7 +76,7 @@ def _side_by_side(name: str, frame: pd.DataFrame) -> Overview:
     networks = tuple(order.networks(frame))
     stages = order.stages(frame["stage"])
     cells = {(str(row["stage"]), str(row["network"])): row for _, row in frame.iterrows()}
-    columns = [quantity for quantity in quantities(name) if quantity.name in frame]
+    columns = [quantity for quantity in quantities_with(name) if quantity.name in frame]
 
     def line(label: str, stage: str, quantity: Quantity) -> Row:
         rows = [cells.get((stage, network), pd.Series(dtype=float)) for network in networks]

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gradlens.catalogue.transitions import DEFAULT, STRATEGY_OF
+from gradlens.catalogue.transitions import DEFAULT, GAMMA, PARTIAL, STEM, STRATEGY_OF
 from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
@@ -31,9 +31,9 @@ def strategies(
     model: str,
     *,
     strategies: Sequence[str] = DEFAULT,
-    gamma: float | Sequence[float] = 0.5,
-    partial: str | Sequence[str] = "split",
-    stem: str = "",
+    gamma: float | Sequence[float] = GAMMA,
+    partial: str | Sequence[str] = PARTIAL,
+    stem: str = STEM,
     training: Training | None = None,
     folder: str | Path | None = None,
     progress: Progress | bool | None = None,
@@ -87,7 +87,7 @@ def strategies(
 
 
 def variants(
-    model: str, strategies: Sequence[str], gammas: Sequence[float], partials: Sequence[str], stem: str = ""
+    model: str, strategies: Sequence[str], gammas: Sequence[float], partials: Sequence[str], stem: str = STEM
 ) -> list[Subject]:
     """Return the variants of a network, with labels that contain only what differs between them.
 
@@ -104,8 +104,8 @@ def variants(
             raise GradlensError(f"{name}= is empty; give at least one value, or leave it out")
     networks: dict[str, Subject] = {}
     for strategy in dict.fromkeys(strategies):
-        for gamma in gammas if strategy != "none" else (0.5,):
-            for partial in partials if strategy != "none" else ("split",):
+        for gamma in gammas if strategy != "none" else (GAMMA,):
+            for partial in partials if strategy != "none" else (PARTIAL,):
                 csp = CspSpec(strategy, gamma, partial, stem)
                 sweep = [f"γ={gamma}"] if len(gammas) > 1 and strategy != "none" else []
                 form = [partial] if len(partials) > 1 and strategy != "none" else []

@@ -23,9 +23,9 @@ from gradlens.catalogue import (
     Quantity,
     about,
     names,
-    quantities,
+    quantities_with,
     quantity,
-    tables,
+    tables_with,
     units,
 )
 from gradlens.catalogue.named import named
@@ -54,7 +54,7 @@ def test_names_and_titles_are_unique() -> None:
             values = [getattr(entry, field) for entry in entries]
             assert len(values) == len(set(values))
     for screen in ("compare", "strategies", "paths"):
-        headings = [entry.heading(screen) for entry in quantities(screen=screen)]
+        headings = [entry.heading(screen) for entry in quantities_with(screen=screen)]
         assert headings
         assert len(headings) == len(set(headings))
 
@@ -97,13 +97,15 @@ def test_the_analyzer_the_plot_and_the_option_of_a_table_exist(entry: object) ->
 
 
 def test_the_registries_have_the_order_of_the_catalogue() -> None:
-    assert [*ANALYZERS] == [entry.name for entry in tables(lambda entry: entry.analyzer and not entry.option)]
-    assert [*PLOTS] == [entry.name for entry in tables(lambda entry: entry.plot)]
+    assert [*ANALYZERS] == [
+        entry.name for entry in tables_with(lambda entry: entry.analyzer and not entry.option)
+    ]
+    assert [*PLOTS] == [entry.name for entry in tables_with(lambda entry: entry.plot)]
 
 
 def test_columns_of_quantities_have_their_units(compared: Result) -> None:
     for name, table in compared.tables.items():
-        expected = [entry.name for entry in quantities(name) if name != "comparison"]
+        expected = [entry.name for entry in quantities_with(name) if name != "comparison"]
         assert set(expected) <= set(table.frame.columns)
         for column in table.frame.columns:
             entry = quantity(str(column))
@@ -129,13 +131,13 @@ def test_units_of_a_table_are_those_of_its_quantities(table: str) -> None:
 def test_columns_of_a_screen_are_sorted_by_block_then_as_in_the_catalogue() -> None:
     assert names(screen="compare")[-1] == "structural_duplication"
     assert names(screen="paths")[:2] == ("layers", "structural_duplication")
-    blocks = [entry.column("compare").block for entry in quantities(screen="compare")]
+    blocks = [entry.column("compare").block for entry in quantities_with(screen="compare")]
     assert blocks == sorted(blocks)
 
 
 def test_a_misspelt_flag_is_an_error() -> None:
     with pytest.raises(AttributeError):
-        quantities(testd=True)
+        quantities_with(testd=True)
 
 
 @pytest.mark.parametrize(

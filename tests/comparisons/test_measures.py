@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gradlens.catalogue import quantities, quantity
+from gradlens.catalogue import quantities_with, quantity
 from gradlens.comparisons.measures import add_fixed, add_measured, measures
 
 TABLES = ("summary", "strategies")
@@ -30,7 +30,7 @@ def frame(recording):
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("fixed", [False, True])
 def test_measures_are_those_that_the_catalogue_names(table, fixed):
-    expected = [entry for entry in quantities(table, fixed=fixed) if entry.measure]
+    expected = [entry for entry in quantities_with(table, fixed=fixed) if entry.measure]
     chosen = measures(table, fixed=fixed)
     assert list(chosen) == [entry.name for entry in expected]
     assert [f"{m.__module__}.{m.__name__}" for m in chosen.values()] == [
@@ -57,7 +57,7 @@ def test_a_new_quantity_is_added_without_another_line(recording, frame, monkeypa
     known = quantity("flow_slope")
     new = dataclasses.replace(known, name="slope_again", title="Again", head="again")
     constant = dataclasses.replace(new, name="slope_once", fixed=True)
-    monkeypatch.setitem(quantities.__globals__, "QUANTITIES", (known, new, constant))
+    monkeypatch.setitem(quantities_with.__globals__, "QUANTITIES", (known, new, constant))
     add_measured(frame, recording, "summary")
     add_fixed(frame, recording, "summary")
     assert frame["slope_again"].equals(frame["flow_slope"].rename("slope_again"))
