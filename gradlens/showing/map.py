@@ -16,7 +16,7 @@ DRAWN = ("map_nodes", "map_edges")
 """Tables that the map draws."""
 DESCRIBING = ("shares", "correlation")
 """Tables with details about a selected operation."""
-SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", "place.js", "map.js")
+SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", "panel.js", "map.js")
 HEIGHT = 620  # of the frame in a notebook, in pixels
 
 
