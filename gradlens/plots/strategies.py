@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from gradlens import catalogue
 from gradlens.metrics import mean_interval
+from gradlens.numbers import tick
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
@@ -51,7 +52,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.set_axisbelow(True)
         panel.margins(x=0.12, y=0.12)
         panel.xaxis.set_major_locator(MaxNLocator(3))
-        panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
+        panel.xaxis.set_major_formatter(lambda value, _: tick(value))
         panel.set_xlabel("FLOPs per image" if by_cost else "in the order of the table")
     canvas.legend_above(ax, _legend(styles), lift=0.28)
     return ax

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -134,11 +134,11 @@ def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
     return Column(base, _joined(str(units.get(base, "")), "a | b, b − a"), True, tuple(texts))
 
 
-def _values(frame: pd.DataFrame, name: str) -> Sequence[Any]:
+def _values(frame: pd.DataFrame, name: str) -> Sequence[object]:
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 
-def _equal_digits(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
+def _equal_digits(cells: Sequence[object], column: str, signed: int = 5) -> list[str]:
     """Return cells of one row that belong together with equal digits; those from index ``signed`` on have a sign."""
     known = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     if not known or not LEAST <= max(known) < MOST:
@@ -147,7 +147,7 @@ def _equal_digits(cells: Sequence[Any], column: str, signed: int = 5) -> list[st
     return [_rounded(cell, digits, index >= signed) for index, cell in enumerate(cells)]
 
 
-def _rounded(value: Any, digits: int, sign: bool) -> str:
+def _rounded(value: object, digits: int, sign: bool) -> str:
     if not isinstance(value, float) or not math.isfinite(value):
         return text(value, sign=sign)
     return fixed(value, digits, sign=sign)
@@ -161,7 +161,7 @@ def _joined(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def text(value: Any, column: str = "", *, sign: bool = False) -> str:
+def text(value: object, column: str = "", *, sign: bool = False) -> str:
     """Return a cell of any type as text; a dash if it is missing.
 
     >>> text(float("nan")), text(-0.25), text(None), text([1, 2])
