@@ -20,7 +20,6 @@ CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
 """Titles of the panels."""
-DUPLICATIONS = ("duplication", "duplication_given_loss")
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -34,7 +33,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
-    metrics = [q for q in (*DUPLICATIONS, "accuracy") if q in whole]
+    metrics = [q for q in (*catalogue.DUPLICATIONS, "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     trained = "accuracy" in metrics
     count = len(metrics) + trained
@@ -119,7 +118,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    metrics = [q for q in (*DUPLICATIONS, "loss", "accuracy") if q in frame]
+    metrics = [q for q in (*catalogue.DUPLICATIONS, "loss", "accuracy") if q in frame]
     divided, _ = subplots.grid(ax, len(metrics), len(metrics), SLIM, across=0.5)
     for panel, quantity in zip(divided, metrics, strict=True):
         for network, style in styles.items():

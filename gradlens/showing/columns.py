@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import names
+from gradlens.catalogue import OF_PAIR, names
 from gradlens.numbers import DASH, fixed, format_cell
 
 MAIN = names(main=True)
@@ -95,8 +95,7 @@ def _parts(name: str, names: Sequence[str]) -> list[str]:
     """Return the columns that are merged into the column ``name``."""
     base = name.removesuffix("_a")
     if base != name and f"{base}_difference" in names:
-        ends = ("_b", "_difference", "_low", "_high")
-        return [base + end for end in ends if base + end in names]
+        return [base + end for end in OF_PAIR if end != "_a" and base + end in names]
     if f"{name}_low" in names and f"{name}_high" in names:
         return [f"{name}_low", f"{name}_high"]
     return [f"{name}_reach"] if f"{name}_reach" in names else []
@@ -125,7 +124,7 @@ def _with_interval(frame: pd.DataFrame, index: int, names: Sequence[str], units:
 
 def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
     """Return a column of two networks and their difference: ``0.49 | 0.52, +0.03 [+0.01, +0.05]``."""
-    parts = [_values(frame, base + end) for end in ("_a", "_b", "_difference", "_low", "_high")]
+    parts = [_values(frame, base + end) for end in OF_PAIR]
     texts = []
     for cells in zip(*parts, strict=True):
         left, right, change, low, high = _equal_digits(cells, base, signed=2)
