@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from gradlens.numbers import TERMINAL, format_number
+
 from .folders import Run, runs_in
 from .layout import Block, bold, plain
 from .options import FILE
@@ -47,7 +49,9 @@ def _print_readable(runs: list[Run]) -> None:
     """Print three lines per run: its facts, its networks and its finding."""
     if not runs:
         return
-    rows = [[str(run.folder), run.kind, time_of(run), size(run.size)] for run in runs]
+    rows = [
+        [str(run.folder), run.kind, time_of(run), format_number(run.size, "bytes", TERMINAL)] for run in runs
+    ]
     head, *facts = plain(Block(["run", "kind", "when", "size"], rows)).split("\n")
     colour = coloured(sys.stdout)
     click.echo(bold(wrapped(head, width(sys.stdout), indent="  "), colour), color=colour)
@@ -61,16 +65,3 @@ def _print_readable(runs: list[Run]) -> None:
 def time_of(run: Run) -> str:
     """Return when a run was made, in local time to the minute."""
     return datetime.fromtimestamp(run.when).strftime("%Y-%m-%d %H:%M")
-
-
-def size(count: float) -> str:
-    """Return a number of bytes with its unit.
-
-    >>> size(512), size(2048), size(5 * 2**20)
-    ('512 B', '2.0 KiB', '5.0 MiB')
-    """
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"

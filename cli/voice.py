@@ -33,9 +33,7 @@ class Voice(Enum):
 
 def voice_of(ctx: click.Context) -> Voice:
     """Return the voice that ``--quiet`` or ``--verbose`` requests."""
-    voice = ctx.meta.get(VOICE, Voice.NORMAL)
-    assert isinstance(voice, Voice)
-    return voice
+    return Voice(ctx.meta.get(VOICE, Voice.NORMAL))
 
 
 def remember(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gradlens.catalogue import Format, quantity
 
@@ -49,7 +48,7 @@ def format_number(value: float | None, form: Format, style: Style, *, sign: bool
     return _with_sign(text, value, style.minus, sign, style.plus_zero)
 
 
-def format_cell(value: Any, column: str = "", *, sign: bool = False) -> str:
+def format_cell(value: object, column: str = "", *, sign: bool = False) -> str:
     r"""Return a cell of a table as text; the column's format determines how counts and bytes are written.
 
     >>> format_cell(4_089_184_256, "flops"), format_cell(0.73456, "duplication"), format_cell(float("nan"))
@@ -138,13 +137,23 @@ def significant(value: float) -> str:
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.9995 else f"{value:.3f}"
 
 
-def percent(value: float) -> str:
-    """Return a share of one as a signed whole percentage.
+def percent(value: float, digits: int = 0, *, sign: bool = False) -> str:
+    """Return a share of one as a percentage.
 
-    >>> percent(-0.167)
-    '−17 %'
+    >>> percent(0.126), percent(0.126, 1), percent(-0.167), percent(0.167, sign=True)
+    ('13 %', '12.6 %', '−17 %', '+17 %')
     """
-    return _with_sign(f"{abs(value):.0%}".replace("%", " %"), value, MINUS, True)
+    return f"{fixed(100 * value, digits, sign=sign)} %"
+
+
+def tick(value: float) -> str:
+    r"""Return an amount as the label of a tick, without trailing zeros.
+
+    >>> tick(0.0), tick(2e9), tick(2.5e6), tick(0.5), tick(200.0)
+    ('0', '2\u202fG', '2.5\u202fM', '0.5', '200')
+    """
+    number, gap, prefix = format_number(value, "amount", PAGE).partition(NARROW)
+    return (number.rstrip("0").rstrip(".") if "." in number else number) + gap + prefix
 
 
 def _with_sign(text: str, value: float, minus: str, sign: bool, plus_zero: bool = False) -> str:

@@ -15,6 +15,7 @@ from gradlens.catalogue import units
 from gradlens.graph.plan import Plan
 from gradlens.graph.stages import HEAD, LOSS
 from gradlens.recording import Recording
+from gradlens.recording.costs import Costs
 from gradlens.results import Table
 
 
@@ -28,7 +29,7 @@ class Cost:
             return None
         return Table(
             "cost",
-            _frame(recording),
+            _frame(recording, recording.costs),
             "Cost of one image by stage.",
             how=(
                 "Counted during one step: FLOPs of the forward pass with torch.utils.flop_counter "
@@ -41,9 +42,8 @@ class Cost:
         )
 
 
-def _frame(recording: Recording) -> pd.DataFrame:
-    costs, stages = recording.costs, ModuleStages(recording.plan)
-    assert costs is not None  # checked by the caller
+def _frame(recording: Recording, costs: Costs) -> pd.DataFrame:
+    stages = ModuleStages(recording.plan)
     columns = {
         "layers": stages.layers(),
         "parameters": stages.total(costs.parameters),

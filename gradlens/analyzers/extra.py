@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -110,14 +111,18 @@ def _ceilings(recording: Recording) -> dict[Version, Array]:
     for version in VERSIONS:
         if not version.given_loss:
             per_seed = []
-            for seed in recording.seeds:
-                replicates = recording.of_seed(seed)
-                assert replicates.halves is not None  # the whole recording has them
-                half, rest = replicates.halves, replicates.signal_grams - replicates.halves
+            for half, rest in _halves(recording):
                 both = transformed(half, version) + transformed(rest, version)
                 per_seed.append(split_half(transformed(half, version), both))
             ceilings[version] = mean_known(np.stack(per_seed))
     return ceilings
+
+
+def _halves(recording: Recording) -> Iterator[tuple[Array, Array]]:
+    """Yield the Grams of both halves of the signals of each seed."""
+    for replicates in map(recording.of_seed, recording.seeds):
+        if replicates.halves is not None:
+            yield replicates.halves, replicates.signal_grams - replicates.halves
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The registries: one entry per quantity, table and transition strategy. No torch, numpy, pandas or matplotlib."""
 
 from gradlens.catalogue.quantities import (
+    DUPLICATIONS,
+    OF_PAIR,
     QUANTITIES,
     Column,
     Format,
@@ -13,6 +15,8 @@ from gradlens.catalogue.quantities import (
 from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, PagePosition, about, kind, tables_with
 
 __all__ = [
+    "DUPLICATIONS",
+    "OF_PAIR",
     "QUANTITIES",
     "SUFFIX",
     "TABLES",

@@ -12,7 +12,9 @@ from gradlens.catalogue.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS, Ve
 
 Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
 """Formats of numbers; ``gradlens.numbers`` defines the digits of each."""
-PARTS = ("_a", "_b", "_difference", "_low", "_high", "_reach")
+OF_PAIR = ("_a", "_b", "_difference", "_low", "_high")
+"""Endings of the columns of a quantity of two networks: both values, their difference and its interval."""
+PARTS = (*OF_PAIR, "_reach")
 """Endings of the columns that belong to a quantity: of two networks, their difference, an interval."""
 
 
@@ -181,6 +183,8 @@ QUANTITIES: tuple[Quantity, ...] = (
              tables=("structure",), screens=_PATHS),
 )
 # fmt: on
+DUPLICATIONS = tuple(entry.name for entry in QUANTITIES if entry.version in (ENERGY, ENERGY_GIVEN_LOSS))
+"""The duplication, unchanged and given the loss."""
 
 
 def quantities_with(table: str = "", screen: str = "", **flags: bool) -> tuple[Quantity, ...]:

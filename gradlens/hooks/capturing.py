@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import length_hint
-from typing import Any
 
 import torch
 from torch import nn
@@ -32,7 +31,7 @@ def capture(
     keep_partial: bool = False,
     progress: Progress | bool | None = None,
     meta: Mapping[str, object] | None = None,
-    **options: Any,
+    **options: object,
 ) -> Recording:
     """Record one backward pass per batch: the Gram of every gradient at the selected sites.
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Count = Callable[[int], int]
 """The new number of channels for an old one."""
 
@@ -45,7 +45,7 @@ def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
 
 def without_first_inputs(module: nn.Module, dropped: int) -> None:
     """Remove the first ``dropped`` input channels of a convolution or normalisation, in place."""
-    if isinstance(module, CONVOLUTIONS):
+    if isinstance(module, Convolution):
         _resize_convolution(module, module.in_channels - dropped, module.out_channels)
     elif isinstance(module, nn.modules.batchnorm._NormBase):
         _resize_norm(module, module.num_features - dropped)
@@ -57,14 +57,11 @@ def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
     factor = new_width / width
     multiples: dict[int, int] = {}
     for module in block.modules():
-        if isinstance(module, CONVOLUTIONS) and 1 < module.groups != module.in_channels:
+        if isinstance(module, Convolution) and 1 < module.groups != module.in_channels:
             for size in (module.in_channels, module.out_channels):
                 multiples[size] = math.lcm(multiples.get(size, 1), module.groups)
     for module in block.modules():
-        if (
-            isinstance(module, CONVOLUTIONS)
-            and 1 < module.groups == module.in_channels != module.out_channels
-        ):
+        if isinstance(module, Convolution) and 1 < module.groups == module.in_channels != module.out_channels:
             size, each = module.out_channels, module.out_channels // module.in_channels
             multiples[size] = math.lcm(multiples.get(size, 1), each * multiples.get(module.in_channels, 1))
 
@@ -80,7 +77,7 @@ def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
 def _narrow(path: str, module: nn.Module, count: Count) -> None:
     """Resize the parameters of a module without those of its submodules."""
     parameters = dict(module.named_parameters(recurse=False))
-    if isinstance(module, CONVOLUTIONS):
+    if isinstance(module, Convolution):
         fixed = module.in_channels == module.out_channels == 1  # attention over a single channel
         if not fixed:
             _resize_convolution(module, count(module.in_channels), count(module.out_channels))
@@ -100,8 +97,7 @@ def _narrow(path: str, module: nn.Module, count: Count) -> None:
         raise GradlensError(f"{path} ({type(module).__name__}) has parameters of an unknown kind: {shapes}")
 
 
-def _resize_convolution(module: nn.Module, inputs: int, outputs: int) -> None:
-    assert isinstance(module, CONVOLUTIONS)
+def _resize_convolution(module: Convolution, inputs: int, outputs: int) -> None:
     depthwise = 1 < module.groups == module.in_channels
     groups = inputs if depthwise else math.gcd(module.groups, math.gcd(inputs, outputs))
     if depthwise:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
+from gradlens.numbers import format_cell, format_of, tick
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
@@ -81,13 +82,13 @@ def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, styles: dict[str, 
         value = rows.set_index(rows["stage"].astype(str))[column].astype(float)
         value = value[~value.index.duplicated()]
         x = np.arange(len(stages)) + (i - (len(styles) - 1) / 2) * width
-        unit = MEBI if column.endswith("bytes") else 1.0
+        unit = MEBI if format_of(column) == "bytes" else 1.0
         panel.bar(x, value.reindex(stages) / unit, width * 0.92, **_bar_style(style))  # type: ignore[arg-type]
         if len(styles) <= 2 and "whole" in value.index and np.isfinite(value["whole"]):
-            _total(panel, f"total {_amount(value['whole'] / unit, column)}", style, i, len(styles))
+            _total(panel, f"total {format_cell(float(value['whole']), column)}", style, i, len(styles))
     canvas.tidy(panel)
     panel.set_xticks(range(len(stages)), [canvas.plain(canvas.shorten(stage, 9)) for stage in stages])
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _number(value, column)))
+    panel.yaxis.set_major_formatter(lambda value, _: tick(value))
     panel.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 4, 5, 8, 10]))
     panel.yaxis.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)
@@ -105,16 +106,6 @@ def _total(panel: Axes, text: str, style: Style, line: int, count: int) -> None:
         fontsize=canvas.SMALL,
         color=style.colour,
     )
-
-
-def _amount(value: float, column: str) -> str:
-    return _number(value, column) + (" MiB" if column.endswith("bytes") else "")
-
-
-def _number(value: float, column: str) -> str:
-    if column.endswith("bytes"):
-        return f"{value:.3g}"
-    return EngFormatter(sep="\N{THIN SPACE}")(float(f"{value:.3g}"))
 
 
 def _bar_style(style: Style) -> dict[str, object]:

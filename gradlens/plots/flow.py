@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation
 
 from gradlens.metrics import fitted_line
+from gradlens.numbers import fixed
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE, styles_in
 from gradlens.plots.plot import Plot
@@ -60,7 +61,7 @@ def is_live(rows: pd.DataFrame) -> np.ndarray:
 def _slope_text(slope: float) -> str:
     if math.isnan(slope):
         return "no slope (fewer than two live signals)"
-    return f"{slope:+.4f} decades per layer".replace("-", "\N{MINUS SIGN}")
+    return f"{fixed(slope, 4, sign=True)} decades per layer"
 
 
 def _rug(ax: Axes, depth: np.ndarray, row: int, colour: str) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from gradlens import catalogue
 from gradlens.metrics import mean_interval
+from gradlens.numbers import tick
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
@@ -19,7 +20,6 @@ CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
 """Titles of the panels."""
-DUPLICATIONS = ("duplication", "duplication_given_loss")
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -33,7 +33,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
-    metrics = [q for q in (*DUPLICATIONS, "accuracy") if q in whole]
+    metrics = [q for q in (*catalogue.DUPLICATIONS, "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     trained = "accuracy" in metrics
     count = len(metrics) + trained
@@ -51,7 +51,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.set_axisbelow(True)
         panel.margins(x=0.12, y=0.12)
         panel.xaxis.set_major_locator(MaxNLocator(3))
-        panel.xaxis.set_major_formatter(EngFormatter(sep="\N{THIN SPACE}"))
+        panel.xaxis.set_major_formatter(lambda value, _: tick(value))
         panel.set_xlabel("FLOPs per image" if by_cost else "in the order of the table")
     canvas.legend_above(ax, _legend(styles), lift=0.28)
     return ax
@@ -118,7 +118,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    metrics = [q for q in (*DUPLICATIONS, "loss", "accuracy") if q in frame]
+    metrics = [q for q in (*catalogue.DUPLICATIONS, "loss", "accuracy") if q in frame]
     divided, _ = subplots.grid(ax, len(metrics), len(metrics), SLIM, across=0.5)
     for panel, quantity in zip(divided, metrics, strict=True):
         for network, style in styles.items():

@@ -14,6 +14,8 @@ SPACES = ("activations", "weights")
 PAIRS = ("sketch", "exact")
 MODES = ("train", "eval", "keep")
 REDUCTIONS = ("mean", "sum")
+Options = Mapping[str, Any]
+"""Values of options by name; ``check`` checks their types."""
 
 
 @documented
@@ -73,7 +75,7 @@ class Watch:
         return self.space == "weights"
 
 
-def watch_of(watch: Watch | None, options: Mapping[str, Any], others: Iterable[str] = ()) -> Watch:
+def watch_of(watch: Watch | None, options: Options, others: Iterable[str] = ()) -> Watch:
     """Return a declaration with some of its options replaced.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.numbers import format_cell
+from gradlens.numbers import format_cell, percent
 
 CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add up
 
@@ -26,7 +26,7 @@ def branches(network: str, rows: pd.DataFrame) -> str:
 def shares(network: str, rows: pd.DataFrame) -> str:
     """Report the mean energy share of each branch, and the number of sites at which branches add up or cancel."""
     mean = rows.groupby("branch", sort=False)["share"].mean().dropna()
-    named = [f"{name} {value:.0%}" for name, value in mean.items()] if len(mean) <= 6 else []
+    named = [f"{name} {percent(value)}" for name, value in mean.items()] if len(mean) <= 6 else []
     value = rows.drop_duplicates(["stage", "site", "where"])["coherence"].dropna()
     add, cancel = int((value > AGREE).sum()), int((value < CANCEL).sum())
     text = f"{network}: " + (f"mean share of the energy {', '.join(named)}; " if named else "")
@@ -71,8 +71,8 @@ def path_lengths(network: str, rows: pd.DataFrame) -> str:
     top = first.loc[first["energy_share"].idxmax()]
     common = first.loc[first["share"].idxmax()]
     return (
-        f"{network}: the most frequent length is {common['length']} layers ({common['share']:.0%} of paths);"
-        f" paths of {top['length']} layers carry the most energy ({top['energy_share']:.0%})"
+        f"{network}: the most frequent length is {common['length']} layers ({percent(common['share'])} of paths);"
+        f" paths of {top['length']} layers carry the most energy ({percent(top['energy_share'])})"
     )
 
 
@@ -83,5 +83,5 @@ def reuse(network: str, rows: pd.DataFrame) -> str:
     nearest = several.loc[several.groupby("layer")["order_source"].idxmax()]
     return (
         f"{network}: {int((readers > 1).sum())} layers read several sources; the nearest source has"
-        f" {nearest['share'].mean():.0%} of the energy of their weight gradient on average"
+        f" {percent(nearest['share'].mean())} of the energy of their weight gradient on average"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.numbers import format_cell
+from gradlens.numbers import fixed, format_cell, percent
 from gradlens.report.clauses import sentence, stage_name
 
 
@@ -20,7 +20,7 @@ def strategies(frame: pd.DataFrame) -> str:
         if np.isfinite(row.get("flops", np.nan)):
             text += f" at {format_cell(float(row['flops']), 'flops')} FLOPs per image"
         if np.isfinite(row.get("accuracy", np.nan)):
-            text += f", {row['accuracy']:.1%} accuracy on held-out samples"
+            text += f", {percent(row['accuracy'], 1)} accuracy on held-out samples"
         clauses.append(text)
     return sentence(clauses)
 
@@ -42,18 +42,19 @@ def trajectory(network: str, rows: pd.DataFrame) -> str:
     text = f"{network}: D from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
     if "accuracy" in rows and rows["accuracy"].notna().any():
         accuracy = rows.groupby("step")["accuracy"].mean()
-        text += f", accuracy from {accuracy.iloc[0]:.1%} to {accuracy.iloc[-1]:.1%}"
+        text += f", accuracy from {percent(accuracy.iloc[0], 1)} to {percent(accuracy.iloc[-1], 1)}"
     return text + f" in {mean.index[-1]} steps"
 
 
 def learning(frame: pd.DataFrame) -> str:
     """Report Pearson's correlation of each quantity with accuracy."""
     pearson = frame[(frame["coefficient"] == "pearson") & frame["value"].notna()]
-    return sentence(
-        f"{str(row['metric']).replace('_', ' ')} and accuracy over {row['over']}: r = {row['value']:+.2f},"
-        f" 95 % interval {row['low']:+.2f} to {row['high']:+.2f}"
-        for _, row in pearson.iterrows()
-    )
+    clauses = []
+    for _, row in pearson.iterrows():
+        value, low, high = (fixed(row[name], 2, sign=True) for name in ("value", "low", "high"))
+        name = str(row["metric"]).replace("_", " ")
+        clauses.append(f"{name} and accuracy over {row['over']}: r = {value}, 95 % interval {low} to {high}")
+    return sentence(clauses)
 
 
 def cost(network: str, rows: pd.DataFrame) -> str:
@@ -65,7 +66,7 @@ def cost(network: str, rows: pd.DataFrame) -> str:
         text += f": {format_cell(float(whole['flops']), 'flops')} FLOPs per image"
         text += f" and {format_cell(float(whole['parameters']), 'parameters')} parameters"
     if stages.sum() > 0:
-        text += f", most FLOPs at {stage_name(stages.idxmax())} ({stages.max() / stages.sum():.0%})"
+        text += f", most FLOPs at {stage_name(stages.idxmax())} ({percent(stages.max() / stages.sum())})"
     return text
 
 

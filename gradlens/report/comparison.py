@@ -102,7 +102,7 @@ def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str,
     text = _text(change, quantity, sign=True)
     reference = float(values[quantity.name + suffixes[0]])
     if quantity.relative and reference > 0 and math.isfinite(change):
-        text += f" ({percent(change / reference)})"
+        text += f" ({percent(change / reference, sign=True)})"
     if not (math.isfinite(low) and math.isfinite(high)):
         return Row(label, cells, text)
     span = f"{_text(low, quantity, sign=True)} to {_text(high, quantity, sign=True)}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import names
+from gradlens.catalogue import OF_PAIR, names
 from gradlens.numbers import DASH, fixed, format_cell
 
 MAIN = names(main=True)
@@ -95,8 +95,7 @@ def _parts(name: str, names: Sequence[str]) -> list[str]:
     """Return the columns that are merged into the column ``name``."""
     base = name.removesuffix("_a")
     if base != name and f"{base}_difference" in names:
-        ends = ("_b", "_difference", "_low", "_high")
-        return [base + end for end in ends if base + end in names]
+        return [base + end for end in OF_PAIR if end != "_a" and base + end in names]
     if f"{name}_low" in names and f"{name}_high" in names:
         return [f"{name}_low", f"{name}_high"]
     return [f"{name}_reach"] if f"{name}_reach" in names else []
@@ -125,7 +124,7 @@ def _with_interval(frame: pd.DataFrame, index: int, names: Sequence[str], units:
 
 def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
     """Return a column of two networks and their difference: ``0.49 | 0.52, +0.03 [+0.01, +0.05]``."""
-    parts = [_values(frame, base + end) for end in ("_a", "_b", "_difference", "_low", "_high")]
+    parts = [_values(frame, base + end) for end in OF_PAIR]
     texts = []
     for cells in zip(*parts, strict=True):
         left, right, change, low, high = _equal_digits(cells, base, signed=2)
@@ -134,11 +133,11 @@ def _pair(frame: pd.DataFrame, base: str, units: Mapping[str, str]) -> Column:
     return Column(base, _joined(str(units.get(base, "")), "a | b, b − a"), True, tuple(texts))
 
 
-def _values(frame: pd.DataFrame, name: str) -> Sequence[Any]:
+def _values(frame: pd.DataFrame, name: str) -> Sequence[object]:
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 
-def _equal_digits(cells: Sequence[Any], column: str, signed: int = 5) -> list[str]:
+def _equal_digits(cells: Sequence[object], column: str, signed: int = 5) -> list[str]:
     """Return cells of one row that belong together with equal digits; those from index ``signed`` on have a sign."""
     known = [abs(cell) for cell in cells if isinstance(cell, float) and math.isfinite(cell)]
     if not known or not LEAST <= max(known) < MOST:
@@ -147,7 +146,7 @@ def _equal_digits(cells: Sequence[Any], column: str, signed: int = 5) -> list[st
     return [_rounded(cell, digits, index >= signed) for index, cell in enumerate(cells)]
 
 
-def _rounded(value: Any, digits: int, sign: bool) -> str:
+def _rounded(value: object, digits: int, sign: bool) -> str:
     if not isinstance(value, float) or not math.isfinite(value):
         return text(value, sign=sign)
     return fixed(value, digits, sign=sign)
@@ -161,7 +160,7 @@ def _joined(*parts: str) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def text(value: Any, column: str = "", *, sign: bool = False) -> str:
+def text(value: object, column: str = "", *, sign: bool = False) -> str:
     """Return a cell of any type as text; a dash if it is missing.
 
     >>> text(float("nan")), text(-0.25), text(None), text([1, 2])

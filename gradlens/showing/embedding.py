@@ -14,6 +14,8 @@ from markupsafe import Markup
 from gradlens.numbers import format_cell, format_of
 from gradlens.showing.columns import Shown
 
+Json = dict[str, Any]
+"""An object of JSON: its values are numbers, texts and lists."""
 ROWS = 40_000
 """Largest number of rows of a table that the page contains."""
 DIGITS = 9
@@ -30,13 +32,13 @@ def script(name: str) -> Markup:
     return Markup(re.sub(r"</(?=script)", r"<\\/", text, flags=re.I))
 
 
-def as_json(value: Any) -> Markup:
+def as_json(value: object) -> Markup:
     """Return JSON for use between script tags; no name in it can end the script or start a comment."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return Markup(re.sub("[<>&\u2028\u2029]", lambda match: _UNSAFE[match[0]], text))
 
 
-def columns(table: Shown) -> list[dict[str, Any]]:
+def columns(table: Shown) -> list[Json]:
     """Return name, heading, unit and kind of each column; the scripts format values as ``format_cell`` does."""
     described = []
     for name, column in table.frame.items():
@@ -50,14 +52,14 @@ def columns(table: Shown) -> list[dict[str, Any]]:
     return described
 
 
-def table_data(table: Shown) -> dict[str, Any]:
+def table_data(table: Shown) -> Json:
     """Return the table by column: numbers with ``DIGITS`` digits, text as levels and codes."""
     frame = table.frame.head(ROWS)
     return {
         "rows": len(frame),
         "total": len(table.frame),
         "columns": [
-            {**column, **_values(frame[column["name"]], column["kind"])} for column in columns(table)
+            {**column, **_values(frame[str(column["name"])], column["kind"])} for column in columns(table)
         ],
     }
 
@@ -71,7 +73,7 @@ def _kind(name: str, column: pd.Series) -> str:
     return kind or ("integer" if pd.api.types.is_integer_dtype(column.dtype) else "number")
 
 
-def _values(column: pd.Series, kind: str) -> dict[str, Any]:
+def _values(column: pd.Series, kind: str) -> Json:
     if kind == "flag":
         return {"values": [bool(value) for value in column]}
     if kind == "text":
@@ -81,7 +83,7 @@ def _values(column: pd.Series, kind: str) -> dict[str, Any]:
     return {"values": [_rounded(value) for value in column.tolist()]}
 
 
-def _missing(value: Any) -> bool:
+def _missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from gradlens.data import Batches
+from gradlens.data.batches import Batch
 from gradlens.errors import GradlensError
 from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
@@ -69,7 +69,7 @@ class Grid:
             "gradlens": VERSION,
         }
         self.store = Store(None, {})
-        self.identities: list[dict[str, Any]] = []
+        self.identities: list[dict[str, object]] = []
         self.partial = False
         self._requested_progress = progress
         self._progress: Progress | None = None
@@ -157,7 +157,7 @@ class Grid:
         following = next((stop for stop in self.training.stops() if stop >= step), step)
         return f", step {following} of {self.training.steps}"
 
-    def _others(self, seed: int, data: Batches) -> tuple[Sequence[Any], Sequence[Any]]:
+    def _others(self, seed: int, data: Batches) -> tuple[Sequence[Batch], Sequence[Batch]]:
         """Return disjoint batches for scoring and for training, disjoint from the measured batches."""
         training, study = self.training, self.study
         if not training.steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gradlens.catalogue.transitions import DEFAULT, GAMMA, PARTIAL, STEM, STRATEGY_OF
 from gradlens.comparisons.training import learning, trajectory
@@ -15,6 +15,7 @@ from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.progress import Progress
 from gradlens.results import Result
+from gradlens.results.documents import Document
 from gradlens.studies.analysis import tables_of
 from gradlens.studies.cell import Subject
 from gradlens.studies.cells import skipped_images
@@ -37,7 +38,7 @@ def strategies(
     training: Training | None = None,
     folder: str | Path | None = None,
     progress: Progress | bool | None = None,
-    **options: Any,
+    **options: object,
 ) -> Result:
     """Measure a network under each transition strategy, and compare each pair of strategies.
 
@@ -126,7 +127,7 @@ def _listed(value: Value | Sequence[Value]) -> list[Value]:
 
 
 def _analyzed(
-    rows: Sequence[Row], networks: Sequence[Subject], meta: dict[str, Any], extra: Sequence[str]
+    rows: Sequence[Row], networks: Sequence[Subject], meta: Document, extra: Sequence[str]
 ) -> Result:
     steps = [snapshot.step for snapshot in rows[0].cells[0]]
     states = {step: _at(rows, len(networks), index) for index, step in enumerate(steps)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import DUPLICATIONS
 from gradlens.recording import Recording
 from gradlens.results import Table
 from gradlens.words.warnings import ENOUGH, live_difference
@@ -65,7 +66,7 @@ def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
     reference, *others = (recording.name for recording in recordings)
     raw, given_loss = (
         {b: contrast for (_, b), contrast in contrasts_of(contrasts.frame, metric).items()}
-        for metric in ("duplication", "duplication_given_loss")
+        for metric in DUPLICATIONS
     )
     if not raw:
         return f"No comparison of duplication: {reference} or all others have fewer than two live signals."

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import DUPLICATIONS
 from gradlens.results import Table
 from gradlens.words.wording import CLEAR, Contrast, contrasts_of, signed
 
@@ -29,10 +30,7 @@ def finding_of_strategies(
     others = [name for name in known if name != base]
     other = "csp" if "csp" in others else max(others, key=lambda name: abs(values[name] - values[base]))
     choice = "" if "csp" in others or len(others) == 1 else f", the farthest of {len(others)} from {base},"
-    raw, given_loss = (
-        _contrast(differences.frame, metric, base, other)
-        for metric in ("duplication", "duplication_given_loss")
-    )
+    raw, given_loss = (_contrast(differences.frame, metric, base, other) for metric in DUPLICATIONS)
     sentence = f"{other}{choice} cannot be compared with {base}"
     if raw is not None:
         sentence = f"{raw.sentence(other + choice, base, 'duplication')} {raw.numbers()}"

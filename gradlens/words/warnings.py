@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gradlens.numbers import PAGE, format_number
 from gradlens.recording import Recording
 
 ENOUGH = 128
@@ -112,11 +113,17 @@ def _other_differences(first: Recording, second: Recording) -> Iterator[str]:
         sizes = [sum(costs.parameters.values()) for costs in (first.costs, second.costs)]
         flops = [sum(costs.flops.values()) / costs.samples for costs in (first.costs, second.costs)]
         if sizes[0] != sizes[1]:
-            parts.append(f"{sizes[0] / 1e6:.2f} and {sizes[1] / 1e6:.2f} M parameters")
+            parts.append(f"{_amounts(*sizes)} parameters")
         if flops[0] != flops[1]:
-            parts.append(f"{flops[0] / 1e9:.3f} and {flops[1] / 1e9:.3f} GFLOPs per image")
+            parts.append(f"{_amounts(*flops)} FLOPs per image")
     if parts:
         yield f"{first.name} and {second.name} also differ in size: {'; '.join(parts)}"
+
+
+def _amounts(a: float, b: float) -> str:
+    """Return two different amounts, in full if three digits do not show that they differ."""
+    texts = [format_number(value, "amount", PAGE) for value in (a, b)]
+    return " and ".join(texts if texts[0] != texts[1] else [f"{value:.0f}" for value in (a, b)])
 
 
 def _replication(recording: Recording) -> Iterator[str]:
@@ -127,7 +134,7 @@ def _replication(recording: Recording) -> Iterator[str]:
         yield (
             f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} per seed: duplication is biased "
             f"upwards below about {ENOUGH} samples; use batches={math.ceil(ENOUGH / recording.n)} of "
-            f"{recording.n} samples, or a larger batch_size="
+            f"{recording.n} samples, or batch_size={math.ceil(ENOUGH / max(batches, 1))}"
         )
     if recording.noise == "batches":
         yield (

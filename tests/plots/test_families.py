@@ -135,7 +135,7 @@ def test_cost_shows_stages_next_to_each_other_and_totals(frames):
         pytest.approx((0xD5 / 255, 0x5E / 255, 0.0, 1.0)),
     ]
     assert [bar.get_height() for bar in saved.containers[0]] == [1.0, 2.0, 0.5]
-    assert "total 3.5 MiB" in [text.get_text() for text in saved.texts]
+    assert "total 3.50\N{NARROW NO-BREAK SPACE}MiB" in [text.get_text() for text in saved.texts]
 
 
 def test_throughput_shows_each_speed_and_its_range(frames):

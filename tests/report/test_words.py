@@ -45,7 +45,8 @@ def test_cells(value, column, text):
 def test_signs():
     assert format_cell(0.1, sign=True) == "+0.100"
     assert format_cell(0.0, sign=True) == "0"
-    assert percent(0.5) == "+50 %"
+    assert percent(0.5, sign=True) == "+50 %"
+    assert percent(0.5) == "50 %"
 
 
 def test_the_caption_of_duplication_names_the_highest_and_lowest_stage(make_result):

@@ -127,7 +127,11 @@ def test_other_differences_are_listed(sound):
         sound("a", parameters=2_000_000, flops=4e9), sound("b", parameters=1_500_000, signals=4)
     )
     assert warning.startswith("a and b also differ in size")
-    for part in ("3 and 4 weighted layers", "2.00 and 1.50 M parameters", "2.000 and 0.000 GFLOPs per image"):
+    for part in (
+        "3 and 4 weighted layers",
+        "2.00\u202fM and 1.50\u202fM parameters",
+        "2.00\u202fG and 4 FLOPs per image",
+    ):
         assert part in warning
 
 

@@ -93,8 +93,8 @@ def _targets(layer: nn.Module, transposed: bool) -> Iterator[Tensor]:
 
 def _bias(layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> Iterator[Tensor]:
     bias = norm.bias if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) else layer.bias
-    assert isinstance(bias, Tensor)
-    yield bias
+    if bias is not None:
+        yield bias
 
 
 def _statistics(norm: nn.Module) -> Iterator[Tensor]:
