@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,20 @@ def site(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "gradlens", tmp_path / "gradlens", ignore=skipped)
     shutil.copytree(ROOT / "cli", tmp_path / "gradlens_cli", ignore=skipped)
     (tmp_path / "work").mkdir()
+    (tmp_path / "libraries").mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():  # without the gradlens that is installed here
+        if not entry.name.startswith("gradlens"):
+            (tmp_path / "libraries" / entry.name).symlink_to(entry)
     return tmp_path
 
 
 def command(site: Path, *before: Path) -> subprocess.CompletedProcess[str]:
     code = "from gradlens_cli.app import gradlens; gradlens(['--version'])"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*before, site]))}
-    ran = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*before, site, site / "libraries"]))}
+    # -S: the packages of this environment are on the path by the links only
+    words = [sys.executable, "-S", "-c", code]
     return subprocess.run(
-        ran, capture_output=True, text=True, check=False, env=environment, cwd=site / "work"
+        words, capture_output=True, text=True, check=False, env=environment, cwd=site / "work"
     )
 
 
