@@ -146,8 +146,10 @@ for name in ("gradlens.version", "gradlens_cli", "gradlens_cli.foreign"):
 for name in ("cli", "tests", "notebooks", "docs"):
     assert importlib.util.find_spec(name) is None, name
 """
-    editables = Path(spec.origin).parents[1]
-    alone = [sys.executable, "-I", "-S", "-c", code, str(site), str(editables)]
+    libraries = tmp_path / "libraries"  # a gradlens that is installed here would come first
+    libraries.mkdir()
+    (libraries / "editables").symlink_to(Path(spec.origin).parent)
+    alone = [sys.executable, "-I", "-S", "-c", code, str(site), str(libraries)]
     ran = subprocess.run(alone, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     files = ["gradlens/version.py", "cli/__init__.py", "cli/foreign.py"]

@@ -332,7 +332,7 @@ def test_figures_have_accessible_names(chromium: Any, page_path: Path) -> None:
         for name in ("duplication", "correlation", "flow"):
             drawn(page, name)
             label = page.locator(f"[data-chart={name}] [aria-label]").first.get_attribute("aria-label")
-            assert "The table below it holds every value." in label
+            assert "The table below contains all values." in label
 
 
 def test_line_widths_follow_the_energy_and_stages_are_aligned(
