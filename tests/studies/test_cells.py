@@ -62,15 +62,6 @@ def shrinks(num_classes):
 '''
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Use one thread: for networks this small, several only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def name_of(tmp_path):
     """Function from a factory above to its name."""
