@@ -48,6 +48,9 @@ from gradlens.metrics.paths import mean_length as mean_length
 from gradlens.metrics.paths import path_counts as path_counts
 from gradlens.metrics.paths import path_shares as path_shares
 from gradlens.metrics.paths import reuse as reuse
+from gradlens.metrics.rarefaction import rarefied_duplication as rarefied_duplication
+from gradlens.metrics.rarefaction import rarefied_number as rarefied_number
+from gradlens.metrics.rarefaction import similarity_by_lag as similarity_by_lag
 from gradlens.metrics.spectrum import effective_rank as effective_rank
 from gradlens.metrics.spectrum import participation_ratio as participation_ratio
 from gradlens.metrics.spectrum import stable_rank as stable_rank
