@@ -22,6 +22,7 @@ class Strategy:
         name: as options and specifications write it (``resnet50@csp``).
         module: dotted name of its class.
         program: formula of the stage's output.
+        control: the same with nothing cut off (gamma = 0): the transitions alone; empty if the strategy adds none.
         help: one sentence for the command line and the documentation.
         default: whether it is measured if no strategies are named.
         colour: of the palette; if empty, a free style of the palette is used and marker, line and hatch are ignored.
@@ -34,6 +35,7 @@ class Strategy:
     module: str
     program: str
     help: str
+    control: str = ""
     default: bool = False
     colour: str = ""
     marker: str = "o"
@@ -57,6 +59,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.FusionFirst",
             program="T(cat[p1, B(p2)])",
             help="Concatenate both branches, then apply the transition.",
+            control="T(B(x))",
             default=True,
             colour="#E69F00",
             marker="s",
@@ -68,6 +71,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.FusionLast",
             program="cat[p1, T(B(p2))]",
             help="Apply the transition to the dense branch, then concatenate.",
+            control="T(B(x))",
             default=True,
             colour="#56B4E9",
             marker="^",
@@ -79,6 +83,7 @@ STRATEGIES: dict[str, Strategy] = {
             module="gradlens.models.transitions.CrossStage",
             program="T_U(cat[p1, T_T(B(p2))])",
             help="Apply one transition to the dense branch and another after concatenating.",
+            control="T_U(T_T(B(x)))",
             default=True,
             colour="#009E73",
             marker="D",
@@ -102,7 +107,10 @@ DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.de
 """The strategies that are measured if none are named."""
 
 GAMMA = 0.5
-GAMMA_HELP = "Share of channels that bypasses the block"
+GAMMA_HELP = "Share of channels that bypasses the block; 0 applies the strategy's transitions and cuts nothing"
+
+CONTROL = "transitions only"
+"""Remark after the name of a strategy whose transitions are applied without a cut (gamma = 0)."""
 
 PARTIALS = {"split": "cut the channels", "project": "two 1x1 convolutions"}
 """How the two parts are made, each with a description."""

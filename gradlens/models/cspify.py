@@ -11,10 +11,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from gradlens.catalogue.transitions import GAMMA, PARTIAL, PARTIALS
+from gradlens.catalogue.transitions import GAMMA, PARTIAL, PARTIALS, STRATEGIES
 from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
-from gradlens.models.stage import CspStage, Project, Split, Style
+from gradlens.models.stage import CspStage, Project, Split, Style, Whole
 from gradlens.models.transitions import TRANSITIONS, Widths
 from gradlens.models.trial import ERRORS, evaluating, image_for
 from gradlens.randomness import seeded
@@ -45,8 +45,9 @@ def cspify(
         model: has stages called ``layer1``, ``stages.0``, ``blocks.0``, ``s1`` or
             ``denseblock1``, each a sequence of blocks.
         strategy: a key of ``TRANSITIONS``; ``none`` returns a plain copy.
-        gamma: share of channels that bypasses the block, 0 < gamma < 1. The paper does not define its γ; its
-            FLOPs fall with γ, which fits this reading.
+        gamma: share of channels that bypasses the block, 0 <= gamma < 1. The paper does not define its γ; its
+            FLOPs fall with γ, which fits this reading. With 0 nothing is cut off and the block keeps its width: only
+            the strategy's transitions are added, which is the control that tells their effect from that of the cut.
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
         stages: module paths to cut; None finds the stages by name.
         image_size: size of a test image that runs through the model: side, or (channels, height, width);
@@ -54,8 +55,8 @@ def cspify(
         seed: determines the weights of the new layers; None draws them from the global random state.
 
     Raises:
-        GradlensError: an unknown strategy or partial, gamma outside (0, 1), no stage that can be cut, or a
-            named stage that cannot be cut.
+        GradlensError: an unknown strategy or partial, gamma outside [0, 1), or 0 with a strategy that adds no
+            transition, no stage that can be cut, or a named stage that cannot be cut.
 
     Warns:
         StageNotCut: a stage found by name is not cut.
@@ -94,17 +95,28 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
     """Check the options of ``cspify``.
 
     Raises:
-        GradlensError: an unknown strategy or partial, or gamma outside (0, 1).
+        GradlensError: an unknown strategy or partial, gamma outside [0, 1), or 0 with a strategy that adds no
+            transition.
     """
     if strategy not in TRANSITIONS:
         names, near = ", ".join(TRANSITIONS), close_matches(str(strategy), TRANSITIONS)
         raise GradlensError(f"no transition strategy {strategy!r}; use one of {names}{near}")
     if partial not in PARTIALS:
         raise GradlensError(f"partial {partial!r} is not known; use one of {', '.join(PARTIALS)}")
-    if not isinstance(gamma, Real) or not 0 < gamma < 1:
+    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 <= gamma < 1:
         raise GradlensError(
-            f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, between 0 and 1"
+            f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, at least 0 and below 1"
         )
+    if gamma == 0 and strategy != "none" and not has_control(strategy):
+        raise GradlensError(
+            f"gamma is 0, but {strategy} adds no transition, so without a cut nothing would change; use a strategy "
+            "that adds one, or gamma above 0"
+        )
+
+
+def has_control(strategy: str) -> bool:
+    """Return whether the strategy adds transitions, so that it can be built without a cut (``gamma=0``)."""
+    return strategy in STRATEGIES and bool(STRATEGIES[strategy].control)
 
 
 def _format(gamma: object) -> str:
@@ -125,9 +137,9 @@ def _stage(
     cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style, training: bool
 ) -> CspStage:
     """Build the stage; ``training`` sets the mode of the new layers, the network's own layers keep theirs."""
-    if cut.channels < 2:
+    if cut.channels < 2 and gamma:
         raise GradlensError(f"{cut.path} has {cut.channels} channel and cannot be cut")
-    bypass = min(max(round(gamma * cut.channels), 1), cut.channels - 1)
+    bypass = min(max(round(gamma * cut.channels), 1), cut.channels - 1) if gamma else 0
     dense = cut.channels - bypass
     widths = Widths(bypass, dense + cut.grows, cut.out)
     if widths.out <= bypass:
@@ -136,7 +148,6 @@ def _stage(
             f"only {cut.out}; use a smaller gamma"
         )
 
-    project = functools.partial(Project, bypass, dense, functools.partial(style.layer, False))
     layer = functools.partial(style.layer, cut.preactivated)
     try:
         transition = TRANSITIONS[strategy](widths, layer, cut.pool)
@@ -144,13 +155,20 @@ def _stage(
         raise GradlensError(f"{cut.path}: {error}") from error
     stage = CspStage(
         lead=nn.Sequential(*copy.deepcopy(cut.lead)),
-        cut=(Split(bypass, dense) if partial == "split" else project()).train(training),
+        cut=_cut(bypass, dense, partial, style).train(training),
         blocks=cut.rebuild(bypass),
         transition=transition.train(training),
     )
     for whole in (stage, stage.lead, stage.blocks):
         whole.training = training
     return stage
+
+
+def _cut(bypass: int, dense: int, partial: str, style: Style) -> nn.Module:
+    """Build the module that makes the parts of a stage's input."""
+    if not bypass:
+        return Whole()
+    return Split(bypass, dense) if partial == "split" else Project(bypass, dense, functools.partial(style.layer, False))
 
 
 def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:

@@ -46,7 +46,8 @@ class CspSpec:
         """Return the text after the ``@`` of a name, without default values."""
         options = {field.name: field.default for field in fields(self) if field.name != "strategy"}
         changed = [name for name, default in options.items() if getattr(self, name) != default]
-        return ",".join([self.strategy, *(f"{name}={getattr(self, name)}" for name in changed)])
+        values = {name: getattr(self, name) for name in changed}
+        return ",".join([self.strategy, *(f"{name}={_written(value)}" for name, value in values.items())])
 
     @property
     def changes(self) -> bool:
@@ -109,8 +110,13 @@ def _option(name: str, text: str) -> tuple[str, str]:
     return key, value
 
 
+def _written(value: float | str) -> str:
+    """Return a value in its shortest form: 0 instead of 0.0."""
+    return value if isinstance(value, str) else repr(int(value) if value == int(value) else value)
+
+
 def _gamma(name: str, value: str) -> float:
     try:
         return float(value)
     except ValueError:
-        raise GradlensError(f"gamma {value!r} in {name!r} is not a number between 0 and 1") from None
+        raise GradlensError(f"gamma {value!r} in {name!r} is not a number from 0 to below 1") from None

@@ -51,12 +51,20 @@ class Project(nn.Module):
         return self.bypass(x), self.dense(x)
 
 
+class Whole(nn.Module):
+    """Cut nothing off: there is no bypass, and the block reads all channels."""
+
+    def forward(self, x: Tensor) -> tuple[None, Tensor]:
+        """Return ``(None, x)``."""
+        return None, x
+
+
 class CspStage(nn.Module):
     """A stage of which one part bypasses the block.
 
     Args:
         lead: modules before the cut, which stay whole.
-        cut: returns the parts ``(p1, p2)``.
+        cut: returns the parts ``(p1, p2)``; ``p1`` is None if nothing bypasses the block.
         blocks: the dense branch.
         transition: fuses both branches.
     """

@@ -43,7 +43,7 @@ class Widths:
 
 
 class Transition(nn.Module):
-    """Fuse ``(p1, B(p2))`` into the output of a stage.
+    """Fuse ``(p1, B(p2))`` into the output of a stage; without a bypass (``p1`` is None), apply the transitions.
 
     Args:
         widths: channels of the stage.
@@ -57,7 +57,7 @@ class Transition(nn.Module):
     def __init__(self, widths: Widths, layer: Layer, pool: Callable[[], nn.Module]) -> None:
         super().__init__()
 
-    def __call__(self, bypass: Tensor, dense: Tensor) -> Tensor:
+    def __call__(self, bypass: Tensor | None, dense: Tensor) -> Tensor:
         """Return the stage's output ``[n, out, h, w]``."""
         return super().__call__(bypass, dense)  # type: ignore[no-any-return]
 
@@ -77,9 +77,9 @@ class FusionFirst(Transition):
         self.after = layer(widths.bypass + widths.dense, widths.out)
         self.pool = pool()
 
-    def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
+    def forward(self, bypass: Tensor | None, dense: Tensor) -> Tensor:
         """Concatenate, then apply the transition."""
-        fused: Tensor = self.pool(self.after(torch.cat([bypass, dense], dim=1)))
+        fused: Tensor = self.pool(self.after(_joined(bypass, dense)))
         return fused
 
 
@@ -91,9 +91,9 @@ class FusionLast(Transition):
         self.before = layer(widths.dense, widths.out - widths.bypass)
         self.pool = pool()
 
-    def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
+    def forward(self, bypass: Tensor | None, dense: Tensor) -> Tensor:
         """Apply the transition, then concatenate."""
-        return torch.cat([self.pool(bypass), self.pool(self.before(dense))], dim=1)
+        return _joined(None if bypass is None else self.pool(bypass), self.pool(self.before(dense)))
 
 
 class CrossStage(Transition):
@@ -105,9 +105,9 @@ class CrossStage(Transition):
         self.after = layer(widths.out, widths.out)
         self.pool = pool()
 
-    def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
+    def forward(self, bypass: Tensor | None, dense: Tensor) -> Tensor:
         """Apply a transition, concatenate, apply another transition."""
-        fused: Tensor = self.after(self.pool(torch.cat([bypass, self.before(dense)], dim=1)))
+        fused: Tensor = self.after(self.pool(_joined(bypass, self.before(dense))))
         return fused
 
 
@@ -130,9 +130,14 @@ class NoFusion(Transition):
             )
         self.pool = pool()
 
-    def forward(self, bypass: Tensor, dense: Tensor) -> Tensor:
+    def forward(self, bypass: Tensor | None, dense: Tensor) -> Tensor:
         """Concatenate."""
-        return torch.cat([self.pool(bypass), self.pool(dense)], dim=1)
+        return _joined(None if bypass is None else self.pool(bypass), self.pool(dense))
+
+
+def _joined(bypass: Tensor | None, dense: Tensor) -> Tensor:
+    """Concatenate both branches along channels; without a bypass, return the dense branch."""
+    return dense if bypass is None else torch.cat([bypass, dense], dim=1)
 
 
 def _class_of(strategy: Strategy) -> type[Transition]:

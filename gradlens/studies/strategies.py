@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
-from gradlens.catalogue.transitions import DEFAULT, GAMMA, PARTIAL, STEM, STRATEGY_OF
+from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
 from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
@@ -35,6 +35,7 @@ def strategies(
     gamma: float | Sequence[float] = GAMMA,
     partial: str | Sequence[str] = PARTIAL,
     stem: str = STEM,
+    controls: bool = True,
     training: Training | None = None,
     folder: str | Path | None = None,
     progress: Progress | bool | None = None,
@@ -50,6 +51,8 @@ def strategies(
         gamma: share of channels that bypasses the block; several values make a sweep.
         partial: ``split``, ``project`` or both.
         stem: ``cifar`` for small images.
+        controls: also measure the transitions of each strategy without its cut (gamma = 0), which tells the effect of
+            the added layers from that of the cut (table ``effects``).
         training: also measure during and after a short training.
         folder: folder for finished cells; cells that are already there are used again.
         progress: called with (step, done, total); by default a line in a notebook, ``False`` shows nothing.
@@ -69,6 +72,8 @@ def strategies(
             "warmup_steps works only in compare, inspect and paths; use training=Training(steps=...) here"
         )
     networks = variants(model, _listed(strategies), _listed(gamma), _listed(partial), stem)
+    if controls:
+        networks += _controls(networks)
     grid = Grid(study, plan, networks, None if folder is None else Path(folder), progress)
     rows = grid.run()
     meta = {
@@ -115,6 +120,23 @@ def variants(
     if not networks:
         raise GradlensError("strategies= is empty; give at least one")
     return list(networks.values())
+
+
+def _controls(networks: Sequence[Subject]) -> list[Subject]:
+    """Return the transitions of each strategy without a cut, one network for strategies that share them."""
+    sharing: dict[str, list[CspSpec]] = {}
+    for network in networks:
+        csp = network.spec.csp
+        if csp and csp.gamma and STRATEGIES[csp.strategy].control:
+            sharing.setdefault(STRATEGIES[csp.strategy].control, []).append(csp)
+    base = networks[0].spec.base
+    return [
+        Subject(
+            NetworkSpec(base, CspSpec(specs[0].strategy, 0, PARTIAL, specs[0].stem)),
+            f"{'/'.join(dict.fromkeys(spec.strategy for spec in specs))}, {CONTROL}",
+        )
+        for specs in sharing.values()
+    ]
 
 
 def strategy_of(network: Subject) -> str:
