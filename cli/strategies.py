@@ -55,6 +55,8 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
               help=f"{GAMMA_HELP}; several values make a sweep.")  # fmt: skip
 @click.option("--partial", default=PARTIAL, callback=_names, metavar="LIST",
               help=f"{FORMS}, or both.")  # fmt: skip
+@click.option("--no-controls", "controls", is_flag=True, default=True, flag_value=False,
+              help="Do not measure the transitions of each strategy without its cut.")  # fmt: skip
 @click.option("--stem", default=STEM, show_default=False, metavar="|".join(STEMS), help=f"{STEM_HELP}.")
 @declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
@@ -72,6 +74,7 @@ def measure_strategies(
     gamma: list[float],
     partial: list[str],
     stem: str,
+    controls: bool,
     as_json: bool,
     out: Path | None,
     force: bool,
@@ -110,6 +113,7 @@ def measure_strategies(
             gamma=gamma,
             partial=partial,
             stem=stem,
+            controls=controls,
             training=build(Training, training),
             folder=cells,
             progress=progress,

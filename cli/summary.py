@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from gradlens.catalogue import Quantity, quantities_with
+from gradlens.catalogue import HEADLINES, Quantity, quantities_with
 from gradlens.numbers import DASH, TERMINAL, format_number, format_p
 
 from .layout import Block, Row, print_blocks
@@ -21,7 +21,9 @@ MOST_PAIRS = 15
 COMPARISON, SUMMARY = "comparison", "summary"
 SIDE_BY_SIDE = {"strategies": ("strategy", "differences"), "networks": ("network", "contrasts")}
 """Tables with one row per network and stage: the heading of the rows, and the table of differences."""
-PATHS, STRUCTURE = "paths", "structure"
+PATHS, STRUCTURE, EFFECTS = "paths", "structure", "effects"
+CLEAR = 0.05
+"""Corrected p below which a difference is marked."""
 
 
 def show(result: Result) -> None:
@@ -76,11 +78,27 @@ def _compared(records: Sequence[Row]) -> list[Block]:
         by_block.setdefault(column.block if column else 0, []).append(quantity)
     return [
         Block(
-            ["stage", *(quantity.heading("compare") for quantity in block)],
-            [[str(row["stage"]), *(compared_cell(row, quantity) for quantity in block)] for row in records],
+            ["stage", *_size_head(records, block), *(quantity.heading("compare") for quantity in block)],
+            [
+                [
+                    str(row["stage"]),
+                    *_size(row, records, block),
+                    *(compared_cell(row, quantity) for quantity in block),
+                ]
+                for row in records
+            ],
         )
         for block in by_block.values()
     ]
+
+
+def _size_head(records: Sequence[Row], block: Sequence[Quantity]) -> list[str]:
+    """Return the heading of the column with the number of signals of the duplication, if the block has one."""
+    return ["m"] if "m" in records[0] and any(quantity.version for quantity in block) else []
+
+
+def _size(row: Row, records: Sequence[Row], block: Sequence[Quantity]) -> list[str]:
+    return [format_number(_number(row["m"]), "count", TERMINAL) for _ in _size_head(records, block)]
 
 
 def compared_cell(row: Row, quantity: Quantity) -> str:
@@ -107,8 +125,17 @@ def compared_cell(row: Row, quantity: Quantity) -> str:
 def _single(records: Sequence[Row], quantities: Sequence[Quantity], screen: str) -> Block:
     """Return the table of one network, one row per stage."""
     columns = _present(quantities, records)
-    rows = [[str(row["stage"]), *(_with_interval(row, quantity) for quantity in columns)] for row in records]
-    return Block(["stage", *(quantity.heading(screen) for quantity in columns)], rows)
+    rows = [
+        [
+            str(row["stage"]),
+            *_size(row, records, columns),
+            *(_with_interval(row, quantity) for quantity in columns),
+        ]
+        for row in records
+    ]
+    return Block(
+        ["stage", *_size_head(records, columns), *(quantity.heading(screen) for quantity in columns)], rows
+    )
 
 
 def _side_by_side(result: Result, name: str) -> list[Block]:
@@ -116,6 +143,8 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
     heading, differences = SIDE_BY_SIDE[name]
     records = _records(result, name)
     whole = [row for row in records if row["stage"] == "whole"]
+    if "m" in whole[0]:
+        heading += f" (D_m: m = {format_number(_number(whole[0]['m']), 'count', TERMINAL)})"
     columns = _present(quantities_with(name, "strategies"), records)
     rows = [[str(row["network"]), *(_with_interval(row, quantity) for quantity in columns)] for row in whole]
     first = Block([heading, *(quantity.heading("strategies") for quantity in columns)], rows)
@@ -127,7 +156,35 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
         return _text(_number(cells.get((network, stage), {}).get(main.name)), main)
 
     by_stage = [[str(row["network"]), *(at(row["network"], stage) for stage in stages)] for row in whole]
-    return [first, Block([main.head, *stages], by_stage), *_pairs(result, differences, main)]
+    return [
+        *_effects(result, main),
+        first,
+        Block([main.head, *stages], by_stage),
+        *_pairs(result, differences, main),
+    ]
+
+
+def _effects(result: Result, quantity: Quantity) -> list[Block]:
+    """Return the table of the effects of transitions and of the cut, or no table without controls."""
+    if EFFECTS not in result.tables:
+        return []
+    metrics = [entry for entry in quantities_with(tested=True) if entry.name in HEADLINES]
+    rows: dict[tuple[str, str], list[str]] = {}
+    for metric in metrics:
+        for row in _records(result, EFFECTS):
+            if row["stage"] == "whole" and row["metric"] == metric.name:
+                key = str(row["strategy"]), str(row["effect"])
+                difference = _text(_number(row["difference"]), metric, sign=True)
+                half = (_number(row["high"]) - _number(row["low"])) / 2
+                mark = "*" if _number(row["p_holm"]) < CLEAR else ""
+                interval = "" if math.isnan(half) else f" ± {_text(half, metric)}"
+                rows.setdefault(key, []).append(f"{difference}{interval}{mark}")
+    heads = [metric.heading("strategies") for metric in metrics]
+    return [
+        Block(
+            ["effect (* p < 0.05, Holm)", *heads], [[f"{a}: {b}", *cells] for (a, b), cells in rows.items()]
+        )
+    ]
 
 
 def _present(candidates: Sequence[Quantity], records: Sequence[Row], suffix: str = "") -> list[Quantity]:

@@ -71,13 +71,16 @@ def _writes(text: str, stream: TextIO) -> bool:
 
 
 def wrapped(text: str, columns: int | None, indent: str = "") -> str:
-    r"""Break a text into lines of whole words, later ones indented; leave it unchanged if ``columns`` is None.
+    r"""Break a text into lines of whole words, later ones indented; leave the lines as they are if ``columns`` is None.
+
+    Bytes of a file name that are not UTF-8 are written as ``\\udce9``.
 
     A word that is longer than a line, such as a path, stays whole.
 
     >>> wrapped("less gradient duplication", 16)
     'less gradient\nduplication'
     """
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if columns is None:
         return text
     return "\n".join(

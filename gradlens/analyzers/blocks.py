@@ -87,7 +87,10 @@ def _without_cycles(
         if not cycles:
             return blocks
         apart = {name for part in cycles for name in part}
-        blocks = {index: names[index] if block in apart else block for index, block in blocks.items()}
+        split = {index: names[index] if block in apart else block for index, block in blocks.items()}
+        if split == blocks:
+            return blocks
+        blocks = split
 
 
 def _prefixes(module: str) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,15 +12,22 @@ import pandas as pd
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.analyzers.similarity import Similarity, seed_similarities
-from gradlens.catalogue.versions import VERSIONS, Version
-from gradlens.metrics import duplication, effective_number, mean_similarity
+from gradlens.catalogue.versions import ENERGY, VERSIONS, Version
+from gradlens.metrics import duplication, effective_number, mean_similarity, rarefied_duplication
 from gradlens.recording import Recording
 from gradlens.results import Table
 
-WITH_INTERVAL = ("duplication", "mean_cka")
+Sizes = Mapping[tuple[str, str], int]
+"""Number of signals ``m`` for which a rarefied duplication is reported, by (stage, version's label)."""
+RAW = ("duplication", "duplication_reach")
+"""Columns that depend on the number of signals, so they are left out if several networks stand side by side."""
+WITH_INTERVAL = ("duplication", "rarefied_duplication", "mean_similarity")
 """Columns with an interval."""
 HOW = (
-    "D = (L − N_eff)/(L − 1), N_eff = exp of the entropy of the eigenvalues of S/L, where S is the unbiased linear "
+    "D_m = (m − E N_eff(m))/(m − 1) over m signals drawn without replacement (rarefaction, Hurlbert 1971); m is the "
+    "least number of usable signals of the stage over the seeds and the networks side by side. D = D_L is that of all "
+    "L signals and grows with L, so compare D_m or the mean similarity, not D. "
+    "N_eff = exp of the entropy of the eigenvalues of S/L, where S is the unbiased linear "
     "CKA between the L signals' per-sample Grams, with numerator and denominators averaged over a seed's batches "
     "before dividing (Song 2012; Nguyen 2021). Direction: Grams of unit gradients. Given the loss: after "
     "partialling out the Gram of the gradient at the network's output. Signals that are exactly zero, or that the "
@@ -31,13 +38,15 @@ HOW = (
 
 @dataclass(frozen=True)
 class Duplication:
-    """D, N_eff and mean CKA of the signals, one row per seed, stage and version.
+    """D_m, mean similarity, N_eff and D of the signals, one row per seed, stage and version.
 
     Attributes:
         versions: of the similarity.
+        sizes: ``m`` for several networks side by side, from ``common_sizes``; None takes those of the recording.
     """
 
     versions: Sequence[Version] = VERSIONS
+    sizes: Sizes | None = None
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None if no signals were recorded."""
@@ -49,38 +58,78 @@ class Duplication:
         )
         rows = frame.set_index(["stage", "version"]).index
 
+        sized = Duplication(self.versions, self._sizes(recording))
+
         def measure(replicate: Recording) -> dict[str, np.ndarray]:
-            values = self.values(replicate).set_index(["stage", "version"])
+            values = sized.values(replicate).set_index(["stage", "version"])
             return {name: values[name].reindex(keys).to_numpy(float) for name in WITH_INTERVAL}
 
         for name, widths in over_replicates(measure, recording).half_widths.items():
             frame[f"{name}_reach"] = pd.Series(widths, index=keys).reindex(rows).to_numpy()
+        if self.sizes is not None:
+            frame = frame.drop(columns=[*RAW])
         return Table(
             "duplication",
             frame,
             "Duplication of the gradients that the weighted layers of a stage receive.",
             how=HOW,
             units={
-                "duplication": "dimensionless, 0 unrelated to 1 copies",
+                "rarefied_duplication": "D_m, 0 unrelated to 1 copies",
+                "m": "signals",
+                "mean_similarity": "mean CKA of two signals",
+                "duplication": "D of all signals, 0 unrelated to 1 copies",
                 "n_eff": "signals",
                 "n_eff_share": "N_eff / L",
-                "mean_cka": "dimensionless",
             },
         )
 
     def values(self, recording: Recording) -> pd.DataFrame:
         """Return the table's frame without intervals."""
-        stages = [*stages_of(recording), WHOLE]
+        stages, sizes = [*stages_of(recording), WHOLE], self._sizes(recording)
         return pd.DataFrame(
             [
-                {"network": recording.name, "seed": seed, **_row(recording, similarity, stage, version)}
+                {
+                    "network": recording.name,
+                    "seed": seed,
+                    **_row(recording, similarity, stage, version, sizes.get((stage, version.label), 0)),
+                }
                 for seed, similarity in seed_similarities(recording).items()
                 for stage, version in product(stages, self.versions)
             ]
         )
 
+    def _sizes(self, recording: Recording) -> Sizes:
+        return common_sizes([recording], self.versions) if self.sizes is None else self.sizes
 
-def _row(recording: Recording, similarity: Similarity, stage: str, version: Version) -> dict[str, object]:
+
+def common_sizes(recordings: Sequence[Recording], versions: Sequence[Version] = VERSIONS) -> Sizes:
+    """Return the number of signals ``m`` at which duplication is compared, by stage and version.
+
+    It is the least number of usable signals of the stage over all networks that have the stage, and their seeds; in a
+    version given the loss at most as many as without. Networks and seeds with fewer than two usable signals in a
+    stage have no duplication there, so they do not count.
+
+    Args:
+        recordings: of networks side by side.
+        versions: of the similarity.
+    """
+    least: dict[tuple[str, str], int] = {}
+    for recording in (recording for recording in recordings if recording.signals):
+        for similarity in seed_similarities(recording).values():
+            for stage, version in product([*stages_of(recording), WHOLE], versions):
+                used = len(similarity.usable(version, signals_of(recording, stage)))
+                key = stage, version.label
+                if used > 1:
+                    least[key] = min(used, least.get(key, used))
+    return {
+        (stage, label): min(used, least.get((stage, ENERGY.label), used))
+        for (stage, label), used in least.items()
+    }
+
+
+def _row(
+    recording: Recording, similarity: Similarity, stage: str, version: Version, size: int
+) -> dict[str, object]:
     indices = signals_of(recording, stage)
     used = similarity.usable(version, indices)
     matrix = similarity.between(version, used)
@@ -95,7 +144,9 @@ def _row(recording: Recording, similarity: Similarity, stage: str, version: Vers
         "n_eff": effective,
         "n_eff_share": effective / len(used) if len(used) > 1 else float("nan"),
         "duplication": duplication(matrix),
-        "mean_cka": mean_similarity(matrix),
+        "m": size or float("nan"),
+        "rarefied_duplication": rarefied_duplication(matrix, size) if size > 1 else float("nan"),
+        "mean_similarity": mean_similarity(matrix),
         "reason": _reason(len(indices), len(used), dead),
     }
 

@@ -150,7 +150,7 @@ class Readers:
             ),
             units={
                 "duplication": "0 to 1",
-                "mean_cka": "dimensionless",
+                "mean_similarity": "dimensionless",
                 "readers": "layers",
                 "used": "layers",
             },
@@ -187,7 +187,7 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
         return {
             "used": np.array([len(indices) for indices in used]),
             "duplication": np.array([duplication(matrix) for matrix in matrices]),
-            "mean_cka": np.array([mean_similarity(matrix) for matrix in matrices]),
+            "mean_similarity": np.array([mean_similarity(matrix) for matrix in matrices]),
         }
 
     values = over_replicates(measure, recording)
@@ -200,8 +200,11 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
             "version": version.label,
             "readers": len(parts),
             "used": int(used[row]),
-            **{name: float(values.means[name][row]) for name in ("duplication", "mean_cka")},
-            **{f"{name}_reach": float(values.half_widths[name][row]) for name in ("duplication", "mean_cka")},
+            **{name: float(values.means[name][row]) for name in ("duplication", "mean_similarity")},
+            **{
+                f"{name}_reach": float(values.half_widths[name][row])
+                for name in ("duplication", "mean_similarity")
+            },
         }
         for row, version in enumerate(VERSIONS)
     ]

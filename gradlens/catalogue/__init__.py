@@ -1,23 +1,30 @@
 """The registries: one entry per quantity, table and transition strategy. No torch, numpy, pandas or matplotlib."""
 
 from gradlens.catalogue.quantities import (
-    DUPLICATIONS,
+    CORRECTED,
+    COUNTERPARTS,
+    HEADLINES,
     OF_PAIR,
     QUANTITIES,
+    SIZES,
     Column,
     Format,
     Quantity,
     names,
     quantities_with,
     quantity,
+    size_column,
     units,
 )
 from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, PagePosition, about, kind, tables_with
 
 __all__ = [
-    "DUPLICATIONS",
+    "CORRECTED",
+    "COUNTERPARTS",
+    "HEADLINES",
     "OF_PAIR",
     "QUANTITIES",
+    "SIZES",
     "SUFFIX",
     "TABLES",
     "About",
@@ -31,6 +38,7 @@ __all__ = [
     "names",
     "quantities_with",
     "quantity",
+    "size_column",
     "tables_with",
     "units",
 ]

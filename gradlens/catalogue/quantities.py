@@ -14,6 +14,10 @@ Format = Literal["ratio", "slope", "count", "amount", "bytes", "speed"]
 """Formats of numbers; ``gradlens.numbers`` defines the digits of each."""
 OF_PAIR = ("_a", "_b", "_difference", "_low", "_high")
 """Endings of the columns of a quantity of two networks: both values, their difference and its interval."""
+SIZES = ("m", "m_given_loss")
+"""Columns with the number of signals of the rarefied duplication, unchanged and given the loss."""
+CORRECTED = "_p_holm"
+"""Ending of the column with the corrected p-value of the difference of two networks."""
 PARTS = (*OF_PAIR, "_reach")
 """Endings of the columns that belong to a quantity: of two networks, their difference, an interval."""
 
@@ -49,7 +53,8 @@ class Quantity:
         tables: that have it as a column.
         screens: its columns on the terminal.
         figure: title of its panel in figures of several networks; empty if it has none.
-        version: of the similarity, for a duplication.
+        version: of the similarity, for a duplication or a mean similarity.
+        mean: whether it is a mean similarity, not a rarefied duplication.
         measure: function below ``gradlens.analyzers`` that computes it: from a recording (of one seed, unless it is
             ``fixed``) to its value by stage. Empty if it is a column of another table.
         fixed: of the network alone, the same for every seed.
@@ -71,6 +76,7 @@ class Quantity:
     screens: tuple[Column, ...] = ()
     figure: str = ""
     version: Version | None = None
+    mean: bool = False
     measure: str = ""
     fixed: bool = False
     cost: bool = False
@@ -100,30 +106,39 @@ _SEVERAL = ("strategies", "networks")
 _ALL = (*_PAIR, *_SEVERAL)
 _TRAINED = (*_SEVERAL, "trajectory")
 _EVERY = (*_PAIR, *_TRAINED)
-_COMPARE = tuple((Column("compare", block),) for block in range(4))
+_COMPARE = tuple((Column("compare", block),) for block in range(5))
 _STRATEGIES = (Column("strategies"),)
 _PATHS = (Column("paths", 3),)
 _COSTS = (Column("strategies", 2),)
 
 # fmt: off
 QUANTITIES: tuple[Quantity, ...] = (
-    Quantity("duplication", "Duplication D, energy", "duplication", "0 to 1", "0 unrelated to 1 copies",
-             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D", version=ENERGY,
+    Quantity("rarefied_duplication", "Duplication D_m, energy", "duplication", "D_m, 0 to 1",
+             "D_m, 0 unrelated to 1 copies",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D_m", version=ENERGY,
              tested=True, with_interval=True, by_stage=True, main=True),
-    Quantity("duplication_direction", "Duplication D, direction", "direction", "0 to 1", "0 unrelated to 1 copies",
-             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), version=DIRECTION,
+    Quantity("mean_similarity", "Mean similarity, energy", "similarity", "mean CKA of two signals",
+             "mean CKA of two signals, about 0 to 1",
+             tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="mean similarity", version=ENERGY, mean=True,
              tested=True, with_interval=True, by_stage=True, main=True),
-    Quantity("duplication_given_loss", "Duplication D, given the loss", "given loss", "0 to 1",
-             "0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
-             figure="D given the loss", version=ENERGY_GIVEN_LOSS,
+    Quantity("rarefied_duplication_given_loss", "Duplication D_m, given the loss", "given loss", "D_m, 0 to 1",
+             "D_m, 0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
+             figure="D_m given the loss", version=ENERGY_GIVEN_LOSS,
              tested=True, with_interval=True, by_stage=True, main=True),
+    Quantity("mean_similarity_given_loss", "Mean similarity, given the loss", "similarity given loss",
+             "mean CKA of two signals", "mean CKA of two signals, about 0 to 1",
+             tables=_EVERY, screens=(*_COMPARE[2], *_STRATEGIES), version=ENERGY_GIVEN_LOSS, mean=True,
+             tested=True, with_interval=True, by_stage=True),
+    Quantity("rarefied_duplication_direction", "Duplication D_m, direction", "direction", "D_m, 0 to 1",
+             "D_m, 0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[2], *_STRATEGIES), version=DIRECTION,
+             tested=True, with_interval=True, by_stage=True),
     Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
              "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
              measure="structure.structural_duplication",
-             screens=(Column("compare", 3, last=True), *_STRATEGIES,
+             screens=(Column("compare", 4, last=True), *_STRATEGIES,
                       Column("paths", 2, head="structural duplication"))),
-    Quantity("n_eff_share", "Distinct signals, N_eff / L", "N_eff / L", "N_eff / L", "share of distinct signals",
-             tables=_EVERY, screens=_COMPARE[2], with_interval=True),
+    Quantity("n_eff", "Distinct signals N_eff, of all", "N_eff", "signals", "distinct signals, of all",
+             tables=("summary",), screens=_COMPARE[3], with_interval=True),
     Quantity("branch_correlation", "Correlation of branches", "branch corr.",
              "mean CKA (energy) between the branches of forks and the parts of splits", "CKA, about 0 to 1",
              tables=_PAIR, screens=_COMPARE[2], measure="between_branches.branch_correlation",
@@ -138,16 +153,16 @@ QUANTITIES: tuple[Quantity, ...] = (
              figure="correlation at the merge",
              tested=True, by_stage=True, main=True),
     Quantity("flow_slope", "Flow slope (decades per layer)", "flow slope", "decades per layer", format="slope",
-             tables=_EVERY, screens=_COMPARE[2], measure="flow.flow_slopes", tested=True, by_stage=True),
+             tables=_EVERY, screens=_COMPARE[3], measure="flow.flow_slopes", tested=True, by_stage=True),
     Quantity("signals", "Signals", "signals", "count", "per network", format="count",
-             tables=("summary", *_SEVERAL), screens=_COMPARE[3]),
+             tables=("summary", *_SEVERAL), screens=_COMPARE[4]),
     Quantity("dead_signals", "Dead signals", "dead", "signals that are exactly zero", "per network", format="count",
-             tables=_EVERY, screens=_COMPARE[3]),
+             tables=_EVERY, screens=_COMPARE[4]),
     Quantity("flops", "FLOPs per image", "FLOPs", "FLOPs per image, multiply-add = 2", "per image, multiply-add = 2",
-             format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[3], *_COSTS),
+             format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[4], *_COSTS),
              fixed=True, cost=True, by_stage=True, relative=True, main=True),
     Quantity("parameters", "Parameters", "parameters", "elements",
-             format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[3], *_COSTS),
+             format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[4], *_COSTS),
              fixed=True, cost=True, by_stage=True, relative=True, main=True),
     Quantity("traffic_elements", "Feature-map traffic per image (elements)", "traffic", "elements per image",
              format="amount", tables=(*_SEVERAL, "cost"), screens=_COSTS,
@@ -183,8 +198,26 @@ QUANTITIES: tuple[Quantity, ...] = (
              tables=("structure",), screens=_PATHS),
 )
 # fmt: on
-DUPLICATIONS = tuple(entry.name for entry in QUANTITIES if entry.version in (ENERGY, ENERGY_GIVEN_LOSS))
-"""The duplication, unchanged and given the loss."""
+COUNTERPARTS = {
+    entry.name: next(other.name for other in QUANTITIES if other.mean and other.version == entry.version)
+    for entry in QUANTITIES
+    if entry.version in (ENERGY, ENERGY_GIVEN_LOSS) and not entry.mean
+}
+"""The rarefied duplication, unchanged and given the loss, each with the mean similarity that must agree with it."""
+HEADLINES = tuple(entry.name for entry in QUANTITIES if entry.version and entry.figure)
+"""The quantities of similarity that figures of several networks show."""
+
+
+def size_column(name: str) -> str:
+    """Return the column with the number of signals of a rarefied duplication; empty for other quantities.
+
+    >>> size_column("rarefied_duplication"), size_column("rarefied_duplication_given_loss"), size_column("flops")
+    ('m', 'm_given_loss', '')
+    """
+    entry = quantity(name)
+    if entry is None or entry.version is None or entry.mean:
+        return ""
+    return SIZES[entry.version.given_loss]
 
 
 def quantities_with(table: str = "", screen: str = "", **flags: bool) -> tuple[Quantity, ...]:

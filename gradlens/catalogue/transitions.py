@@ -103,11 +103,23 @@ STRATEGIES: dict[str, Strategy] = {
 }
 """Strategies by name; options, colours and documentation follow this order."""
 
+
+def has_control(strategy: str) -> bool:
+    """Return whether a strategy adds transitions, so that it can be built without a cut (gamma = 0).
+
+    >>> has_control("csp"), has_control("no_fusion")
+    (True, False)
+    """
+    return strategy in STRATEGIES and bool(STRATEGIES[strategy].control)
+
+
 DEFAULT = tuple(strategy.name for strategy in STRATEGIES.values() if strategy.default)
 """The strategies that are measured if none are named."""
 
 GAMMA = 0.5
-GAMMA_HELP = "Share of channels that bypasses the block; 0 applies the strategy's transitions and cuts nothing"
+GAMMA_HELP = (
+    "Share of channels that bypasses the block; 0 applies the strategy's transitions and cuts nothing"
+)
 
 CONTROL = "transitions only"
 """Remark after the name of a strategy whose transitions are applied without a cut (gamma = 0)."""

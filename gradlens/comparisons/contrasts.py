@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from gradlens.comparisons.cross import cross_network
-from gradlens.comparisons.families import PAIRED_UNITS, Difference, family, how_paired
+from gradlens.comparisons.families import PAIRED_UNITS, Difference, corrected, family, how_paired
 from gradlens.comparisons.summary import merged_stages
 from gradlens.comparisons.variants import Variants
 from gradlens.recording import Recording
 from gradlens.results import Table
 
 COLUMNS = (
-    "stage", "metric", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "p", "p_permutation", "p_holm",
+    "stage", "metric", "m", "a", "b", "mean_a", "mean_b", "difference", "low", "high", "p", "p_permutation", "p_holm",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ class Contrasts:
         rows: list[Difference] = []
         for stage in merged_stages(frames.values()):
             rows += family(frames, stage, [(reference, other) for other in others], self.level)
-        rows = variants.over_batches(rows)
+        rows = corrected(variants.over_batches(rows))
         return {
             "networks": replace(
                 side_by_side,

@@ -8,14 +8,19 @@ from typing import TypedDict
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import names
+from gradlens.catalogue import names, size_column
 from gradlens.metrics import holm, paired
 
 TESTED = names(tested=True)
 """Metrics that are compared with p-values; costs are not among them because they do not vary over seeds."""
 
 
-PAIRED_UNITS = {"difference": "b - a", "p": "two-sided", "p_holm": "two-sided, corrected"}
+PAIRED_UNITS = {
+    "m": "signals of D_m",
+    "difference": "b - a",
+    "p": "two-sided",
+    "p_holm": "two-sided, corrected",
+}
 
 
 class Difference(TypedDict):
@@ -23,6 +28,7 @@ class Difference(TypedDict):
 
     stage: str
     metric: str
+    m: float
     a: str
     b: str
     mean_a: float
@@ -40,20 +46,20 @@ def how_paired(level: float, comparisons: str) -> str:
 
     Args:
         level: coverage of the intervals.
-        comparisons: the comparisons over which the p-values of a stage are corrected.
+        comparisons: the comparisons over which the p-values are corrected.
     """
     return (
         "Over seeds, which set the same weights and samples for all networks: mean difference with its "
         f"{level:.0%} t interval; p of the paired t test; p_holm: corrected (Holm 1979) over all {comparisons} of "
-        "the same stage; p_permutation: all sign flips of the differences, which with s seeds cannot fall below "
-        "2 / 2^s."
+        "this table, at all stages; p_permutation: all sign flips of the differences, which with s seeds cannot fall "
+        "below 2 / 2^s."
     )
 
 
 def family(
     frames: Mapping[str, pd.DataFrame], stage: str, pairs: Sequence[tuple[str, str]], level: float
 ) -> list[Difference]:
-    """Return one row per pair and metric of one stage, with p-values corrected over all of them (Holm 1979).
+    """Return one row per pair and metric of one stage, with p-values that are not corrected yet.
 
     Args:
         frames: ``variant_metrics`` by name.
@@ -71,6 +77,7 @@ def family(
                     Difference(
                         stage=stage,
                         metric=metric,
+                        m=_size(frames[first], stage, metric),
                         a=first,
                         b=second,
                         mean_a=left.mean(),
@@ -83,8 +90,19 @@ def family(
                         p_holm=np.nan,
                     )
                 )
-    corrected = holm([row["p"] for row in rows])
-    return [{**row, "p_holm": p} for row, p in zip(rows, corrected, strict=True)]
+    return rows
+
+
+def corrected(rows: Sequence[Difference]) -> list[Difference]:
+    """Return the rows of a table with p-values corrected over all of them (Holm 1979)."""
+    p_values = holm([row["p"] for row in rows])
+    return [{**row, "p_holm": p} for row, p in zip(rows, p_values, strict=True)]
+
+
+def _size(frame: pd.DataFrame, stage: str, metric: str) -> float:
+    """Return the number of signals of a rarefied duplication; NaN for other metrics."""
+    column = size_column(metric)
+    return float(frame[column].xs(stage, level="stage").iloc[0]) if column else np.nan
 
 
 def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:

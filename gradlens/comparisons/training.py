@@ -7,10 +7,14 @@ from collections.abc import Mapping
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import quantities_with, units
+from gradlens.catalogue import SIZES, quantities_with, units
 from gradlens.comparisons.variants import MEASURED
 from gradlens.metrics import association
 from gradlens.results import Table
+
+WITHIN = "strategies within a seed"
+STRATEGIES = "strategies"
+"""What a correlation of the table ``learning`` is over: all runs after the seed's means, or the means over seeds."""
 
 
 def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
@@ -24,7 +28,9 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
         for name, frame in frames.items():
             whole = frame.xs(WHOLE, level="stage")
             for seed, row in whole.iterrows():
-                rows.append({"network": name, "seed": seed, "step": step, **row[list(MEASURED)].to_dict()})
+                rows.append(
+                    {"network": name, "seed": seed, "step": step, **row[[*SIZES, *MEASURED]].to_dict()}
+                )
     return Table(
         "trajectory",
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
@@ -35,7 +41,7 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
 
 
 def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
-    """Return the correlation of duplication with held-out accuracy, over all variants and seeds and within seeds.
+    """Return the correlation of duplication with held-out accuracy: over all runs, within seeds, and over strategies.
 
     Return None if accuracy was not measured.
     """
@@ -43,29 +49,37 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
     runs = runs[list(MEASURED)].astype(float)
     if runs["accuracy"].isna().all():
         return None
-    within = runs - runs.groupby(level=1).transform("mean")
-    rows = []
-    for metric in (quantity.name for quantity in quantities_with("trajectory") if quantity.version):
-        for over, frame in (("strategies and seeds", runs), ("strategies within a seed", within)):
-            for kind in ("pearson", "spearman"):
-                values = association(frame[metric].to_numpy(), frame["accuracy"].to_numpy(), kind)
-                rows.append(
-                    {
-                        "metric": metric,
-                        "over": over,
-                        "coefficient": kind,
-                        "runs": len(frame),
-                        **values._asdict(),
-                    }
-                )
+    seeds = runs.groupby(level=1)
+    units_of = {
+        "strategies and seeds": (runs, 0),
+        WITHIN: (runs - seeds.transform("mean"), seeds.ngroups - 1),
+        STRATEGIES: (runs.groupby(level=0).mean(), 0),
+    }
+    rows = [
+        {
+            "metric": quantity.name,
+            "over": over,
+            "coefficient": kind,
+            "runs": len(frame),
+            **association(
+                frame[quantity.name].to_numpy(), frame["accuracy"].to_numpy(), kind, removed=removed
+            )._asdict(),
+        }
+        for quantity in quantities_with("trajectory")
+        if quantity.version
+        for over, (frame, removed) in units_of.items()
+        for kind in ("pearson", "spearman")
+    ]
     return Table(
         "learning",
         pd.DataFrame(rows),
         "Correlation of duplication with held-out accuracy after training.",
         how=(
-            "Pearson with Fisher's 95 % interval, Spearman with the interval of Bonett & Wright (2000); within a "
-            "seed: after subtracting the seed's means from both. Runs of one seed share samples, so the runs are "
-            "not independent and the intervals over all of them are too narrow."
+            "Pearson with Fisher's 95 % interval, Spearman with the interval of Bonett & Wright (2000). Strategies "
+            "within a seed: after subtracting the seed's means from both, with standard error 1/√(N − (s − 1) − 3) for "
+            "N runs of s seeds. Strategies: of the means over seeds. The strategies are the units that matter if they "
+            "differ in duplication or accuracy: then runs of one strategy are not independent, and the intervals over "
+            "runs are too narrow."
         ),
         units={"value": "-1 to 1"},
     )

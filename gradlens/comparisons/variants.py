@@ -5,36 +5,42 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.cost import Cost, Throughput
+from gradlens.analyzers.duplication import Sizes, common_sizes
 from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import names, units
-from gradlens.comparisons.families import PAIRED_UNITS, TESTED, Difference, family, how_paired
+from gradlens.catalogue import SIZES, names, units
+from gradlens.comparisons.families import PAIRED_UNITS, TESTED, Difference, corrected, family, how_paired
 from gradlens.comparisons.measures import add_measured
 from gradlens.comparisons.summary import merged_stages, seed_metrics
-from gradlens.metrics import mean_interval
+from gradlens.metrics import mean_interval, p_of_half_widths
 from gradlens.recording import Recording
 from gradlens.results import Table
 
 MEASURED = names("trajectory")
 """Metrics of each seed, which have intervals."""
+EFFECTS = ("total", "transitions", "cut")
+"""Parts of the effect of a strategy: total = transitions + cut."""
 FROM_GRAPH = names("strategies", fixed=True, cost=False)
 COSTS = names("strategies", cost=True)
 
 
-def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, float]]) -> pd.DataFrame:
-    """Return ``MEASURED`` of one variant, indexed by (stage, seed).
+def variant_metrics(
+    recording: Recording, scores: Mapping[int, tuple[float, float]], sizes: Sizes
+) -> pd.DataFrame:
+    """Return ``MEASURED`` and ``SIZES`` of one variant, indexed by (stage, seed).
 
     Args:
         recording: of all seeds.
         scores: held-out (loss, accuracy) by seed; empty if not evaluated.
+        sizes: from ``common_sizes`` of all variants.
     """
-    frame = seed_metrics(recording)
+    frame = seed_metrics(recording, sizes)
     add_measured(frame, recording, "trajectory")
     for seed in recording.seeds:
         loss, accuracy = scores.get(seed, (np.nan, np.nan))
@@ -42,9 +48,9 @@ def variant_metrics(recording: Recording, scores: Mapping[int, tuple[float, floa
     return frame
 
 
-def variant_values(recording: Recording, stages: Sequence[str]) -> dict[str, np.ndarray]:
+def variant_values(recording: Recording, stages: Sequence[str], sizes: Sizes) -> dict[str, np.ndarray]:
     """Return ``MEASURED`` of one seed, ``[stages]`` by metric."""
-    means = variant_metrics(recording, {}).groupby(level="stage", sort=False).mean()
+    means = variant_metrics(recording, {}, sizes).groupby(level="stage", sort=False).mean()
     return {metric: means[metric].reindex(list(stages)).to_numpy(float) for metric in MEASURED}
 
 
@@ -56,16 +62,26 @@ class Variants:
         recordings: one per variant, of the same seeds in the same order.
         scores: per variant, held-out (loss, accuracy) by seed.
         level: coverage of the intervals.
+        sizes: numbers of signals of the rarefied duplication, if they are common to further recordings; None takes
+            those of these recordings.
     """
 
     recordings: Sequence[Recording]
     scores: Sequence[Mapping[int, tuple[float, float]]]
     level: float = 0.95
+    sizes: Sizes | None = None
+
+    @cached_property
+    def common(self) -> Sizes:
+        """Numbers of signals of the rarefied duplication."""
+        return common_sizes(self.recordings) if self.sizes is None else self.sizes
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return ``variant_metrics`` by the variant's name."""
         pairs = zip(self.recordings, self.scores, strict=True)
-        return {recording.name: variant_metrics(recording, scores) for recording, scores in pairs}
+        return {
+            recording.name: variant_metrics(recording, scores, self.common) for recording, scores in pairs
+        }
 
     def rows(self, frames: Mapping[str, pd.DataFrame]) -> Table:
         """Return the table ``strategies``: means with their intervals over seeds, and costs."""
@@ -79,7 +95,7 @@ class Variants:
         ]
         frame = _without_empty(pd.DataFrame(rows))
         for recording in self.recordings:
-            _within_batches(frame, recording, stages, self.level)
+            _within_batches(frame, recording, stages, self)
         return Table(
             "strategies",
             frame,
@@ -88,7 +104,9 @@ class Variants:
                 f"Means over seeds with {self.level:.0%} t intervals. Split and merge correlation: CKA (energy) "
                 "between the bypass and the dense branch of each partial split, at the cut of the stage's input and "
                 "at the concatenation of the branches. Costs as in the table of costs. Speed: median, lowest and "
-                "highest of a few steps; the variants were timed one after another, so compare with care."
+                "highest of a few steps; the variants were timed one after another, so compare with care. The rarefied "
+                "duplication D_m is over m signals; m is the least number of usable signals of the stage over all "
+                "networks and seeds of the table."
             ),
             units=units("strategies"),
         )
@@ -97,6 +115,7 @@ class Variants:
         self, name: str, stage: str, seeds: pd.DataFrame, costs: Mapping[str, dict[str, float]]
     ) -> dict[str, object]:
         row: dict[str, object] = {"network": name, "stage": stage, "signals": seeds["signals"].mean()}
+        row |= {column: seeds[column].iloc[0] for column in SIZES}
         for metric in MEASURED:
             mean, low, high = mean_interval(seeds[metric].to_numpy(dtype=float), self.level)
             row |= {metric: mean, f"{metric}_low": low, f"{metric}_high": high}
@@ -108,7 +127,7 @@ class Variants:
         stages = list(dict.fromkeys(row["stage"] for row in rows))
 
         def measure(first: Recording, second: Recording) -> dict[str, np.ndarray]:
-            a, b = variant_values(first, stages), variant_values(second, stages)
+            a, b = (variant_values(recording, stages, self.common) for recording in (first, second))
             return {metric: b[metric] - a[metric] for metric in TESTED}
 
         widths = {
@@ -120,7 +139,9 @@ class Variants:
             by_metric = widths[row["a"], row["b"]]
             if by_metric:
                 half = float(by_metric[row["metric"]][stages.index(row["stage"])])
-                row = {**row, "low": row["difference"] - half, "high": row["difference"] + half}
+                count = len(self.recordings[0].replicates)
+                p = float(p_of_half_widths(np.array(row["difference"]), np.array(half), count, self.level))
+                row = {**row, "low": row["difference"] - half, "high": row["difference"] + half, "p": p}
             completed.append(row)
         return completed
 
@@ -131,16 +152,57 @@ class Variants:
             rows += family(frames, stage, list(itertools.combinations(frames, 2)), self.level)
         return Table(
             "differences",
-            pd.DataFrame(self.over_batches(rows)),
+            pd.DataFrame(corrected(self.over_batches(rows))),
             "Paired differences of each pair of strategies, b minus a.",
             how=how_paired(self.level, "pairs and metrics"),
             units=PAIRED_UNITS,
         )
 
+    def effects(
+        self, frames: Mapping[str, pd.DataFrame], controls: Mapping[str, str], base: str
+    ) -> Table | None:
+        """Return the effect of each strategy, of its transitions alone, and of its cut; None without a control.
 
-def _within_batches(frame: pd.DataFrame, recording: Recording, stages: Sequence[str], level: float) -> None:
+        Args:
+            frames: of ``frames()``.
+            controls: the control (transitions without a cut) by the name of its strategy.
+            base: the unchanged network.
+        """
+        parts = [
+            (name, effect, pair)
+            for name, control in controls.items()
+            for effect, pair in zip(EFFECTS, ((base, name), (base, control), (control, name)), strict=True)
+        ]
+        rows: list[Difference] = []
+        for stage in merged_stages(frames.values()):
+            rows += family(frames, stage, list(dict.fromkeys(pair for *_, pair in parts)), self.level)
+        if not rows:
+            return None
+        table = pd.DataFrame(corrected(self.over_batches(rows)))
+        keyed = dict(iter(table.groupby(["a", "b"], sort=False)))
+        named = [
+            keyed[pair].assign(strategy=name, effect=effect) for name, effect, pair in parts if pair in keyed
+        ]
+        frame = pd.concat(named, ignore_index=True)
+        first = ["strategy", "effect"]
+        return Table(
+            "effects",
+            frame[[*first, *(column for column in frame if column not in first)]],
+            "The effect of each strategy, apart by its transitions and its cut, b minus a.",
+            how=(
+                "total: the strategy against the unchanged network; transitions: its added layers alone, with nothing "
+                f"cut off (gamma = 0); cut: the rest. {how_paired(self.level, 'effects and metrics')}"
+            ),
+            units=PAIRED_UNITS,
+        )
+
+
+def _within_batches(
+    frame: pd.DataFrame, recording: Recording, stages: Sequence[str], variants: Variants
+) -> None:
     """For a single seed, replace the intervals of a variant by those over its batches."""
-    widths = batch_half_widths(partial(variant_values, stages=stages), recording, level=level)
+    measure = partial(variant_values, stages=stages, sizes=variants.common)
+    widths = batch_half_widths(measure, recording, level=variants.level)
     rows = (frame["network"] == recording.name).to_numpy()
     for metric, values in widths.items():
         if f"{metric}_low" in frame:

@@ -14,7 +14,13 @@ from gradlens.data.request import Request
 from gradlens.data.samples import Samples
 from gradlens.errors import GradlensError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"})
+NOT_IMAGES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats that Pillow recognises, but cannot read alone."""
+SUFFIXES = frozenset(
+    suffix
+    for suffix, form in Image.registered_extensions().items()
+    if form in Image.OPEN and form not in NOT_IMAGES
+)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in torchvision
 MODES = {1: "L", 3: "RGB"}
 UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what PIL raises on bad files
@@ -33,7 +39,7 @@ def folder_samples(folder: Path, request: Request, skip_bad: bool) -> Samples:
     """
     if request.in_chans not in MODES:
         raise GradlensError(f"image files have 1 or 3 channels, not {request.in_chans}; use 1 or 3")
-    classes = _classes(folder)
+    classes, empty = _classes(folder)
     files = [(path, target) for target, paths in enumerate(classes.values()) for path in paths]
     request.require(len(files), f"{folder} has {len(files)} images")
     samples, skipped = _read(files, request, skip_bad)
@@ -47,28 +53,33 @@ def folder_samples(folder: Path, request: Request, skip_bad: bool) -> Samples:
         torch.tensor(targets),
         tuple(classes),
         len(files),
-        tuple(path.relative_to(folder).as_posix() for path in skipped),
+        (*(path.relative_to(folder).as_posix() for path in skipped), *empty),
     )
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    """Return the image files by class; folders without images are not classes."""
+def _classes(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Return the image files by class, and the folders that hold other files only, which are no classes."""
     try:
         folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         classes = {path.name: _images(path) for path in folders}
     except OSError as error:
         raise GradlensError(f"{folder} cannot be read: {error.strerror}") from error
+    empty = [f"{path.name}/" for path in folders if not classes[path.name] and _holds_files(path)]
     classes = {name: paths for name, paths in classes.items() if paths}
     if classes:
-        return classes
+        return classes, empty
     layout = f"gradlens expects one folder per class: {folder.name}/CLASS/IMAGE.png"
     if _images(folder):
         raise GradlensError(f"{folder} contains images but no class folders; {layout}")
     if folders:
         raise GradlensError(
-            f"{folder} has {len(folders)} folders but no images in them; {layout} ({', '.join(sorted(SUFFIXES))})"
+            f"{folder} has {len(folders)} folders but no images in them; {layout}, in a format that Pillow reads"
         )
     raise GradlensError(f"{folder} has neither class folders nor images; {layout}")
+
+
+def _holds_files(folder: Path) -> bool:
+    return any(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))
 
 
 def _images(folder: Path) -> list[Path]:

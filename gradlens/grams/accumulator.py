@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
-from gradlens.grams.gram import gram, rows
+from gradlens.grams.gram import gram, in_order, real, rows
 from gradlens.grams.projection import CHUNK, Projection, wide
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
@@ -92,12 +92,14 @@ class Accumulator:
             GradlensError: it is not finite.
         """
         probe = self._plan.probes[number]
+        gradient = real(gradient)
         if probe.outer is not None:
-            self._grams[number] = gram(gradient, probe.outer, self._n)
+            ordered = in_order(gradient, probe.rows, self._n)
+            self._grams[number] = gram(ordered, probe.outer, self._n)
             if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
             if number in self._rank:
-                half = rows(gradient, probe.outer, self._n)[..., ::2]
+                half = rows(ordered, probe.outer, self._n)[..., ::2]
                 self._halves[self._rank[number]] = gram(half, 1 if half.dim() == 2 else probe.outer, self._n)
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
@@ -120,6 +122,9 @@ class Accumulator:
         """
         first, described = self._plan.weight_probes[numbers[0]], self._plan.graph.nodes[index]
         if first.outer is None:
+            return
+        if gradient.is_complex():
+            self._grams[list(numbers)] = torch.nan
             return
         outer = dict(first.uses).get(index, first.outer)
         with torch.no_grad():
@@ -161,13 +166,13 @@ class Accumulator:
         self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
         self._errors[role.group] = self._relative_error(group, total, held)
-        if _many(group) and self._plan.sampled(number):
+        if _many(group) and self._batched(group):
             self._inner[role.group] = self._inner_products(group, held)
 
     def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
         """Project a gradient linearly, to check the sum of its group and to compare its branches."""
-        outer = self._plan.probes[number].outer
-        n, outer = (self._n, outer) if outer is not None else (1, 1)
+        total = self._plan.probes[number if group.total is None else group.total]
+        n, outer = (self._n, total.outer or 1) if self._batched(group) else (1, 1)
         if group.channels and member >= 0:
             whole = self._plan.graph.shape(group.source_key)[group.axis]
             return self._projection.part(gradient, n, group.channels[member], group.axis, whole, outer)
@@ -176,6 +181,11 @@ class Accumulator:
         if self._exact:
             return wide(gradient).reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
         return self._projection.sketch(gradient, outer, n)
+
+    def _batched(self, group: Group) -> bool:
+        """Return whether the tensor that forks or is cut has the samples in order along an axis."""
+        total = None if group.total is None else self._plan.probes[group.total]
+        return total is not None and total.sampled and not total.rows
 
     def _relative_error(self, group: Group, total: Tensor, held: dict[int, Tensor]) -> float:
         """Return the largest ``|projected sum - sum of projections|`` over samples, relative to the branches' norm."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -39,6 +40,29 @@ def rows(gradient: Tensor, outer: int, n: int) -> Tensor:
     if gradient.shape[0] == n and not gradient.is_contiguous():
         gradient = gradient.permute(memory_order(gradient))
     return gradient.reshape(n, -1)
+
+
+def real(gradient: Tensor) -> Tensor:
+    """Return a complex gradient as real numbers, ``[..., 2]``: then ``G Gᵀ`` is the real part of ``G Gᴴ``."""
+    return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
+
+
+def in_order(gradient: Tensor, samples: Sequence[int], n: int) -> Tensor:
+    """Return a gradient with its rows in the order of the samples, zero for samples without a row.
+
+    Args:
+        gradient: ``[rows, ...]``, or ``[rows · k, ...]``.
+        samples: the sample of each row, -1 for a row without one; empty if the rows are the samples in order.
+        n: samples.
+    """
+    if not samples:
+        return gradient
+    kept = [row for row, sample in enumerate(samples) if sample >= 0]
+    blocks = gradient.reshape(len(samples), -1, *gradient.shape[1:])
+    ordered = blocks.new_zeros(n, *blocks.shape[1:])
+    target = torch.tensor([samples[row] for row in kept], device=gradient.device)
+    ordered[target] = blocks[torch.tensor(kept, device=gradient.device)]
+    return ordered.reshape(-1, *gradient.shape[1:])
 
 
 def gram(gradient: Tensor, outer: int, n: int) -> Tensor:

@@ -28,6 +28,7 @@ class Projection:
     def __init__(self, features: int, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self._signs = torch.randint(0, 2, (features,), generator=generator).mul_(2).sub_(1).float()
+        self._seed = seed
         self._laid_out: dict[object, Tensor] = {}
 
     def total(self, gradient: Tensor, outer: int, n: int) -> Tensor:
@@ -96,7 +97,9 @@ class Projection:
         return summed.cpu()
 
     def _vector(self, gradient: Tensor, count: int) -> Tensor:
-        """Return the first signs on the device and in the precision of a gradient."""
+        """Return the first signs on the device and in the precision of a gradient; more are drawn if it is longer."""
+        if count > len(self._signs):
+            self._signs = Projection(count, self._seed)._signs
         return self._signs[:count].to(device=gradient.device, dtype=gradient.dtype)
 
 

@@ -79,19 +79,25 @@ class Branches:
         dominators = nx.immediate_dominators(digraph, 0)
         return {node: above for node, above in dominators.items() if above is not None and node != 0}
 
-    def _chain(self, node: int) -> list[int]:
-        chain = [node]
-        while chain[-1] in self._immediate:
-            chain.append(self._immediate[chain[-1]])
-        return chain
+    @cached_property
+    def _height(self) -> dict[int, int]:
+        """Number of post-dominators of each node."""
+        heights = {0: 0}
+        for index in reversed(self.graph.forward_order):
+            if index in self._immediate:
+                heights[index] = heights[self._immediate[index]] + 1
+        return heights
 
     def meet(self, nodes: Sequence[int]) -> int:
         """Return the first operation that every path from these nodes to the loss passes through."""
-        common = self._chain(nodes[0])
+        common = nodes[0]
         for node in nodes[1:]:
-            seen = set(self._chain(node))
-            common = [step for step in common if step in seen]
-        return common[0] if common else 0
+            while node != common:
+                if self._height.get(node, 0) >= self._height.get(common, 0):
+                    node = self._immediate.get(node, 0)
+                else:
+                    common = self._immediate.get(common, 0)
+        return common
 
     def between(self, starts: Sequence[int], merge: int) -> set[int]:
         """Return the operations on the paths from ``starts`` to ``merge``, without the merge."""
@@ -108,14 +114,25 @@ class Branches:
 
     def work(self, starts: Sequence[int], merge: int) -> BranchWork:
         """Return the work of the branch from ``starts`` to ``merge``."""
-        nodes, inside = self.graph.nodes, self.between(starts, merge)
-        longest: dict[int, int] = {}
-        for index in sorted(inside, key=lambda node: nodes[node].sequence):
-            sources = (edge.producer for edge in self.graph.inputs.get(index, ()))
-            below = max((longest[node] for node in sources if node in longest), default=0)
-            longest[index] = below + nodes[index].weighted
-        spatial = sum(nodes[index].spatial for index in inside)
-        return BranchWork(max(longest.values(), default=0), spatial)
+        weighted, spatial = (
+            max((table[start] - table[merge] for start in starts if start != merge), default=0)
+            for table in self._to_the_loss
+        )
+        return BranchWork(weighted, spatial)
+
+    @cached_property
+    def _to_the_loss(self) -> tuple[list[int], list[int]]:
+        """Largest number of weighted layers, and of spatial convolutions, on a path from each node to the loss.
+
+        All paths from a branch to the loss pass through its merge, so the work of a branch is a difference of two.
+        """
+        nodes = self.graph.nodes
+        tables = [0] * len(nodes), [0] * len(nodes)
+        for index in reversed(self.graph.forward_order):
+            for table, own in zip(tables, (nodes[index].weighted, nodes[index].spatial), strict=True):
+                readers = self.graph.readers.get(index, ())
+                table[index] = own + max((table[edge.consumer] for edge in readers), default=0)
+        return tables
 
     @cached_property
     def splits(self) -> tuple[PartialSplit, ...]:

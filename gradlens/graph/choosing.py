@@ -40,8 +40,9 @@ class Probes:
     def tensor(self, key: TensorKey) -> int:
         """Return the number of the probe of an accumulated gradient."""
         edges = self.graph.consumers.get(key, [])
-        if len(edges) == 1 and self._passes_on(edges[0]):
-            return self.tensor(TensorKey(edges[0].consumer, 0))
+        while len(edges) == 1 and self._passes_on(edges[0]):  # one addition after another has one buffer
+            key = TensorKey(edges[0].consumer, 0)
+            edges = self.graph.consumers.get(key, [])
         return self._number(TensorProbe, key, key)
 
     def edge(self, edge: Edge) -> int:
@@ -71,8 +72,8 @@ class Probes:
         known = (kind, node, index)
         if known not in self._numbers:
             shape, rows = self.graph.shape(key), layout(self._sizes, key)
-            outer = None if rows is None else rows.outer
-            probe = kind(node, self.names[node], *self._position(node), shape, outer, index)
+            outer, order = (None, ()) if rows is None else rows
+            probe = kind(node, self.names[node], *self._position(node), shape, outer, index, rows=order)
             self._numbers[known] = self._collect(probe)
         return self._numbers[known]
 
@@ -96,7 +97,7 @@ class Probes:
         if folded_in_channels(self.graph.nodes[node], self._sizes.n):
             return 1
         rows = layout(self._sizes, TensorKey(node, 0))
-        return None if rows is None else rows.outer
+        return None if rows is None or rows.rows else rows.outer
 
     def _weight_shape(self, node: int, inputs: tuple[int, ...]) -> tuple[int, ...]:
         shape = self.graph.nodes[node].weight

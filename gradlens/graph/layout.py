@@ -10,19 +10,28 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from gradlens.graph import ops
 from gradlens.graph.nodes import Graph, Shape, TensorKey
+from gradlens.graph.order import NOWHERE, UNKNOWN, Rows, row_orders
 
 REACH = 400
 """Largest number of neighbouring tensors that are searched for the layout of one."""
 
 
-@dataclass(frozen=True)
-class Layout:
-    """A tensor reads as ``[outer, n, rest]``; ``outer`` is 1 if samples come first."""
+class Layout(NamedTuple):
+    """A tensor reads as ``[outer, n, rest]``; ``outer`` is 1 if samples come first.
+
+    Attributes:
+        outer: size of the axes that vary slower than the samples.
+        rows: the sample of each row, if they are not the samples in order; a tensor then reads as
+            ``[outer, rows, rest]``, and a row of sample -1 has no gradient.
+    """
 
     outer: int
+    rows: Rows = ()
 
 
 BATCH_FIRST = Layout(1)
@@ -50,6 +59,15 @@ class Sizes:
         small = self.dry.shape(key) if self.dry is not None else shape
         return list(zip(shape, small, strict=True)) if len(shape) == len(small) else []
 
+    @cached_property
+    def orders(self) -> dict[int, Rows]:
+        """The sample of each row of a node's output, where the samples are not in order."""
+        return row_orders(self)
+
+    def axis(self, key: TensorKey) -> int | None:
+        """Return the first axis that grows with the batch; None if there is none."""
+        return next((axis for axis, pair in enumerate(self.pairs(key)) if self.factor(pair)), None)
+
     def factor(self, pair: tuple[int, int]) -> int:
         """Return the positions per sample along this axis; 0 if it does not grow with n."""
         size, small = pair
@@ -61,13 +79,31 @@ class Sizes:
 
 def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
     """Return the layout of a tensor, or None if its samples cannot be located."""
+    order = sizes.orders.get(key.node)
+    if order is not None:
+        return _ordered(order, sizes, key)
     direct = _from_axes(sizes, key)
     if direct is not None:
         return direct
     pairs = sizes.pairs(key)
-    if not pairs or not sizes.factor(pairs[0]):
+    first = _first_axis(sizes.graph.shape(key))
+    if not pairs or not sizes.factor(pairs[first]):
         return None
     return _from_neighbours(sizes, key)
+
+
+def _ordered(order: Rows, sizes: Sizes, key: TensorKey) -> Layout | None:
+    """Return the layout of a tensor whose rows are not the samples in order."""
+    shape, n = sizes.graph.shape(key), sizes.n
+    if order == UNKNOWN or not shape or not order or shape[0] % len(order):
+        return None
+    repeats = len(order) // n
+    if order == tuple(range(n)) * repeats:
+        return Layout(repeats)
+    known = [sample for sample in order if sample != NOWHERE]
+    if len(set(known)) < len(known) or max(known, default=0) >= n:
+        return None
+    return Layout(1, order)
 
 
 def _from_axes(sizes: Sizes, key: TensorKey) -> Layout | None:
@@ -95,10 +131,16 @@ def _from_neighbours(sizes: Sizes, key: TensorKey) -> Layout | None:
                 continue
             seen.add(other)
             near = _from_axes(sizes, other)
-            if near is not None and sizes.graph.shape(key)[0] % (near.outer * sizes.n) == 0:
+            shape = sizes.graph.shape(key)
+            if near is not None and shape[_first_axis(shape)] % (near.outer * sizes.n) == 0:
                 return near
             queue.append(other)
     return None
+
+
+def _first_axis(shape: Shape) -> int:
+    """Return the first axis that is longer than 1: a product of batches of one matrix has an axis of 1 in front."""
+    return next((axis for axis, size in enumerate(shape) if size > 1), 0)
 
 
 def _same_order(graph: Graph, key: TensorKey) -> Iterable[TensorKey]:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
 Shape = tuple[int, ...]
@@ -116,8 +117,23 @@ class Graph:
 
     @cached_property
     def forward_order(self) -> list[int]:
-        """Node indices from the input to the loss."""
-        return sorted(range(len(self.nodes)), key=lambda index: self.nodes[index].sequence)
+        """Node indices from the input to the loss.
+
+        Producers come before their readers, otherwise in the order of creation. The order of creation alone is none: a
+        view of a tensor that was changed in place gets a new node when it is read.
+        """
+        waiting = [len(self.inputs.get(index, ())) for index in range(len(self.nodes))]
+        ready = [(node.sequence, index) for index, node in enumerate(self.nodes) if not waiting[index]]
+        heapify(ready)
+        order = []
+        while ready:
+            _, index = heappop(ready)
+            order.append(index)
+            for edge in self.readers.get(index, ()):
+                waiting[edge.consumer] -= 1
+                if not waiting[edge.consumer]:
+                    heappush(ready, (self.nodes[edge.consumer].sequence, edge.consumer))
+        return order
 
     @cached_property
     def depths(self) -> list[int]:

@@ -41,6 +41,16 @@ TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES
 
 SPLITS = {"Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes"}
 
+REORDERING = {
+    "Index", "IndexSelect", "Gather", "Roll", "Flip", "Sort", "IndexAdd", "IndexCopy", "IndexPut", "Scatter",
+    "ScatterAdd",
+}  # fmt: skip
+"""Operations that move rows along an axis, to or from a saved index."""
+WRITING = {"IndexAdd", "IndexCopy", "IndexPut", "Scatter", "ScatterAdd"}
+"""Those that write their second input at the index."""
+CUTTING = {"Slice", *SPLITS}
+"""Operations that read a run of rows or channels."""
+
 OPAQUE = {
     "CompiledFunction": "torch.compile hides the graph; capture the model before it is compiled",
     "CheckpointFunction": (

@@ -7,7 +7,7 @@ of one weight.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gradlens.graph.nodes import Slot, TensorKey
 
@@ -26,6 +26,8 @@ class Probe:
         order: rank in forward order.
         shape: shape of the gradient; ``[n, *weight]`` for a weight.
         outer: the gradient reads as ``[outer, n, rest]``; None if no axis holds the samples.
+        rows: the sample of each row, if they are not the samples in order: the gradient reads as
+            ``[outer, rows, rest]``.
     """
 
     node: int
@@ -36,6 +38,7 @@ class Probe:
     order: int
     shape: tuple[int, ...]
     outer: int | None
+    rows: tuple[int, ...] = field(default=(), kw_only=True)
 
     @property
     def sampled(self) -> bool:

@@ -15,13 +15,14 @@ def site_names(graph: Graph, owners: Sequence[Owner]) -> list[str]:
     names = [""] * len(graph.nodes)
     for index in graph.forward_order:
         node, owner = graph.nodes[index], owners[index]
-        counted[owner, node.operation] += 1
-        ordinal = counted[owner, node.operation]
+        spelling = _spelling(node.operation)
+        counted[owner, spelling] += 1
+        ordinal = counted[owner, spelling]
         module = owner.module or "(model)"
         repeat = f"#{ordinal}" if ordinal > 1 else ""
         call = f"@{owner.call + 1}" if owner.call else ""
-        names[index] = f"{module}:{_spelling(node.operation)}{repeat}{call}"
-    return names
+        names[index] = f"{module}:{spelling}{repeat}{call}"
+    return numbered(names, "{}~{}")
 
 
 def _spelling(operation: str) -> str:

@@ -12,7 +12,7 @@ class BranchWork:
 
     Attributes:
         weighted: number of weighted layers on the longest path.
-        spatial: number of convolutions with a kernel larger than one position, on any path.
+        spatial: largest number of convolutions with a kernel larger than one position on a path.
     """
 
     weighted: int

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from gradlens.grams.accumulator import BatchGrams
 from gradlens.hooks.planned import Planned
 from gradlens.hooks.watcher import Watched
 from gradlens.recording import Recording
@@ -42,7 +43,7 @@ def assembled(
         plan=state.plan,
         grams=np.stack([batch.grams for batch in grams], axis=1),
         halves=_stacked([batch.halves for batch in grams if batch.halves is not None]),
-        inner={group: np.stack([batch.inner[group] for batch in grams]) for group in grams[0].inner},
+        inner={group: _inner(grams, group) for group in grams[0].inner},
         projected_errors={
             group: np.array([batch.errors.get(group, 0.0) for batch in grams]) for group in grams[0].errors
         },
@@ -53,6 +54,22 @@ def assembled(
         throughput=throughput,
         meta=meta,
     )
+
+
+def _notes(state: Planned) -> list[str]:
+    """Return remarks on what the numbers do not contain."""
+    if not state.hooked:
+        return []
+    return [
+        f"{state.hooked} tensors have hooks, which may change a gradient: contributions are measured before the hook, "
+        "accumulated gradients after it, and their sum is not checked there"
+    ]
+
+
+def _inner(batches: Sequence[BatchGrams], group: int) -> NDArray[np.float64]:
+    """Return the inner products of a group ``[s, b, b, n]``; NaN for a batch in which its samples are not told."""
+    unknown = np.full_like(batches[0].inner[group], np.nan)
+    return np.stack([batch.inner.get(group, unknown) for batch in batches])
 
 
 def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]:
@@ -76,6 +93,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "unseen_layers": state.unseen_layers,
         "partly_seen": state.partly_seen,
         "dry_samples": state.dry_samples,
+        "notes": _notes(state),
     }
 
 

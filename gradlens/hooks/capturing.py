@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from operator import length_hint
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.hooks.assembling import assembled, meta_of
-from gradlens.hooks.state import preserved
+from gradlens.hooks.checks import check_readable
+from gradlens.hooks.state import Guard, preserved
 from gradlens.hooks.steps import Loss, Step, step_of
 from gradlens.hooks.watcher import Watcher
 from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch, watch_of
+
+Value = TypeVar("Value")
 
 
 def capture(
@@ -35,8 +39,10 @@ def capture(
 ) -> Recording:
     """Record one backward pass per batch: the Gram of every gradient at the selected sites.
 
-    The model is left unchanged, also after an exception: mode, buffers, ``.grad``,
-    ``requires_grad``, random state. All hooks are removed.
+    The model and the batches are left unchanged, also after an exception: parameters, mode, buffers, plain attributes,
+    ``.grad``, ``requires_grad``, random state. All hooks are removed. From batch to batch, the state of the model
+    (running statistics, a hidden state that it keeps) develops as in training. A dry pass over a few samples, the costs
+    and the speed run the step on copies of the batch; its effects outside the model and the batch happen each time.
 
     Args:
         model: any module, without preparation.
@@ -59,12 +65,14 @@ def capture(
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step)
+    check_readable(model)
     counted: Costs | None = None
     speeds: Mapping[str, list[float]] = {}
-    extra = dict(meta or {})
+    extra: dict[str, Any] = dict(meta or {})
     with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():
         report = _reporter(show, batches)
-        watcher = Watcher(model, watch, step, lambda text: report(text, 0))
+        guard = Guard(model)
+        watcher = Watcher(model, watch, step, lambda text: report(text, 0), guard)
         rest = iter(batches)
         try:
             first = next(rest)
@@ -77,14 +85,38 @@ def capture(
             for index, batch in enumerate(rest, 1):
                 finished.append(watcher.next(state, index, batch))
                 report("batches", index + 1)
-            counted = watcher.costs(state, first) if costs else None
-            speeds = watcher.speeds(state, first, throughput) if throughput else {}
+            if costs:
+                counted = auxiliary(
+                    lambda: watcher.costs(state, first), "the costs could not be counted", extra
+                )
+            if throughput:
+                measured = auxiliary(
+                    lambda: watcher.speeds(state, first, throughput), "the speed could not be measured", extra
+                )
+                speeds = measured or {}
         except KeyboardInterrupt:
             if not keep_partial:
                 raise
             extra["partial"] = True
-        described = meta_of(model, watch, state) | extra
+        finally:
+            guard.finish()
+        described = meta_of(model, watch, state)
+        notes = [*cast(list[str], described["notes"]), *extra.pop("notes", ())]
+        described |= {**extra, "notes": notes}
     return assembled(state, finished, watch, counted, speeds, described)
+
+
+def auxiliary(run: Callable[[], Value], failure: str, meta: dict[str, Any]) -> Value | None:
+    """Return the result of a further run of the step; if it fails, add a note to ``meta`` and return None.
+
+    The batches are captured by then, and a step need not be repeatable.
+    """
+    try:
+        return run()
+    except Exception as error:  # of the user's step, so it can be of any kind
+        reason = (str(error).strip().splitlines() or [""])[0]
+        meta["notes"] = [*meta.get("notes", ()), f"{failure}: {type(error).__name__}: {reason}"]
+        return None
 
 
 def _reporter(show: Progress | None, batches: Iterable[object]) -> Callable[[str, int], None]:

@@ -43,6 +43,17 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
     return n
 
 
+def check_readable(model: nn.Module) -> None:
+    """Raise if the model, or a part of it that learns, is compiled by TorchScript."""
+    for path, module in model.named_modules():
+        scripted = isinstance(module, torch.jit.ScriptModule)
+        if scripted and any(parameter.requires_grad for parameter in module.parameters()):
+            raise GradlensError(
+                f"{path or 'the model'} is a TorchScript module (scripted or traced), which hides the layers of "
+                "its operations; capture the module that it was made from"
+            )
+
+
 def check_same_size(index: int, n: int, first: int) -> None:
     """Raise if the number of samples differs from the first batch."""
     if n != first:
@@ -93,6 +104,23 @@ def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
     )
 
 
+def same_shapes(graph: Graph, first: Graph) -> bool:
+    """Return whether the tensors of two graphs of one structure have equal shapes, and move their rows equally."""
+    return all(
+        old.shapes == new.shapes and old.detail == new.detail
+        for old, new in zip(first.nodes, graph.nodes, strict=True)
+    )
+
+
+def check_same_sites(index: int, plan: Plan, first: Plan) -> None:
+    """Raise if the sites of a batch of other shapes differ from those of the first."""
+    if plan.taps != first.taps or plan.signals != first.signals or plan.groups != first.groups:
+        raise GradlensError(
+            f"batch {index}: its tensors have other shapes than those of the first batch, and so other sites; capture "
+            "batches of one shape together"
+        )
+
+
 def check_exact(plan: Plan, value: BatchGrams, dry_errors: dict[int, float]) -> None:
     """Raise if the contributions at a group do not add up to its gradient, in this pass or the dry pass."""
     errors = dict(value.errors)
@@ -102,5 +130,6 @@ def check_exact(plan: Plan, value: BatchGrams, dry_errors: dict[int, float]) -> 
         if error > value.tolerances.get(group, TOLERANCE):
             raise GradlensError(
                 f"the contributions at {plan.groups[group].site} do not add up to its gradient "
-                f"(relative error {error:.1e}); all other numbers would be wrong"
+                f"(relative error {error:.1e}); all other numbers would be wrong. A hook on that tensor that changes "
+                "its gradient (register_hook) would explain this; leave it out of the measured step"
             )

@@ -39,7 +39,7 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
     """
     costs = Costs(samples, parameters=owned_parameters(model))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    known = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    known = {storage.data_ptr() for parameter in model.parameters() if (storage := _storage(parameter))}
     with _module_stack(model) as stack:
         counter = _Counter(costs, stack, model)
         with (
@@ -97,8 +97,8 @@ def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Ten
     seen = set(known)
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()  # a saved view keeps all of its storage alive
-        if storage.data_ptr() not in seen:
+        storage = _storage(tensor)  # a saved view keeps all of its storage alive
+        if storage is not None and storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
             costs.saved_bytes[stack[-1] if stack else ""] += storage.nbytes()
         return tensor
@@ -106,12 +106,20 @@ def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Ten
     return keep
 
 
+def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
+    """Return the storage of a tensor; None for sparse, nested and other tensors without a single one."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
 class _Counter(TorchDispatchMode):
     def __init__(self, costs: Costs, stack: Sequence[str], model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation here
         self.costs, self.stack = costs, stack
         held = [*model.parameters(), *model.buffers()]
-        self._model = {tensor.untyped_storage()._cdata for tensor in held}
+        self._model = {storage._cdata for tensor in held if (storage := _storage(tensor))}
         self.forward = True
         self.peak = 0
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
@@ -143,8 +151,8 @@ class _Counter(TorchDispatchMode):
 
     def _watch_memory(self, out: object) -> None:
         for tensor in out if isinstance(out, (tuple, list)) else (out,):
-            if isinstance(tensor, Tensor):
-                storage = tensor.untyped_storage()
+            storage = _storage(tensor) if isinstance(tensor, Tensor) else None
+            if storage is not None:
                 key = storage._cdata
                 if key in self._model:
                     continue

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import Node as AutogradNode
 
+from gradlens.grams.gram import real
 from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
@@ -26,14 +28,18 @@ class DryPass(NamedTuple):
         graph: graph of the same computation at another batch size.
         samples: number of samples.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
+        hooked: tensors with a hook of the user, which may change the accumulated gradient.
     """
 
     graph: Graph
     samples: int
     errors: dict[TensorKey, float]
+    hooked: frozenset[TensorKey] = frozenset()
 
 
-def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
+def dry_pass(
+    model: nn.Module, loss: Tensor, samples: int, hooked: Sequence[tuple[AutogradNode, int]] = ()
+) -> DryPass:
     """Run one backward pass that holds all contributions at forks and splits, and compare their sums.
 
     Contributions are added in the order of their arrival, as autograd does, so the error is
@@ -43,14 +49,18 @@ def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
         model: the network.
         loss: scalar loss over the samples.
         samples: number of samples.
+        hooked: node and output number of the tensors with a hook of the user.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     nodes, graph = graph_of(model, loss)
+    index = {node: position for position, node in enumerate(nodes)}
+    keys = frozenset(TensorKey(index[node], output) for node, output in hooked if node in index)
+    del index  # live nodes
     sums = _Sums(graph)
     with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, sums.errors)
+    return DryPass(graph, samples, sums.errors, keys)
 
 
 class _Sums:
@@ -114,6 +124,7 @@ class _Sums:
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
     """Return ``‖actual - expected‖ / ‖expected‖`` in float64; 0 if both are bit-identical."""
+    actual, expected = real(actual), real(expected)
     if torch.equal(actual, expected):
         return 0.0
     difference = float((actual.double() - expected.double()).norm())

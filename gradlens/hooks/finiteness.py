@@ -31,6 +31,8 @@ def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str:
     try:
         with torch.no_grad():
             forward()
+    except Exception as error:  # a step need not be repeatable
+        return f"; a second run that looks for the module failed with {type(error).__name__}"
     finally:
         for handle in handles:
             handle.remove()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch.autograd.graph import Node as AutogradNode
 
+from gradlens.errors import GradlensError
 from gradlens.graph import ops
 from gradlens.graph.nodes import Shape
 
@@ -81,7 +82,13 @@ def learning_weight(
 def shapes(node: AutogradNode) -> tuple[Shape, ...]:
     """Return the shape of each output of a node."""
     metadata = node._input_metadata
-    return tuple(tuple(int(size) for size in entry.shape) for entry in metadata)
+    try:
+        return tuple(tuple(int(size) for size in entry.shape) for entry in metadata)
+    except (AttributeError, RuntimeError) as error:  # torch has no sizes for the axes of different lengths
+        raise GradlensError(
+            f"the graph holds a nested tensor ({node.name()}), whose samples have different shapes, so their gradients "
+            "cannot be compared; pad the samples to one shape and mask them"
+        ) from error
 
 
 def _slot(

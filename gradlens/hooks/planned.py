@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -52,6 +52,7 @@ class Planned:
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
         unseen_layers: trainable layers that ran but have no signal.
         partly_seen: modules of weights that other operations read, too.
+        hooked: number of tensors with a hook of the user.
     """
 
     plan: Plan
@@ -61,6 +62,7 @@ class Planned:
     dry_errors: dict[int, float]
     unseen_layers: list[str]
     partly_seen: list[str]
+    hooked: int = 0
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:
@@ -85,6 +87,11 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         sizes, owners, _image(first.calls.inputs), output, watch.sites, watch.space, watch.modules
     )
     check_sites(plan, watch)
+    hooked = frozenset() if same is None else same.hooked
+    groups = tuple(
+        replace(group, total=None) if group.source_key in hooked else group for group in plan.groups
+    )
+    plan = replace(plan, groups=groups)
     return Planned(
         plan=plan,
         n=n,
@@ -93,6 +100,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         dry_errors=_errors(plan, {} if same is None else same.errors),
         unseen_layers=unseen_layers(model, first.calls, plan),
         partly_seen=partly_seen(plan),
+        hooked=len(hooked),
     )
 
 
@@ -101,7 +109,7 @@ def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
     return {
         index: errors.get(group.source_key, math.nan)
         for index, group in enumerate(plan.groups)
-        if group.where != "merge" and group.form != "project"
+        if group.where != "merge" and group.form != "project" and group.total is not None
     }
 
 

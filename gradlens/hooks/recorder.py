@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 from torch.utils.hooks import RemovableHandle
@@ -46,6 +47,8 @@ def watch(
         layers: functions by node, called with the node when its gradient arrives. The node is held outside
             its hook and released there or on leaving, so no cycle remains.
     """
+    if any(map(torch.is_autocast_enabled, ("cpu", "cuda"))):
+        sink = _exact(sink)
     live = {index: nodes[index] for index in layers or {}}
     contributions: dict[int, Numbered] = defaultdict(list)
     sums: dict[int, Numbered] = defaultdict(list)
@@ -65,6 +68,16 @@ def watch(
         live.clear()
         for handle in handles:
             handle.remove()
+
+
+def _exact(sink: Sink) -> Sink:
+    """Return a sink that computes in the precision of the gradients, although the caller's autocast is on."""
+
+    def outside(number: int, gradient: Tensor) -> None:
+        with torch.autocast(gradient.device.type, enabled=False):
+            sink(number, gradient)
+
+    return outside
 
 
 def _contributions(numbered: Numbered, sink: Sink) -> Hook:

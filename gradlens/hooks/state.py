@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from gradlens.errors import GradlensError
 from gradlens.randomness import random_states_kept
 from gradlens.recording.watch import MODES
 
+INTERNAL = frozenset(vars(nn.Module()))
+"""Attributes that every module has: its parameters, buffers, children and hooks."""
+
 
 @contextmanager
 def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
-    """Run the block with the model in a mode, then restore modes, buffers and random states.
+    """Run the block with the model in a mode, then restore modes, buffers, plain attributes and random states.
 
+    Between the batches of the block the state develops as in training (running statistics, a hidden state that a
+    module keeps); after the block everything is as before it. Parameters are restored by ``restored``.
     ``.grad`` and ``requires_grad`` need no care because gradients are taken with ``torch.autograd.grad``.
 
     Args:
@@ -29,21 +37,163 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
     if mode not in MODES:
         raise GradlensError(f"mode {mode!r} is not known; use one of {', '.join(MODES)}")
     modes = [(module, module.training) for module in model.modules()]
-    buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-        if buffer is not None
-    ]
-    with random_states_kept():
+    with restored(model), random_states_kept():
         try:
             if mode != "keep":
                 model.train(mode == "train")
             yield
         finally:
-            with torch.no_grad():
-                for module, name, buffer, saved in buffers:
-                    buffer.copy_(saved)
-                    module._buffers[name] = buffer  # forward may have replaced it
             for module, training in modes:
                 module.training = training
+
+
+@contextmanager
+def restored(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
+    """Run the block, then restore buffers and plain attributes, and with ``weights`` the parameters.
+
+    Args:
+        model: any module.
+        weights: keep a copy of the parameters, and restore those that the block changed (``max_norm`` of an embedding,
+            an encoder that is a moving average).
+    """
+    undo = [restore for module in model.modules() for restore in _undo(module)]
+    held = [(p, p._version, p.detach().clone()) for p in _parameters(model)] if weights else []
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for restore in undo:
+                restore()
+            for parameter, version, saved in held:
+                if parameter._version != version:
+                    parameter.copy_(saved)
+
+
+def _parameters(model: nn.Module) -> list[nn.Parameter]:
+    return [parameter for parameter in model.parameters() if not is_lazy(parameter)]
+
+
+class Guard:
+    """Remembers the parameters, and restores those that forward changes.
+
+    Copies are made of the parameters that a trial run changed, so that ordinary networks need no memory for them.
+
+    Args:
+        model: any module.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self._versions = [(parameter, parameter._version) for parameter in _parameters(model)]
+        self._copies: list[tuple[nn.Parameter, Tensor]] = []
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Run the block and restore all parameters; keep copies of those that it changed."""
+        copies = [(p, p._version, p.detach().clone()) for p, _ in self._versions]
+        try:
+            yield
+        finally:
+            self._copies = [(p, saved) for p, version, saved in copies if p._version != version]
+            self._restore()
+
+    def copy_all(self) -> None:
+        """Keep copies of all parameters, because there is no trial run."""
+        self._copies = [(parameter, parameter.detach().clone()) for parameter, _ in self._versions]
+
+    def finish(self) -> None:
+        """Restore the parameters that were changed.
+
+        Raises:
+            GradlensError: a parameter was changed that the trial run had not changed.
+        """
+        known = {id(parameter) for parameter, _ in self._copies}
+        lost = [
+            self._names.get(id(parameter), "?")
+            for parameter, version in self._versions
+            if parameter._version != version and id(parameter) not in known
+        ]
+        self._restore()
+        if lost:
+            raise GradlensError(
+                f"the step changed {', '.join(lost[:3])} in a later batch only, so it could not be restored; capture a "
+                "copy of the model, copy.deepcopy(model)"
+            )
+
+    def _restore(self) -> None:
+        with torch.no_grad():
+            for parameter, saved in self._copies:
+                if parameter.shape == saved.shape and not torch.equal(parameter, saved):
+                    parameter.copy_(saved)
+        self._versions = [(parameter, parameter._version) for parameter, _ in self._versions]
+
+
+def _undo(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """Yield functions that restore the buffers and the plain attributes of a module."""
+    lazy = any(
+        tensor is not None and is_lazy(tensor)
+        for tensor in (*module._buffers.values(), *module._parameters.values())
+    )
+    if lazy:  # it becomes an ordinary layer at its first call, and its statistics start anew
+        yield lambda: _reset(module)
+        return
+    for name, buffer in module._buffers.items():
+        if buffer is not None:
+            yield _restore_buffer(module, name, buffer, buffer.detach().clone())
+    names = [name for name in vars(module) if name not in INTERNAL]
+    contents = {name: _snapshot(vars(module)[name]) for name in names}
+    if not isinstance(module, torch.jit.ScriptModule):
+        yield lambda: _restore_attributes(module, contents)
+
+
+def _reset(module: nn.Module) -> None:
+    reset = getattr(module, "reset_running_stats", None)
+    if reset is not None:
+        reset()
+
+
+def _restore_buffer(module: nn.Module, name: str, buffer: Tensor, saved: Tensor) -> Callable[[], None]:
+    def restore() -> None:
+        buffer.copy_(saved)
+        module._buffers[name] = buffer  # forward may have replaced it
+
+    return restore
+
+
+def _restore_attributes(module: nn.Module, contents: dict[str, Callable[[], Any]]) -> None:
+    for name in [name for name in vars(module) if name not in INTERNAL and name not in contents]:
+        delattr(module, name)
+    for name, restore in contents.items():
+        vars(module)[name] = restore()
+
+
+def _snapshot(value: Any) -> Callable[[], Any]:
+    """Return a function that returns the same object with its contents of now: tensors, lists, dicts, sets, deques."""
+    if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_nested:
+        saved, version = value.detach().clone(), value._version
+
+        def tensor() -> Any:
+            if value._version != version:
+                value.detach().copy_(saved)
+            return value
+
+        return tensor
+    if isinstance(value, (list, deque)):
+        items = [_snapshot(item) for item in value]
+        return lambda: _refilled(value, [item() for item in items], value.extend)
+    if isinstance(value, dict):
+        entries = {key: _snapshot(item) for key, item in value.items()}
+        return lambda: _refilled(value, {key: item() for key, item in entries.items()}, value.update)
+    if isinstance(value, set):
+        members = set(value)
+        return lambda: _refilled(value, members, value.update)
+    if type(value) is tuple:
+        parts = [_snapshot(item) for item in value]
+        return lambda: [part() for part in parts] and value
+    return lambda: value
+
+
+def _refilled(value: Any, contents: Any, fill: Callable[[Any], object]) -> Any:
+    value.clear()
+    fill(contents)
+    return value

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, Node, Shape
+from gradlens.hooks.indexing import index_of
 from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes
 
 
@@ -61,13 +63,23 @@ def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[
     return kept, Graph(described, tuple(edges))
 
 
+def family_of(node: AutogradNode) -> str:
+    """Return the operation of a node; a function that is written in Python keeps its name in brackets.
+
+    Its class may be called ``Slice`` or ``Add``, but saves nothing of what torch's own operation of that name saves.
+    """
+    operation = ops.family(node.name())
+    own = isinstance(node, BackwardCFunction) and ops.opaque_reason(operation) is None
+    return f"function({operation})" if own else operation
+
+
 def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[AutogradNode, str]]:
     """Return all nodes in breadth-first order, and the family of each."""
     families: dict[AutogradNode, str] = {}
     order: list[AutogradNode] = []
     for root in roots:
         if root not in families:
-            families[root] = ops.family(root.name())
+            families[root] = family_of(root)
             order.append(root)
     for node in order:
         reason = ops.opaque_reason(families[node])
@@ -75,7 +87,7 @@ def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[A
             raise GradlensError(f"the graph holds {node.name()}: {reason}")
         for producer, _ in node.next_functions:
             if producer is not None and producer not in families:
-                families[producer] = ops.family(producer.name())
+                families[producer] = family_of(producer)
                 order.append(producer)
     return order, families
 
@@ -90,7 +102,7 @@ def _parameter_only(
             if id(node.variable) in parameters:
                 constant[node] = frozenset([parameters[id(node.variable)]])
             continue
-        operation = ops.family(node.name())
+        operation = family_of(node)
         producers = [producer for producer, _ in node.next_functions]
         if operation in ops.WEIGHTED or operation in ops.NORMS:
             slot = ops.WEIGHTED.get(operation, (0, 1))[0]
@@ -195,6 +207,7 @@ _DETAILS = {
     "Add": ("alpha",),
     "Permute": ("dims",),
     "Transpose": ("dim0", "dim1"),
+    **dict.fromkeys(("IndexSelect", "IndexAdd", "IndexCopy"), ("dim",)),
 }
 _WRAP = 1 << 63
 
@@ -208,6 +221,8 @@ def _detail(node: AutogradNode, operation: str) -> dict[str, int | list[int]]:
             detail[name] = [_signed(int(item)) for item in value]
         elif value is not None:
             detail[name] = _signed(int(value))
+    if operation in ops.REORDERING:
+        detail |= index_of(node, operation)
     return detail
 
 

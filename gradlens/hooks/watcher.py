@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -16,13 +17,23 @@ from torch.utils.checkpoint import CheckpointError
 from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.hooks.calls import module_calls
-from gradlens.hooks.checks import check_exact, check_same_graph, check_same_size, checked_loss, checked_size
+from gradlens.hooks.checks import (
+    check_exact,
+    check_same_graph,
+    check_same_sites,
+    check_same_size,
+    checked_loss,
+    checked_size,
+    same_shapes,
+)
 from gradlens.hooks.costs import step_costs
 from gradlens.hooks.dry import SAMPLES, DryPass, dry_pass
 from gradlens.hooks.forecast import forecast
-from gradlens.hooks.nesting import first_samples
+from gradlens.hooks.hooked import HookedTensors
+from gradlens.hooks.nesting import copied, first_samples
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
+from gradlens.hooks.state import Guard, restored
 from gradlens.hooks.steps import Step, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
 from gradlens.hooks.walking import graph_of
@@ -55,12 +66,14 @@ class Watcher:
         watch: what to watch, and how.
         step: ``step(model, batch) -> scalar loss``; cross entropy of (inputs, targets) by default.
         report: called with a forecast of the cost of weight space, before the first gradient is computed.
+        guard: restores the parameters that the step changes; None leaves them.
     """
 
     model: nn.Module
     watch: Watch = field(default_factory=Watch)
     step: Step = field(default_factory=partial(step_of, None, None))
     report: Callable[[str], None] = _silent
+    guard: Guard | None = None
 
     def first(self, batch: object) -> tuple[Planned, Watched]:
         """Plan from the first batch and watch its backward pass.
@@ -69,9 +82,7 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         n = checked_size(0, batch, self.watch)
-        dry = self._dry(batch, n)
-        forward = self._forward(0, batch)
-        state = planned(self.model, self.watch, n, forward, dry)
+        state, forward = self._planned(0, batch, n)
         if state.plan.weights:
             self.report(str(forecast(state.plan, n)))
         return state, self._watched(state, 0, batch, forward)
@@ -85,18 +96,34 @@ class Watcher:
         check_same_size(index, checked_size(index, batch, self.watch), state.n)
         forward = self._forward(index, batch)
         check_same_graph(index, forward.graph, state.plan.graph)
+        if not same_shapes(forward.graph, state.plan.graph):
+            state = self._replanned(state, index, batch, forward)
         return self._watched(state, index, batch, forward)
+
+    def _planned(self, index: int, batch: object, n: int) -> tuple[Planned, Forward]:
+        dry = self._dry(index, batch, n)
+        forward = self._forward(index, batch)
+        return planned(self.model, self.watch, n, forward, dry), forward
+
+    def _replanned(self, state: Planned, index: int, batch: object, forward: Forward) -> Planned:
+        """Plan a batch whose tensors have other shapes, or whose rows move in another way, for itself."""
+        dry = self._dry(index, batch, state.n)
+        own = planned(self.model, self.watch, state.n, forward, dry)
+        check_same_sites(index, own.plan, state.plan)
+        return own
 
     def costs(self, state: Planned, batch: object) -> Costs:
         """Return the costs of one step on this batch."""
-        return step_costs(self.model, lambda: self.step(self.model, batch), state.n)
+        return step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)
 
     def speeds(self, state: Planned, batch: object, repeats: int) -> dict[str, list[float]]:
         """Return measured images per second by pass."""
-        return passes(self.model, partial(self.step, self.model), batch, state.n, repeats)
+        return passes(
+            self.model, lambda values: self.step(self.model, copied(values)), batch, state.n, repeats
+        )
 
     def _loss(self, index: int, batch: object) -> Tensor:
-        return checked_loss(index, self.model, lambda: self.step(self.model, batch))
+        return checked_loss(index, self.model, lambda: self.step(self.model, copied(batch)))
 
     def _forward(self, index: int, batch: object) -> Forward:
         seed_draws(self.watch.seed, index)
@@ -105,20 +132,30 @@ class Watcher:
         nodes, graph = graph_of(self.model, loss)
         return Forward(loss, nodes, graph, calls)
 
-    def _dry(self, batch: object, n: int) -> DryPass | None:
-        """Run the dry pass; None if the batch cannot be cut into samples."""
+    def _dry(self, index: int, batch: object, n: int) -> DryPass | None:
+        """Run the dry pass and undo its effects; None if the batch cannot be cut into samples.
+
+        An error of the pass means that the network does not take a part of the batch (edges of a graph, a fixed batch
+        size), or that it was cut along another axis. An error of the model recurs with the whole batch.
+        """
         samples = min(SAMPLES, n - 1)
-        few = first_samples(batch, samples)
+        few = first_samples(batch, samples, n, second=self.watch.samples is not None)
         if few is None:
+            if self.guard is not None:
+                self.guard.copy_all()
             return None
-        seed_draws(self.watch.seed, 0)
-        try:
-            return dry_pass(self.model, self._loss(0, few), samples)
-        except (
-            ValueError,
-            RuntimeError,
-        ):  # the batch was cut along another axis; an error of the model recurs with the whole batch
-            return None
+        seed_draws(self.watch.seed, index)
+        with restored(self.model), self.guard.trial() if self.guard is not None else nullcontext():
+            try:
+                return self._followed(index, few, samples)
+            except Exception:  # of the user's model, so it can be of any kind
+                return None
+
+    def _followed(self, index: int, few: object, samples: int) -> DryPass:
+        """Run the dry pass, and note the tensors on which it registers hooks."""
+        with HookedTensors() as hooks:
+            loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
+        return dry_pass(self.model, loss, samples, hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         forward.calls.output = None  # a live node

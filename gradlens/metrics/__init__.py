@@ -12,6 +12,7 @@ from gradlens.metrics.agreement import stiffness as stiffness
 from gradlens.metrics.cca import Canonical as Canonical
 from gradlens.metrics.cca import canonical as canonical
 from gradlens.metrics.duplication import duplication as duplication
+from gradlens.metrics.duplication import duplication_bias as duplication_bias
 from gradlens.metrics.duplication import effective_number as effective_number
 from gradlens.metrics.duplication import mean_similarity as mean_similarity
 from gradlens.metrics.forks import coherence as coherence
@@ -28,6 +29,7 @@ from gradlens.metrics.inference import Association as Association
 from gradlens.metrics.inference import Paired as Paired
 from gradlens.metrics.inference import association as association
 from gradlens.metrics.inference import holm as holm
+from gradlens.metrics.inference import p_of_half_widths as p_of_half_widths
 from gradlens.metrics.inference import paired as paired
 from gradlens.metrics.intervals import Interval as Interval
 from gradlens.metrics.intervals import Line as Line

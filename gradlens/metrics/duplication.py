@@ -48,6 +48,24 @@ def duplication(similarity: Array) -> float:
     return float((signals - effective_number(similarity)) / (signals - 1))
 
 
+def duplication_bias(m: float, n: int, replicates: int) -> float:
+    """Duplication expected of ``m`` unrelated signals, from the noise of the estimated similarities.
+
+    An unbiased CKA between unrelated signals has variance ``2 / (n (n - 3))`` for one batch, and ``b`` batches divide
+    it by ``b``; to second order in these, ``E D = m / (n (n - 3) b)``. It falls with ``n²``, so larger batches reduce
+    it more than further ones.
+
+    Args:
+        m: number of signals.
+        n: samples per batch, at least 4.
+        replicates: number of batches.
+
+    >>> round(duplication_bias(12, 16, 1), 3), round(duplication_bias(12, 32, 8), 4)
+    (0.058, 0.0016)
+    """
+    return m / (n * (n - 3) * replicates)
+
+
 def mean_similarity(similarity: Array) -> float:
     """Mean off-diagonal element of a CKA matrix ``[l, l]``; NaN for fewer than two signals."""
     signals = similarity.shape[0]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats is slow to import
 
 from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
@@ -61,6 +62,29 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     return Paired(mean, low, high, float(stats.ttest_1samp(differences, 0.0).pvalue), float(flips.pvalue))
 
 
+def p_of_half_widths(
+    differences: Array, half_widths: Array, count: int | Array, level: float = 0.95
+) -> Array:
+    """Two-sided p-values of differences from the half-widths of their t intervals (Student 1908).
+
+    Args:
+        differences: ``[...]``.
+        half_widths: ``[...]``, of t intervals.
+        count: number of replicates behind each interval, ``[...]`` or the same for all.
+        level: coverage of the intervals.
+
+    Returns:
+        ``[...]``; NaN where the half-width is NaN or 0.
+
+    >>> p_of_half_widths(np.array([12.706]), np.array([12.706]), 2).round(3)
+    array([0.05])
+    """
+    half_widths = np.asarray(half_widths, dtype=np.float64)
+    free = np.maximum(np.asarray(count) - 1, 1)
+    scale = np.where(half_widths > 0, half_widths, np.nan) / stdtrit(free, 0.5 + level / 2)
+    return np.asarray(2 * stdtr(free, -np.abs(differences) / scale))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for a family of comparisons (Holm 1979); NaN values are not counted.
 
@@ -86,7 +110,9 @@ class Association(NamedTuple):
     p: float
 
 
-def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) -> Association:
+def association(
+    x: Array, y: Array, kind: str = "pearson", level: float = 0.95, removed: int = 0
+) -> Association:
     """Correlation of two measurements over runs.
 
     Args:
@@ -94,9 +120,12 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
         y: ``[r]``; runs in which either value is NaN are left out.
         kind: ``pearson`` with Fisher's interval, or ``spearman`` with the interval of Bonett & Wright (2000).
         level: coverage of the interval.
+        removed: independent means that were subtracted from both, besides the mean of all runs: one less than the
+            number of groups if each group was centred. The standard error is that of ``r - removed`` runs.
 
     Returns:
-        NaN for fewer than four runs, or if one of the two is constant up to rounding.
+        NaN for fewer than four runs, or if one of the two is constant up to rounding. The interval is NaN if fewer than
+        four runs remain after subtracting ``removed``, and p if fewer than three remain.
     """
     from scipy import stats  # slow to import, and plots of saved runs do not need it
 
@@ -108,14 +137,27 @@ def association(x: Array, y: Array, kind: str = "pearson", level: float = 0.95) 
     with warnings.catch_warnings():
         warnings.simplefilter("error", stats.NearConstantInputWarning)
         try:
-            correlation = stats.pearsonr(x, y)
+            pearson = float(stats.pearsonr(x, y).statistic)
         except stats.NearConstantInputWarning:
             return unknown
-    if kind == "pearson":
-        low, high = correlation.confidence_interval(level)
-        return Association(float(correlation.statistic), float(low), float(high), float(correlation.pvalue))
-    rank = stats.spearmanr(x, y)
-    value = float(rank.statistic)
-    spread = math.sqrt((1 + value**2 / 2) / (x.size - 3)) * float(stats.norm.ppf(0.5 + level / 2))
+    value = pearson if kind == "pearson" else float(stats.spearmanr(x, y).statistic)
+    free = x.size - removed
+    return Association(value, *_fisher_interval(value, free, kind, level), _p_of_correlation(value, free))
+
+
+def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[float, float]:
+    """Return the interval of a correlation of ``runs`` independent runs; NaN below four."""
+    if runs < 4:
+        return math.nan, math.nan
+    variance = 1 if kind == "pearson" else 1 + value**2 / 2
+    spread = math.sqrt(variance / (runs - 3)) * float(ndtri(0.5 + level / 2))
     centre = math.atanh(min(max(value, -CLOSEST), CLOSEST))
-    return Association(value, math.tanh(centre - spread), math.tanh(centre + spread), float(rank.pvalue))
+    return math.tanh(centre - spread), math.tanh(centre + spread)
+
+
+def _p_of_correlation(value: float, runs: int) -> float:
+    """Return the two-sided p-value of a correlation by Student's t; NaN below three runs."""
+    if runs < 3:
+        return math.nan
+    remaining = max(1 - value**2, np.finfo(float).eps)
+    return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / remaining)))

@@ -20,7 +20,9 @@ from gradlens.metrics.hsic import Array
 STANDARD_ERROR = 0.001
 """Largest standard error of a rarefied duplication that is estimated from draws."""
 BLOCK = 64
-"""Draws between two looks at the standard error; this many subsets or fewer are enumerated."""
+"""Draws between two looks at the standard error (fewer of large subsets); this many subsets are enumerated."""
+ELEMENTS = 8192
+"""Signals in all subsets of a block."""
 MOST = 2**18
 """Bound on the draws: a standard deviation of 0.5, the largest possible, needs 250,000."""
 
@@ -105,18 +107,19 @@ def _mean_over_subsets(similarity: Array, m: int) -> float:
         return float(_numbers(similarity, np.array(list(combinations(range(signals), m)))).mean())
     tolerance = STANDARD_ERROR * (m - 1)
     values = np.empty(0)
-    for subsets in islice(_draws(signals, m), MOST // BLOCK):
+    block = max(8, min(BLOCK, ELEMENTS // m))
+    for subsets in islice(_draws(signals, m, block), MOST // block):
         values = np.concatenate([values, _numbers(similarity, subsets)])
         if values.std(ddof=1) < tolerance * np.sqrt(values.size):
             break
     return float(values.mean())
 
 
-def _draws(signals: int, m: int) -> Iterator[NDArray[np.intp]]:
-    """Draw subsets ``[BLOCK, m]`` without end, the same in every call."""
+def _draws(signals: int, m: int, block: int) -> Iterator[NDArray[np.intp]]:
+    """Draw subsets ``[block, m]`` without end, the same in every call."""
     generator = np.random.default_rng(0)
     while True:
-        order = np.argsort(generator.random((BLOCK, signals)), axis=1)
+        order = np.argsort(generator.random((block, signals)), axis=1)
         yield np.sort(order[:, :m], axis=1)
 
 

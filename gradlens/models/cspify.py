@@ -11,7 +11,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from gradlens.catalogue.transitions import GAMMA, PARTIAL, PARTIALS, STRATEGIES
+from gradlens.catalogue.transitions import GAMMA, PARTIAL, PARTIALS, has_control
 from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
 from gradlens.models.stage import CspStage, Project, Split, Style, Whole
@@ -114,11 +114,6 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
         )
 
 
-def has_control(strategy: str) -> bool:
-    """Return whether the strategy adds transitions, so that it can be built without a cut (``gamma=0``)."""
-    return strategy in STRATEGIES and bool(STRATEGIES[strategy].control)
-
-
 def _format(gamma: object) -> str:
     return f"{gamma:g}" if isinstance(gamma, float) else repr(gamma)
 
@@ -168,7 +163,11 @@ def _cut(bypass: int, dense: int, partial: str, style: Style) -> nn.Module:
     """Build the module that makes the parts of a stage's input."""
     if not bypass:
         return Whole()
-    return Split(bypass, dense) if partial == "split" else Project(bypass, dense, functools.partial(style.layer, False))
+    return (
+        Split(bypass, dense)
+        if partial == "split"
+        else Project(bypass, dense, functools.partial(style.layer, False))
+    )
 
 
 def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:

@@ -31,7 +31,7 @@ def duplication_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     stages = order.stages(frame["stage"])
     styles = styles_in(frame)
     drawn, columns = subplots.grid(ax, len(PANELS), len(PANELS), 2.0, across=0.25)
-    low = min(0.0, float(np.nanmin([0.0, *frame["duplication"]]))) - 0.03
+    low = min(0.0, float(np.nanmin([0.0, *frame[order.duplication_column(frame)]]))) - 0.03
     for panel, (title, versions) in zip(drawn, PANELS.items(), strict=True):
         _stage_axis(panel, stages, low)
         canvas.headline(panel, title)
@@ -40,9 +40,16 @@ def duplication_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
         if index % columns:
             panel.tick_params(labelleft=False)
         else:
-            panel.set_ylabel("duplication D  (0 unrelated, 1 copies)")
+            panel.set_ylabel(f"duplication {_title(frame)}  (0 unrelated, 1 copies)")
     canvas.legend_above(ax, _legend(frame, styles), lift=0.28)
     return ax
+
+
+def _title(frame: pd.DataFrame) -> str:
+    """Return the symbol of the duplication, with the number of signals of the whole network."""
+    whole = frame[(frame["stage"].astype(str) == order.LAST[-1]) & (frame["version"] == ENERGY.label)]
+    title = order.duplication_title(whole)
+    return title.replace("m =", "whole: m =")
 
 
 def _stage_axis(panel: Axes, stages: list[str], low: float) -> None:
@@ -66,7 +73,7 @@ def _draw_series(
     stages: list[str],
     styles: dict[str, Style],
 ) -> None:
-    step = 0.88 / len(styles)
+    column, step = order.duplication_column(frame), 0.88 / len(styles)
     point = len(stages) / (72 * canvas.inches(panel)[0])  # in stages
     ring = float(np.clip(0.5 * step / point, 2.4, 5.2))
     wing = min(0.42 * step, (ring / 2 + 2.2) * point)
@@ -76,12 +83,12 @@ def _draw_series(
         for version, side, size in zip(versions, (-1, 1), (0.62 * ring, ring), strict=True):
             subset = rows[rows["version"] == version]
             groups = [
-                subset.loc[subset["stage"].astype(str) == stage, "duplication"].to_numpy(dtype=float)
+                subset.loc[subset["stage"].astype(str) == stage, column].to_numpy(dtype=float)
                 for stage in stages
             ]
             _draw_means(panel, x, groups, stages, style, filled=side < 0, size=size)
             _draw_spread(panel, x + side * wing, groups, style, float(np.clip(0.5 * ring, 1.6, 2.2)))
-    valued = set(frame.loc[frame["duplication"].notna(), "stage"].astype(str))
+    valued = set(frame.loc[frame[column].notna(), "stage"].astype(str))
     for at, stage in enumerate(stages):
         if stage not in valued:
             panel.text(at, 0.01, "no value", rotation=90, ha="center", fontsize=6, color=MUTED)

@@ -40,6 +40,23 @@ def stages(names: Iterable[object]) -> list[str]:
     return strides + blocks + [name for name in LAST if name in distinct]
 
 
+def duplication_column(frame: pd.DataFrame) -> str:
+    """Return the column of a duplication that is drawn; runs of older versions have only D of all signals."""
+    return "rarefied_duplication" if "rarefied_duplication" in frame else "duplication"
+
+
+def duplication_title(frame: pd.DataFrame) -> str:
+    """Return the symbol of the drawn duplication with its number of signals, if it is the same in all rows.
+
+    >>> duplication_title(pd.DataFrame({"rarefied_duplication": [0.1, 0.2], "m": [16, 16]}))
+    'D_m, m = 16'
+    """
+    if duplication_column(frame) == "duplication":
+        return "D"
+    sizes = set(frame["m"].dropna()) if "m" in frame else set()
+    return f"D_m, m = {int(sizes.pop())}" if len(sizes) == 1 else "D_m"
+
+
 def stage_axis(names: Iterable[object]) -> str:
     """Return the label of an axis of stages, with its unit if they are output strides.
 

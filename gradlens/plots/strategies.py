@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ from gradlens.plots.plot import Plot
 SLIM = 1.4  # smallest width of a panel in inches
 CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
+MAIN = catalogue.HEADLINES[0]
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
 """Titles of the panels."""
 
@@ -33,7 +36,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
-    metrics = [q for q in (*catalogue.DUPLICATIONS, "accuracy") if q in whole]
+    metrics = [q for q in (*catalogue.HEADLINES, "accuracy") if q in whole]
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     trained = "accuracy" in metrics
     count = len(metrics) + trained
@@ -46,7 +49,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
             x = float(row["flops"]) if by_cost else float(index)
             _mark(panel, x, row, quantity, style)
         canvas.tidy(panel)
-        canvas.headline(panel, QUANTITIES[quantity])
+        canvas.headline(panel, _title(quantity, whole))
         panel.grid(True, color=PALE, linewidth=0.4)
         panel.set_axisbelow(True)
         panel.margins(x=0.12, y=0.12)
@@ -55,6 +58,16 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.set_xlabel("FLOPs per image" if by_cost else "in the order of the table")
     canvas.legend_above(ax, _legend(styles), lift=0.28)
     return ax
+
+
+def _title(quantity: str, whole: pd.DataFrame) -> str:
+    """Return the title of a panel; a rarefied duplication has its number of signals."""
+    title, column = QUANTITIES[quantity], catalogue.size_column(quantity)
+    if not column or "m" not in whole:
+        return title
+    rows = whole[whole["metric"] == quantity]["m"] if "metric" in whole else whole.get(column, whole["m"])
+    sizes = rows.dropna().unique()
+    return title.replace("D_m", f"D_m, m = {int(sizes[0])}") if len(sizes) == 1 else title
 
 
 MOST = 15
@@ -81,22 +94,27 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
         ax: where to draw; divided into panels.
     """
     whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
-    whole = _drawn(whole)
+    return _panels(_drawn(whole), ax, lambda a, b: f"{b} − {a}")
+
+
+def _panels(frame: pd.DataFrame, ax: Axes, label: Callable[[object, object], str]) -> Axes:
+    """Draw differences with their intervals over the whole network, one panel per quantity and one row per label."""
+    whole = frame[frame["stage"].astype(str) == "whole"] if not frame.empty else frame
     metrics = [q for q in QUANTITIES if not whole.empty and (whole["metric"] == q).any()]
     if not metrics:
         return canvas.nothing(ax, "there are no pairs to compare")
-    names = [f"{b} − {a}" for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
+    names = [label(a, b) for a, b in whole[["a", "b"]].drop_duplicates().itertuples(index=False)]
     drawn, columns = subplots.grid(ax, len(metrics), len(metrics), 2.0, across=0.25)
     for panel, quantity in zip(drawn, metrics, strict=True):
         rows = whole[whole["metric"] == quantity]
-        at = [names.index(f"{b} − {a}") for a, b in zip(rows["a"], rows["b"], strict=True)]
+        at = [names.index(label(a, b)) for a, b in zip(rows["a"], rows["b"], strict=True)]
         panel.axvline(0, color=MUTED, linewidth=0.8)
         panel.hlines(at, rows["low"], rows["high"], color=INK, linewidth=1.2)
         clear = (rows["p_holm"] < CLEAR).to_numpy()
         for height, value, filled in zip(at, rows["difference"], clear, strict=True):
             panel.plot(value, height, "o", color=INK, ms=4.6, mfc=INK if filled else "white", mew=0.9)
         canvas.tidy(panel)
-        canvas.headline(panel, QUANTITIES[quantity])
+        canvas.headline(panel, _title(quantity, whole))
         panel.set_yticks(range(len(names)), [canvas.plain(name) for name in names])
         panel.set_ylim(len(names) - 0.5, -0.5)
         panel.xaxis.set_major_locator(MaxNLocator(4))
@@ -106,6 +124,30 @@ def forest(frame: pd.DataFrame, ax: Axes) -> Axes:
         panel.tick_params(labelleft=index % columns == 0)
     canvas.legend_above(ax, _forest_legend(), lift=0.28)
     return ax
+
+
+def effects_of(frame: pd.DataFrame) -> int:
+    """Return the number of rows of the figure of a table of effects."""
+    return 1 if frame.empty else len(frame[["strategy", "effect"]].drop_duplicates())
+
+
+def effects(frame: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the effect of each strategy, of its transitions alone and of its cut, one panel per quantity.
+
+    Args:
+        frame: the effects table.
+        ax: where to draw; divided into panels.
+    """
+    if frame.empty:
+        return canvas.nothing(ax, "no strategy has a control")
+    named = frame.assign(
+        a="",
+        b=[
+            f"{strategy}: {effect}"
+            for strategy, effect in zip(frame["strategy"], frame["effect"], strict=True)
+        ],
+    )
+    return _panels(named, ax, lambda a, b: str(b))
 
 
 def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -118,7 +160,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    metrics = [q for q in (*catalogue.DUPLICATIONS, "loss", "accuracy") if q in frame]
+    metrics = [q for q in (*catalogue.HEADLINES, "loss", "accuracy") if q in frame]
     divided, _ = subplots.grid(ax, len(metrics), len(metrics), SLIM, across=0.5)
     for panel, quantity in zip(divided, metrics, strict=True):
         for network, style in styles.items():
@@ -132,7 +174,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
         if quantity == "loss":
             _log_if_wide(panel, frame["loss"])
         canvas.tidy(panel)
-        canvas.headline(panel, QUANTITIES[quantity])
+        canvas.headline(panel, _title(quantity, frame))
         panel.grid(True, color=PALE, linewidth=0.4)
         panel.set_axisbelow(True)
         panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
@@ -145,16 +187,16 @@ def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]
     """Draw held-out accuracy over duplication, both with their intervals."""
     for network, style in styles.items():
         row = order.of_network(whole, network).iloc[0]
-        x, low, high = _bounded(row, "duplication")
+        x, low, high = _bounded(row, MAIN)
         panel.hlines(float(row["accuracy"]), low, high, color=style.colour, linewidth=1.2)
         _mark(panel, x, row, "accuracy", style)
     canvas.tidy(panel)
-    canvas.headline(panel, "accuracy over D")
+    canvas.headline(panel, "accuracy over D_m")
     panel.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)
     panel.margins(x=0.12, y=0.12)
     panel.xaxis.set_major_locator(MaxNLocator(3))
-    panel.set_xlabel("duplication D")
+    panel.set_xlabel("duplication D_m")
 
 
 def _bounded(row: pd.Series, quantity: str) -> tuple[float, float, float]:
@@ -201,4 +243,5 @@ def _forest_legend() -> list[Line2D]:
 
 TRADE_OFF = Plot(trade_off, height=3.2, narrow=1.5)
 FOREST = Plot(forest, height=1.2, rows=pairs, narrow=2.2)
+EFFECTS = Plot(effects, height=1.2, rows=effects_of, narrow=2.2)
 TRAJECTORY = Plot(along_training, height=3.0, narrow=1.5)

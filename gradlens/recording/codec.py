@@ -83,7 +83,7 @@ def read_costs(document: Document | None) -> Costs | None:
 def _probe(document: Document) -> Probe:
     values = {**(document if "kind" in document else _typed(document))}
     kind = KINDS[values.pop("kind")]
-    values["shape"] = tuple(values["shape"])
+    values |= {"shape": tuple(values["shape"]), "rows": tuple(values.get("rows", ()))}
     if kind is WeightProbe:
         values |= {"inputs": tuple(values["inputs"]), "uses": _tuples(values["uses"])}
     return kind(**values)

@@ -24,6 +24,7 @@ class Provenance:
         partial: whether the capture was stopped before its end.
         zero_init: whether zero-initialised normalisation weights were kept; None if unknown.
         warmup_steps: training steps before the capture.
+        stored_weights: whether the weights come from a file, so that they are the same for every seed.
     """
 
     network: str = "model"
@@ -38,6 +39,7 @@ class Provenance:
     partial: bool = False
     zero_init: bool | None = None
     warmup_steps: int = 0
+    stored_weights: bool = False
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Provenance:

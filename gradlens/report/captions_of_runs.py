@@ -5,23 +5,44 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gradlens.catalogue import HEADLINES
 from gradlens.numbers import fixed, format_cell, percent
+from gradlens.plots import order
 from gradlens.report.clauses import sentence, stage_name
 
 
 def strategies(frame: pd.DataFrame) -> str:
-    """Report D, cost and accuracy of each whole network."""
+    """Report duplication, mean similarity, cost and accuracy of each whole network."""
     whole = frame[frame["stage"].astype(str) == "whole"].set_index("network")
+    column = order.duplication_column(whole)
+    symbol = order.duplication_title(whole)
     clauses = []
     for name, row in whole.iterrows():
-        text = f"{name}: D = {format_cell(float(row['duplication']))}"
-        if np.isfinite(row.get("duplication_given_loss", np.nan)):
-            text += f" ({format_cell(float(row['duplication_given_loss']))} given the loss)"
+        text = f"{name}: {symbol}: {format_cell(float(row[column]))}"
+        if np.isfinite(row.get(f"{column}_given_loss", np.nan)):
+            text += f" ({format_cell(float(row[f'{column}_given_loss']))} given the loss)"
+        if np.isfinite(row.get("mean_similarity", np.nan)):
+            text += f", mean similarity {format_cell(float(row['mean_similarity']))}"
         if np.isfinite(row.get("flops", np.nan)):
             text += f" at {format_cell(float(row['flops']), 'flops')} FLOPs per image"
         if np.isfinite(row.get("accuracy", np.nan)):
             text += f", {percent(row['accuracy'], 1)} accuracy on held-out samples"
         clauses.append(text)
+    return sentence(clauses)
+
+
+def effects(frame: pd.DataFrame) -> str:
+    """Report the effects of each strategy on the duplication of the whole network."""
+    whole = frame[(frame["stage"].astype(str) == "whole") & (frame["metric"] == HEADLINES[0])]
+    clauses = []
+    for strategy, rows in whole.groupby("strategy", sort=False):
+        parts = (
+            f"{effect} {fixed(difference, 3, sign=True)} ({fixed(low, 3, sign=True)} to {fixed(high, 3, sign=True)})"
+            for effect, difference, low, high in rows[["effect", "difference", "low", "high"]].itertuples(
+                index=False
+            )
+        )
+        clauses.append(f"{strategy}, effect on D_m, m = {rows['m'].iloc[0]:.0f}: {', '.join(parts)}")
     return sentence(clauses)
 
 
@@ -38,8 +59,11 @@ def differences(frame: pd.DataFrame) -> str:
 
 def trajectory(network: str, rows: pd.DataFrame) -> str:
     """Report D and accuracy at the first and the last measured step."""
-    mean = rows.groupby("step")["duplication"].mean()
-    text = f"{network}: D from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
+    mean = rows.groupby("step")[order.duplication_column(rows)].mean()
+    symbol = order.duplication_title(rows)
+    text = (
+        f"{network}: {symbol}: from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
+    )
     if "accuracy" in rows and rows["accuracy"].notna().any():
         accuracy = rows.groupby("step")["accuracy"].mean()
         text += f", accuracy from {percent(accuracy.iloc[0], 1)} to {percent(accuracy.iloc[-1], 1)}"

@@ -8,6 +8,7 @@ import pandas as pd
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.metrics import slope
 from gradlens.numbers import format_cell
+from gradlens.plots import order
 from gradlens.plots.flow import is_live
 from gradlens.report.clauses import sentence, stage_name
 
@@ -15,23 +16,56 @@ from gradlens.report.clauses import sentence, stage_name
 def duplication(network: str, rows: pd.DataFrame) -> str:
     """Report D of the whole network, and the stages of the highest and lowest."""
     rows = rows.assign(stage=rows["stage"].astype(str))
-    mean = rows.groupby(["version", "stage"], sort=False)["duplication"].mean()
+    mean = rows.groupby(["version", "stage"], sort=False)[order.duplication_column(rows)].mean()
     energy = mean.get(ENERGY.label, pd.Series(dtype=float)).dropna()
     if energy.empty:
         return f"{network} has no stage with two live signals"
     stages = energy.drop("whole", errors="ignore")
+    whole = rows[(rows["stage"] == "whole") & (rows["version"] == ENERGY.label)]
     text = network
     if "whole" in energy:
-        text += f": D = {format_cell(energy['whole'])} over the whole network"
+        title = order.duplication_title(whole)
+        text += f": {title}: {format_cell(energy['whole'])} over the whole network"
     partial = mean.get((ENERGY_GIVEN_LOSS.label, "whole"), np.nan)
     if np.isfinite(partial):
         text += f" ({format_cell(partial)} given the loss)"
+    if "mean_similarity" in rows:
+        rows = rows[(rows["version"] == ENERGY.label)].dropna(subset=["mean_similarity"])
+        stages = rows.groupby("stage", sort=False)["mean_similarity"].mean().drop("whole", errors="ignore")
+        text += f"; mean similarity {format_cell(whole['mean_similarity'].mean())}"
     if len(stages) > 1:
         text += (
             f", highest at {stage_name(stages.idxmax())} ({format_cell(stages.max())})"
             f" and lowest at {stage_name(stages.idxmin())} ({format_cell(stages.min())})"
         )
     return text
+
+
+def rarefaction(network: str, rows: pd.DataFrame) -> str:
+    """Report how many distinct signals the whole network has, and how many the last layer added."""
+    whole = rows[(rows["stage"].astype(str) == "whole") & (rows["version"] == ENERGY.label)].sort_values("m")
+    if len(whole) < 2:
+        return f"{network} has no two live signals"
+    m, number = (whole[name].to_numpy(float) for name in ("m", "n_eff"))
+    added = (number[-1] - number[-2]) / (m[-1] - m[-2])
+    return (
+        f"{network}: {format_cell(float(number[-1]))} distinct signals among {m[-1]:.0f}; each further one adds "
+        f"{format_cell(float(added))}"
+    )
+
+
+def lags(network: str, rows: pd.DataFrame) -> str:
+    """Report the similarity of neighbours, and that of layers half the network apart."""
+    whole = rows[(rows["stage"].astype(str) == "whole") & (rows["version"] == ENERGY.label)].sort_values(
+        "lag"
+    )
+    if whole.empty:
+        return f"{network} has no two live signals"
+    far = whole.iloc[len(whole) // 2]
+    return (
+        f"{network}: mean similarity of neighbours {format_cell(float(whole['similarity'].iloc[0]))}, of layers "
+        f"{far['lag']:.0f} apart {format_cell(float(far['similarity']))}"
+    )
 
 
 def correlation(network: str, rows: pd.DataFrame) -> str:

@@ -82,9 +82,10 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
         "xOffset": {"field": "network", "sort": list(styles)},
         "color": network_colour(styles),
     }  # fmt: skip
-    y: Spec = {"type": "quantitative", "title": "duplication D (0 unrelated, 1 copies)"}
+    y: Spec = {"type": "quantitative", "title": "duplication D_m (0 unrelated, 1 copies)"}
     tooltip = [
-        line("network"), line("stage"), line("mean", "duplication D", ".3f"), line("within", "95 % interval"),
+        line("network"), line("stage"), line("mean", "duplication D_m", ".3f"), line("m", "signals m"),
+        line("within", "95 % interval"),
         line("used", "live signals"), line("seeds"),
     ]  # fmt: skip
     return specification(
@@ -145,7 +146,7 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
     for (network, stage, version), seeds in frame.groupby(
         ["network", "stage", "version"], sort=False, observed=True
     ):
-        mean, low, high = mean_interval(seeds["duplication"].to_numpy(float))
+        mean, low, high = mean_interval(seeds[order.duplication_column(seeds)].to_numpy(float))
         if math.isnan(mean):
             continue
         several = math.isfinite(low)
@@ -154,7 +155,8 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
                 "space": space, "network": str(network), "stage": str(stage), "version": str(version),
                 "mean": mean, "low": low if several else None, "high": high if several else None,
                 "within": f"{low:.3f} to {high:.3f}" if several else "one seed, none",
-                "used": int(seeds["used"].max()) if "used" in seeds else None, "seeds": len(seeds),
+                "used": int(seeds["used"].max()) if "used" in seeds else None,
+                "m": int(seeds["m"].max()) if "m" in seeds and seeds["m"].notna().any() else None, "seeds": len(seeds),
             }
         )  # fmt: skip
     return rows
@@ -168,7 +170,7 @@ def space_tables(result: Result, name: str) -> dict[str, str]:
 
 
 CHARTS: dict[str, Chart] = {
-    "duplication": Chart(duplication, frozenset({"network", "seed", "stage", "version", "duplication"})),
+    "duplication": Chart(duplication, frozenset({"network", "seed", "stage", "version"})),
     "correlation": Chart(matrices.correlation, matrices.PAIR | {"network"}),
     "cross": Chart(matrices.cross, matrices.PAIR | {"network_a", "network_b"}),
     "flow": Chart(flow, frozenset({"network", "signal", "stage", "role", "depth", "rms"})),

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gradlens.catalogue import Quantity, quantities_with
+from gradlens.catalogue import CORRECTED, Quantity, quantities_with
 from gradlens.numbers import PAGE, format_number, percent
 from gradlens.plots import order
 from gradlens.results import Result
+
+CLEAR = 0.05
+"""Corrected p below which a difference is marked."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Row:
     """A row of text: a label, one cell per network, and the difference if two networks are compared.
 
     ``within`` holds the half-width of each cell, such as ``± 0.010``; empty if it has no interval. ``clear`` is true
-    if the interval of the difference excludes 0.
+    if the interval of the difference excludes 0 and its p is below 0.05 after the correction over the table.
     """
 
     label: str
@@ -106,7 +109,8 @@ def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str,
     if not (math.isfinite(low) and math.isfinite(high)):
         return Row(label, cells, text)
     span = f"{_text(low, quantity, sign=True)} to {_text(high, quantity, sign=True)}"
-    return Row(label, cells, text, span, clear=low > 0 or high < 0)
+    p = float(values.get(f"{quantity.name}{CORRECTED}", math.nan))
+    return Row(label, cells, text, span, clear=(low > 0 or high < 0) and not p >= CLEAR)
 
 
 def _within(values: pd.Series, quantity: Quantity) -> str:

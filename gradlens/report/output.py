@@ -38,7 +38,8 @@ def write(
     images = save_figures(figures(result), folder / "figures")
     path = folder / PAGE
     try:
-        path.write_text(page(result, images, run or folder.resolve().name, wording), encoding="utf-8")
+        text = page(result, images, run or folder.resolve().name, wording)
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names need not be UTF-8
     except OSError as error:
         raise GradlensError(f"cannot write {path}: {error.strerror}; give another folder") from error
     return path

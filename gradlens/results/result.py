@@ -133,7 +133,9 @@ class Result:
             (folder / "tables").mkdir(parents=True, exist_ok=True)
             (folder / FILE).write_text(self.to_json(), encoding="utf-8")
             for table in self.tables.values():
-                table.frame.to_csv(folder / "tables" / f"{table.name}.csv", index=False)
+                table.frame.to_csv(
+                    folder / "tables" / f"{table.name}.csv", index=False, errors="backslashreplace"
+                )
         except OSError as error:
             raise GradlensError(f"cannot write {folder}: {error.strerror}; give another folder") from error
         return folder

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import OF_PAIR, names
+from gradlens.catalogue import CORRECTED, OF_PAIR, names
 from gradlens.numbers import DASH, fixed, format_cell
 
 MAIN = names(main=True)
@@ -95,7 +95,7 @@ def _parts(name: str, names: Sequence[str]) -> list[str]:
     """Return the columns that are merged into the column ``name``."""
     base = name.removesuffix("_a")
     if base != name and f"{base}_difference" in names:
-        return [base + end for end in OF_PAIR if end != "_a" and base + end in names]
+        return [base + end for end in (*OF_PAIR, CORRECTED) if end != "_a" and base + end in names]
     if f"{name}_low" in names and f"{name}_high" in names:
         return [f"{name}_low", f"{name}_high"]
     return [f"{name}_reach"] if f"{name}_reach" in names else []

@@ -65,7 +65,7 @@ class NetworkMap:
             GradlensError: the file cannot be written.
         """
         try:
-            Path(path).write_text(self.page(), encoding="utf-8")
+            Path(path).write_text(self.page(), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise GradlensError(f"cannot write {path}: {error.strerror}") from error
         return Path(path)

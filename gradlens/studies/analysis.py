@@ -8,10 +8,12 @@ from dataclasses import replace
 import pandas as pd
 
 from gradlens.analyzers import ANALYZERS, ON_REQUEST
+from gradlens.analyzers.duplication import Duplication, Sizes, common_sizes
 from gradlens.catalogue import TABLES, about
+from gradlens.comparisons.comparison import Comparison
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
-from gradlens.comparisons.summary import Comparison, Summary
+from gradlens.comparisons.summary import Summary
 from gradlens.errors import GradlensError, close_matches
 from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
@@ -138,10 +140,22 @@ def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) 
 
 
 def tables_of(
-    recordings: Sequence[Recording], extra: Sequence[str] = (), callback: Progress | None = None
+    recordings: Sequence[Recording],
+    extra: Sequence[str] = (),
+    callback: Progress | None = None,
+    sizes: Sizes | None = None,
 ) -> dict[str, Table]:
-    """Run all default and the requested extra analyzers; a table holds the rows of all networks in order."""
+    """Run all default and the requested extra analyzers; a table holds the rows of all networks in order.
+
+    Args:
+        recordings: of the networks side by side.
+        extra: names of additional tables.
+        callback: called with (table, done, total).
+        sizes: numbers of signals of the rarefied duplication; None takes those common to the recordings.
+    """
     analyzers = {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}
+    if len(recordings) > 1:
+        analyzers["duplication"] = Duplication(sizes=common_sizes(recordings) if sizes is None else sizes)
     tables = {}
     for done, (name, analyzer) in enumerate(analyzers.items(), start=1):
         parts = [table for table in map(analyzer, recordings) if table is not None]

@@ -131,6 +131,7 @@ def measure(
             "name": network.name,
             "zero_init": study.zero_init,
             "warmup_steps": study.warmup_steps,
+            "stored_weights": network.checkpoint is not None or study.pretrained,
             "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
         },
     )

@@ -122,7 +122,7 @@ class Cells:
                 with seeded(seed):
                     warm_up(model, others, steps=study.warmup_steps, progress=warm_up_step)
             recording = measure(study, model, network, data, seed, keep_partial=True, progress=batch)
-        return recording.with_meta(notes=notes)
+        return recording.with_meta(notes=[*notes, *recording.provenance.notes])
 
     def _advance(self, what: str) -> None:
         self._done += 1
@@ -142,7 +142,9 @@ def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
     if not files:
         return []
     more = ", ..." if len(files) > SHOWN else ""
-    return [f"{len(files)} images could not be read and were skipped: {', '.join(files[:SHOWN])}{more}"]
+    return [
+        f"{len(files)} images or folders could not be read and were skipped: {', '.join(files[:SHOWN])}{more}"
+    ]
 
 
 def _aligned(row: list[Recording]) -> list[Recording]:

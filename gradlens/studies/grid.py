@@ -145,7 +145,7 @@ class Grid:
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
                     recording = measure(timed, model, variant, data, seed, progress=self._counted(name))
-                    recording = recording.with_meta(notes=notes)
+                    recording = recording.with_meta(notes=[*notes, *recording.provenance.notes])
                     result = score(model, held_out) if held_out else NO_SCORE
                     snapshots.append(Snapshot(step, recording, *result))
         return snapshots

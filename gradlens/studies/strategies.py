@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
+from gradlens.analyzers.duplication import common_sizes
 from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
 from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
@@ -139,6 +140,24 @@ def _controls(networks: Sequence[Subject]) -> list[Subject]:
     ]
 
 
+def _controls_by_label(networks: Sequence[Subject]) -> dict[str, str]:
+    """Return the label of the control of each variant that has one."""
+    labels = {
+        STRATEGIES[csp.strategy].control: network.label
+        for network in networks
+        if (csp := network.spec.csp) and not csp.gamma
+    }
+    return {
+        network.label: labels[control]
+        for network in networks
+        if (csp := network.spec.csp) and csp.gamma and (control := STRATEGIES[csp.strategy].control) in labels
+    }
+
+
+def _label_of(strategy: str, networks: Sequence[Subject]) -> str:
+    return next((network.label for network in networks if strategy_of(network) == strategy), "")
+
+
 def strategy_of(network: Subject) -> str:
     """Return the transition strategy of a variant."""
     return network.spec.csp.strategy if network.spec.csp else "none"
@@ -153,23 +172,26 @@ def _analyzed(
 ) -> Result:
     steps = [snapshot.step for snapshot in rows[0].cells[0]]
     states = {step: _at(rows, len(networks), index) for index, step in enumerate(steps)}
+    sizes = common_sizes([recording for state in states.values() for recording in state.recordings])
+    states = {step: replace(state, sizes=sizes) for step, state in states.items()}
     frames = {step: state.frames() for step, state in states.items()}
     last, measured = states[steps[-1]], frames[steps[-1]]
     table = last.rows(measured)
     differences = last.differences(measured)
-    tables = {"strategies": table, "differences": differences}
+    effects = last.effects(measured, _controls_by_label(networks), _label_of("none", networks))
+    tables = ({"effects": effects} if effects else {}) | {"strategies": table, "differences": differences}
     if len(steps) > 1:
         tables["trajectory"] = trajectory(frames)
     associations = learning(measured)
     if associations is not None:
         tables["learning"] = associations
-    tables |= tables_of(last.recordings, extra)
+    tables |= tables_of(last.recordings, extra, sizes=sizes)
     first = last.recordings[0]
     warnings = dict.fromkeys(text for recording in last.recordings for text in warnings_alone(recording))
     return Result(
         tables=tables,
         meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
-        finding=finding_of_strategies(table, differences, associations, str(meta["state"]), str(meta["a"])),
+        finding=finding_of_strategies(tables, str(meta["state"]), str(meta["a"])),
         warnings=(*skipped_images(meta["data_identity"]), *warnings),
     )
 

@@ -8,56 +8,62 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import DUPLICATIONS
+from gradlens.catalogue import COUNTERPARTS
+from gradlens.catalogue.transitions import has_control, split_strategy
 from gradlens.recording import Recording
 from gradlens.results import Table
-from gradlens.words.warnings import ENOUGH, live_difference
-from gradlens.words.wording import Contrast, contrasts_of, unsigned
+from gradlens.words.warnings import BIASED, bias_of, live_difference
+from gradlens.words.wording import Verdict, unsigned, verdict_of, verdicts_of
 
 MANY = 10**6
 """A larger count is also written as a power of ten."""
 
 
 def finding_alone(recording: Recording, summary: Table) -> str:
-    """Report the duplication of the whole network, the stage where it is highest, and the value given the loss."""
+    """Report the mean similarity and the effective number of signals of the network, and the most similar stage."""
     name = recording.name
     whole = _row(summary.frame, WHOLE)
-    if math.isnan(whole["duplication"]):
+    if math.isnan(whole["mean_similarity"]):
         return f"{name}: duplication is not defined here, {_too_few(recording)}."
-    interval = ""
-    if math.isfinite(whole.get("duplication_low", math.nan)):
-        low, high = whole["duplication_low"], whole["duplication_high"]
-        interval = f" (95 % interval{_over(recording)} {low:.2f} to {high:.2f})"
     live = int(whole["signals"] - whole["dead_signals"])
-    given_loss = whole["duplication_given_loss"]
+    given_loss = whole["mean_similarity_given_loss"]
     remaining = "" if math.isnan(given_loss) else f" Given the loss, it is {unsigned(given_loss)}."
     return (
-        f"{name}: duplication {unsigned(whole['duplication'])}{interval} over {live} live signals"
-        f"{_highest(summary.frame)}.{remaining}{_too_few_samples(recording)}"
+        f"{name}: mean similarity of its {live} live signals {_with_interval(whole, 'mean_similarity', recording)}"
+        f"{_highest(summary.frame)}.{remaining} Together they count as {whole['n_eff']:.1f} distinct signals "
+        f"(duplication D_{int(whole['m'])} {unsigned(whole['rarefied_duplication'])})."
+        f"{_too_few_samples(recording, whole['m'])}{_scope(recording)}"
     )
 
 
+def _with_interval(whole: Mapping[str, float], metric: str, recording: Recording) -> str:
+    """Return a value with its interval, if there is one."""
+    low, high = (whole.get(f"{metric}_{end}", math.nan) for end in ("low", "high"))
+    interval = f" (95 % interval{_over(recording)} {unsigned(low)} to {unsigned(high)})"
+    return unsigned(whole[metric]) + (interval if math.isfinite(low) else "")
+
+
 def _highest(frame: pd.DataFrame) -> str:
-    """Name the stage with the highest duplication; empty for a network of one stage."""
-    stages = frame[frame["stage"] != WHOLE].dropna(subset=["duplication"])
+    """Name the stage with the most similar signals; empty for a network of one stage."""
+    stages = frame[frame["stage"] != WHOLE].dropna(subset=["mean_similarity"])
     if len(stages) < 2:
         return ""
-    top = stages.sort_values("duplication", ascending=False).iloc[0]
-    return f", highest in stage {top['stage']} ({top['duplication']:.2f})"
+    top = stages.sort_values("mean_similarity", ascending=False).iloc[0]
+    return f", highest in stage {top['stage']} ({unsigned(top['mean_similarity'])})"
 
 
 def finding_between(first: Recording, second: Recording, comparison: Table) -> str:
     """Report the difference in duplication of two networks, with its interval, and the same given the loss."""
     whole = _row(comparison.frame, WHOLE)
     for recording, side in ((first, "a"), (second, "b")):
-        if math.isnan(whole[f"duplication_{side}"]):
+        if math.isnan(whole[f"mean_similarity_{side}"]):
             return f"No comparison of duplication: {recording.name}, {_too_few(recording)}."
-    noise, over = first.noise or "seeds", _over(first)
-    raw, given_loss = (Contrast.of_metric(whole, f"duplication{part}") for part in ("", "_given_loss"))
+    noise, over = _noise(first, second), _over(first)
+    raw, given_loss = (verdict_of(whole, metric) for metric in COUNTERPARTS)
     return (
-        f"{raw.sentence(second.name, first.name, 'gradient duplication', noise)} {raw.numbers(over)}. "
-        f"Given the loss, {given_loss.clause(noise)} {given_loss.numbers(over)}."
-        f"{_unfair(first, second)}{_too_few_samples(first)}"
+        f"{raw.sentence(second.name, first.name, noise, over)}. Given the loss, {given_loss.clause(noise, over)}."
+        f"{_unfair(first, second)}{_too_few_samples(first, whole['m'])}{_scope(first, second)}"
+        f"{_control(first, second)}"
     )
 
 
@@ -65,42 +71,84 @@ def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
     """Report which networks have more or less duplication than the first, and the same given the loss."""
     reference, *others = (recording.name for recording in recordings)
     raw, given_loss = (
-        {b: contrast for (_, b), contrast in contrasts_of(contrasts.frame, metric).items()}
-        for metric in DUPLICATIONS
+        {b: verdict for (_, b), verdict in verdicts_of(contrasts.frame, metric).items()}
+        for metric in COUNTERPARTS
     )
     if not raw:
         return f"No comparison of duplication: {reference} or all others have fewer than two live signals."
-    over, value = _over(recordings[0]), next(iter(raw.values())).reference
-    parts = [f"Gradient duplication against {reference} ({value:.2f}): {_listed(raw, over)}"]
+    over, verdict = _over(recordings[0]), next(iter(raw.values()))
+    against = f"{verdict.label} {unsigned(verdict.duplication.reference)}, mean similarity "
+    parts = [
+        f"Gradient duplication against {reference} ({against}{unsigned(verdict.similarity.reference)}): "
+        f"{_listed(raw, over)}"
+    ]
     if given_loss:
         parts.append(f"Given the loss: {_listed(given_loss, over)}")
     missing = [name for name in others if name not in raw]
     if missing:
         parts.append(f"Not defined, because fewer than two signals are live: {', '.join(missing)}")
     unfair = next(filter(None, (_unfair(recordings[0], other) for other in recordings[1:])), "")
-    return ". ".join(parts) + f".{unfair}{_too_few_samples(recordings[0])}"
+    samples = _too_few_samples(recordings[0], verdict.m)
+    return ". ".join(parts) + f".{unfair}{samples}{_scope(*recordings)}"
 
 
-def _listed(contrasts: Mapping[str, Contrast], over: str) -> str:
-    """List clear differences with their numbers, and the other networks with their values."""
+def _listed(verdicts: Mapping[str, Verdict], over: str) -> str:
+    """List clear differences with their numbers, those that depend on the counting, and the other networks."""
     clauses = [
-        f"{name} {contrast.clause(digits=2)} ({contrast.value:.2f}; {contrast.interval(over)})"
-        for name, contrast in contrasts.items()
-        if contrast.clear
+        f"{name} {verdict.clause(over=over)}"
+        for name, verdict in verdicts.items()
+        if verdict.clear or verdict.depends
     ]
-    unclear = {name: contrast for name, contrast in contrasts.items() if not contrast.clear}
+    unclear = {name: verdict for name, verdict in verdicts.items() if not (verdict.clear or verdict.depends)}
     for has_interval, text in (
         (False, "one seed, no interval, so no difference can be separated from noise: {}"),
         (True, "no difference that holds for {}"),
     ):
         listed = [
-            f"{name} ({contrast.value:.2f}{contrast.corrected()})"
-            for name, contrast in unclear.items()
-            if contrast.has_interval == has_interval
+            f"{name} ({unsigned(verdict.duplication.value)}, {unsigned(verdict.similarity.value)})"
+            for name, verdict in unclear.items()
+            if verdict.duplication.has_interval == has_interval
         ]
         if listed:
             clauses.append(text.format(", ".join(listed)))
     return "; ".join(clauses)
+
+
+def _noise(*recordings: Recording) -> str:
+    """Return what the intervals are over."""
+    noise = recordings[0].noise or "seeds"
+    return "samples, with these weights" if noise == "seeds" and _fixed(*recordings) else noise
+
+
+def _fixed(*recordings: Recording) -> bool:
+    """Return whether all networks have stored weights, which are the same for every seed."""
+    return all(recording.provenance.stored_weights for recording in recordings)
+
+
+def _scope(*recordings: Recording) -> str:
+    """Return a remark if seeds do not vary the weights, so that nothing follows for the architecture; else empty."""
+    stored = [recording.name for recording in recordings if recording.provenance.stored_weights]
+    if not stored:
+        return ""
+    those = "these weights" if len(stored) == len(recordings) else f"the weights of {', '.join(stored)}"
+    return f" The seeds vary the samples only: this is about {those}, not about the architecture."
+
+
+def _control(first: Recording, second: Recording) -> str:
+    """Name the control if a network is compared with its own cross stage partial form; else empty."""
+    base, strategy = split_strategy(second.name)
+    name, _, options = strategy.partition(",")
+    if (
+        base != split_strategy(first.name)[0]
+        or "@" in first.name
+        or not has_control(name)
+        or "gamma=0" in options.split(",")
+    ):
+        return ""
+    return (
+        f" {second.name} adds transition layers besides the cut; compare with {base}@{name},gamma=0, which has them "
+        "without the cut."
+    )
 
 
 def finding_of_paths(recording: Recording, paths: Table | None) -> str:
@@ -139,13 +187,14 @@ def _unfair(first: Recording, second: Recording) -> str:
     return f" Not a fair comparison: {difference}." if difference else ""
 
 
-def _too_few_samples(recording: Recording) -> str:
-    """Return a warning if there are too few samples; else empty."""
-    samples = recording.n * len(recording.replicates) // max(len(recording.seeds), 1)
-    if samples >= ENOUGH:
+def _too_few_samples(recording: Recording, m: float) -> str:
+    """Return a warning if the batches are so small that a duplication of ``m`` signals is biased; else empty."""
+    bias = bias_of(recording, m)
+    if not bias > BIASED:
         return ""
     return (
-        f" Measured with only {samples} samples per seed; duplication is overestimated below about {ENOUGH}."
+        f" Duplication is overestimated by up to about {bias:.2f} with batches of {recording.n} samples; use larger "
+        "batches."
     )
 
 

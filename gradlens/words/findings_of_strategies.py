@@ -7,61 +7,88 @@ import math
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import DUPLICATIONS
+from gradlens.catalogue import COUNTERPARTS
+from gradlens.comparisons.training import STRATEGIES, WITHIN
 from gradlens.results import Table
-from gradlens.words.wording import CLEAR, Contrast, contrasts_of, signed
+from gradlens.words.wording import Verdict, signed, verdicts_of
+
+MAIN, GIVEN_LOSS = COUNTERPARTS
+"""The rarefied duplication, unchanged and given the loss."""
+FEW = 5
+"""Least number of strategies whose means are correlated in the finding."""
 
 
-def finding_of_strategies(
-    table: Table, differences: Table, learning: Table | None, state: str, model: str
-) -> str:
-    """Compare one strategy with none (or with the first): its duplication, and the same given the loss.
+def finding_of_strategies(tables: dict[str, Table], state: str, model: str) -> str:
+    """Compare one strategy with none (or with the first): its effect by parts, and the same given the loss.
 
     The strategy is ``csp`` if there is a single one; in a sweep it is the variant with the largest difference, and
     the sentence states that.
+
+    Args:
+        tables: of the result.
+        state: when it was measured: ``at initialisation``.
+        model: name of the network.
     """
-    whole = table.frame[table.frame["stage"] == WHOLE]
+    table, differences = tables["strategies"].frame, tables["differences"].frame
+    whole = table[table["stage"] == WHOLE]
     names = [str(name) for name in whole["network"]]
-    values = dict(zip(names, whole["duplication"].astype(float).tolist(), strict=True))
+    values = dict(zip(names, whole[MAIN].astype(float).tolist(), strict=True))
     known = [name for name in names if math.isfinite(values[name])]
-    if len(known) < 2 or differences.frame.empty:
+    if len(known) < 2 or differences.empty:
         return f"{model}: {state} fewer than two strategies have a duplication to compare."
     base = "none" if "none" in known else known[0]
-    others = [name for name in known if name != base]
+    effects = tables.get("effects")
+    controlled = [] if effects is None else [name for name in known if name in set(effects.frame["strategy"])]
+    others = controlled or [name for name in known if name != base]
     other = "csp" if "csp" in others else max(others, key=lambda name: abs(values[name] - values[base]))
     choice = "" if "csp" in others or len(others) == 1 else f", the farthest of {len(others)} from {base},"
-    raw, given_loss = (_contrast(differences.frame, metric, base, other) for metric in DUPLICATIONS)
+    raw, given_loss = (_verdict(differences, metric, base, other) for metric in (MAIN, GIVEN_LOSS))
     sentence = f"{other}{choice} cannot be compared with {base}"
     if raw is not None:
-        sentence = f"{raw.sentence(other + choice, base, 'duplication')} {raw.numbers()}"
+        sentence = raw.sentence(other + choice, base)
     remaining = "Given the loss, the two cannot be compared."
     if given_loss is not None:
-        remaining = f"Given the loss, {given_loss.clause()} {given_loss.numbers()}."
+        remaining = f"Given the loss, {given_loss.clause()}."
     return " ".join(
         [
-            f"{model}: {state} {sentence}. {remaining}",
-            _clear_pairs(differences.frame, len(names)),
-            *_accuracy(learning),
+            f"{model}: {state} {sentence}.",
+            *_parts(effects, other),
+            remaining,
+            _clear_pairs(differences, len(names)),
+            *_accuracy(tables.get("learning")),
         ]
     )
 
 
-def _contrast(frame: pd.DataFrame, metric: str, base: str, other: str) -> Contrast | None:
+def _parts(effects: Table | None, strategy: str) -> list[str]:
+    """Report the effect of the transitions of a strategy, and that of its cut; nothing without a control."""
+    if effects is None:
+        return []
+    frame = effects.frame[effects.frame["strategy"] == strategy]
+    sentences = []
+    for effect, subject in (("transitions", "Its transitions alone"), ("cut", "The cut itself")):
+        verdicts = list(verdicts_of(frame[frame["effect"] == effect], MAIN).values())
+        if verdicts:
+            sentences.append(f"{subject}: {verdicts[0].clause()}.")
+    return sentences
+
+
+def _verdict(frame: pd.DataFrame, metric: str, base: str, other: str) -> Verdict | None:
     """Return the comparison of ``other`` with ``base`` in the whole network, or None if the table lacks it."""
-    contrasts = contrasts_of(frame, metric)
-    if (other, base) in contrasts:
-        return contrasts[other, base].reversed()
-    return contrasts.get((base, other))
+    verdicts = verdicts_of(frame, metric)
+    if (other, base) in verdicts:
+        return verdicts[other, base].reversed()
+    return verdicts.get((base, other))
 
 
 def _clear_pairs(frame: pd.DataFrame, variants: int) -> str:
     """Count the pairs of strategies that differ in duplication."""
-    pairs = contrasts_of(frame, "duplication").values()
-    clear = sum(pair.p < CLEAR for pair in pairs)
+    pairs = verdicts_of(frame, MAIN).values()
+    clear = sum(pair.clear for pair in pairs)
     plural = "s" * (len(pairs) != 1)
     return (
-        f"Of {len(pairs)} pair{plural} of {variants} strategies, {clear} differ in duplication after Holm's "
-        "correction."
+        f"Of {len(pairs)} pair{plural} of {variants} networks, {clear} differ in duplication, by D_m and by mean "
+        "similarity, after Holm's correction."
     )
 
 
@@ -70,11 +97,15 @@ def _accuracy(learning: Table | None) -> list[str]:
     if learning is None:
         return []
     frame = learning.frame
-    rows = frame[(frame["metric"] == "duplication") & (frame["coefficient"] == "pearson")]
-    row = rows[rows["over"] == "strategies within a seed"].iloc[0]
-    if math.isnan(row["value"]):
+    rows = frame[(frame["metric"] == MAIN) & (frame["coefficient"] == "pearson")]
+    by_unit = {str(row["over"]): row for row in rows.to_dict("records")}
+    means = by_unit.get(STRATEGIES, {"runs": 0})
+    row = means if int(means["runs"]) >= FEW else by_unit[WITHIN]
+    value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+    if math.isnan(value) or math.isnan(low):
         return ["There are too few runs to show whether duplication correlates with held-out accuracy."]
+    subject = "Over the means of the strategies" if row is means else "Within a seed"
     return [
-        f"Within a seed, duplication and held-out accuracy correlate at {signed(row['value'])} (95 % interval "
-        f"{signed(row['low'])} to {signed(row['high'])}, {row['runs']} runs)."
+        f"{subject}, duplication and held-out accuracy correlate at {signed(value)} (95 % interval {signed(low)} to "
+        f"{signed(high)}, {row['runs']} {'strategies' if row is means else 'runs'})."
     ]

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from gradlens.metrics import duplication_bias
 from gradlens.numbers import PAGE, format_number
 from gradlens.recording import Recording
 
-ENOUGH = 128
-"""Samples per seed below which duplication is biased upwards (0.26 at n = 8 for
-independent signals)."""
+BIASED = 0.01
+"""Expected duplication of unrelated signals above which the batches are too small."""
 UNEQUAL = 0.1
 """Difference of the shares of dead signals above which two networks are compared over different kinds of layers."""
 UNSTEADY = 1.5
@@ -129,12 +129,13 @@ def _amounts(a: float, b: float) -> str:
 def _replication(recording: Recording) -> Iterator[str]:
     """Yield warnings about too few samples or seeds."""
     seeds = recording.seeds
-    batches = len(recording.replicates) // max(len(seeds), 1)
-    if recording.n * batches < ENOUGH:
+    signals = sum(signal.sampled for signal in recording.signals) - dead_signals(recording)
+    bias = bias_of(recording, signals)
+    if bias > BIASED:
         yield (
-            f"{recording.n} samples x {batches} batch{'es' * (batches != 1)} per seed: duplication is biased "
-            f"upwards below about {ENOUGH} samples; use batches={math.ceil(ENOUGH / recording.n)} of "
-            f"{recording.n} samples, or batch_size={math.ceil(ENOUGH / max(batches, 1))}"
+            f"{recording.name}: D of {signals} signals is biased upwards by up to about {bias:.2f}, because the "
+            f"batches have {recording.n} samples; use batch_size={_enough(recording, signals)}. The bias falls "
+            "with the square of the batch size, but only linearly with the number of batches"
         )
     if recording.noise == "batches":
         yield (
@@ -143,6 +144,24 @@ def _replication(recording: Recording) -> Iterator[str]:
         )
     elif len(seeds) < 2:
         yield "one seed: no interval over seeds; use seeds=3 or more to separate a finding from noise"
+
+
+def bias_of(recording: Recording, m: float) -> float:
+    """Return the duplication expected of ``m`` unrelated signals in one seed of a recording; NaN if ``m`` is NaN."""
+    return duplication_bias(m, recording.n, _batches(recording))
+
+
+def _batches(recording: Recording) -> int:
+    """Return the number of batches of a seed."""
+    return max(len(recording.replicates) // max(len(recording.seeds), 1), 1)
+
+
+def _enough(recording: Recording, signals: int) -> int:
+    """Return a batch size, doubled until the bias is small."""
+    size = recording.n
+    while duplication_bias(signals, size, _batches(recording)) > BIASED:
+        size *= 2
+    return size
 
 
 def _advice(recording: Recording) -> str:

@@ -10,6 +10,7 @@ from enum import Enum
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue import CORRECTED, COUNTERPARTS, size_column
 
 CLEAR = 0.05
 """Corrected p below which a difference is reported."""
@@ -50,7 +51,10 @@ class Contrast:
     @classmethod
     def of_metric(cls, row: Mapping[str, float], metric: str) -> Contrast:
         """Read the columns of one metric in a row of the table ``comparison``."""
-        return cls(*(row[f"{metric}_{part}"] for part in ("a", "b", "difference", "low", "high")))
+        a, b, difference, low, high = (
+            row[f"{metric}_{part}"] for part in ("a", "b", "difference", "low", "high")
+        )
+        return cls(a, b, difference, low, high, row.get(f"{metric}{CORRECTED}", math.nan))
 
     def reversed(self) -> Contrast:
         """Return the same comparison with the roles exchanged."""
@@ -97,25 +101,22 @@ class Contrast:
         size = f"{abs(self.difference):.{self.digits if digits is None else digits}f}"
         return self.outcome.value.format(size=size, noise=noise)
 
-    def sentence(self, name: str, reference: str, metric: str, noise: str = "seeds") -> str:
-        """Word the outcome with its subject: ``b has 0.11 less duplication than a``."""
-        clause = self.clause(noise)
-        if self.outcome in (Outcome.LESS, Outcome.MORE):
-            return f"{name} has {clause} {metric} than {reference}"
-        if self.outcome is Outcome.UNDEFINED:
-            return f"Between {name} and {reference} {clause} for {metric}"
-        return f"{name} and {reference} show {clause} in {metric}"
+    @property
+    def change(self) -> str:
+        """Size and direction of a clear difference."""
+        digits = 3 if round(abs(self.difference), 2) == 0 else self.digits
+        return f"{abs(self.difference):.{digits}f} {'less' if self.difference < 0 else 'more'}"
 
-    def numbers(self, over: str = "") -> str:
-        """Return both values, the interval and p in parentheses; ``over`` is appended to "difference"."""
+    def values(self, over: str = "") -> str:
+        """Return both values, the interval and p; ``over`` is appended to "difference"."""
         if math.isnan(self.reference) or math.isnan(self.value):
-            return "(too few signals vary beyond the loss)"
+            return "not defined, because too few signals vary beyond the loss"
         values = f"{unsigned(self.value, self.digits)} against {unsigned(self.reference, self.digits)}"
         if self.outcome is Outcome.EQUAL:
-            return f"({values})"
+            return values
         if not self.has_interval:
-            return f"({values}; one seed, no interval)"
-        return f"({values}; {self.interval(over, self.digits)})"
+            return f"{values}, one seed, no interval"
+        return f"{values}, {self.interval(over, self.digits)}"
 
     def interval(self, over: str = "", digits: int = 2) -> str:
         """Return the interval of the difference, with the corrected p if there is one."""
@@ -127,14 +128,102 @@ class Contrast:
         return "" if math.isnan(self.p) else f", Holm p = {self.p:.2g}"
 
 
-def contrasts_of(frame: pd.DataFrame, metric: str) -> dict[tuple[str, str], Contrast]:
-    """Return the comparisons of a metric of the whole network by (a, b), b against a.
+@dataclass(frozen=True)
+class Verdict:
+    """A rarefied duplication compared with a reference network, and the mean similarity of the same signals.
+
+    The two answer differently if networks differ in the structure of their similarities, so a difference is reported
+    only where both agree in sign, each with an interval that excludes 0 after correction.
+
+    Attributes:
+        duplication: comparison of D_m.
+        similarity: comparison of the mean similarity.
+        m: number of signals of D_m.
+    """
+
+    duplication: Contrast
+    similarity: Contrast
+    m: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether both differ, in the same direction."""
+        same = self.duplication.difference * self.similarity.difference > 0
+        return same and self.duplication.clear and self.similarity.clear
+
+    @property
+    def depends(self) -> bool:
+        """Whether the answer depends on how layers are counted: one differs, and the other does not or oppositely."""
+        return not self.clear and (self.duplication.clear or self.similarity.clear)
+
+    def reversed(self) -> Verdict:
+        """Return the same comparison with the roles exchanged."""
+        return Verdict(self.duplication.reversed(), self.similarity.reversed(), self.m)
+
+    @property
+    def label(self) -> str:
+        """Symbol of the rarefied duplication with its number of signals."""
+        return "D" if math.isnan(self.m) else f"D_{int(self.m)}"
+
+    def sentence(self, name: str, reference: str, noise: str = "seeds", over: str = "") -> str:
+        """Report the comparison of ``name`` with ``reference`` as a sentence with its numbers, without its period."""
+        details = self.details(over)
+        if self.clear:
+            return f"{name} has {self.duplication.change} gradient duplication than {reference} ({details})"
+        if self.depends:
+            return (
+                f"Whether {name} has less or more gradient duplication than {reference} depends on how layers are "
+                f"counted ({details})"
+            )
+        if Outcome.UNDEFINED in (self.duplication.outcome, self.similarity.outcome):
+            return f"Between {name} and {reference} the difference in gradient duplication is not defined ({details})"
+        clause = self._weaker.clause(noise)
+        return f"{name} and {reference} show {clause} in gradient duplication ({details})"
+
+    def clause(self, noise: str = "seeds", over: str = "") -> str:
+        """Report the comparison without its subjects, with its numbers."""
+        if self.depends:
+            return f"it depends on how layers are counted ({self.details(over)})"
+        return (
+            f"{self.duplication.change if self.clear else self._weaker.clause(noise)} ({self.details(over)})"
+        )
+
+    def details(self, over: str = "") -> str:
+        """Return the numbers of both."""
+        return f"{self.label} {self.duplication.values(over)}; mean similarity {self.similarity.values(over)}"
+
+    @property
+    def _weaker(self) -> Contrast:
+        """The one of the two whose outcome says less: a value of noise before one that only the correction rejects."""
+        rejected = self.duplication.outcome is Outcome.UNCORRECTED
+        return self.similarity if rejected else self.duplication
+
+
+def verdict_of(row: Mapping[str, float], metric: str) -> Verdict:
+    """Read a rarefied duplication and its mean similarity in a row of the table ``comparison``."""
+    duplication, similarity = (Contrast.of_metric(row, name) for name in (metric, COUNTERPARTS[metric]))
+    return Verdict(duplication, similarity, row.get(size_column(metric), math.nan))
+
+
+def verdicts_of(frame: pd.DataFrame, metric: str) -> dict[tuple[str, str], Verdict]:
+    """Return the comparisons of a rarefied duplication of the whole network by (a, b), b against a.
 
     Args:
-        frame: of the table ``contrasts`` or ``differences``.
-        metric: the value of its column ``metric``.
+        frame: of the table ``contrasts``, ``differences`` or ``effects``.
+        metric: the name of a rarefied duplication.
     """
-    rows = frame[(frame["stage"] == WHOLE) & (frame["metric"] == metric)]
+    whole = frame[frame["stage"] == WHOLE]
+    duplication, similarity = (_contrasts(whole, name) for name in (metric, COUNTERPARTS[metric]))
+    sizes = whole[whole["metric"] == metric].set_index(["a", "b"])["m"].to_dict() if "m" in whole else {}
+    return {
+        pair: Verdict(contrast, similarity[pair], float(sizes.get(pair, math.nan)))
+        for pair, contrast in duplication.items()
+        if pair in similarity
+    }
+
+
+def _contrasts(whole: pd.DataFrame, metric: str) -> dict[tuple[str, str], Contrast]:
+    rows = whole[whole["metric"] == metric]
     columns = ["mean_a", "mean_b", "difference", "low", "high", "p_holm"]
     values = rows[columns].astype(float).itertuples(index=False)
     return {(str(a), str(b)): Contrast(*row) for a, b, row in zip(rows["a"], rows["b"], values, strict=True)}

@@ -44,7 +44,7 @@ def test_copies_in_a_stage_count_as_one_signal(staged):
     assert row.n_eff == pytest.approx(1)
     assert row.n_eff_share == pytest.approx(1 / 3)
     assert row.duplication == pytest.approx(1)
-    assert row.mean_cka == pytest.approx(1)
+    assert row.mean_similarity == pytest.approx(1)
 
 
 def test_dead_signals_are_left_out_and_counted(staged):
@@ -53,7 +53,7 @@ def test_dead_signals_are_left_out_and_counted(staged):
     r = cka(hsic_matrix(live))[0, 1]
     p = np.array([1 + r, 1 - r]) / 2
     assert (row.signals, row.used, row.dead, row.reason) == (3, 2, 1, "")
-    assert row.mean_cka == pytest.approx(r)
+    assert row.mean_similarity == pytest.approx(r)
     assert row.n_eff == pytest.approx(np.prod(p**-p))
     assert row.n_eff_share == pytest.approx(np.prod(p**-p) / 2)
     assert row.duplication == pytest.approx(2 - np.prod(p**-p))
@@ -67,7 +67,7 @@ def test_the_whole_is_over_all_live_signals(staged):
 
 def test_a_stage_of_one_signal_reports_why_it_has_no_value(staged):
     row = row_of(Duplication()(staged), "head")
-    assert np.isnan([row.duplication, row.n_eff, row.n_eff_share, row.mean_cka]).all()
+    assert np.isnan([row.duplication, row.n_eff, row.n_eff_share, row.mean_similarity]).all()
     assert row.reason == "one signal cannot duplicate itself"
 
 
@@ -119,7 +119,7 @@ def test_given_the_loss_equals_regressing_on_it(loss_driven, version):
     grams = loss_driven.grams if version == "energy" else direction(loss_driven.grams)
     matrix = cka_by_regression(grams, 4)[:4, :4]
     assert row.duplication == pytest.approx(duplication(matrix), rel=1e-8)
-    assert row.mean_cka == pytest.approx(matrix[~np.eye(4, dtype=bool)].mean(), rel=1e-8)
+    assert row.mean_similarity == pytest.approx(matrix[~np.eye(4, dtype=bool)].mean(), rel=1e-8)
 
 
 def test_the_loss_signal_itself_is_left_out_given_the_loss(loss_driven):

@@ -120,5 +120,5 @@ def test_the_summary_of_one_network_has_intervals_over_seeds(recording):
     seeds = [recording.take([index]) for index in (0, 1)]
     merged = replace(seeds[0], replicates=((0, 0),)).merge(replace(seeds[1], replicates=((1, 0),)))
     row = Summary()(merged).frame.set_index("stage").loc["whole"]
-    assert row["duplication_low"] < row["duplication"] < row["duplication_high"]
-    assert np.isnan(Summary()(recording).frame["duplication_low"]).all()
+    assert row["rarefied_duplication_low"] < row["rarefied_duplication"] < row["rarefied_duplication_high"]
+    assert np.isnan(Summary()(recording).frame["rarefied_duplication_low"]).all()

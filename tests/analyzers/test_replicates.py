@@ -9,7 +9,8 @@ from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.replicates import batch_half_widths, over_replicates
 from gradlens.comparisons.cross import cross_network
-from gradlens.comparisons.summary import Comparison, Summary
+from gradlens.comparisons.comparison import Comparison
+from gradlens.comparisons.summary import Summary
 from gradlens.metrics import mean_interval
 
 
@@ -72,13 +73,17 @@ def test_one_seed_of_several_batches_has_intervals_in_summary_and_comparison(pai
     random = np.random.default_rng(2)
     a, b = pair(random, network="a"), pair(random, network="b")
     row = Summary()(a).frame.set_index("stage").loc["whole"]
-    assert row["duplication_low"] < row["duplication"] < row["duplication_high"]
+    assert row["rarefied_duplication_low"] < row["rarefied_duplication"] < row["rarefied_duplication_high"]
     table = Comparison()(a, b)
     row = table.frame.set_index("stage").loc["whole"]
-    assert row["duplication_low"] < row["duplication_difference"] < row["duplication_high"]
+    assert (
+        row["rarefied_duplication_low"]
+        < row["rarefied_duplication_difference"]
+        < row["rarefied_duplication_high"]
+    )
     assert "paired differences over batches" in table.how
     same = Comparison()(a, a).frame.set_index("stage").loc["whole"]
-    assert same["duplication_high"] == pytest.approx(0)
+    assert same["rarefied_duplication_high"] == pytest.approx(0)
     assert np.isnan(same["flops_low"])
 
 
@@ -93,7 +98,7 @@ def test_values_that_depend_on_one_batch_have_no_interval(hand, draw):
     row = Correlation()(recording).frame.iloc[0]
     assert np.isfinite(row["energy"])
     assert np.isnan(row["energy_reach"])
-    assert np.isnan(Summary()(recording).frame.set_index("stage").loc["whole", "duplication_low"])
+    assert np.isnan(Summary()(recording).frame.set_index("stage").loc["whole", "rarefied_duplication_low"])
 
 
 def test_recordings_of_different_batches_have_no_interval_and_no_cross_table(pair):
@@ -101,8 +106,8 @@ def test_recordings_of_different_batches_have_no_interval_and_no_cross_table(pai
     five, three = pair(random, batches=5), pair(random, batches=3)
     for first, second in ((five, three), (three, five)):
         row = Comparison()(first, second).frame.set_index("stage").loc["whole"]
-        assert np.isfinite(row["duplication_difference"])
-        assert np.isnan(row["duplication_low"])
+        assert np.isfinite(row["rarefied_duplication_difference"])
+        assert np.isnan(row["rarefied_duplication_low"])
         assert cross_network(first, second) is None
 
 
@@ -112,7 +117,7 @@ def test_the_level_is_kept_over_batches(pair):
     wide, narrow = (
         Comparison(level=level)(a, b).frame.set_index("stage").loc["whole"] for level in (0.95, 0.5)
     )
-    spread = [row["duplication_high"] - row["duplication_low"] for row in (wide, narrow)]
+    spread = [row["rarefied_duplication_high"] - row["rarefied_duplication_low"] for row in (wide, narrow)]
     assert spread[0] / spread[1] == pytest.approx(stats.t.ppf(0.975, 7) / stats.t.ppf(0.75, 7))
 
 

@@ -97,7 +97,7 @@ def test_readers_of_a_source_are_compared_by_its_columns(measured):
     ]
     grams = np.stack([(part @ part.transpose(1, 2)).numpy() for part in parts])
     expected = cka(hsic_matrix(grams))[np.triu_indices(3, k=1)].mean()
-    assert frame.loc[("stem", "energy"), "mean_cka"] == pytest.approx(expected, rel=1e-6)
+    assert frame.loc[("stem", "energy"), "mean_similarity"] == pytest.approx(expected, rel=1e-6)
     assert ("b", "energy") not in frame.index
 
 

@@ -63,7 +63,7 @@ def test_names_and_titles_are_unique() -> None:
 def test_a_quantity_is_described_and_belongs_to_known_tables(entry: Quantity) -> None:
     assert all((entry.title, entry.head, entry.unit, entry.tables))
     assert set(entry.tables) <= {table.name for table in TABLES}
-    assert entry.version is None or entry.name.startswith("duplication")
+    assert entry.version is None or entry.name.startswith("mean_similarity" if entry.mean else "rarefied_dup")
     for style in (TERMINAL, PAGE):
         assert format_number(0.25, entry.format, style)
 
@@ -142,7 +142,12 @@ def test_a_misspelt_flag_is_an_error() -> None:
 
 @pytest.mark.parametrize(
     ("column", "form"),
-    [("flops", "amount"), ("flops_low", "amount"), ("duplication_reach", "ratio"), ("buffer_bytes", "bytes")],
+    [
+        ("flops", "amount"),
+        ("flops_low", "amount"),
+        ("rarefied_duplication_reach", "ratio"),
+        ("buffer_bytes", "bytes"),
+    ],
 )
 def test_a_column_has_the_format_of_its_quantity(column: str, form: str) -> None:
     assert format_of(column) == form

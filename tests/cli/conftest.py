@@ -20,10 +20,9 @@ from gradlens.results import Result, Table
 from gradlens_cli.app import gradlens
 
 METRICS = (
-    "duplication",
-    "duplication_direction",
-    "duplication_given_loss",
-    "n_eff_share",
+    "rarefied_duplication",
+    "rarefied_duplication_direction",
+    "rarefied_duplication_given_loss",
     "branch_correlation",
     "flow_slope",
     "dead_signals",

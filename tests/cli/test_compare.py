@@ -223,7 +223,7 @@ def test_progress_is_printed_in_lines(run: Run, study: Any, compared: Result) ->
 def test_inspect_prints_one_row_per_stage(run: Run, study: Any, inspected: Result) -> None:
     study.answer = lambda progress: inspected
     lines = run("inspect", "resnet50").stdout.splitlines()
-    assert lines[0].split()[:3] == ["stage", "duplication", "direction"]
+    assert lines[0].split()[:3] == ["stage", "duplication", "given"]
     assert "\N{EN DASH}" in lines[1]
     assert lines[2].split()[0] == "whole"
     assert lines[2].endswith("4.1 G  23.5 M")

@@ -40,7 +40,7 @@ def test_a_cell_shows_both_values_and_the_difference(values: tuple[Any, ...], fo
 
 def test_a_comparison_fits_120_columns(compared: Result) -> None:
     blocks = summary.blocks(compared)
-    assert [len(block.rows) for block in blocks] == [3, 3, 3]
+    assert [len(block.rows) for block in blocks] == [3, 3, 3, 3]
     assert max(len(line) for block in blocks for line in plain(block).splitlines()) <= 120
 
 
@@ -58,14 +58,21 @@ def test_several_networks_are_rows_with_corrected_differences() -> None:
         {
             "network": name,
             "stage": stage,
-            "duplication": 0.6 - 0.1 * i,
-            "duplication_low": 0.5,
-            "duplication_high": 0.7,
+            "rarefied_duplication": 0.6 - 0.1 * i,
+            "rarefied_duplication_low": 0.5,
+            "rarefied_duplication_high": 0.7,
         }
         for i, name in enumerate(("a", "b", "c"))
         for stage in ("4", "whole")
     ]
-    pair = {"stage": "whole", "metric": "duplication", "a": "a", "difference": -0.1, "low": -0.2, "high": 0.0}
+    pair = {
+        "stage": "whole",
+        "metric": "rarefied_duplication",
+        "a": "a",
+        "difference": -0.1,
+        "low": -0.2,
+        "high": 0.0,
+    }
     pairs = [{**pair, "b": name, "p_holm": p} for name, p in (("b", 0.04), ("c", NAN))]
     tables = {"networks": pd.DataFrame(rows), "contrasts": pd.DataFrame(pairs)}
     result = Result({name: Table(name, frame, "") for name, frame in tables.items()}, {}, "")
@@ -85,7 +92,10 @@ def test_a_terminal_shows_the_units_of_its_columns(
     monkeypatch.setenv("COLUMNS", "60")
     summary.show(compared)
     output = " ".join(capsys.readouterr().out.split())
-    assert "units: duplication, direction, given loss: 0 unrelated to 1 copies; structural: 0 to 1" in output
+    assert (
+        "units: duplication, given loss, direction: D_m, 0 unrelated to 1 copies; structural: 0 to 1"
+        in output
+    )
     assert "traffic:" not in output
 
 

@@ -8,7 +8,7 @@ from scipy import stats
 from gradlens.analyzers.duplication import Duplication
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.families import TESTED
-from gradlens.comparisons.summary import Comparison
+from gradlens.comparisons.comparison import Comparison
 from gradlens.results import Table
 from gradlens.words.findings import finding_among
 
@@ -32,14 +32,13 @@ def networks(hand, draw, seeds):
     return make
 
 
-FEW = " Measured with only 32 samples per seed; duplication is overestimated below about 128."
 THREE = {"first": 0.3, "same": 0.3, "close": 0.9}
 
 
 def whole_duplication(recording):
     frame = Duplication()(recording).frame
     rows = frame[(frame.stage == "whole") & (frame.version == "energy")].sort_values("seed")
-    return rows.duplication.to_numpy()
+    return rows.rarefied_duplication.to_numpy()
 
 
 def test_each_network_is_compared_with_the_first_only(networks):
@@ -51,7 +50,9 @@ def test_each_network_is_compared_with_the_first_only(networks):
 def test_the_difference_is_paired_over_seeds(networks):
     recordings = networks(THREE)
     frame = Contrasts()(recordings)["contrasts"].frame
-    row = frame[(frame.stage == "whole") & (frame.metric == "duplication") & (frame.b == "close")].iloc[0]
+    row = frame[
+        (frame.stage == "whole") & (frame.metric == "rarefied_duplication") & (frame.b == "close")
+    ].iloc[0]
     first, _, close = (whole_duplication(recording) for recording in recordings)
     paired = stats.ttest_rel(close, first)
     assert (row.mean_a, row.mean_b) == pytest.approx((first.mean(), close.mean()))
@@ -60,13 +61,12 @@ def test_the_difference_is_paired_over_seeds(networks):
     assert (row.low, row.high) == pytest.approx(tuple(paired.confidence_interval(0.95)))
 
 
-def test_p_values_are_corrected_over_all_networks_and_metrics_of_a_stage(networks):
+def test_p_values_are_corrected_over_everything_that_the_table_shows(networks):
     frame = Contrasts()(networks(THREE))["contrasts"].frame
-    for _, family in frame.groupby("stage"):
-        known = family.p[family.p.notna()].sort_values()
-        assert set(family.metric) <= set(TESTED)
-        stepped = np.maximum.accumulate(known.to_numpy() * np.arange(len(known), 0, -1))
-        assert family.p_holm[known.index].to_numpy() == pytest.approx(np.minimum(stepped, 1))
+    known = frame.p[frame.p.notna()].sort_values()
+    assert set(frame.metric) <= set(TESTED)
+    stepped = np.maximum.accumulate(known.to_numpy() * np.arange(len(known), 0, -1))
+    assert frame.p_holm[known.index].to_numpy() == pytest.approx(np.minimum(stepped, 1))
     smallest = frame.loc[frame.p.idxmin()]
     assert smallest.p_holm > smallest.p
 
@@ -96,39 +96,63 @@ def test_the_finding_lists_clear_differences_and_names_the_rest(networks):
     recordings = networks(THREE)
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
     first, same, close = (whole_duplication(recording).mean() for recording in recordings)
-    assert text.startswith(
-        f"Gradient duplication against first ({first:.2f}): close {close - first:.2f} more ({close:.2f}; 95 % interval"
-    )
-    assert f"no difference that holds for same ({same:.2f}, Holm p = " in text
+    assert text.startswith(f"Gradient duplication against first (D_5 {first:.2f}, mean similarity ")
+    assert f": close {close - first:.2f} more (D_5 {close:.2f} against {first:.2f}, 95 % interval" in text
+    assert f"no difference that holds for same ({same:.2f}, " in text
     assert "Given the loss: " in text
 
 
+INTERVAL = "95 % interval of the difference -0.30 to -0.10, Holm p = 0.01"
+
+
 @pytest.mark.parametrize(
-    ("low", "high", "p", "clause"),
+    ("duplication", "similarity", "clause"),
     [
         (
-            -0.3,
-            -0.1,
-            0.01,
-            "b 0.20 less (0.50; 95 % interval of the difference -0.30 to -0.10, Holm p = 0.01)",
+            (-0.3, -0.1, 0.01),
+            (-0.3, -0.1, 0.01),
+            f"b 0.20 less (D_4 0.50 against 0.70, {INTERVAL}; mean similarity 0.50 against 0.70, {INTERVAL})",
         ),
-        (-0.3, -0.1, 0.2, "no difference that holds for b (0.50, Holm p = 0.2)"),
-        (-0.3, 0.1, 0.04, "no difference that holds for b (0.50, Holm p = 0.04)"),
+        ((-0.3, -0.1, 0.2), (-0.3, -0.1, 0.2), "no difference that holds for b (0.50, 0.50)"),
+        ((-0.3, 0.1, 0.04), (-0.3, 0.1, 0.04), "no difference that holds for b (0.50, 0.50)"),
         (
-            np.nan,
-            np.nan,
-            np.nan,
-            "one seed, no interval, so no difference can be separated from noise: b (0.50)",
+            (-0.3, -0.1, 0.01),
+            (-0.3, 0.1, 0.04),
+            "b it depends on how layers are counted (D_4 0.50 against 0.70, "
+            f"{INTERVAL}; mean similarity 0.50 against 0.70, 95 % interval of the difference -0.30 to +0.10, "
+            "Holm p = 0.04)",
         ),
-        (-0.2, -0.2, np.nan, "b 0.20 less (0.50; 95 % interval of the difference -0.20 to -0.20)"),
+        (
+            (np.nan, np.nan, np.nan),
+            (np.nan, np.nan, np.nan),
+            "one seed, no interval, so no difference can be separated from noise: b (0.50, 0.50)",
+        ),
     ],
+    ids=["clear", "rejected", "noise", "depends", "one seed"],
 )
-def test_the_wording_of_a_difference(low, high, p, clause, networks):
+def test_the_wording_of_a_difference(duplication, similarity, clause, networks):
     recordings = networks({"first": 0.3, "b": 0.9}, count=1)
-    row = {"stage": "whole", "metric": "duplication", "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5}
-    frame = pd.DataFrame([{**row, "difference": -0.2, "low": low, "high": high, "p_holm": p}])
+    row = {"stage": "whole", "m": 4, "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5, "difference": -0.2}
+    frame = pd.DataFrame(
+        {**row, "metric": metric, **dict(zip(("low", "high", "p_holm"), ends, strict=True))}
+        for metric, ends in (("rarefied_duplication", duplication), ("mean_similarity", similarity))
+    )
     text = finding_among(recordings, Table("contrasts", frame, ""))
-    assert text == f"Gradient duplication against first (0.70): {clause}.{FEW}"
+    start = "Gradient duplication against first (D_4 0.70, mean similarity 0.70): "
+    assert text == f"{start}{clause}."
+
+
+def test_small_batches_are_reported(networks):
+    recordings = networks(THREE, count=1)
+    row = {"stage": "whole", "m": 9, "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5, "difference": -0.2}
+    frame = pd.DataFrame(
+        {**row, "metric": metric, "low": np.nan, "high": np.nan, "p_holm": np.nan}
+        for metric in ("rarefied_duplication", "mean_similarity")
+    )
+    bias = 9 / (16 * 13 * 2)
+    assert finding_among(recordings, Table("contrasts", frame, "")).endswith(
+        f" Duplication is overestimated by up to about {bias:.2f} with batches of 16 samples; use larger batches."
+    )
 
 
 def test_one_seed_has_no_interval_and_no_p(networks):
@@ -149,12 +173,18 @@ def test_one_seed_of_several_batches_has_intervals_over_them(hand, draw):
             build.gradient(g, f"conv{depth}", "4", depth)
         recordings.append(build.recording())
     tables = Contrasts()(recordings)
-    row = tables["contrasts"].frame.set_index(["stage", "metric"]).loc[("whole", "duplication")]
+    row = tables["contrasts"].frame.set_index(["stage", "metric"]).loc[("whole", "rarefied_duplication")]
     expected = Comparison()(*recordings).frame.set_index("stage").loc["whole"]
-    assert (row.low, row.high) == pytest.approx((expected.duplication_low, expected.duplication_high))
-    assert np.isnan(row.p_holm)
+    assert (row.low, row.high) == pytest.approx(
+        (expected.rarefied_duplication_low, expected.rarefied_duplication_high)
+    )
+    assert row.p < row.p_holm
     network_row = tables["networks"].frame.set_index(["stage", "network"]).loc[("whole", "close")]
-    assert network_row.duplication_low < network_row.duplication < network_row.duplication_high
+    assert (
+        network_row.rarefied_duplication_low
+        < network_row.rarefied_duplication
+        < network_row.rarefied_duplication_high
+    )
     text = finding_among(recordings, tables["contrasts"])
     assert "close 0." in text
     assert "95 % interval of the difference over 8 batches" in text
@@ -170,7 +200,7 @@ def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
         "Not defined, because fewer than two signals are live: dead. Not a fair comparison: 5 of 5 signals of first"
         in text
     )
-    assert text.endswith(FEW)
+    assert "Duplication is overestimated by up to about" in text
     alone = [recordings[-1], recordings[0]]
     assert finding_among(alone, Contrasts()(alone)["contrasts"]).startswith(
         "No comparison of duplication: dead"

@@ -6,7 +6,8 @@ from scipy import stats
 
 from gradlens.analyzers.branches import Branches
 from gradlens.analyzers.duplication import Duplication
-from gradlens.comparisons.summary import COMPARED, Comparison, Summary
+from gradlens.comparisons.comparison import COMPARED, Comparison
+from gradlens.comparisons.summary import Summary
 
 
 @pytest.fixture
@@ -38,18 +39,20 @@ def test_the_summary_is_the_mean_of_the_seeds(network):
     rows = by_seed[(by_seed.stage == "4") & (by_seed.version == "energy")]
     assert frame.index.tolist() == ["4", "8", "head", "whole"]
     assert len(rows) == 3
-    assert frame.duplication["4"] == pytest.approx(rows.duplication.mean())
-    assert frame.n_eff_share["4"] == pytest.approx(rows.n_eff_share.mean())
+    assert frame.rarefied_duplication["4"] == pytest.approx(rows.rarefied_duplication.mean())
+    assert frame.n_eff["4"] == pytest.approx(rows.n_eff.mean())
     assert frame.loc["4", ["signals", "dead_signals"]].tolist() == [3, 1]
     assert frame.loc["whole", ["signals", "dead_signals"]].tolist() == [6, 1]
     assert frame.flow_slope["whole"] == pytest.approx(-1, abs=0.05)
     assert frame.flops.tolist() == [100, 25, 0, 125]
     assert frame.parameters.tolist() == [10, 0, 0, 10]
     given_loss = by_seed[(by_seed.stage == "8") & (by_seed.version == "energy given loss")]
-    assert frame.duplication_given_loss["8"] == pytest.approx(given_loss.duplication.mean())
+    assert frame.rarefied_duplication_given_loss["8"] == pytest.approx(given_loss.rarefied_duplication.mean())
     unit = by_seed[(by_seed.stage == "8") & (by_seed.version == "direction")]
-    assert frame.duplication_direction["8"] == pytest.approx(unit.duplication.mean(), rel=1e-12)
-    assert frame.duplication_direction["8"] != frame.duplication["8"]
+    assert frame.rarefied_duplication_direction["8"] == pytest.approx(
+        unit.rarefied_duplication.mean(), rel=1e-12
+    )
+    assert frame.rarefied_duplication_direction["8"] != frame.rarefied_duplication["8"]
 
 
 def test_branch_correlation_is_of_forks_and_splits_not_of_merges(network, draw):
@@ -67,7 +70,7 @@ def test_branch_correlation_is_of_forks_and_splits_not_of_merges(network, draw):
     assert fork < 0.9
     assert frame.branch_correlation[["4", "16", "whole"]].tolist() == pytest.approx([fork] * 3)
     assert np.isnan(frame.branch_correlation["8"])
-    assert np.isnan(frame.duplication["16"])
+    assert np.isnan(frame.rarefied_duplication["16"])
 
 
 def test_the_difference_is_paired_by_seed_with_a_t_interval(network):
@@ -77,21 +80,26 @@ def test_the_difference_is_paired_by_seed_with_a_t_interval(network):
     for recording in (a, b):
         frame = Duplication()(recording).frame
         rows = frame[(frame.stage == "8") & (frame.version == "energy")].sort_values("seed")
-        values.append(rows.duplication.to_numpy())
+        values.append(rows.rarefied_duplication.to_numpy())
     difference = values[1] - values[0]
     low, high = stats.t.interval(0.95, 2, loc=difference.mean(), scale=stats.sem(difference))
     assert len(difference) == 3
-    assert row.duplication_a == pytest.approx(values[0].mean())
-    assert row.duplication_b == pytest.approx(values[1].mean())
-    assert row.duplication_difference == pytest.approx(difference.mean())
-    assert (row.duplication_low, row.duplication_high) == pytest.approx((low, high))
-    assert row.duplication_high < 0
+    assert row.rarefied_duplication_a == pytest.approx(values[0].mean())
+    assert row.rarefied_duplication_b == pytest.approx(values[1].mean())
+    assert row.rarefied_duplication_difference == pytest.approx(difference.mean())
+    assert (row.rarefied_duplication_low, row.rarefied_duplication_high) == pytest.approx((low, high))
+    assert row.rarefied_duplication_high < 0
 
 
 def test_the_coverage_can_be_chosen(network):
     a, b = network("a", 0.8).recording(), network("bb", 0.3).recording()
     wide, narrow = (Comparison(level)(a, b).frame.iloc[-1] for level in (0.99, 0.5))
-    assert wide.duplication_low < narrow.duplication_low < narrow.duplication_high < wide.duplication_high
+    assert (
+        wide.rarefied_duplication_low
+        < narrow.rarefied_duplication_low
+        < narrow.rarefied_duplication_high
+        < wide.rarefied_duplication_high
+    )
 
 
 def test_costs_have_a_difference_and_no_interval(network):
@@ -103,8 +111,8 @@ def test_costs_have_a_difference_and_no_interval(network):
 
 def test_one_seed_has_a_difference_and_no_interval(network):
     row = Comparison()(network("a", count=1).recording(), network("bb", count=1).recording()).frame.iloc[-1]
-    assert np.isfinite(row.duplication_difference)
-    assert np.isnan([row.duplication_low, row.duplication_high]).all()
+    assert np.isfinite(row.rarefied_duplication_difference)
+    assert np.isnan([row.rarefied_duplication_low, row.rarefied_duplication_high]).all()
 
 
 def test_stages_are_merged_by_stride_and_a_missing_one_stays_empty(network):
@@ -115,12 +123,14 @@ def test_stages_are_merged_by_stride_and_a_missing_one_stays_empty(network):
     for metric in COMPARED:
         parts = [f"{metric}_{part}" for part in ("difference", "low", "high")]
         assert frame.loc[["2", "8", "16", "blocks.0", "head"], parts].isna().all(axis=None)
-    assert np.isfinite(frame.duplication_a["16"])
-    assert np.isnan(frame.duplication_b["16"])
-    assert np.isnan(frame.duplication_a["8"])
-    assert np.isfinite(frame.duplication_b["8"])
+    assert np.isfinite(frame.rarefied_duplication_a["16"])
+    assert np.isnan(frame.rarefied_duplication_b["16"])
+    assert np.isnan(frame.rarefied_duplication_a["8"])
+    assert np.isfinite(frame.rarefied_duplication_b["8"])
     assert np.isfinite(
-        frame.loc["4", ["duplication_a", "duplication_b", "duplication_difference"]].astype(float)
+        frame.loc[
+            "4", ["rarefied_duplication_a", "rarefied_duplication_b", "rarefied_duplication_difference"]
+        ].astype(float)
     ).all()
 
 
@@ -130,7 +140,7 @@ def test_a_network_against_itself_has_no_difference(network):
     for metric in COMPARED:
         differences = frame[f"{metric}_difference"].dropna()
         assert (differences == 0).all()
-    assert frame.duplication_difference.notna().any()
+    assert frame.rarefied_duplication_difference.notna().any()
 
 
 def test_a_recording_without_signals_still_has_its_rows(hand, draw):
@@ -140,5 +150,5 @@ def test_a_recording_without_signals_still_has_its_rows(hand, draw):
     build.group(numbers, build.gradient(a + b, signal=False), stage="8")
     frame = Summary()(build.recording()).frame.set_index("stage")
     assert frame.index.tolist() == ["8", "whole"]
-    assert frame.duplication.isna().all()
+    assert frame.rarefied_duplication.isna().all()
     assert np.isfinite(frame.branch_correlation["8"])

@@ -28,7 +28,9 @@ def duplication(networks, seeds):
                 "stage": stage,
                 "version": version,
                 "signals": 3,
-                "duplication": value,
+                "m": 3,
+                "rarefied_duplication": value,
+                "mean_similarity": value / 2,
                 "reason": "" if stage != "head" else "one signal only",
             }
         )
@@ -200,13 +202,19 @@ def reuse(networks):
     return pd.DataFrame(rows)
 
 
-MEASURES = ("duplication", "duplication_given_loss", "accuracy")
+MEASURES = ("rarefied_duplication", "mean_similarity", "rarefied_duplication_given_loss", "accuracy")
 
 
 def strategies(networks):
     rows = []
     for (i, network), stage in itertools.product(enumerate(networks), ("4", "whole")):
-        row = {"network": network, "stage": stage, "flops": (1.0 + 0.2 * i) * 1e9}
+        row = {
+            "network": network,
+            "stage": stage,
+            "flops": (1.0 + 0.2 * i) * 1e9,
+            "m": 16,
+            "m_given_loss": 15,
+        }
         for measure in MEASURES:
             row |= {measure: 0.5 + 0.01 * i, f"{measure}_low": 0.45, f"{measure}_high": 0.6}
         rows.append(row)
@@ -222,6 +230,34 @@ def differences(networks):
         for a, b in itertools.combinations(networks, 2)
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def effects(networks):
+    """Return the effects of each network but the first, with their parts; no rows for a single network."""
+    parts = [
+        differences([networks[0], network]).assign(strategy=network, effect=effect, m=16)
+        for network in networks[1:]
+        for effect in ("total", "transitions", "cut")
+    ]
+    empty = differences(networks[:1]).assign(strategy="", effect="", m=16)
+    return pd.concat(parts, ignore_index=True) if parts else empty
+
+
+def curves(networks):
+    """Return the curves of rarefaction and of similarity by distance."""
+    rows = [
+        {"network": network, "stage": stage, "version": version, "step": step}
+        for network in networks
+        for stage in ("4", "whole")
+        for version in ("energy", "energy given loss")
+        for step in range(1, 9)
+    ]
+    frame = pd.DataFrame(rows)
+    rarefaction = frame.rename(columns={"step": "m"}).assign(n_eff=frame["step"] ** 0.8, n_eff_reach=0.1)
+    lags = frame.rename(columns={"step": "lag"}).assign(
+        similarity=0.7 ** frame["step"], similarity_reach=0.02
+    )
+    return rarefaction, lags
 
 
 def contrasts(networks):
@@ -268,13 +304,17 @@ def frames():
     def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
         pairs, shares = forks(networks, sites, branches)
         path_counts, lengths = paths(networks)
+        rarefaction, lags = curves(networks)
         written = {
             "networks": strategies(networks),
             "contrasts": contrasts(networks),
+            "effects": effects(networks),
             "strategies": strategies(networks),
             "differences": differences(networks),
             "trajectory": trajectory(networks, seeds),
             "duplication": duplication(networks, seeds),
+            "rarefaction": rarefaction,
+            "lags": lags,
             "correlation": correlation(networks, signals),
             "cross": cross(networks),
             "branches": pairs,

@@ -148,9 +148,9 @@ def test_throughput_shows_each_speed_and_its_range(frames):
 def test_intervals_of_a_training_stay_within_the_range_of_the_quantity(frames):
     """For three very different seeds, the t interval would leave [0, 1], or go below 0 for the loss."""
     frame = frames(("none",))["trajectory"]
-    for quantity in ("duplication", "accuracy", "loss"):
+    for quantity in ("rarefied_duplication", "accuracy", "loss"):
         frame[quantity] = frame["seed"].map({0: 0.05, 1: 0.5, 2: 0.95})
-    titles = ("duplication D", "held-out accuracy", "held-out loss")
+    titles = ("duplication D_m", "held-out accuracy", "held-out loss")
     panels = {panel.get_title(loc="left"): panel for panel in plot_frame("trajectory", frame).child_axes}
     for title in titles:
         (band,) = panels[title].collections

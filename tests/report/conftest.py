@@ -7,7 +7,7 @@ import pytest
 
 from gradlens.results import Result, Table
 
-METRICS = ("duplication", "flow_slope", "flops", "parameters")
+METRICS = ("rarefied_duplication", "flow_slope", "flops", "parameters")
 
 
 def comparison():
@@ -16,7 +16,7 @@ def comparison():
         row = {"stage": stage}
         for metric in METRICS:
             scale = 1e9 if metric in ("flops", "parameters") else 1.0
-            half = 0.05 if metric == "duplication" and stage == "4" else math.nan
+            half = 0.05 if metric == "rarefied_duplication" and stage == "4" else math.nan
             values = (a, b, b - a, b - a - half, b - a + half)
             for part, value in zip(("a", "b", "difference", "low", "high"), values, strict=True):
                 row[f"{metric}_{part}"] = value * scale
@@ -28,7 +28,7 @@ def summary():
     return pd.DataFrame(
         {
             "stage": ["whole", "4"],
-            "duplication": [0.7, math.nan],
+            "rarefied_duplication": [0.7, math.nan],
             "signals": [53, 10],
             "dead_signals": [32, 0],
             "flops": [4.1e9, 1e9],

@@ -51,7 +51,7 @@ def test_signs():
 
 def test_the_caption_of_duplication_names_the_highest_and_lowest_stage(make_result):
     text = caption("duplication", make_result()["duplication"].frame)
-    assert text.startswith("resnet50: D = 0.510 over the whole network (0.510 given the loss)")
+    assert text.startswith("resnet50: D: 0.510 over the whole network (0.510 given the loss)")
     assert "highest at stride 4 (0.810) and lowest at stride 8 (0.310)" in text
 
 
@@ -81,7 +81,7 @@ def test_an_unknown_table_has_no_caption():
 def test_the_overview_marks_only_intervals_without_zero(make_result):
     comparison = overview(make_result())
     assert comparison.networks == ("resnet50", "cspresnet50")
-    by_stage = {row.label: row for row in comparison.stages["Duplication D, energy"]}
+    by_stage = {row.label: row for row in comparison.stages["Duplication D_m, energy"]}
     assert list(by_stage) == ["4", "head", "whole"]
     assert by_stage["4"].clear
     assert not by_stage["whole"].clear
@@ -92,7 +92,7 @@ def test_the_overview_marks_only_intervals_without_zero(make_result):
 
 def networks_of(names):
     rows = [
-        {"network": name, "stage": stage, "duplication": 0.7 - 0.1 * i, "flops": (1 + i) * 1e9}
+        {"network": name, "stage": stage, "rarefied_duplication": 0.7 - 0.1 * i, "flops": (1 + i) * 1e9}
         for i, name in enumerate(names)
         for stage in ("4", "whole")
     ]
@@ -104,7 +104,7 @@ def test_more_than_two_networks_are_next_to_each_other():
     assert comparison.networks == ("a", "b", "c")
     assert not comparison.paired
     assert [(row.label, row.cells) for row in comparison.whole] == [
-        ("Duplication D, energy", ("0.700", "0.600", "0.500")),
+        ("Duplication D_m, energy", ("0.700", "0.600", "0.500")),
         ("FLOPs per image", (f"1.00{G}", f"2.00{G}", f"3.00{G}")),
     ]
     assert caption("networks", networks_of(("a", "b"))["networks"].frame) == (
@@ -115,30 +115,32 @@ def test_more_than_two_networks_are_next_to_each_other():
 def test_values_of_several_networks_have_their_intervals():
     result = networks_of(("a", "b", "c"))
     frame = result["networks"].frame.assign(
-        duplication_low=0.4, duplication_high=[0.5, 0.6, 0.4, 0.402, NAN, 0.5]
+        rarefied_duplication_low=0.4, rarefied_duplication_high=[0.5, 0.6, 0.4, 0.402, NAN, 0.5]
     )
     comparison = overview(Result({"networks": Table("networks", frame, "")}, {}, ""))
     whole, flops = comparison.whole
     assert whole.cells == ("0.700", "0.600", "0.500")
     assert whole.within == ("± 0.100", "± 0.001", "± 0.050")
     assert flops.within == ("", "", "")
-    assert comparison.stages["Duplication D, energy"][0].within == ("± 0.050", "", "")
+    assert comparison.stages["Duplication D_m, energy"][0].within == ("± 0.050", "", "")
     text = page(Result({"networks": Table("networks", frame, "")}, {}, ""), {})
     assert re.search(r'0\.700 <span class="interval" title="[^"]+">± 0\.100</span>', text)
 
 
 def test_a_missing_stage_of_a_network_is_a_dash_without_interval():
-    frame = networks_of(("a", "b"))["networks"].frame.assign(duplication_low=0.4, duplication_high=0.5)
+    frame = networks_of(("a", "b"))["networks"].frame.assign(
+        rarefied_duplication_low=0.4, rarefied_duplication_high=0.5
+    )
     comparison = overview(Result({"networks": Table("networks", frame.iloc[1:], "")}, {}, ""))
-    row = comparison.stages["Duplication D, energy"][0]
+    row = comparison.stages["Duplication D_m, energy"][0]
     assert (row.label, row.cells, row.within) == ("4", ("–", "0.600"), ("", "± 0.050"))
 
 
 def test_the_caption_of_contrasts_counts_differences_after_correction():
     frame = pd.DataFrame(
-        {"stage": "whole", "metric": "duplication", "a": "a", "b": ["b", "c"], "p_holm": [0.01, 0.2]}
+        {"stage": "whole", "metric": "rarefied_duplication", "a": "a", "b": ["b", "c"], "p_holm": [0.01, 0.2]}
     )
-    assert caption("contrasts", frame) == "duplication: 1 of 2 pairs differ after Holm's correction."
+    assert caption("contrasts", frame) == "rarefied duplication: 1 of 2 pairs differ after Holm's correction."
 
 
 def test_the_caption_of_cross_has_a_clause_for_each_pair_of_networks():

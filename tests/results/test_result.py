@@ -247,6 +247,6 @@ def test_a_notebook_shows_the_figure_without_pyplot(result):
 def test_the_error_for_a_table_without_a_plot_lists_those_with_one(result):
     with pytest.raises(
         GradlensError,
-        match=r"no plot for table 'mixed'; tables with a plot: networks, .*strategies, .*duplication, correlation",
+        match=r"no plot for table 'mixed'; tables with a plot: networks, .*strategies, .*duplication, .*correlation",
     ):
         result["mixed"].plot()

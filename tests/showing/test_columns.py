@@ -52,13 +52,15 @@ def test_an_interval_is_next_to_its_value() -> None:
     frame = pd.DataFrame(
         {
             "stage": ["4", "8"],
-            "duplication": [0.5, 0.25],
-            "duplication_low": [0.4, np.nan],
-            "duplication_high": [0.6, np.nan],
+            "rarefied_duplication": [0.5, 0.25],
+            "rarefied_duplication_low": [0.4, np.nan],
+            "rarefied_duplication_high": [0.6, np.nan],
             "dead_signals": [1, 2],
         }
     )
-    stage, duplication = main_columns(frame, {"duplication": "0 to 1"})  # other numbers are only in the table
+    stage, duplication = main_columns(
+        frame, {"rarefied_duplication": "0 to 1"}
+    )  # other numbers are only in the table
     assert stage.texts == ("4", "8")
     assert duplication.texts == ("0.500 [0.400, 0.600]", "0.250")
     assert duplication.unit == "0 to 1; [95 % interval]"
@@ -73,11 +75,11 @@ def test_two_networks_are_next_to_each_other_with_their_difference() -> None:
             "flops_difference": [0.0, np.nan],
             "flops_low": [np.nan] * 2,
             "flops_high": [np.nan] * 2,
-            "duplication_a": [0.5, 0.25],
-            "duplication_b": [0.75, 0.125],
-            "duplication_difference": [0.25, -0.125],
-            "duplication_low": [0.125, -0.25],
-            "duplication_high": [0.375, 0.125],
+            "rarefied_duplication_a": [0.5, 0.25],
+            "rarefied_duplication_b": [0.75, 0.125],
+            "rarefied_duplication_difference": [0.25, -0.125],
+            "rarefied_duplication_low": [0.125, -0.25],
+            "rarefied_duplication_high": [0.375, 0.125],
         }
     )
     _, flops, duplication = main_columns(frame, {})
@@ -91,11 +93,11 @@ def test_two_networks_are_next_to_each_other_with_their_difference() -> None:
 def test_a_value_and_its_interval_have_the_same_digits() -> None:
     frame = pd.DataFrame(
         {
-            "duplication_a": [0.487, 1e6],
-            "duplication_b": [0.5168, 1e6],
-            "duplication_difference": [0.0298, -0.0001],
-            "duplication_low": [-0.0393, np.nan],
-            "duplication_high": [0.0998, np.nan],
+            "rarefied_duplication_a": [0.487, 1e6],
+            "rarefied_duplication_b": [0.5168, 1e6],
+            "rarefied_duplication_difference": [0.0298, -0.0001],
+            "rarefied_duplication_low": [-0.0393, np.nan],
+            "rarefied_duplication_high": [0.0998, np.nan],
         }
     )
     (duplication,) = main_columns(frame, {})

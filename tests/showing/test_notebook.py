@@ -55,7 +55,12 @@ def test_long_tables_are_truncated_with_a_note(table: Any) -> None:
 
 
 def test_a_result_shows_finding_warnings_main_numbers_and_all_tables(table: Any) -> None:
-    summary = table(name="summary", duplication=[0.5], duplication_low=[0.4], duplication_high=[0.6])
+    summary = table(
+        name="summary",
+        rarefied_duplication=[0.5],
+        rarefied_duplication_low=[0.4],
+        rarefied_duplication_high=[0.6],
+    )
     page = Page(result_html("It is so.", ["Beware."], {"summary": summary, "long": table(x=range(100))}))
     order = [page.texts.index(text) for text in ("It is so.", "Beware.", "0.500 [0.400, 0.600]", "long")]
     assert order == sorted(order)
@@ -88,7 +93,7 @@ def test_names_are_escaped_everywhere() -> None:
         pd.DataFrame({"x": pd.array([1, None], dtype="Int64"), "y": pd.Categorical(["a", None])}),
         pd.DataFrame({"x": [np.inf, -np.inf]}),
         pd.DataFrame({"x": [[1, 2], np.zeros(3)]}),
-        pd.DataFrame({"duplication_a": [1.0], "duplication_difference": [1.0]}),
+        pd.DataFrame({"rarefied_duplication_a": [1.0], "rarefied_duplication_difference": [1.0]}),
     ],
     ids=[
         "nothing",

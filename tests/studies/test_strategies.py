@@ -120,7 +120,14 @@ def test_the_row_of_a_strategy_equals_inspecting_it_alone(fresh, network):
     alone = gl.inspect(f"{network}@csp", zero_init=False, **SMALL)["summary"].frame
     alone = alone[alone["stage"] == "whole"].iloc[0]
     row = whole(fresh).set_index("network").loc["csp"]
-    for metric in ("duplication", "duplication_given_loss", "flow_slope", "flops", "parameters", "signals"):
+    for metric in (
+        "rarefied_duplication",
+        "rarefied_duplication_given_loss",
+        "flow_slope",
+        "flops",
+        "parameters",
+        "signals",
+    ):
         assert row[metric] == pytest.approx(alone[metric], rel=1e-12)
 
 
@@ -131,7 +138,7 @@ def test_none_is_the_unchanged_network(fresh, network):
     assert set(rows.index) == set(alone.index)
     for stage in alone.index:
         np.testing.assert_allclose(
-            rows.loc[stage, "duplication"], alone.loc[stage, "duplication"], rtol=1e-12
+            rows.loc[stage, "rarefied_duplication"], alone.loc[stage, "rarefied_duplication"], rtol=1e-12
         )
 
 
@@ -139,24 +146,31 @@ def test_intervals_and_differences_are_over_seeds(fresh):
     table = fresh["duplication"].frame
     table = table[(table["stage"] == "whole") & (table["version"] == "energy")]
     by_network = {
-        name: rows.sort_values("seed")["duplication"].to_numpy() for name, rows in table.groupby("network")
+        name: rows.sort_values("seed")["rarefied_duplication"].to_numpy()
+        for name, rows in table.groupby("network")
     }
-    row = whole(fresh, "differences").query("metric == 'duplication' and a == 'none' and b == 'csp'").iloc[0]
+    row = (
+        whole(fresh, "differences")
+        .query("metric == 'rarefied_duplication' and a == 'none' and b == 'csp'")
+        .iloc[0]
+    )
     differences = by_network["csp"] - by_network["none"]
     assert row["difference"] == pytest.approx(differences.mean(), rel=1e-12)
     reach = 4.302652729911275 * differences.std(ddof=1) / np.sqrt(3)
     assert (row["low"], row["high"]) == pytest.approx(
         (differences.mean() - reach, differences.mean() + reach)
     )
-    assert whole(fresh).set_index("network").loc["csp", "duplication"] == pytest.approx(
+    assert whole(fresh).set_index("network").loc["csp", "rarefied_duplication"] == pytest.approx(
         by_network["csp"].mean()
     )
 
 
-def test_each_pair_of_strategies_is_compared_once_and_corrected_over_its_stage(fresh):
-    frame = whole(fresh, "differences")
-    assert len(frame[frame["metric"] == "duplication"]) == 6
-    assert len(frame[frame["metric"] == "merge_correlation"]) == 3  # none has no merge of two branches
+def test_each_pair_is_compared_once_and_corrected_over_the_whole_table(fresh):
+    """Four strategies and two controls; none and the controls have no merge of two branches."""
+    rows = whole(fresh, "differences")
+    assert len(rows[rows["metric"] == "rarefied_duplication"]) == 15
+    assert len(rows[rows["metric"] == "merge_correlation"]) == 3
+    frame = fresh["differences"].frame
     tested = frame.dropna(subset=["p"])
     assert (tested["p_holm"] >= tested["p"]).all()
     smallest = tested["p"].idxmin()
@@ -171,17 +185,58 @@ def test_bypass_and_dense_are_correlated_at_split_and_merge_of_csp_networks_only
 
 def test_the_finding_reports_difference_interval_and_value_given_the_loss(fresh, network):
     rows = whole(fresh, "differences").query("a == 'none' and b == 'csp'").set_index("metric")
-    row = rows.loc["duplication"]
+    row = rows.loc["rarefied_duplication"]
     low, high = float(row["low"]), float(row["high"])
-    sentence = "csp and none show no difference beyond the noise between seeds in duplication"
-    if not low <= 0 <= high:
-        side = "less" if row["difference"] < 0 else "more"
-        sentence = f"csp has {abs(row['difference']):.2f} {side} duplication than none"
-    assert fresh.finding.startswith(f"{network}: at initialisation {sentence} ({row['mean_b']:.2f}")
-    assert f" against {row['mean_a']:.2f}" in fresh.finding
-    assert f"; 95 % interval of the difference {low:+.2f}" in fresh.finding
-    assert ". Given the loss, " in fresh.finding
-    assert "Of 6 pairs of 4 strategies, " in fresh.finding
+    assert fresh.finding.startswith(f"{network}: at initialisation ")
+    assert f"(D_{row['m']:.0f} {row['mean_b']:.2f} against {row['mean_a']:.2f}" in fresh.finding
+    assert f", 95 % interval of the difference {low:+.2f} to {high:+.2f}" in fresh.finding
+    for sentence in (". Its transitions alone: ", ". The cut itself: ", ". Given the loss, "):
+        assert sentence in fresh.finding
+    assert "Of 15 pairs of 6 networks, " in fresh.finding
+
+
+def test_an_effect_is_that_of_the_transitions_and_that_of_the_cut(fresh):
+    table = fresh["effects"]
+    assert list(fresh.tables)[0] == "effects"
+    frame = table.frame
+    assert set(frame["strategy"]) == {"fusion_first", "fusion_last", "csp"}
+    parts = frame.pivot_table(index=["strategy", "stage", "metric"], columns="effect", values="difference")
+    parts = parts.dropna()
+    assert len(parts) > 20
+    np.testing.assert_allclose(parts["transitions"] + parts["cut"], parts["total"], atol=1e-12)
+    rows = whole(fresh).set_index("network")["rarefied_duplication"]
+    cut = frame.query(
+        "strategy == 'csp' and effect == 'cut' and stage == 'whole' and metric == 'rarefied_duplication'"
+    )
+    assert cut["difference"].item() == pytest.approx(rows["csp"] - rows["csp, transitions only"])
+    shared = frame.query("effect == 'transitions' and stage == 'whole' and metric == 'rarefied_duplication'")
+    by_strategy = shared.set_index("strategy")
+    assert by_strategy.loc["fusion_first", "b"] == by_strategy.loc["fusion_last", "b"]
+    distinct = frame.dropna(subset=["p"]).drop_duplicates(["stage", "metric", "a", "b"])
+    smallest = distinct["p"].idxmin()
+    assert distinct.loc[smallest, "p_holm"] == pytest.approx(min(1, distinct["p"].min() * len(distinct)))
+
+
+def test_without_controls_there_are_no_effects(network):
+    result = gl.strategies(network, strategies=["none", "csp"], controls=False, **{**SMALL, "seeds": 1})
+    assert "effects" not in result.tables
+    assert list(whole(result)["network"]) == ["none", "csp"]
+
+
+@pytest.mark.parametrize("strategy", ["fusion_first", "fusion_last", "csp"])
+def test_a_control_has_the_layers_of_its_strategy_and_cuts_nothing(network, strategy):
+    """It has the shape of the baseline and, with one channel cut off instead of none, almost the same size."""
+    images = torch.randn(2, 3, 32, 32)
+    base, control = (
+        gl.load_model(network, num_classes=3),
+        gl.load_model(f"{network}@{strategy},gamma=0", num_classes=3),
+    )
+    barely = gl.load_model(f"{network}@{strategy},gamma=1e-9", num_classes=3)
+    assert control(images).shape == base(images).shape
+    sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (base, barely, control)]
+    assert sizes[0] < sizes[1] < sizes[2] < 1.1 * sizes[1]
+    recording = gl.capture(control, [(images, torch.tensor([0, 1]))])
+    assert not [group for group in recording.plan.groups if group.where == "split"]
 
 
 def test_the_same_call_gives_the_same_tables(fresh, network):
@@ -215,9 +270,11 @@ def test_training_is_followed_and_scored(trained):
 
 
 def test_the_first_snapshot_is_the_fresh_network(trained, fresh):
-    start = trained["trajectory"].frame.query("step == 0 and network == 'csp'")["duplication"].to_numpy()
+    start = (
+        trained["trajectory"].frame.query("step == 0 and network == 'csp'")["rarefied_duplication"].to_numpy()
+    )
     table = fresh["duplication"].frame.query("stage == 'whole' and version == 'energy' and network == 'csp'")
-    np.testing.assert_array_equal(start, table["duplication"].to_numpy())
+    np.testing.assert_array_equal(start, table["rarefied_duplication"].to_numpy())
 
 
 def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
@@ -333,17 +390,17 @@ def test_a_killed_run_resumes_to_the_tables_of_a_whole_one(network, tmp_path):
 @pytest.mark.parametrize("strategies", [["none", "csp"], "csp"])
 def test_one_seed_has_no_interval_and_is_still_drawn(network, tmp_path, strategies):
     result = gl.strategies(network, strategies=strategies, **{**SMALL, "seeds": 1})
-    assert whole(result)["duplication_low"].isna().all()
+    assert whole(result)["rarefied_duplication_low"].isna().all()
     write(result, tmp_path / "run")
     assert (tmp_path / "run" / "figures" / "strategies.png").stat().st_size > 5000
-    assert ("one seed, no interval" in result.finding) == (len(strategies) == 2)
+    assert "one seed, no interval" in result.finding
 
 
 def test_a_sweep_names_the_farthest_variant_and_has_distinct_styles(network, tmp_path):
     result = gl.strategies(
         network, strategies=["none", "csp"], gamma=[0.25, 0.5], partial=["split", "project"], **SMALL
     )
-    duplication = whole(result).set_index("network")["duplication"]
+    duplication = whole(result).set_index("network")["rarefied_duplication"]
     farthest = (duplication - duplication["none"]).abs().drop("none").idxmax()
     assert f"{farthest}, the farthest of 4 from none, " in result.finding
     looks = styles(list(duplication.index))
@@ -442,7 +499,9 @@ def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
         f"{tmp_path / 'dense.py'}:make", strategies=["none", "csp"], stem="cifar", **options
     )
     rows = whole(result, "differences").set_index("metric")
-    assert rows.loc["duplication", "high"] < 0
-    assert rows.loc["duplication", "mean_a"] > rows.loc["duplication", "mean_b"]
-    assert np.isfinite(rows.loc["duplication_given_loss", ["low", "difference", "high"]].astype(float)).all()
+    assert rows.loc["rarefied_duplication", "high"] < 0
+    assert rows.loc["rarefied_duplication", "mean_a"] > rows.loc["rarefied_duplication", "mean_b"]
+    assert np.isfinite(
+        rows.loc["rarefied_duplication_given_loss", ["low", "difference", "high"]].astype(float)
+    ).all()
     assert "Given the loss, " in result.finding

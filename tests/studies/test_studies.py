@@ -141,7 +141,7 @@ def test_the_comparison_agrees_with_the_other_tables(compared, name_of):
     frame = compared["duplication"].frame
     rows = frame[(frame.network == name_of("adds")) & (frame.stage == "4") & (frame.version == "energy")]
     assert len(rows) == 2
-    assert row.duplication_a == pytest.approx(rows.duplication.mean())
+    assert row.rarefied_duplication_a == pytest.approx(rows.rarefied_duplication.mean())
     costs = compared["cost"].frame.set_index(["network", "stage"])
     assert row.flops_b == costs.flops[name_of("joins"), "4"]
 
@@ -157,11 +157,11 @@ def test_three_networks_are_each_compared_with_the_first(name_of, compared, tmp_
         zip(labels, names, strict=True)
     )
     frame = result["contrasts"].frame
-    contrasts = frame[(frame.stage == "whole") & (frame.metric == "duplication")].set_index("b")
+    contrasts = frame[(frame.stage == "whole") & (frame.metric == "rarefied_duplication")].set_index("b")
     pair = compared["comparison"].frame.set_index("stage").loc["whole"]
-    assert contrasts.difference[labels[1]] == pytest.approx(pair.duplication_difference)
+    assert contrasts.difference[labels[1]] == pytest.approx(pair.rarefied_duplication_difference)
     assert (contrasts.low[labels[1]], contrasts.high[labels[1]]) == pytest.approx(
-        (pair.duplication_low, pair.duplication_high)
+        (pair.rarefied_duplication_low, pair.rarefied_duplication_high)
     )
     assert contrasts.difference[labels[2]] == 0
     assert list(dict.fromkeys(result["duplication"].frame.network)) == labels
@@ -182,7 +182,7 @@ def test_a_network_against_itself_has_two_labels_and_no_difference(name_of):
     frame = result["comparison"].frame
     differences = frame.filter(like="_difference")
     assert (differences.fillna(0) == 0).all(axis=None)
-    assert differences.loc[frame.stage == "whole", "duplication_difference"].notna().all()
+    assert differences.loc[frame.stage == "whole", "rarefied_duplication_difference"].notna().all()
     assert "show no difference" in result.finding
     assert not any(
         "not a fair comparison" in text or "also differ in size" in text for text in result.warnings
@@ -242,7 +242,7 @@ def test_zero_initialised_signals_are_dead_and_reported():
     assert whole.dead_signals_a == whole.dead_signals_b == 8  # two of four blocks' convolutions each
     flow = result["flow"].frame
     assert flow.dead.sum() == 16
-    assert np.isfinite(whole.duplication_a)
+    assert np.isfinite(whole.rarefied_duplication_a)
     assert any("8 of 15 signals are dead" in text for text in result.warnings)
     assert result["correlation"].frame.energy.notna().any()
 
