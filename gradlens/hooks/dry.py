@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
+from gradlens.hooks.constants import Derived, Reads
 from gradlens.hooks.recorder import Tap, watch
 from gradlens.hooks.walking import graph_of
 
@@ -26,14 +27,16 @@ class DryPass(NamedTuple):
         graph: graph of the same computation at another batch size.
         samples: number of samples.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
+        derived: what does not derive from the batch.
     """
 
     graph: Graph
     samples: int
     errors: dict[TensorKey, float]
+    derived: Derived
 
 
-def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
+def dry_pass(model: nn.Module, loss: Tensor, samples: int, reads: Reads | None = None) -> DryPass:
     """Run one backward pass that holds all contributions at forks and splits, and compare their sums.
 
     Contributions are added in the order of their arrival, as autograd does, so the error is
@@ -43,14 +46,15 @@ def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
         model: the network.
         loss: scalar loss over the samples.
         samples: number of samples.
+        reads: which operations read the batch.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    nodes, graph = graph_of(model, loss)
+    nodes, graph, derived = graph_of(model, loss, reads)
     sums = _Sums(graph)
     with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, sums.errors)
+    return DryPass(graph, samples, sums.errors, derived)
 
 
 class _Sums:

@@ -19,6 +19,7 @@ from gradlens.graph.plan import Plan
 from gradlens.graph.planning import plan_sites
 from gradlens.hooks.calls import Calls
 from gradlens.hooks.checks import check_sites
+from gradlens.hooks.constants import Derived
 from gradlens.hooks.dry import DryPass
 from gradlens.hooks.unseen import partly_seen, unseen_layers
 from gradlens.recording.watch import Watch
@@ -52,6 +53,7 @@ class Planned:
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
         unseen_layers: trainable layers that ran but have no signal.
         partly_seen: modules of weights that other operations read, too.
+        derived: what does not derive from the batch, if the dry pass has seen it.
     """
 
     plan: Plan
@@ -61,6 +63,7 @@ class Planned:
     dry_errors: dict[int, float]
     unseen_layers: list[str]
     partly_seen: list[str]
+    derived: Derived | None = None
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:
@@ -93,6 +96,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         dry_errors=_errors(plan, {} if same is None else same.errors),
         unseen_layers=unseen_layers(model, first.calls, plan),
         partly_seen=partly_seen(plan),
+        derived=None if dry is None else dry.derived,
     )
 
 

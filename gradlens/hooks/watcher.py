@@ -17,8 +17,10 @@ from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.checks import check_exact, check_same_graph, check_same_size, checked_loss, checked_size
+from gradlens.hooks.constants import Derived, Reads
 from gradlens.hooks.costs import step_costs
 from gradlens.hooks.dry import SAMPLES, DryPass, dry_pass
+from gradlens.hooks.following import Following, dry_samples
 from gradlens.hooks.forecast import forecast
 from gradlens.hooks.nesting import first_samples
 from gradlens.hooks.planned import Forward, Planned, planned
@@ -70,7 +72,7 @@ class Watcher:
         """
         n = checked_size(0, batch, self.watch)
         dry = self._dry(batch, n)
-        forward = self._forward(0, batch)
+        forward = self._forward(0, batch, dry.derived if dry is not None else None)
         state = planned(self.model, self.watch, n, forward, dry)
         if state.plan.weights:
             self.report(str(forecast(state.plan, n)))
@@ -83,7 +85,7 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         check_same_size(index, checked_size(index, batch, self.watch), state.n)
-        forward = self._forward(index, batch)
+        forward = self._forward(index, batch, state.derived)
         check_same_graph(index, forward.graph, state.plan.graph)
         return self._watched(state, index, batch, forward)
 
@@ -98,26 +100,25 @@ class Watcher:
     def _loss(self, index: int, batch: object) -> Tensor:
         return checked_loss(index, self.model, lambda: self.step(self.model, batch))
 
-    def _forward(self, index: int, batch: object) -> Forward:
+    def _forward(self, index: int, batch: object, known: Derived | None) -> Forward:
         seed_draws(self.watch.seed, index)
         with module_calls(self.model) as calls:
             loss = self._loss(index, batch)
-        nodes, graph = graph_of(self.model, loss)
+        nodes, graph, _ = graph_of(self.model, loss, known)
         return Forward(loss, nodes, graph, calls)
 
     def _dry(self, batch: object, n: int) -> DryPass | None:
         """Run the dry pass; None if the batch cannot be cut into samples."""
-        samples = min(SAMPLES, n - 1)
+        samples = dry_samples(self.model, n, SAMPLES)
         few = first_samples(batch, samples)
         if few is None:
             return None
         seed_draws(self.watch.seed, 0)
         try:
-            return dry_pass(self.model, self._loss(0, few), samples)
-        except (
-            ValueError,
-            RuntimeError,
-        ):  # the batch was cut along another axis; an error of the model recurs with the whole batch
+            with Following(self.model, few, samples) as following:
+                loss = self._loss(0, few)
+            return dry_pass(self.model, loss, samples, Reads(following.reads, samples))
+        except Exception:  # the batch was cut along another axis; an error of the model recurs with the whole batch
             return None
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
