@@ -57,6 +57,7 @@ class Node:
         reads: names of the parameters that the operation reads in addition: a bias, a gain.
         gain: for a product, the index of the input that is the weight.
         turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
+        left: whether a product reads its weight on the left, ``W @ x``.
     """
 
     operation: str
@@ -72,6 +73,7 @@ class Node:
     reads: tuple[str, ...] = ()
     gain: int = 0
     turned: bool = False
+    left: bool = False
 
     @property
     def spatial(self) -> bool:

@@ -15,6 +15,7 @@ from gradlens.hooks.learning import shapes
 
 Names = frozenset[str]
 Families = Mapping[AutogradNode, str]
+REPEATS = {"Expand", "Repeat"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def constants(
     position = {node: index for index, node in enumerate(order)}
     same = isinstance(known, Derived) and known.graph == signature(order, families)
     constant: dict[AutogradNode, Names] = {}
+    repeated: set[AutogradNode] = set()
     for node in reversed(_topological(order)):
         if hasattr(node, "variable"):
             if id(node.variable) in parameters:
@@ -72,7 +74,7 @@ def constants(
         if isinstance(known, Derived) and same:
             alone = position[node] in known.constant
         elif isinstance(known, Reads):
-            alone = _unread(node, families, known)
+            alone = _unread(node, families, known, repeated)
         else:
             alone = _explained(node, families)
         if alone:
@@ -96,16 +98,24 @@ def signature(order: Sequence[AutogradNode], families: Families) -> int:
     return hash((tuple(families[node] for node in order), edges))
 
 
-def _unread(node: AutogradNode, families: Families, known: Reads) -> bool:
+def _unread(node: AutogradNode, families: Families, known: Reads, repeated: set[AutogradNode]) -> bool:
     """Return whether a node whose producers are constant does not read the batch either.
 
-    A layer that reads a constant repeated for each sample (learned queries, positions) has a gradient for each
-    sample, like one that reads the batch.
+    A layer that reads a constant that is ``repeated`` for each sample (learned queries, positions) has a gradient for
+    each sample, like one that reads the batch. Nodes that are found to repeat a constant are added.
     """
     if known.by_sequence.get(node._sequence_nr(), False):
         return False
-    layer = families[node] in ops.WEIGHTED or families[node] in ops.NORMS
-    return not (layer and len(shapes(node)[0]) > 1 and known.samples in shapes(node)[0])
+    operation, producers = families[node], [producer for producer, _ in node.next_functions]
+    repeats = any(producer in repeated for producer in producers)
+    if operation in ops.NORMS:
+        return producers[0] not in repeated
+    if operation in ops.WEIGHTED:
+        words = operation == "Embedding" and known.samples in shapes(node)[0]
+        return not (repeats or words)
+    if repeats or (operation in REPEATS and known.samples in shapes(node)[0]):
+        repeated.add(node)
+    return True
 
 
 def _explained(node: AutogradNode, families: Families) -> bool:

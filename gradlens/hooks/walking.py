@@ -13,7 +13,7 @@ from gradlens.errors import GradlensError
 from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, Node, Shape
 from gradlens.hooks.constants import Derived, Reads, constants, derived
-from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes
+from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes, weight_slot
 
 
 class Walked(NamedTuple):
@@ -124,24 +124,25 @@ def _describe(
         maker=learns.maker,
         roots=learns.roots,
         turned=learns.turned,
+        left=learns.left,
     )
 
 
 def _weight(node: AutogradNode, operation: str, constant: Constants) -> Shape | None:
     """Return the shape of the weight that a layer reads (may be empty if frozen), None for other operations."""
-    if operation not in ops.WEIGHTED:
-        return None
-    _, slot = ops.WEIGHTED[operation]
+    slot = -1 if operation in ops.NORMS else weight_slot(node, operation, constant)
     functions = node.next_functions
-    producer = functions[slot][0] if slot < len(functions) else None
+    if not 0 <= slot < len(functions):
+        return () if operation in ops.WEIGHTED else None
+    producer, output = functions[slot]
     if producer is None:
         return _frozen_weight(node, operation)
-    return shapes(producer)[0] if producer in constant else None
+    return shapes(producer)[output] if producer in constant else None
 
 
 def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
     """Return the shape of a weight that requires no gradient: a constant of the node instead of an edge."""
-    if operation in {"Bmm", "Baddbmm"}:
+    if operation in {"Bmm", "Baddbmm", "Trilinear"}:
         return None
     saved = getattr(node, "_saved_weight", None)
     return tuple(saved.shape) if isinstance(saved, torch.Tensor) else ()
