@@ -126,7 +126,14 @@ class Accumulator:
             saved = saved_of(node, described.operation, described.gain)
             turned = described.turned and bool(first.uses)
             use = use_of(
-                described.operation, saved, gradient, outer or 1, self._n, described.weight, turned, described.left
+                described.operation,
+                saved,
+                gradient,
+                outer or 1,
+                self._n,
+                described.weight,
+                turned,
+                described.left,
             )
             held = self._uses[numbers[0]]
             held.append(use)

@@ -112,7 +112,9 @@ def _same_order(graph: Graph, key: TensorKey, whole: bool) -> Iterable[TensorKey
     """Yield the tensors, one operation away, that hold the same rows, or the ``whole``, in the same order."""
     for edge in graph.consumers.get(key, ()):
         other = TensorKey(edge.consumer, 0)
-        if _reshapes(graph, edge.consumer) or (not whole and _keeps_rows(graph, edge.consumer, graph.shape(key))):
+        if _reshapes(graph, edge.consumer) or (
+            not whole and _keeps_rows(graph, edge.consumer, graph.shape(key))
+        ):
             yield other
     for edge in graph.inputs.get(key.node, ()):
         other = TensorKey(edge.producer, edge.output)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from gradlens.graph import ops
+
 Shape = tuple[int, ...]
 
 
@@ -137,5 +139,7 @@ class Graph:
     @cached_property
     def structure(self) -> str:
         """Digest of operations and edges; equal for the same computation at any batch size."""
-        text = repr([node.operation for node in self.nodes]) + repr([tuple(edge) for edge in self.edges])
+        text = repr(
+            ["View" if node.operation in ops.VIEWS else node.operation for node in self.nodes]
+        ) + repr([tuple(edge) for edge in self.edges])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

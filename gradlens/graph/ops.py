@@ -40,6 +40,8 @@ CONCATENATIONS = {"Cat", "Stack"}
 PRODUCTS = {"Mul"}
 
 RESHAPES = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Unflatten"}
+VIEWS = {"View", "UnsafeView", "ReshapeAlias"}
+"""Spellings of one reshape; torch chooses among them also by whether a dispatch mode is active."""
 COPIES = {"ToCopy", "Clone", "Alias", "Contiguous", "AsStrided", "Detach"}
 AXIS_MOVES = {"Permute", "Transpose", "T", "MoveDim"}
 TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES

@@ -82,7 +82,9 @@ def constants(
     return constant
 
 
-def derived(order: Sequence[AutogradNode], families: Families, constant: Mapping[AutogradNode, Names]) -> Derived:
+def derived(
+    order: Sequence[AutogradNode], families: Families, constant: Mapping[AutogradNode, Names]
+) -> Derived:
     """Return the constant nodes by position."""
     positions = frozenset(index for index, node in enumerate(order) if node in constant)
     return Derived(signature(order, families), positions)
@@ -95,7 +97,8 @@ def signature(order: Sequence[AutogradNode], families: Families) -> int:
         tuple((position.get(producer, -1), output) for producer, output in node.next_functions)  # type: ignore[arg-type]
         for node in order
     )
-    return hash((tuple(families[node] for node in order), edges))
+    operations = tuple("View" if families[node] in ops.VIEWS else families[node] for node in order)
+    return hash((operations, edges))
 
 
 def _unread(node: AutogradNode, families: Families, known: Reads, repeated: set[AutogradNode]) -> bool:

@@ -15,7 +15,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradlens.hooks.nesting import tensors_of
 
-FROM_NUMBERS = {"arange", "empty", "empty_strided", "eye", "full", "linspace", "ones", "scalar_tensor", "zeros"}
+FROM_NUMBERS = {
+    "arange",
+    "empty",
+    "empty_strided",
+    "eye",
+    "full",
+    "linspace",
+    "ones",
+    "scalar_tensor",
+    "zeros",
+}
 """Operations that make a tensor without data; others, such as random numbers, may make samples."""
 
 
@@ -58,7 +68,10 @@ class Following(TorchDispatchMode):
         if not read and outputs and _name(func) not in FROM_NUMBERS:
             derives = self._has_samples(outputs[0])
         written = [tensor for tensor in _written(func, args, kwargs) if derives]
-        for tensor in [*(tensor for tensor in outputs if _memory(tensor) not in map(_memory, read)), *written]:
+        for tensor in [
+            *(tensor for tensor in outputs if _memory(tensor) not in map(_memory, read)),
+            *written,
+        ]:
             self._mark(tensor, derives)
         differentiable = any(tensor.is_floating_point() or tensor.is_complex() for tensor in outputs)
         if start > self._end and differentiable and any(tensor.requires_grad for tensor in read):

@@ -57,7 +57,11 @@ def learning_weight(
         families: operation of every node.
         numbers: numbers of the weights seen so far; new weights are added.
     """
-    slot = _gain(node, constant, families) if operation in ops.PRODUCTS else weight_slot(node, operation, constant)
+    slot = (
+        _gain(node, constant, families)
+        if operation in ops.PRODUCTS
+        else weight_slot(node, operation, constant)
+    )
     functions = node.next_functions
     read = {
         index: (producer, output)

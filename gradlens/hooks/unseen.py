@@ -14,6 +14,7 @@ from gradlens.graph.probes import Probe, WeightProbe
 from gradlens.hooks.calls import Calls
 
 UNREACHED = "the loss does not depend on it"
+UNREACHED_VECTOR = "the loss does not depend on it, a vector"
 UNSELECTED = "outside the selected modules"
 BIAS = "a bias, by definition no signal"
 GAIN = "gain of a normalisation, a signal in weight space only"
@@ -73,15 +74,16 @@ def _reason(
 ) -> str:
     """Return why a trainable parameter is no signal's weight."""
     nodes = [plan.graph.nodes[index] for index in readers]
+    vector = parameter.numel() == max(parameter.shape, default=1)
     if not readers:
-        return UNREACHED
+        return UNREACHED_VECTOR if vector else UNREACHED
     if modules is not None and not any(fnmatchcase(plan.owners[index].module, modules) for index in readers):
         return UNSELECTED
     if "bias" in name.rpartition(".")[2] and parameter.dim() < 2:
         return BIAS
     if all(node.operation in ops.NORMS for node in nodes):
         return GAIN
-    if parameter.numel() == max(parameter.shape, default=1):
+    if vector:
         return VECTOR
     operations = sorted({node.operation for node in nodes})
     if any(node.weighted and name in node.roots for node in nodes):
@@ -99,7 +101,7 @@ def unseen_layers(reasons: Mapping[str, str], calls: Calls, weights: bool) -> li
         calls: the module calls of the pass.
         weights: whether the signals are gradients of weights.
     """
-    by_definition = {UNSELECTED, BIAS} | (set() if weights else {GAIN, VECTOR})
+    by_definition = {UNSELECTED, BIAS} | (set() if weights else {GAIN, VECTOR, UNREACHED_VECTOR})
     unseen: dict[str, None] = {}
     for name, reason in reasons.items():
         owner, _, last = name.partition(".parametrizations.")[0].rpartition(".")

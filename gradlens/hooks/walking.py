@@ -40,7 +40,9 @@ def graph_of(model: nn.Module, loss: Tensor, known: Reads | Derived | None = Non
     learning = any(parameter.requires_grad for parameter in model.parameters())
     if loss.grad_fn is None or not learning:
         raise GradlensError("the loss requires no gradient: no parameter of the model requires one")
-    return walked([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()}, known)
+    return walked(
+        [loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()}, known
+    )
 
 
 def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[list[AutogradNode], Graph]:

@@ -118,7 +118,11 @@ class Watcher:
             with Following(self.model, few, samples) as following:
                 loss = self._loss(0, few)
             return dry_pass(self.model, loss, samples, Reads(following.reads, samples))
-        except (ValueError, RuntimeError, LookupError):  # the batch was cut along another axis; an error of the model recurs with the whole batch
+        except (
+            ValueError,
+            RuntimeError,
+            LookupError,
+        ):  # the batch was cut along another axis; an error of the model recurs with the whole batch
             return None
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
