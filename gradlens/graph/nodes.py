@@ -139,7 +139,6 @@ class Graph:
     @cached_property
     def structure(self) -> str:
         """Digest of operations and edges; equal for the same computation at any batch size."""
-        text = repr(
-            ["View" if node.operation in ops.VIEWS else node.operation for node in self.nodes]
-        ) + repr([tuple(edge) for edge in self.edges])
+        spelled = ["View" if node.operation in ops.VIEWS else node.operation for node in self.nodes]
+        text = repr(spelled) + repr([tuple(edge) for edge in self.edges])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

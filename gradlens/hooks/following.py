@@ -46,7 +46,7 @@ class Following(TorchDispatchMode):
     """
 
     def __init__(self, model: nn.Module, batch: object, samples: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.reads: dict[int, bool] = {}
         self._samples = samples
         self._memory: dict[int, tuple[object, bool]] = {}
@@ -62,7 +62,7 @@ class Following(TorchDispatchMode):
         """Run an operation and note whether it read the batch."""
         start, kwargs = _sequence(), dict(kwargs or {})
         read = tensors_of((args, kwargs))
-        derives = any([self._derives(tensor) for tensor in read])
+        derives = any(self._derives(tensor) for tensor in read)
         result = func(*args, **kwargs)
         outputs = tensors_of(result)
         if not read and outputs and _name(func) not in FROM_NUMBERS:

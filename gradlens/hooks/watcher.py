@@ -108,7 +108,10 @@ class Watcher:
         return Forward(loss, nodes, graph, calls)
 
     def _dry(self, batch: object, n: int) -> DryPass | None:
-        """Run the dry pass; None if the batch cannot be cut into samples."""
+        """Run the dry pass; None if the batch cannot be cut into samples.
+
+        An error means that the batch was cut along another axis; an error of the model recurs with the whole batch.
+        """
         samples = dry_samples(self.model, n, SAMPLES)
         few = first_samples(batch, samples)
         if few is None:
@@ -122,7 +125,7 @@ class Watcher:
             ValueError,
             RuntimeError,
             LookupError,
-        ):  # the batch was cut along another axis; an error of the model recurs with the whole batch
+        ):
             return None
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
