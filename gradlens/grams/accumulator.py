@@ -130,7 +130,16 @@ class Accumulator:
         with torch.no_grad():
             saved = saved_of(node, described.operation, described.gain)
             turned = described.turned and bool(first.uses)
-            use = use_of(described.operation, saved, gradient, outer or 1, self._n, described.weight, turned)
+            use = use_of(
+                described.operation,
+                saved,
+                gradient,
+                outer or 1,
+                self._n,
+                described.weight,
+                turned,
+                described.left,
+            )
             held = self._uses[numbers[0]]
             held.append(use)
             if len(held) >= len(first.uses):

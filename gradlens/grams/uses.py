@@ -82,6 +82,7 @@ def use_of(
     n: int,
     weight: tuple[int, ...],
     turned: bool = False,
+    left: bool = False,
 ) -> Use:
     """Return one use of a weight.
 
@@ -93,12 +94,15 @@ def use_of(
         n: samples.
         weight: its shape.
         turned: the axes of the parameter are stored in the other order (``graph.nodes.Node``).
+        left: a product reads the weight on the left.
 
     Raises:
         GradlensError: an embedding that scales gradients by frequency.
     """
     if "BatchNorm" in operation:
         saved = {**saved, "width": weight[0]}
+    if left:
+        saved, gradient, outer = _left(operation, saved, gradient, outer)
     return _USES[operation](saved, wide(gradient), outer, n, turned)
 
 
@@ -123,6 +127,28 @@ def _linear(name: str) -> Callable[..., Use]:
         return Products(a, g) if turned else Products(g, a)
 
     return use
+
+
+def _left(operation: str, saved: Saved, gradient: Tensor, outer: int) -> tuple[Saved, Tensor, int]:
+    """Return a product ``W @ x`` as ``xᵀ @ Wᵀ``: what it saved, its gradient, and ``outer`` of that."""
+    name = "mat1" if operation == "Addmm" else "self"
+    turned = {**saved, name: saved["mat2"].transpose(-2, -1)}
+    return turned, gradient.transpose(-2, -1), outer // gradient.shape[-2]
+
+
+def _vector(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+    """Return a product of a matrix of inputs and a vector, a linear layer of one output."""
+    return _vectors(wide(saved["self"]).to(gradient.dtype) * gradient.unsqueeze(1), outer, n)
+
+
+def _experts(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+    """Return a product of several matrices: a linear layer if there is one, else the gradients of all experts."""
+    inputs, experts = wide(saved["self"]).to(gradient.dtype), len(gradient)
+    if experts == 1:
+        return _linear("self")({"self": inputs}, gradient, outer, n, turned)
+    pairs = zip(inputs, gradient, strict=True)
+    rows = [[by_sample(part, outer // experts, n) for part in pair] for pair in pairs]
+    return Vectors(torch.cat([torch.bmm(a.transpose(1, 2), g).flatten(1) for a, g in rows], 1))
 
 
 def _convolution(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
@@ -189,6 +215,8 @@ _USES: dict[str, Callable[..., Use]] = {
     "Convolution": _convolution,
     "Addmm": _linear("mat1"),
     "Mm": _linear("self"),
+    "Bmm": _experts,
+    "Mv": _vector,
     "Linear": _linear("input"),
     "Embedding": _embedding,
     "NativeBatchNorm": _batch_norm("eps"),

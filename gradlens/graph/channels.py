@@ -36,6 +36,8 @@ def _axes_and_mixing(graph: Graph) -> tuple[list[int | None], list[bool]]:
             axes[index] = 1
         elif node.operation == "NativeLayerNorm":
             axes[index] = last
+        elif node.left:
+            axes[index] = last - 1
         elif node.weighted:
             mixing[index] = axis is not None and axis != len(shape) - 1
             axes[index] = axis if mixing[index] else last

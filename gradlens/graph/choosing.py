@@ -66,6 +66,17 @@ class Probes:
             WeightProbe(node, name, *self._position(node), shape, outer, inputs=inputs, uses=several)
         )
 
+    def separable(self, uses: Sequence[int]) -> bool:
+        """Return whether the per-sample gradients of a weight can be computed.
+
+        They cannot if a product of several matrices has another matrix for each sample: repeats of one parameter.
+        """
+        for use in uses:
+            node, outer = self.graph.nodes[use], self._outer_at_layer(use)
+            if node.operation == "Bmm" and outer is not None and outer % node.shapes[0][0]:
+                return False
+        return True
+
     def _number(self, kind: type[EdgeProbe | TensorProbe], tap: Slot | TensorKey, key: TensorKey) -> int:
         """Return the number of the probe of a gradient; ``key`` is the tensor that the gradient belongs to."""
         node, index = tap

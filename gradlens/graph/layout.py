@@ -86,10 +86,10 @@ def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
     if direct is not None:
         return direct
     pairs = sizes.pairs(key)
-    first = _first_axis(sizes.graph.shape(key))
-    if not pairs or not sizes.factor(pairs[first]):
+    grown = [axis for axis, pair in enumerate(pairs) if sizes.factor(pair)]
+    if not grown or (grown[0] and sizes.dry is None):
         return None
-    return _from_neighbours(sizes, key)
+    return _from_neighbours(sizes, key, whole=grown[0] > 0)
 
 
 def _ordered(order: Rows, sizes: Sizes, key: TensorKey) -> Layout | None:
@@ -120,38 +120,45 @@ def _from_axes(sizes: Sizes, key: TensorKey) -> Layout | None:
     return None
 
 
-def _from_neighbours(sizes: Sizes, key: TensorKey) -> Layout | None:
-    """Return the layout of the nearest tensor with the same order of rows, for samples folded into axis 0."""
+def _from_neighbours(sizes: Sizes, key: TensorKey, whole: bool = False) -> Layout | None:
+    """Return the layout of the nearest tensor with the same order of rows, for samples folded into axis 0.
+
+    Samples folded into another axis, as in ``[1, n · l, c]`` of an einsum, need the ``whole`` order: only tensors
+    that are the same up to reshaping are read.
+    """
+    size = math.prod(sizes.graph.shape(key))
     seen = {key}
     queue = deque([key])
     while queue and len(seen) < REACH:
         current = queue.popleft()
-        for other in _same_order(sizes.graph, current):
-            if other in seen:
+        for other in _same_order(sizes.graph, current, whole):
+            if other in seen or (whole and math.prod(sizes.graph.shape(other)) != size):
                 continue
             seen.add(other)
             near = _from_axes(sizes, other)
-            shape = sizes.graph.shape(key)
-            if near is not None and shape[_first_axis(shape)] % (near.outer * sizes.n) == 0:
+            rows = size if whole else sizes.graph.shape(key)[0]
+            if near is not None and rows % (near.outer * sizes.n) == 0:
                 return near
             queue.append(other)
     return None
 
 
-def _first_axis(shape: Shape) -> int:
-    """Return the first axis that is longer than 1: a product of batches of one matrix has an axis of 1 in front."""
-    return next((axis for axis, size in enumerate(shape) if size > 1), 0)
-
-
-def _same_order(graph: Graph, key: TensorKey) -> Iterable[TensorKey]:
-    """Yield the tensors, one operation away, that hold the same rows in the same order."""
+def _same_order(graph: Graph, key: TensorKey, whole: bool) -> Iterable[TensorKey]:
+    """Yield the tensors, one operation away, that hold the same rows, or the ``whole``, in the same order."""
     for edge in graph.consumers.get(key, ()):
-        if _keeps_rows(graph, edge.consumer, graph.shape(key)):
-            yield TensorKey(edge.consumer, 0)
+        other = TensorKey(edge.consumer, 0)
+        if _reshapes(graph, edge.consumer) or (
+            not whole and _keeps_rows(graph, edge.consumer, graph.shape(key))
+        ):
+            yield other
     for edge in graph.inputs.get(key.node, ()):
         other = TensorKey(edge.producer, edge.output)
-        if _keeps_rows(graph, key.node, graph.shape(other)):
+        if _reshapes(graph, key.node) or (not whole and _keeps_rows(graph, key.node, graph.shape(other))):
             yield other
+
+
+def _reshapes(graph: Graph, index: int) -> bool:
+    return graph.nodes[index].operation in ops.RESHAPES | ops.COPIES
 
 
 def _keeps_rows(graph: Graph, index: int, read: Shape) -> bool:

@@ -14,6 +14,8 @@ from functools import cached_property
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
+from gradlens.graph import ops
+
 Shape = tuple[int, ...]
 
 
@@ -58,6 +60,7 @@ class Node:
         reads: names of the parameters that the operation reads in addition: a bias, a gain.
         gain: for a product, the index of the input that is the weight.
         turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
+        left: whether a product reads its weight on the left, ``W @ x``.
     """
 
     operation: str
@@ -73,6 +76,7 @@ class Node:
     reads: tuple[str, ...] = ()
     gain: int = 0
     turned: bool = False
+    left: bool = False
 
     @property
     def spatial(self) -> bool:
@@ -151,5 +155,6 @@ class Graph:
     @cached_property
     def structure(self) -> str:
         """Digest of operations and edges; equal for the same computation at any batch size."""
-        text = repr([node.operation for node in self.nodes]) + repr([tuple(edge) for edge in self.edges])
+        spelled = ["View" if node.operation in ops.VIEWS else node.operation for node in self.nodes]
+        text = repr(spelled) + repr([tuple(edge) for edge in self.edges])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

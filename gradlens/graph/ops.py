@@ -16,7 +16,13 @@ WEIGHTED = {
     "Bmm": (0, 1),
     "Baddbmm": (1, 2),
     "Embedding": (1, 0),
+    "EmbeddingBag": (1, 0),
+    "Mv": (0, 1),
+    "Addmv": (1, 2),
+    "Trilinear": (0, 1),  # nn.Bilinear, whose other input is at slot 2
 }
+MATRIX_PRODUCTS = {"Addmm": (1, 2), "Mm": (0, 1), "Bmm": (0, 1), "Baddbmm": (1, 2)}
+"""Products ``left @ right``, by their slots: ``x @ W`` reads its weight on the right, ``W @ x`` on the left."""
 TRANSPOSED = {"Addmm", "Mm", "Bmm", "Baddbmm"}
 """Operations that read their weight as ``[in, out]``."""
 CONVOLUTIONS = {"Convolution", "ConvolutionOverrideable", "MkldnnConvolution"}
@@ -34,6 +40,8 @@ CONCATENATIONS = {"Cat", "Stack"}
 PRODUCTS = {"Mul"}
 
 RESHAPES = {"View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Unflatten"}
+VIEWS = {"View", "UnsafeView", "ReshapeAlias"}
+"""Spellings of one reshape; torch chooses among them also by whether a dispatch mode is active."""
 COPIES = {"ToCopy", "Clone", "Alias", "Contiguous", "AsStrided", "Detach"}
 AXIS_MOVES = {"Permute", "Transpose", "T", "MoveDim"}
 TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES

@@ -81,7 +81,7 @@ def _weights(probes: Probes, groups: Groups, modules: str | None) -> tuple[list[
     signals, slices = list[int](), list[Slice]()
     for uses in learning_weights(graph):
         layer = uses[0]
-        if not _selected(probes.owners[layer].module, modules):
+        if not _selected(probes.owners[layer].module, modules) or not probes.separable(uses):
             continue
         signals.append(probes.weight(uses))
         once = len(uses) == 1 and graph.nodes[layer].weighted

@@ -12,8 +12,10 @@ SAVED = {
     "Convolution": (
         "input", "weight", "stride", "padding", "dilation", "transposed", "output_padding", "groups",
     ),
-    "Addmm": ("mat1", "alpha"),
-    "Mm": ("self",),
+    "Addmm": ("mat1", "mat2", "alpha"),
+    "Mm": ("self", "mat2"),
+    "Bmm": ("self", "mat2"),
+    "Mv": ("self",),
     "Linear": ("input",),
     "Embedding": ("indices", "padding_idx", "scale_grad_by_freq", "weight_sym_argsize_0"),
     "NativeBatchNorm": ("input", "running_mean", "running_var", "result1", "result2", "training", "eps"),
@@ -44,10 +46,13 @@ def reads(graph: Graph, layer: int, axes: Sequence[int | None]) -> list[Read]:
         layer: a weighted node.
         axes: ``channel_axes`` of the graph.
     """
-    slot, _ = ops.WEIGHTED[graph.nodes[layer].operation]
+    node = graph.nodes[layer]
+    if node.operation not in ops.WEIGHTED or node.left or len(node.weight) < 2:
+        return []
+    slot, _ = ops.WEIGHTED[node.operation]
     edge = next((edge for edge in graph.inputs.get(layer, ()) if edge.slot == slot), None)
     sources = [] if edge is None else _sources(graph, edge, axes, 0)
-    return sources if len(sources) == 1 or _ungrouped(graph.nodes[layer], sources) else []
+    return sources if len(sources) == 1 or _ungrouped(node, sources) else []
 
 
 def _ungrouped(node: Node, sources: Sequence[Read]) -> bool:
@@ -113,5 +118,5 @@ def learning_weights(graph: Graph) -> list[list[int]]:
 
 def _stored(node: Node) -> Shape:
     """Return the shape in which the parameter of a linear layer or embedding is stored."""
-    plain = node.turned == (node.operation in ops.TRANSPOSED)
+    plain = node.turned == (node.operation in ops.TRANSPOSED and not node.left)
     return node.weight if plain or len(node.weight) != 2 else node.weight[::-1]

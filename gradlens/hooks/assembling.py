@@ -90,6 +90,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "sites": watch.sites,
         "pairs": watch.pairs,
         "space": watch.space,
+        "not_measured": state.not_measured,
         "unseen_layers": state.unseen_layers,
         "partly_seen": state.partly_seen,
         "dry_samples": state.dry_samples,

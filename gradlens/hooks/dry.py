@@ -14,6 +14,7 @@ from gradlens.grams.gram import real
 from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
+from gradlens.hooks.constants import Derived, Reads
 from gradlens.hooks.recorder import Tap, watch
 from gradlens.hooks.walking import graph_of
 
@@ -29,16 +30,22 @@ class DryPass(NamedTuple):
         samples: number of samples.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
         hooked: tensors with a hook of the user, which may change the accumulated gradient.
+        derived: what does not derive from the batch.
     """
 
     graph: Graph
     samples: int
     errors: dict[TensorKey, float]
+    derived: Derived
     hooked: frozenset[TensorKey] = frozenset()
 
 
 def dry_pass(
-    model: nn.Module, loss: Tensor, samples: int, hooked: Sequence[tuple[AutogradNode, int]] = ()
+    model: nn.Module,
+    loss: Tensor,
+    samples: int,
+    reads: Reads | None = None,
+    hooked: Sequence[tuple[AutogradNode, int]] = (),
 ) -> DryPass:
     """Run one backward pass that holds all contributions at forks and splits, and compare their sums.
 
@@ -49,10 +56,11 @@ def dry_pass(
         model: the network.
         loss: scalar loss over the samples.
         samples: number of samples.
+        reads: which operations read the batch.
         hooked: node and output number of the tensors with a hook of the user.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    nodes, graph = graph_of(model, loss)
+    nodes, graph, derived = graph_of(model, loss, reads)
     index = {node: position for position, node in enumerate(nodes)}
     keys = frozenset(TensorKey(index[node], output) for node, output in hooked if node in index)
     del index  # live nodes
@@ -60,7 +68,7 @@ def dry_pass(
     with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, sums.errors, keys)
+    return DryPass(graph, samples, sums.errors, derived, keys)
 
 
 class _Sums:

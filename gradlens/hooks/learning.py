@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
@@ -28,6 +29,7 @@ class Learning(NamedTuple):
         roots: names of the parameters that it is computed from.
         others: names of the parameters that the operation reads in addition.
         turned: whether a linear layer stores its parameter as ``[in, out]``, or an embedding as ``[width, words]``.
+        left: whether a product reads it on the left, ``W @ x``.
     """
 
     shape: Shape = ()
@@ -37,6 +39,7 @@ class Learning(NamedTuple):
     roots: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     turned: bool = False
+    left: bool = False
 
 
 def learning_weight(
@@ -55,7 +58,11 @@ def learning_weight(
         families: operation of every node.
         numbers: numbers of the weights seen so far; new weights are added.
     """
-    slot = _slot(node, operation, constant, families)
+    slot = (
+        _gain(node, constant, families)
+        if operation in ops.PRODUCTS
+        else weight_slot(node, operation, constant)
+    )
     functions = node.next_functions
     read = {
         index: (producer, output)
@@ -68,14 +75,17 @@ def learning_weight(
     if slot not in read:
         return Learning(others=tuple(others))
     origin, turns, shape = _origin(*read[slot], families)
+    left = operation in ops.MATRIX_PRODUCTS and slot == ops.MATRIX_PRODUCTS[operation][0]
+    repeated = families.get(origin[0]) == "Expand"  # the gradient of the parameter is a sum over the repeats
     return Learning(
-        shape=shape,
+        shape=() if repeated else shape,
         parameter=numbers.setdefault(origin, len(numbers)),
         slot=slot,
         maker=numbers.setdefault((origin[0], -1), len(numbers)),
         roots=tuple(sorted(constant[read[slot][0]])),
         others=tuple(others),
-        turned=(operation in ops.TRANSPOSED) != bool(turns % 2),
+        turned=(operation in ops.TRANSPOSED and not left) != bool(turns % 2),
+        left=left,
     )
 
 
@@ -91,15 +101,23 @@ def shapes(node: AutogradNode) -> tuple[Shape, ...]:
         ) from error
 
 
-def _slot(
-    node: AutogradNode,
-    operation: str,
-    constant: Constants,
-    families: Mapping[AutogradNode, str],
-) -> int:
-    """Return the index of the input that is the weight; -1 if the operation has none."""
-    if operation in ops.PRODUCTS:
-        return _gain(node, constant, families)
+def weight_slot(node: AutogradNode, operation: str, constant: Constants) -> int:
+    """Return the index of the input that is the weight of a layer or normalisation; -1 if the operation has none.
+
+    A product may read its weight on either side. The weight of an operation from outside torch is the first matrix
+    that does not derive from the batch.
+    """
+    producers = [producer for producer, _ in node.next_functions]
+    if isinstance(node, BackwardCFunction):
+        matrices = (
+            slot
+            for slot, (producer, output) in enumerate(node.next_functions)
+            if producer in constant and sum(size > 1 for size in shapes(producer)[output]) > 1
+        )
+        return next(matrices, -1)
+    if operation in ops.MATRIX_PRODUCTS:
+        left, right = ops.MATRIX_PRODUCTS[operation]
+        return left if producers[left] in constant and producers[right] not in constant else right
     return 1 if operation in ops.NORMS else ops.WEIGHTED.get(operation, (0, -1))[1]
 
 

@@ -19,8 +19,9 @@ from gradlens.graph.plan import Plan
 from gradlens.graph.planning import plan_sites
 from gradlens.hooks.calls import Calls
 from gradlens.hooks.checks import check_sites
+from gradlens.hooks.constants import Derived
 from gradlens.hooks.dry import DryPass
-from gradlens.hooks.unseen import partly_seen, unseen_layers
+from gradlens.hooks.unseen import not_measured, partly_seen, unseen_layers
 from gradlens.recording.watch import Watch
 
 
@@ -50,9 +51,11 @@ class Planned:
         projection: random signs for the sums and sketches.
         dry_samples: samples of the dry pass; 0 if there was none.
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
+        not_measured: trainable parameters that are no signal's weight, with the reason.
         unseen_layers: trainable layers that ran but have no signal.
         partly_seen: modules of weights that other operations read, too.
         hooked: number of tensors with a hook of the user.
+        derived: what does not derive from the batch, if the dry pass has seen it.
     """
 
     plan: Plan
@@ -60,9 +63,11 @@ class Planned:
     projection: Projection
     dry_samples: int
     dry_errors: dict[int, float]
+    not_measured: dict[str, str]
     unseen_layers: list[str]
     partly_seen: list[str]
     hooked: int = 0
+    derived: Derived | None = None
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:
@@ -92,15 +97,18 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         replace(group, total=None) if group.source_key in hooked else group for group in plan.groups
     )
     plan = replace(plan, groups=groups)
+    reasons = not_measured(model, plan, watch.modules) if watch.sites != "forks" else {}
     return Planned(
         plan=plan,
         n=n,
         projection=Projection(projected_features(plan, n), watch.seed),
         dry_samples=0 if dry is None else dry.samples,
         dry_errors=_errors(plan, {} if same is None else same.errors),
-        unseen_layers=unseen_layers(model, first.calls, plan),
+        not_measured=reasons,
+        unseen_layers=unseen_layers(reasons, first.calls, watch.space == "weights"),
         partly_seen=partly_seen(plan),
         hooked=len(hooked),
+        derived=None if dry is None else dry.derived,
     )
 
 

@@ -1,22 +1,24 @@
-"""Trainable layers that ran but whose gradient is not recorded, for the warnings."""
+"""Trainable parameters whose gradient is not recorded, each with the reason, and the layers that own them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from torch import nn
 
+from gradlens.graph import ops
 from gradlens.graph.plan import Plan
+from gradlens.graph.probes import Probe, WeightProbe
 from gradlens.hooks.calls import Calls
 
-LAYERS = (
-    nn.modules.conv._ConvNd,
-    nn.Linear,
-    nn.Bilinear,
-    nn.Embedding,
-    nn.RNNBase,
-    nn.RNNCellBase,
-)
+UNREACHED = "the loss does not depend on it"
+UNREACHED_VECTOR = "the loss does not depend on it, a vector"
+UNSELECTED = "outside the selected modules"
+BIAS = "a bias, by definition no signal"
+GAIN = "gain of a normalisation, a signal in weight space only"
+VECTOR = "a vector (gain, token, slope), by definition no signal"
 
 
 def partly_seen(plan: Plan) -> list[str]:
@@ -41,39 +43,70 @@ def _several(made: list[tuple[int, int]]) -> bool:
     return len({maker for maker, _ in made}) > 1 or len(set(made)) < len(made)
 
 
-def unseen_layers(model: nn.Module, calls: Calls, plan: Plan) -> list[str]:
-    """Return the trainable layers that ran but whose operation is not a weighted one of the graph.
+def not_measured(model: nn.Module, plan: Plan, modules: str | None) -> dict[str, str]:
+    """Return the trainable parameters that are no signal's weight, each with the reason.
 
-    In weight space, return the modules with a trainable weight that is not a signal.
+    Args:
+        model: the network.
+        plan: what is watched.
+        modules: glob of module paths that limits the sites.
     """
-    ran = calls.called
-    if plan.weights:
-        return _unseen_weights(model, ran, plan)
-    seen = {owner.module for owner, node in zip(plan.owners, plan.graph.nodes, strict=True) if node.weighted}
-    return [
-        path
-        for path, module in model.named_modules()
-        if path in ran
-        and path not in seen
-        and isinstance(module, LAYERS)
-        and any(parameter.requires_grad for parameter in module.parameters())
-    ]
-
-
-def _unseen_weights(model: nn.Module, ran: set[str], plan: Plan) -> list[str]:
-    """Return the owners of trainable parameters that are neither biases nor part of a signal."""
-    uses = [node for number in plan.signals for node in plan.weight_probes[number].nodes]
-    seen = {name for use in uses for name in plan.graph.nodes[use].roots}
-    unseen: dict[str, None] = {}
+    nodes = plan.graph.nodes
+    watched = {node for number in plan.signals for node in _nodes(plan.probes[number])}
+    measured = {name for node in watched for name in nodes[node].roots}
+    readers: dict[str, list[int]] = defaultdict(list)
+    for index, node in enumerate(nodes):
+        for name in (*node.roots, *node.reads):
+            readers[name].append(index)
+    reasons = {}
     for name, parameter in model.named_parameters():
+        if parameter.requires_grad and name not in measured:
+            reasons[name] = _reason(name, parameter, readers[name], plan, modules)
+    return reasons
+
+
+def _nodes(probe: Probe) -> list[int]:
+    return probe.nodes if isinstance(probe, WeightProbe) else [probe.node]
+
+
+def _reason(
+    name: str, parameter: nn.Parameter, readers: Sequence[int], plan: Plan, modules: str | None
+) -> str:
+    """Return why a trainable parameter is no signal's weight."""
+    nodes = [plan.graph.nodes[index] for index in readers]
+    vector = parameter.numel() == max(parameter.shape, default=1)
+    if not readers:
+        return UNREACHED_VECTOR if vector else UNREACHED
+    if modules is not None and not any(fnmatchcase(plan.owners[index].module, modules) for index in readers):
+        return UNSELECTED
+    if "bias" in name.rpartition(".")[2] and parameter.dim() < 2:
+        return BIAS
+    if all(node.operation in ops.NORMS for node in nodes):
+        return GAIN
+    if vector:
+        return VECTOR
+    operations = sorted({node.operation for node in nodes})
+    if any(node.weighted and name in node.roots for node in nodes):
+        return f"the per-sample gradient of a weight read by {', '.join(operations)} is not computed"
+    return f"read by {', '.join(operations)}, which is not known as a layer"
+
+
+def unseen_layers(reasons: Mapping[str, str], calls: Calls, weights: bool) -> list[str]:
+    """Return the modules that ran and own a trainable parameter that is neither measured nor left out by definition.
+
+    A parameter of the model itself is named itself. In weight space every gain and vector is named as well.
+
+    Args:
+        reasons: by parameter, as ``not_measured`` returns them.
+        calls: the module calls of the pass.
+        weights: whether the signals are gradients of weights.
+    """
+    by_definition = {UNSELECTED, BIAS} | (set() if weights else {GAIN, VECTOR, UNREACHED_VECTOR})
+    unseen: dict[str, None] = {}
+    for name, reason in reasons.items():
         owner, _, last = name.partition(".parametrizations.")[0].rpartition(".")
         owner = f"{owner}.{last}".strip(".") if ".parametrizations." in name else owner
-        if (
-            parameter.requires_grad
-            and name not in seen
-            and "bias" not in name
-            and _nearest(owner, ran) in ran
-        ):
+        if reason not in by_definition and _nearest(owner, calls.called) in calls.called:
             unseen[owner or name] = None
     return list(unseen)
 

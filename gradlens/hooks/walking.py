@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +13,27 @@ from torch.autograd.graph import Node as AutogradNode
 from gradlens.errors import GradlensError
 from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, Node, Shape
+from gradlens.hooks.constants import Derived, Reads, constants, derived
 from gradlens.hooks.indexing import index_of
-from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes
+from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes, weight_slot
 
 
-def graph_of(model: nn.Module, loss: Tensor) -> tuple[list[AutogradNode], Graph]:
+class Walked(NamedTuple):
+    """The graph of a loss.
+
+    Attributes:
+        nodes: live nodes by index; drop them as soon as hooks are registered, because they keep the graph's
+            saved tensors alive.
+        graph: their description.
+        derived: what does not derive from the batch, for other passes with the same operations.
+    """
+
+    nodes: list[AutogradNode]
+    graph: Graph
+    derived: Derived
+
+
+def graph_of(model: nn.Module, loss: Tensor, known: Reads | Derived | None = None) -> Walked:
     """Read the graph of a model's loss (see ``walk``).
 
     Raises:
@@ -26,26 +42,32 @@ def graph_of(model: nn.Module, loss: Tensor) -> tuple[list[AutogradNode], Graph]
     learning = any(parameter.requires_grad for parameter in model.parameters())
     if loss.grad_fn is None or not learning:
         raise GradlensError("the loss requires no gradient: no parameter of the model requires one")
-    return walk([loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()})
+    return walked(
+        [loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()}, known
+    )
 
 
 def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[list[AutogradNode], Graph]:
+    """Read the graph of a loss without a dry pass (see ``walked``); return the live nodes and their description."""
+    return walked(roots, parameters)[:2]
+
+
+def walked(
+    roots: Sequence[AutogradNode], parameters: Mapping[int, str], known: Reads | Derived | None = None
+) -> Walked:
     """Read the graph of a loss.
 
     Args:
         roots: the loss's ``grad_fn``, first; it becomes node 0.
         parameters: name of every parameter of the model by its ``id``.
-
-    Returns:
-        The live nodes by index (drop them as soon as hooks are registered: they keep the graph's
-        saved tensors alive) and their description.
+        known: what the dry pass has seen of the batch, or None (see ``constants``).
 
     Raises:
         GradlensError: a compiled function or a reentrant checkpoint hides part of the graph, or the
             loss does not depend on the data.
     """
     order, families = _discover(roots)
-    constant = _parameter_only(order, parameters)
+    constant = constants(order, families, parameters, known)
     kept = [node for node in order if node not in constant]
     if not kept or kept[0] is not roots[0]:
         raise GradlensError(
@@ -60,7 +82,7 @@ def walk(roots: Sequence[AutogradNode], parameters: Mapping[int, str]) -> tuple[
     ]
     numbers: dict[Origin, int] = {}
     described = tuple(_describe(node, constant, families, numbers) for node in kept)
-    return kept, Graph(described, tuple(edges))
+    return Walked(kept, Graph(described, tuple(edges)), derived(order, families, constant))
 
 
 def family_of(node: AutogradNode) -> str:
@@ -92,67 +114,6 @@ def _discover(roots: Sequence[AutogradNode]) -> tuple[list[AutogradNode], dict[A
     return order, families
 
 
-def _parameter_only(
-    order: list[AutogradNode], parameters: Mapping[int, str]
-) -> dict[AutogradNode, frozenset[str]]:
-    """Return nodes computed from parameters alone (leaves, transposed or cast weights), with the parameters' names."""
-    constant: dict[AutogradNode, frozenset[str]] = {}
-    for node in reversed(_topological(order)):
-        if hasattr(node, "variable"):
-            if id(node.variable) in parameters:
-                constant[node] = frozenset([parameters[id(node.variable)]])
-            continue
-        operation = family_of(node)
-        producers = [producer for producer, _ in node.next_functions]
-        if operation in ops.WEIGHTED or operation in ops.NORMS:
-            slot = ops.WEIGHTED.get(operation, (0, 1))[0]
-            data = producers[slot] if slot < len(producers) else None
-            if data is None or data not in constant:
-                continue
-        known = [producer for producer in producers if producer is not None]
-        if not known or not all(producer in constant for producer in known):
-            continue
-        layer = operation in ops.WEIGHTED or operation in ops.NORMS  # the missing input is a bias
-        if layer or len(known) == len(producers) or _shape_explained(node, _shapes_read(node)):
-            constant[node] = frozenset().union(*(constant[producer] for producer in known))
-    return constant
-
-
-def _shapes_read(node: AutogradNode) -> list[Shape]:
-    """Return the shape of each tensor that a node reads through an edge."""
-    functions = node.next_functions
-    return [shapes(producer)[output] for producer, output in functions if producer is not None]
-
-
-def _shape_explained(node: AutogradNode, read: list[Shape]) -> bool:
-    """Return whether the tensors that a node reads through its edges determine its shape.
-
-    An input without an edge is a number, or data that requires no gradient, such as the images, which
-    add the axis of the samples (``x * gain``, a PReLU or an LSTM on the images).
-    """
-    try:
-        return tuple(torch.broadcast_shapes(*read)) == shapes(node)[0]
-    except RuntimeError:
-        return False
-
-
-def _topological(order: list[AutogradNode]) -> list[AutogradNode]:
-    """Return the nodes with consumers before producers."""
-    waiting: dict[AutogradNode, int] = defaultdict(int)
-    for node in order:
-        for producer, _ in node.next_functions:
-            if producer is not None:
-                waiting[producer] += 1
-    ready = [node for node in order if waiting[node] == 0]
-    for node in ready:
-        for producer, _ in node.next_functions:
-            if producer is not None:
-                waiting[producer] -= 1
-                if waiting[producer] == 0:
-                    ready.append(producer)
-    return ready
-
-
 def _describe(
     node: AutogradNode,
     constant: Constants,
@@ -177,24 +138,25 @@ def _describe(
         maker=learns.maker,
         roots=learns.roots,
         turned=learns.turned,
+        left=learns.left,
     )
 
 
 def _weight(node: AutogradNode, operation: str, constant: Constants) -> Shape | None:
     """Return the shape of the weight that a layer reads (may be empty if frozen), None for other operations."""
-    if operation not in ops.WEIGHTED:
-        return None
-    _, slot = ops.WEIGHTED[operation]
+    slot = -1 if operation in ops.NORMS else weight_slot(node, operation, constant)
     functions = node.next_functions
-    producer = functions[slot][0] if slot < len(functions) else None
+    if not 0 <= slot < len(functions):
+        return () if operation in ops.WEIGHTED else None
+    producer, output = functions[slot]
     if producer is None:
         return _frozen_weight(node, operation)
-    return shapes(producer)[0] if producer in constant else None
+    return shapes(producer)[output] if producer in constant else None
 
 
 def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
     """Return the shape of a weight that requires no gradient: a constant of the node instead of an edge."""
-    if operation in {"Bmm", "Baddbmm"}:
+    if operation in {"Bmm", "Baddbmm", "Trilinear"}:
         return None
     saved = getattr(node, "_saved_weight", None)
     return tuple(saved.shape) if isinstance(saved, torch.Tensor) else ()

@@ -26,8 +26,10 @@ from gradlens.hooks.checks import (
     checked_size,
     same_shapes,
 )
+from gradlens.hooks.constants import Derived, Reads
 from gradlens.hooks.costs import step_costs
 from gradlens.hooks.dry import SAMPLES, DryPass, dry_pass
+from gradlens.hooks.following import Following, dry_samples
 from gradlens.hooks.forecast import forecast
 from gradlens.hooks.hooked import HookedTensors
 from gradlens.hooks.nesting import copied, first_samples
@@ -94,7 +96,7 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         check_same_size(index, checked_size(index, batch, self.watch), state.n)
-        forward = self._forward(index, batch)
+        forward = self._forward(index, batch, state.derived)
         check_same_graph(index, forward.graph, state.plan.graph)
         if not same_shapes(forward.graph, state.plan.graph):
             state = self._replanned(state, index, batch, forward)
@@ -102,7 +104,7 @@ class Watcher:
 
     def _planned(self, index: int, batch: object, n: int) -> tuple[Planned, Forward]:
         dry = self._dry(index, batch, n)
-        forward = self._forward(index, batch)
+        forward = self._forward(index, batch, None if dry is None else dry.derived)
         return planned(self.model, self.watch, n, forward, dry), forward
 
     def _replanned(self, state: Planned, index: int, batch: object, forward: Forward) -> Planned:
@@ -125,11 +127,11 @@ class Watcher:
     def _loss(self, index: int, batch: object) -> Tensor:
         return checked_loss(index, self.model, lambda: self.step(self.model, copied(batch)))
 
-    def _forward(self, index: int, batch: object) -> Forward:
+    def _forward(self, index: int, batch: object, known: Derived | None) -> Forward:
         seed_draws(self.watch.seed, index)
         with module_calls(self.model) as calls:
             loss = self._loss(index, batch)
-        nodes, graph = graph_of(self.model, loss)
+        nodes, graph, _ = graph_of(self.model, loss, known)
         return Forward(loss, nodes, graph, calls)
 
     def _dry(self, index: int, batch: object, n: int) -> DryPass | None:
@@ -138,7 +140,7 @@ class Watcher:
         An error of the pass means that the network does not take a part of the batch (edges of a graph, a fixed batch
         size), or that it was cut along another axis. An error of the model recurs with the whole batch.
         """
-        samples = min(SAMPLES, n - 1)
+        samples = dry_samples(self.model, n, SAMPLES)
         few = first_samples(batch, samples, n, second=self.watch.samples is not None)
         if few is None:
             if self.guard is not None:
@@ -152,10 +154,10 @@ class Watcher:
                 return None
 
     def _followed(self, index: int, few: object, samples: int) -> DryPass:
-        """Run the dry pass, and note the tensors on which it registers hooks."""
-        with HookedTensors() as hooks:
+        """Run the dry pass; follow what comes from the batch, and note the tensors with hooks."""
+        with HookedTensors() as hooks, Following(self.model, few, samples) as following:
             loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
-        return dry_pass(self.model, loss, samples, hooks.tensors)
+        return dry_pass(self.model, loss, samples, Reads(following.reads, samples), hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         forward.calls.output = None  # a live node

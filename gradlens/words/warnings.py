@@ -64,8 +64,8 @@ def _missing_signals(recording: Recording) -> Iterator[str]:
     unseen = recording.provenance.unseen_layers
     if unseen:
         yield (
-            f"{name}: {len(unseen)} layers ran whose gradient is not among the signals, because their operation is "
-            f"not known as a weighted one or does not lead to the loss ({', '.join(unseen[:4])})"
+            f"{name}: {len(unseen)} layers ran whose gradient is not among the signals ({', '.join(unseen[:4])}); "
+            "meta['not_measured'] has the reason for each parameter"
         )
     unsampled = sum(not signal.sampled for signal in recording.signals)
     if unsampled:

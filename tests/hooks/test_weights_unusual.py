@@ -268,8 +268,8 @@ def test_layers_that_weight_space_cannot_read_are_named_and_tied_ones_are_not() 
             return self.out(x.mean(1))
 
     unseen = record(Net(), torch.randn(N, 3, 4)).meta["unseen_layers"]
-    assert {"rnn", "experts", "normed"} <= set(unseen)
-    assert not {"words", "out"} & set(unseen)
+    assert "rnn" in unseen
+    assert not {"words", "out", "experts", "normed"} & set(unseen)
 
 
 def test_a_recording_of_the_first_format_is_still_read(save_older: Any) -> None:

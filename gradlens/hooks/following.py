@@ -1,0 +1,140 @@
+"""Follow the batch through a forward pass: which operations read it, directly or through other tensors.
+
+The graph of autograd does not say this: an input without an edge is a constant, a buffer or the images. A dispatch mode
+sees every operation with all its tensors, also those that require no gradient. It is active in the dry pass only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from gradlens.hooks.nesting import tensors_of
+
+FROM_NUMBERS = {
+    "arange",
+    "empty",
+    "empty_strided",
+    "eye",
+    "full",
+    "linspace",
+    "ones",
+    "scalar_tensor",
+    "zeros",
+}
+"""Operations that make a tensor without data; others, such as random numbers, may make samples."""
+
+
+class Following(TorchDispatchMode):
+    """Records which nodes of the graph read the batch while it is active.
+
+    Memory counts, not tensors: a view of the batch is the batch, and a buffer into which the batch is written derives
+    from it. A tensor that is made during the pass, or that no module holds, belongs to the samples if one of its axes
+    has their number: noise, or inputs made from lists.
+
+    Args:
+        model: the network; its parameters, buffers and attributes are no part of the batch.
+        batch: any nesting of tensors.
+        samples: number of samples.
+
+    Attributes:
+        reads: by sequence number of a node, whether its operation read the batch.
+    """
+
+    def __init__(self, model: nn.Module, batch: object, samples: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.reads: dict[int, bool] = {}
+        self._samples = samples
+        self._memory: dict[int, tuple[object, bool]] = {}
+        for tensor in _held(model):
+            self._mark(tensor, False)
+        for tensor in tensors_of(batch):
+            self._mark(tensor, True)
+        self._end = _sequence()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run an operation and note whether it read the batch."""
+        start, kwargs = _sequence(), dict(kwargs or {})
+        read = tensors_of((args, kwargs))
+        derives = any(self._derives(tensor) for tensor in read)
+        result = func(*args, **kwargs)
+        outputs = tensors_of(result)
+        if not read and outputs and _name(func) not in FROM_NUMBERS:
+            derives = self._has_samples(outputs[0])
+        written = [tensor for tensor in _written(func, args, kwargs) if derives]
+        for tensor in [
+            *(tensor for tensor in outputs if _memory(tensor) not in map(_memory, read)),
+            *written,
+        ]:
+            self._mark(tensor, derives)
+        differentiable = any(tensor.is_floating_point() or tensor.is_complex() for tensor in outputs)
+        if start > self._end and differentiable and any(tensor.requires_grad for tensor in read):
+            self.reads[start - 1] = derives
+        self._end = _sequence()
+        return result
+
+    def _mark(self, tensor: Tensor, derives: bool) -> None:
+        """Note whether a tensor derives from the batch; its memory is held, so that no other tensor gets it."""
+        self._memory[_memory(tensor)] = (_holder(tensor), derives)
+
+    def _derives(self, tensor: Tensor) -> bool:
+        key = _memory(tensor)
+        if key not in self._memory:
+            self._mark(tensor, self._has_samples(tensor))
+        return self._memory[key][1]
+
+    def _has_samples(self, tensor: Tensor) -> bool:
+        return self._samples in tensor.shape
+
+
+def dry_samples(model: nn.Module, n: int, most: int) -> int:
+    """Return the number of samples of a dry pass: below ``n``, and if possible no size of the model's tensors.
+
+    Then an axis of that size holds the samples.
+    """
+    sizes = {size for tensor in _held(model) if _is_plain(tensor) for size in tensor.shape}
+    choices = [m for m in (most, *range(most - 1, 1, -1), *range(most + 1, 2 * most)) if m < n]
+    return next((m for m in choices if m not in sizes), min(most, n - 1))
+
+
+def _held(model: nn.Module) -> Iterable[Tensor]:
+    """Return parameters, buffers and the tensors in other attributes of all modules."""
+    for module in model.modules():
+        for value in vars(module).values():
+            yield from tensors_of(value)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return not nn.parameter.is_lazy(tensor) and tensor.layout == torch.strided and not tensor.is_nested
+
+
+def _holder(tensor: Tensor) -> object:
+    return tensor.untyped_storage() if _is_plain(tensor) else tensor
+
+
+def _memory(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata) if _is_plain(tensor) else id(tensor)
+
+
+def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return the tensors that an operation writes into."""
+    schema = func._schema
+    if not schema.is_mutable:
+        return []
+    by_name = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | dict(kwargs)
+    changed = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+    return tensors_of([by_name[name] for name in changed if name in by_name])
+
+
+def _name(func: Any) -> str:
+    return str(func._schema.name).rpartition("::")[2]
+
+
+def _sequence() -> int:
+    return int(torch._C._autograd._get_sequence_nr())
