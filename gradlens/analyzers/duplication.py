@@ -23,7 +23,7 @@ HOW = (
     "D = (L − N_eff)/(L − 1), N_eff = exp of the entropy of the eigenvalues of S/L, where S is the unbiased linear "
     "CKA between the L signals' per-sample Grams, with numerator and denominators averaged over a seed's batches "
     "before dividing (Song 2012; Nguyen 2021). Direction: Grams of unit gradients. Given the loss: after "
-    "partialling out the Gram of the gradient at the network's output. Signals that are exactly zero, or that the "
+    "partialling out the Gram of the gradient at all outputs that the loss reads. Signals that are exactly zero, or that the "
     f"loss signal explains up to rounding, are left out and counted. {HALF_WIDTHS} They are equal in the rows of "
     "all seeds."
 )
@@ -96,7 +96,9 @@ def _row(recording: Recording, similarity: Similarity, stage: str, version: Vers
         "n_eff_share": effective / len(used) if len(used) > 1 else float("nan"),
         "duplication": duplication(matrix),
         "mean_cka": mean_similarity(matrix),
-        "reason": _reason(len(indices), len(used), dead),
+        "reason": recording.no_loss
+        if version.given_loss and recording.no_loss
+        else _reason(len(indices), len(used), dead),
     }
 
 

@@ -80,9 +80,9 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
     sizes = (
         Sizes(first.graph, n, None, 0) if same is None else Sizes(first.graph, n, same.graph, same.samples)
     )
-    owners, output = first.calls.owners(first.graph), _output_key(first)
+    owners, returned = first.calls.owners(first.graph), _returned(first)
     plan = plan_sites(
-        sizes, owners, _image(first.calls.inputs), output, watch.sites, watch.space, watch.modules
+        sizes, owners, _image(first.calls.inputs), returned, watch.sites, watch.space, watch.modules
     )
     check_sites(plan, watch)
     return Planned(
@@ -105,12 +105,10 @@ def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
     }
 
 
-def _output_key(first: Forward) -> TensorKey | None:
-    """Return the key of the model's output tensor, or None if the loss does not depend on it."""
-    output = first.calls.output
-    if output is None or output[0] not in first.nodes:
-        return None
-    return TensorKey(first.nodes.index(output[0]), output[1])
+def _returned(first: Forward) -> list[TensorKey]:
+    """Return the tensors that the calls of the model return and the loss depends on."""
+    index = {node: position for position, node in enumerate(first.nodes)}
+    return [TensorKey(index[node], output) for node, output in first.calls.returned if node in index]
 
 
 def _image(inputs: Sequence[torch.Size]) -> tuple[int, ...]:

@@ -121,7 +121,7 @@ class Watcher:
             return None
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
-        forward.calls.output = None  # a live node
+        forward.calls.returned.clear()  # live nodes
         value = self._backward(state, index, forward)
         check_exact(state.plan, value, state.dry_errors)
         return Watched(value, labels_of(batch, state.n))

@@ -80,11 +80,21 @@ class Recording:
 
     @property
     def loss_gram(self) -> Array | None:
-        """Gram of the gradient at the network's output, ``[s, n, n]``; None if not recorded."""
-        number = self.plan.loss
-        if number is None or not self.plan.sampled(number):
+        """Gram of the gradient at the outputs that the loss reads, ``[s, n, n]``; None if there is none.
+
+        The Gram of several outputs is that of their gradients side by side: the sum of their Grams.
+        """
+        numbers = self.plan.outputs
+        if not numbers or not all(map(self.plan.sampled, numbers)):
             return None
-        return np.asarray(self.grams[number])
+        return np.asarray(self.grams[numbers].sum(axis=0))
+
+    @property
+    def no_loss(self) -> str:
+        """Why there is no loss signal; empty if there is one."""
+        if self.loss_gram is not None:
+            return ""
+        return self.plan.no_loss or "the loss signal was not recorded"
 
     @property
     def in_weight_space(self) -> bool:
