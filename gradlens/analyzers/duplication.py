@@ -23,9 +23,9 @@ HOW = (
     "D = (L − N_eff)/(L − 1), N_eff = exp of the entropy of the eigenvalues of S/L, where S is the unbiased linear "
     "CKA between the L signals' per-sample Grams, with numerator and denominators averaged over a seed's batches "
     "before dividing (Song 2012; Nguyen 2021). Direction: Grams of unit gradients. Given the loss: after "
-    "partialling out the Gram of the gradient at all outputs that the loss reads. Signals that are exactly zero, or that the "
-    f"loss signal explains up to rounding, are left out and counted. {HALF_WIDTHS} They are equal in the rows of "
-    "all seeds."
+    "partialling out the Gram of the gradient at all outputs that the loss reads. Signals that are exactly zero, or "
+    f"that the loss signal explains up to rounding, are left out and counted. {HALF_WIDTHS} They are equal in the "
+    "rows of all seeds."
 )
 
 

@@ -169,8 +169,16 @@ class Accumulator:
         outer = self._plan.probes[number].outer
         n, outer = (self._n, outer) if outer is not None else (1, 1)
         if group.channels and member >= 0:
-            whole = self._plan.graph.shape(group.source_key)[group.axis]
-            return self._projection.part(gradient, n, group.channels[member], group.axis, whole, outer)
+            source, total = (
+                self._plan.graph.shape(group.source_key),
+                self._plan.probes[group.total or 0].outer,
+            )
+            if gradient.dim() < len(source):  # ``unbind`` and ``select`` drop the axis
+                gradient = gradient.unsqueeze(group.axis)
+            first = math.prod(source[: group.axis]) <= (total or 1)
+            return self._projection.part(
+                gradient, n, group.channels[member], group.axis, source[group.axis], outer, first
+            )
         if not _many(group):
             return self._projection.total(gradient, outer, n)
         if self._exact:

@@ -1,8 +1,8 @@
 """The loss signal: where the loss reads the outputs of the network.
 
 The loss is a function of the tensors that the network returns. The loss signal is its gradient in these tensors,
-all of them side by side. A returned tensor counts if a path leads from it to the loss that meets no other returned tensor,
-and only along such paths: what the loss reads through another output belongs to that output.
+all of them side by side. A returned tensor counts if a path leads from it to the loss that meets no other returned
+tensor, and only along such paths: what the loss reads through another output belongs to that output.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def outputs_read(graph: Graph, returned: Iterable[TensorKey]) -> list[Reading]:
     """Return the returned tensors that the loss reads, in forward order.
 
     Without one, the outputs of the last layers are used: those from which a path without another layer leads to the
-    loss. It is empty if one of these layers precedes another, because no set of tensors then separates the loss from the
-    network.
+    loss. It is empty if one of these layers precedes another, because no set of tensors then separates the loss from
+    the network.
 
     Args:
         graph: the graph.

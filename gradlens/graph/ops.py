@@ -45,6 +45,10 @@ SCALINGS = {"Mul", "Div"}
 """Operations whose gradient does not depend on their input if the other input is a constant."""
 
 SPLITS = {"Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes"}
+CUTS = SPLITS | {"Unbind"}
+"""Operations that cut a tensor into several outputs along one axis."""
+SLICES = {"Slice", "Select", "IndexSelect", "Index"}
+"""Operations that take some entries along one axis."""
 
 OPAQUE = {
     "CompiledFunction": "torch.compile hides the graph; capture the model before it is compiled",

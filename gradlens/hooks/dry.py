@@ -98,7 +98,8 @@ class _Sums:
             for index, part in enumerate(parts):
                 if index in held and part.channels is not None:
                     start, stop, _ = part.channels
-                    joined.narrow(axis, start, stop - start).copy_(held[index])
+                    sizes = (*joined.shape[:axis], stop - start, *joined.shape[axis + 1 :])
+                    joined.narrow(axis, start, stop - start).copy_(held[index].reshape(sizes))
             self.errors[source] = relative_error(joined, passed_on)
             held.clear()
 

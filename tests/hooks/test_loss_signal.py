@@ -212,7 +212,8 @@ def test_a_model_without_an_output_and_a_last_layer_has_a_reason() -> None:
     assert "return the logits" in recording.no_loss
     frame = gl.analyze(recording).tables["duplication"].frame
     given = frame[frame.version.str.endswith("given loss")]
-    assert len(given) and (given.reason == recording.no_loss).all()
+    assert len(given)
+    assert (given.reason == recording.no_loss).all()
     assert any(recording.no_loss in note for note in gl.analyze(recording).warnings)
 
 
