@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gradlens.grams.pairs import UNEVEN
 from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
@@ -26,11 +27,13 @@ class DryPass(NamedTuple):
         graph: graph of the same computation at another batch size.
         samples: number of samples.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
+        uneven: tensors with two contributions, one of which has less than ``UNEVEN`` of the energy of the other.
     """
 
     graph: Graph
     samples: int
     errors: dict[TensorKey, float]
+    uneven: frozenset[TensorKey] = frozenset()
 
 
 def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
@@ -50,7 +53,7 @@ def dry_pass(model: nn.Module, loss: Tensor, samples: int) -> DryPass:
     with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, sums.errors)
+    return DryPass(graph, samples, sums.errors, frozenset(sums.uneven))
 
 
 class _Sums:
@@ -59,6 +62,7 @@ class _Sums:
     def __init__(self, graph: Graph) -> None:
         self.taps: list[Tap] = []
         self.errors: dict[TensorKey, float] = {}
+        self.uneven: set[TensorKey] = set()
         self._arrive: list[Callable[[Tensor], None]] = []
         branches = Branches(graph)
         for fork in branches.forks:
@@ -82,6 +86,8 @@ class _Sums:
             for contribution in held[1:]:
                 added = added + contribution
             self.errors[source] = relative_error(added, total)
+            if len(held) == 2 and _uneven(*held):
+                self.uneven.add(source)
             held.clear()
 
         for slot in slots:
@@ -111,6 +117,11 @@ class _Sums:
     def _add(self, tap: Tap, arrive: Callable[[Tensor], None]) -> None:
         self.taps.append(tap)
         self._arrive.append(arrive)
+
+
+def _uneven(first: Tensor, second: Tensor) -> bool:
+    low, high = sorted(float(gradient.abs().double().square().sum()) for gradient in (first, second))
+    return 0 < low < UNEVEN * high
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,6 +50,7 @@ class Planned:
         projection: random signs for the sums and sketches.
         dry_samples: samples of the dry pass; 0 if there was none.
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
+        products: forks of two branches whose inner products are computed from the contributions.
         unseen_layers: trainable layers that ran but have no signal.
         partly_seen: modules of weights that other operations read, too.
     """
@@ -59,6 +60,7 @@ class Planned:
     projection: Projection
     dry_samples: int
     dry_errors: dict[int, float]
+    products: frozenset[int]
     unseen_layers: list[str]
     partly_seen: list[str]
 
@@ -91,6 +93,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         projection=Projection(projected_features(plan, n), watch.seed),
         dry_samples=0 if dry is None else dry.samples,
         dry_errors=_errors(plan, {} if same is None else same.errors),
+        products=_products(plan, watch, None if same is None else same.uneven),
         unseen_layers=unseen_layers(model, first.calls, plan),
         partly_seen=partly_seen(plan),
     )
@@ -103,6 +106,18 @@ def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
         for index, group in enumerate(plan.groups)
         if group.where != "merge" and group.form != "project"
     }
+
+
+def _products(plan: Plan, watch: Watch, uneven: Collection[TensorKey] | None) -> frozenset[int]:
+    """Return the forks of two branches whose inner products the Grams cannot give: all without a dry pass."""
+    return frozenset(
+        index
+        for index, group in enumerate(plan.groups)
+        if group.where == "fork"
+        and len(group.members) == 2
+        and all(plan.sampled(number) for member in group.members for number in member)
+        and (watch.pairs == "exact" or uneven is None or group.source_key in uneven)
+    )
 
 
 def _returned(first: Forward) -> list[TensorKey]:

@@ -129,7 +129,7 @@ class Watcher:
     def _backward(self, state: Planned, index: int, forward: Forward) -> BatchGrams:
         """Run one watched backward pass; ``forward.nodes`` is emptied because it keeps the graph alive."""
         plan = state.plan
-        kept = Accumulator(plan, state.n, state.projection, self.watch)
+        kept = Accumulator(plan, state.n, state.projection, self.watch, state.products)
         layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         try:

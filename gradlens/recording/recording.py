@@ -18,6 +18,7 @@ from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
 from gradlens.recording.merging import concatenated, largest, renumbered
+from gradlens.recording.products import completed
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
 
@@ -33,7 +34,7 @@ class Recording:
     Attributes:
         plan: the graph, the watched sites and the groups they form.
         grams: ``[p, s, n, n]`` float64, by probe and replicate; gradients of the summed loss.
-        inner: by fork of three or more branches, per-sample inner products ``[s, b, b, n]``.
+        inner: by fork of three or more branches or of two uneven ones, per-sample inner products ``[s, b, b, n]``.
         projected_errors: by group with a sum, relative error ``[s]``.
         dry_errors: by group, relative error over the samples of the dry pass; NaN if it could not be checked.
         labels: ``[s, n]`` class of each sample, or None.
@@ -180,7 +181,7 @@ class Recording:
         return replace(
             self,
             grams=np.concatenate([recording.grams for recording in recordings], axis=1),
-            inner=concatenated([recording.inner for recording in recordings]),
+            inner=self._products(recordings),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
             dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
@@ -191,6 +192,12 @@ class Recording:
                 for name in self.throughput
             },
         )
+
+    def _products(self, recordings: Sequence[Recording]) -> dict[int, Array]:
+        """Return the inner products of the forks for which a recording has them, over all recordings."""
+        indices = sorted({index for recording in recordings for index in recording.inner})
+        groups = {index: self.plan.groups[index] for index in indices}
+        return concatenated([completed(recording.inner, recording.grams, groups) for recording in recordings])
 
     def _check_same(self, other: Recording) -> None:
         reasons = {
