@@ -126,10 +126,23 @@ def _share_rows(recording: Recording) -> list[dict[str, object]]:
                 "coherence": float(values["coherence"]),
                 "coherence_reach": float(widths["coherence"]),
                 "weighted_layers": weighted,
+                "reason": _share_reason(recording, group),
             }
             for branch, (label, weighted) in enumerate(zip(group.labels, group.weighted, strict=True))
         ]
     return rows
+
+
+def _share_reason(recording: Recording, group: Group) -> str:
+    """Return why a group has no shares or no coherence; empty if it has both."""
+    energies = recording.branch_energies(group)
+    if not np.isfinite(energies).all():
+        return "a branch has no sample axis"
+    if not energies.any():
+        return "every branch is exactly zero at this state"
+    if group.where != "fork":
+        return "coherence: parts and inputs of a merge are side by side, not added up"
+    return ""
 
 
 def _shares(recording: Recording, group: Group) -> dict[str, Array]:

@@ -60,6 +60,7 @@ class Paths:
                 "equal_shares": assumed[layer],
                 **_sources(trace.segments[layer]),
                 "reuse": trace.reuse.get(layer, 0),
+                "reason": _reason(recording, layer),
             }
             for order, layer in enumerate(trace.layers)
         ]
@@ -173,6 +174,17 @@ def _dead(recording: Recording) -> set[int]:
     """Return the weighted layers whose gradient was watched and is exactly zero, so no path carries energy to them."""
     signals = recording.signals
     return {signal.probe.node for signal in signals if not recording.energies[signal.number].any()}
+
+
+def _reason(recording: Recording, layer: int) -> str:
+    """Return why a layer has no effective length; empty if it has one."""
+    if layer in _dead(recording):
+        return "exactly zero at this state"
+    if not forks_watched(recording):
+        return "not every fork was watched"
+    if not any(shares[layer].any() for shares in _shares(recording)):
+        return "no energy arrives through the forks between the layer and the loss"
+    return ""
 
 
 def _name(recording: Recording, layer: int) -> str:
