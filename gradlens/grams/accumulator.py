@@ -17,8 +17,8 @@ from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, rows
-from gradlens.grams.pairs import PairProduct
-from gradlens.grams.projection import CHUNK, Projection, wide
+from gradlens.grams.pairs import PairProduct, per_sample_products
+from gradlens.grams.projection import Projection, wide
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.graph.plan import Group, Plan
@@ -62,8 +62,7 @@ class Accumulator:
         n: samples in the batch.
         projection: random signs, shared by all batches.
         watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
-        products: forks of two branches whose inner products are computed from the contributions; those of other
-            forks of two branches follow from the Grams.
+        products: forks of two branches whose inner products are computed from the contributions, not from Grams.
     """
 
     def __init__(
@@ -151,9 +150,9 @@ class Accumulator:
         with torch.no_grad():
             for number in list(self._uses):  # weights with a use that the loss does not depend on
                 self._finish_weights([number])
-        for group, product in self._pairs.items():
-            numbers = [number for (number,) in self._plan.groups[group].members]
-            self._inner[group] = product.inner(self._grams[numbers].diagonal(dim1=1, dim2=2).numpy())
+        for index, pair in self._pairs.items():
+            numbers = [number for (number,) in self._plan.groups[index].members]
+            self._inner[index] = pair.inner(self._grams[numbers].diagonal(dim1=1, dim2=2).numpy())
         return BatchGrams(
             grams=self._grams.numpy() * square,
             halves=self._halves.numpy() * square if self._rank else None,
@@ -169,8 +168,6 @@ class Accumulator:
             self._open[role.group][role.member] = self._reduced(group, role.member, number, gradient)
             return
         held = self._open.pop(role.group, {})
-        if role.group in self._pairs:
-            self._pairs[role.group].drop()
         self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
         self._errors[role.group] = self._relative_error(group, total, held)
@@ -189,9 +186,8 @@ class Accumulator:
             if gradient.dim() < len(source):  # ``unbind`` and ``select`` drop the axis
                 gradient = gradient.unsqueeze(group.axis)
             first = n > 1 and math.prod(source[: group.axis]) <= (total or 1)
-            return self._projection.part(
-                gradient, n, group.channels[member], group.axis, source[group.axis], outer, first
-            )
+            width, channels = source[group.axis], group.channels[member]
+            return self._projection.part(gradient, n, channels, group.axis, width, outer, first)
         if not _many(group):
             return self._projection.total(gradient, outer, n)
         if self._exact:
@@ -200,8 +196,7 @@ class Accumulator:
 
     def _sampled(self, group: Group) -> bool:
         """Return whether the total and all members have an axis of samples; otherwise their sums are compared whole."""
-        total = [] if group.total is None else [group.total]
-        numbers = itertools.chain(total, *group.members)
+        numbers = itertools.chain([] if group.total is None else [group.total], *group.members)
         return all(map(self._plan.sampled, numbers))
 
     def _relative_error(self, group: Group, total: Tensor, held: dict[int, Tensor]) -> float:
@@ -226,21 +221,6 @@ class Accumulator:
         for branch, (number,) in enumerate(group.members):
             inner[branch, branch] = self._grams[number].diagonal()
         return inner
-
-
-def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
-    """Return the inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
-
-    Args:
-        gradients: each ``[n, d]``; stacked in chunks of features, so that no full copy is made.
-    """
-    total = torch.zeros(
-        gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device
-    )
-    for chunk in zip(*(torch.split(gradient, CHUNK, dim=1) for gradient in gradients), strict=True):
-        stacked = torch.stack(chunk, dim=1)
-        total += torch.bmm(stacked, stacked.transpose(1, 2))
-    return total
 
 
 def roles(plan: Plan) -> dict[int, list[Role]]:

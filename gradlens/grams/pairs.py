@@ -1,11 +1,13 @@
-"""Inner products of two contributions to one tensor, sample by sample.
+"""Inner products of the contributions to one tensor, sample by sample.
 
-By polarisation they follow from the Grams, without holding a contribution, with an error of about ``ε (r + 1/r) / 2``
-of the cosine for norms of ratio ``r``. If one branch is much smaller than the other, as behind a LayerScale, nothing of
-the cosine is left; then the first contribution is held until the second arrives.
+Those of two contributions follow from the Grams by polarisation, without holding a contribution, with an error of about
+``ε (r + 1/r) / 2`` of the cosine for norms of ratio ``r``. If one branch is much smaller than the other, as behind a
+LayerScale, nothing of the cosine is left; then the first contribution is held until the second arrives.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gradlens.grams.gram import TINY
-from gradlens.grams.projection import wide
+from gradlens.grams.projection import CHUNK, wide
 
 UNEVEN = 0.01
 """Ratio of the energies of two branches below which their inner products are computed from the contributions."""
@@ -44,10 +46,6 @@ class PairProduct:
         self._cross = sample_products(self._first, gradient, outer, self._n)
         self._first = None
 
-    def drop(self) -> None:
-        """Release a contribution whose counterpart does not exist."""
-        self._first = None
-
     def inner(self, norms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the inner products ``[2, 2, n]``; those of a branch with itself are its squared norms ``[2, n]``."""
         return np.array([[norms[0], self._cross], [self._cross, norms[1]]])
@@ -63,6 +61,21 @@ def sample_products(first: Tensor, second: Tensor, outer: int, n: int) -> NDArra
     if bool((product.abs() < TINY).any()) and a.dtype in (torch.float32, torch.complex64):
         product = _sums(a.to(torch.promote_types(a.dtype, torch.float64)), b, outer, n)
     return np.asarray(product.cpu().numpy(), dtype=np.float64)
+
+
+def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
+    """Return the inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
+
+    Args:
+        gradients: each ``[n, d]``; stacked in chunks of features, so that no full copy is made.
+    """
+    total = torch.zeros(
+        gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device
+    )
+    for chunk in zip(*(torch.split(gradient, CHUNK, dim=1) for gradient in gradients), strict=True):
+        stacked = torch.stack(chunk, dim=1)
+        total += torch.bmm(stacked, stacked.transpose(1, 2))
+    return total
 
 
 def _sums(a: Tensor, b: Tensor, outer: int, n: int) -> Tensor:

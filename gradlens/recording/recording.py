@@ -18,7 +18,7 @@ from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
 from gradlens.recording.merging import concatenated, largest, renumbered
-from gradlens.recording.products import completed
+from gradlens.recording.products import joined
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
 
@@ -86,16 +86,13 @@ class Recording:
         The Gram of several outputs is that of their gradients side by side: the sum of their Grams.
         """
         numbers = self.plan.outputs
-        if not numbers or not all(map(self.plan.sampled, numbers)):
-            return None
-        return np.asarray(self.grams[numbers].sum(axis=0))
+        known = bool(numbers) and all(map(self.plan.sampled, numbers))
+        return np.asarray(self.grams[numbers].sum(axis=0)) if known else None
 
     @property
     def no_loss(self) -> str:
         """Why there is no loss signal; empty if there is one."""
-        if self.loss_gram is not None:
-            return ""
-        return self.plan.no_loss or "the loss signal was not recorded"
+        return "" if self.loss_gram is not None else self.plan.no_loss or "the loss signal was not recorded"
 
     @property
     def in_weight_space(self) -> bool:
@@ -181,7 +178,7 @@ class Recording:
         return replace(
             self,
             grams=np.concatenate([recording.grams for recording in recordings], axis=1),
-            inner=self._products(recordings),
+            inner=joined([(recording.inner, recording.grams) for recording in recordings], self.plan.groups),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
             dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
@@ -192,12 +189,6 @@ class Recording:
                 for name in self.throughput
             },
         )
-
-    def _products(self, recordings: Sequence[Recording]) -> dict[int, Array]:
-        """Return the inner products of the forks for which a recording has them, over all recordings."""
-        indices = sorted({index for recording in recordings for index in recording.inner})
-        groups = {index: self.plan.groups[index] for index in indices}
-        return concatenated([completed(recording.inner, recording.grams, groups) for recording in recordings])
 
     def _check_same(self, other: Recording) -> None:
         reasons = {
