@@ -48,7 +48,7 @@ def test_a_sound_recording_gives_no_warning(sound):
         ),
         ({"lost": 1}, "a: 1 of 4 signals have no axis that holds the samples"),
         ({"forked": False}, "a: no forks and no partial splits"),
-        ({"loss": False}, "a: the loss signal was not recorded"),
+        ({"loss": False}, "a: there are no numbers given the loss: the loss signal was not recorded"),
         ({"batches": 7}, "16 samples x 7 batches per seed: .*below about 128 samples"),
         ({"count": 1}, "one seed: intervals are over its batches .*seeds=3 or more"),
         ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
