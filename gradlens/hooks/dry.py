@@ -120,7 +120,7 @@ class _Sums:
 
 
 def _uneven(first: Tensor, second: Tensor) -> bool:
-    low, high = sorted(float(gradient.abs().double().square().sum()) for gradient in (first, second))
+    low, high = sorted(float(torch.linalg.vector_norm(gradient)) ** 2 for gradient in (first, second))
     return 0 < low < UNEVEN * high
 
 
