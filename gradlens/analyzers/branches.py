@@ -16,11 +16,15 @@ from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue.versions import VERSIONS
 from gradlens.graph.plan import Group
-from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
+from gradlens.metrics import coherence, energy_shares, mean_cosine, polarisation_error
 from gradlens.recording import Recording
+from gradlens.recording.products import completed, polarised
 from gradlens.results import Table
 
 Array = NDArray[np.float64]
+LARGEST_ERROR = 0.01
+"""Largest error of a cosine from rounding at which it is shown."""
+LOST = "one branch is so much smaller than the other that rounding hides their cosine; capture with pairs='exact'"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Branches:
             "Similarity of the gradients that reach a tensor, or its parts, along two branches.",
             how=(
                 f"CKA as for signals. {HALF_WIDTHS} The cosine is between contributions to one tensor, which "
-                "have the same shape: exact for two branches (from the Gram of their sum); for more, from a seeded "
+                "have the same shape: for two branches from the Gram of their sum, or from the contributions if one is "
+                "much smaller than the other; for more, from a seeded "
                 "sketch of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
                 "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
             ),
@@ -88,7 +93,9 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
     dead, unusable = (np.asarray(values.per_seed[name].all(axis=0)) for name in ("dead", "unusable"))
     watched = group.where == "fork" and bool(np.isfinite(means["cosine"]).any())
     cosines = _cosines(recording, index, group)
-    exact = len(group.members) == 2 or recording.provenance.pairs == "exact"
+    error = _rounding(recording, index, group)
+    lost = error > LARGEST_ERROR
+    exact = watched and not lost and (len(group.members) == 2 or recording.provenance.pairs == "exact")
     columns = [version.column for version in VERSIONS]
     for a, b in itertools.combinations(range(len(group.members)), 2):
         yield {
@@ -97,10 +104,10 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
             "branch_b": group.labels[b],
             **{column: means[column][a, b] for column in columns},
             **{f"{column}_reach": widths[column][a, b] for column in columns},
-            "cosine": cosines[a, b],
-            "cosine_reach": widths["cosine"][a, b],
-            "cosine_exact": exact and watched,
-            "reason": _reason(group, dead, unusable, (a, b)),
+            "cosine": np.nan if lost else cosines[a, b],
+            "cosine_reach": np.nan if lost else widths["cosine"][a, b],
+            "cosine_exact": exact,
+            "reason": _reason(group, dead, unusable, (a, b)) or (LOST if lost else ""),
         }
 
 
@@ -119,10 +126,23 @@ def _share_rows(recording: Recording) -> list[dict[str, object]]:
                 "coherence": float(values["coherence"]),
                 "coherence_reach": float(widths["coherence"]),
                 "weighted_layers": weighted,
+                "reason": _share_reason(recording, group),
             }
             for branch, (label, weighted) in enumerate(zip(group.labels, group.weighted, strict=True))
         ]
     return rows
+
+
+def _share_reason(recording: Recording, group: Group) -> str:
+    """Return why a group has no shares or no coherence; empty if it has both."""
+    energies = recording.branch_energies(group)
+    if not np.isfinite(energies).all():
+        return "a branch has no sample axis"
+    if not energies.any():
+        return "every branch is exactly zero at this state"
+    if group.where != "fork":
+        return "coherence: parts and inputs of a merge are side by side, not added up"
+    return ""
 
 
 def _shares(recording: Recording, group: Group) -> dict[str, Array]:
@@ -146,13 +166,13 @@ def inner_products(recording: Recording, index: int, group: Group) -> Array | No
     """Return the per-sample inner products of a fork's contributions, ``[s, b, b, n]``, or None if unknown."""
     if group.where != "fork" or group.total is None:
         return None
-    if index in recording.inner:
-        return np.asarray(recording.inner[index])
-    if len(group.members) != 2:
-        return None
-    norms = np.diagonal(recording.member_grams(group), axis1=-2, axis2=-1)
-    total = np.diagonal(recording.grams[group.total], axis1=-2, axis2=-1)
-    return pair_inner_products(total, norms.transpose(1, 0, 2))
+    return completed(recording.inner, recording.grams, {index: group}).get(index)
+
+
+def _rounding(recording: Recording, index: int, group: Group) -> float:
+    """Return the error of the cosine of two branches whose inner products follow from Grams; 0 for others."""
+    inner = None if index in recording.inner else polarised(recording.grams, group)
+    return 0.0 if inner is None else polarisation_error(inner)
 
 
 def _site(recording: Recording, group: Group) -> dict[str, object]:

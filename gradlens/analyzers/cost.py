@@ -34,9 +34,9 @@ class Cost:
             how=(
                 "Counted during one step: FLOPs of the forward pass with torch.utils.flop_counter "
                 "(multiply-add = 2); traffic: elements read and written by each convolution and pooling (the "
-                "CSPNet paper's CIO); saved: bytes of distinct tensors kept for backward; peak: most bytes "
-                "alive at once that the step allocated, gradients of parameters included; bottleneck: FLOPs "
-                "of the largest layer over their mean."
+                "CSPNet paper's CIO), where a mean over both spatial axes is a pooling; saved: bytes of distinct "
+                "tensors kept for backward; peak: most bytes alive at once that the step allocated, gradients of "
+                "parameters included; bottleneck: FLOPs of the largest layer over their mean."
             ),
             units=units("cost"),
         )

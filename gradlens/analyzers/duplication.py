@@ -30,9 +30,9 @@ HOW = (
     "N_eff = exp of the entropy of the eigenvalues of S/L, where S is the unbiased linear "
     "CKA between the L signals' per-sample Grams, with numerator and denominators averaged over a seed's batches "
     "before dividing (Song 2012; Nguyen 2021). Direction: Grams of unit gradients. Given the loss: after "
-    "partialling out the Gram of the gradient at the network's output. Signals that are exactly zero, or that the "
-    f"loss signal explains up to rounding, are left out and counted. {HALF_WIDTHS} They are equal in the rows of "
-    "all seeds."
+    "partialling out the Gram of the gradient at all outputs that the loss reads. Signals that are exactly zero, or "
+    f"that the loss signal explains up to rounding, are left out and counted. {HALF_WIDTHS} They are equal in the "
+    "rows of all seeds."
 )
 
 
@@ -147,7 +147,9 @@ def _row(
         "m": size or float("nan"),
         "rarefied_duplication": rarefied_duplication(matrix, size) if size > 1 else float("nan"),
         "mean_similarity": mean_similarity(matrix),
-        "reason": _reason(len(indices), len(used), dead),
+        "reason": recording.no_loss
+        if version.given_loss and recording.no_loss
+        else _reason(len(indices), len(used), dead),
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from gradlens.graph.nodes import TensorKey
+from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.plan import Group
 from gradlens.metrics import Step, energy_shares
 from gradlens.recording import Recording
@@ -15,22 +16,41 @@ from gradlens.recording import Recording
 def energy_steps(recording: Recording) -> list[Step]:
     """Return the steps of the gradient, each with its share of the energy of its producer.
 
-    Contributions that were not watched, or have no axis of samples, get equal shares.
+    Contributions that were not watched, or have no axis of samples, get equal shares (see ``equal_shares``).
     """
     graph = recording.plan.graph
     forks, outputs = _fork_shares(recording), _output_shares(recording)
+    live = _live_outputs(graph)
     steps = []
     for index in reversed(graph.forward_order):
         for edge in graph.inputs.get(index, ()):
             key = TensorKey(edge.producer, edge.output)
             position = graph.consumers[key].index(edge)
-            live = sum(
-                TensorKey(key.node, output) in graph.consumers
-                for output in range(len(graph.nodes[key.node].shapes))
-            )
             share = forks[key][position] if key in forks else 1 / len(graph.consumers[key])
-            steps.append(Step(edge.consumer, edge.producer, share * outputs.get(key, 1 / live)))
+            steps.append(Step(edge.consumer, edge.producer, share * outputs.get(key, 1 / live[key.node])))
     return steps
+
+
+def equal_shares(recording: Recording) -> list[int]:
+    """Return, by node, the number of nodes from it to the loss at which equal shares replace unknown energies."""
+    graph = recording.plan.graph
+    forks, outputs = _fork_shares(recording), _output_shares(recording)
+    live = _live_outputs(graph)
+    unknown = {
+        key.node
+        for key, edges in graph.consumers.items()
+        if (len(edges) > 1 and key not in forks) or (live[key.node] > 1 and key not in outputs)
+    }
+    after: list[frozenset[int]] = [frozenset()] * len(graph.nodes)
+    for index in reversed(graph.forward_order) if unknown else ():
+        for edge in graph.inputs.get(index, ()):
+            after[edge.producer] |= after[index] | ({edge.producer} & unknown)
+    return [len(nodes) for nodes in after]
+
+
+def _live_outputs(graph: Graph) -> Counter[int]:
+    """Return, by node, the number of its outputs that receive a gradient."""
+    return Counter(key.node for key in graph.consumers)
 
 
 def _fork_shares(recording: Recording) -> dict[TensorKey, Sequence[float]]:
@@ -56,9 +76,9 @@ def _output_shares(recording: Recording) -> dict[TensorKey, float]:
 
 
 def _known_shares(recording: Recording, where: str, form: str) -> Iterator[tuple[Group, Sequence[float]]]:
-    """Yield the groups of a form with the energy share of each member, if all of them are known."""
+    """Yield the groups of a form with the energy share of each member, if all of them are known; 0 if all are zero."""
     for group in recording.plan.groups:
         if group.where == where and group.form == form and (where == "fork" or group.parts):
-            shares = energy_shares(recording.branch_energies(group))
-            if np.isfinite(shares).all():
-                yield group, shares.tolist()
+            energies = recording.branch_energies(group)
+            if np.isfinite(energies).all():
+                yield group, np.nan_to_num(energy_shares(energies)).tolist()

@@ -87,7 +87,7 @@ class Nulls:
             "null_high": float(np.mean([null.high for null in nulls])),
             "p": float(np.max([null.p for null in nulls])),
             "ceiling": float(np.nanmean(ceilings[live])) if ceilings is not None and len(live) else np.nan,
-            "reason": "" if fewest > 1 else "fewer than two live signals",
+            "reason": _null_reason(fewest, recording.no_loss if version.given_loss else ""),
         }
 
     def _null(self, recording: Recording, seed: int, indices: NDArray[np.intp], version: Version) -> Null:
@@ -198,6 +198,11 @@ class Canonicals:
             for x, y in zip(recording.grams[a], recording.grams[b], strict=True)
             if np.isfinite(x).all() and np.isfinite(y).all()
         ]
+
+
+def _null_reason(used: int, no_loss: str) -> str:
+    """Return why some signals have no duplication; empty if they have one."""
+    return "" if used > 1 else no_loss or "fewer than two live signals"
 
 
 def _reason(directions: list[int], n: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,12 @@ from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
+DEAD = "exactly zero at this state"
+CANCELLED = (
+    "diversity: the gradients of the samples cancel in their sum, as in front of a BatchNorm that sees one position "
+    "per sample"
+)
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -43,7 +51,8 @@ class Flow:
                 "All from the per-sample Gram K of the summed loss's gradient, not centred; rms is per sample "
                 "and element. Effective rank: exp of the entropy of the singular values (Roy & Vetterli 2007). "
                 "Diversity Σ‖g‖²/‖Σg‖² (Yin 2018); stiffness: mean cosine between samples within and across "
-                "classes (Fort 2019); confusion: the most negative cosine (Sankararaman 2020). Depth: "
+                "classes (Fort 2019); confusion: the most negative cosine (Sankararaman 2020). Eigenvalues of K below "
+                "1e-7 of the largest count as rounding and are left out of the ranks. Depth: "
                 "weighted layers on the longest path from the input."
             ),
             units={
@@ -76,9 +85,11 @@ def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[
     squares = np.clip(np.diagonal(grams, axis1=-2, axis2=-1), 0.0, None)
     norms = np.sqrt(squares)
     rms = norms / np.sqrt(probe.elements(recording.n))
-    per_batch = [
-        _spectrum(gram, None if labels is None else labels[batch]) for batch, gram in enumerate(grams)
-    ]
+    per_batch = np.array(
+        [_spectrum(gram, None if labels is None else labels[batch]) for batch, gram in enumerate(grams)]
+    )
+    spectrum = dict(zip(_SPECTRUM, mean_known(per_batch).tolist(), strict=True))
+    cancels = math.isinf(spectrum["diversity"])
     return {
         "network": recording.name,
         "stage": probe.stage,
@@ -89,9 +100,24 @@ def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[
         "rms": float(rms.mean()),
         "rms_spread": float(rms.std()),
         "norm": float(norms.mean()),
-        **dict(zip(_SPECTRUM, mean_known(np.array(per_batch)).tolist(), strict=True)),
+        **spectrum,
+        "diversity": float("nan") if cancels else spectrum["diversity"],
         "dead": not squares.any(),
+        "reason": DEAD if not squares.any() else "; ".join(_missing(spectrum, labelled=labels is not None)),
     }
+
+
+def _missing(spectrum: Mapping[str, float], labelled: bool) -> Iterator[str]:
+    """Yield why a live signal has no value in some of the columns ``_SPECTRUM``."""
+    if math.isinf(spectrum["diversity"]):
+        yield CANCELLED
+    for column, pair in (("stiffness_within", "one class"), ("stiffness_across", "different classes")):
+        if math.isnan(spectrum[column]):
+            yield (
+                f"{column}: no two samples of {pair} have a gradient" if labelled else f"{column}: no labels"
+            )
+    if math.isnan(spectrum["confusion"]):
+        yield "confusion: fewer than two samples have a gradient"
 
 
 _SPECTRUM = (

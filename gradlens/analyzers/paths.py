@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.energies import energy_steps
+from gradlens.analyzers.energies import energy_steps, equal_shares
 from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.tracing import shortest, traced
 from gradlens.graph.sources import Segment, sources, timestamps
@@ -24,6 +24,9 @@ HOW = (
     "Counts are exact, by dynamic programming over the autograd graph; a length counts weighted layers. Effective "
     "length: each fork's energy shares used as probabilities, without its cross terms (their size: cross_terms in "
     "the table structure); empty for dead layers, and if not every fork was watched (sites of some modules only). "
+    "Where an operation cuts a tensor in a way whose energies are not measured (along positions, or by an operation "
+    "that is no partial split), its outputs count as equal: equal_shares is the number of such operations between the "
+    "layer and the loss, and the effective length is approximate if it is not 0. "
     "Sources: the layers, or the loss, that pass on their gradient through operations without weights; reuse: "
     "the number of layers that receive the gradient of this layer. Timestamps and combinations after Wang, Liao & "
     "Yeh 2022 (arXiv 2211.04800), channel by channel."
@@ -45,6 +48,7 @@ class Paths:
         trace = traced(recording)
         if not trace.layers:
             return None
+        assumed = equal_shares(recording)
         rows = [
             {
                 "network": recording.name,
@@ -53,8 +57,10 @@ class Paths:
                 "order": order,
                 **_path_counts(trace.counts[layer]),
                 **self._effective(recording, layer),
+                "equal_shares": assumed[layer],
                 **_sources(trace.segments[layer]),
                 "reuse": trace.reuse.get(layer, 0),
+                "reason": _reason(recording, layer),
             }
             for order, layer in enumerate(trace.layers)
         ]
@@ -69,6 +75,7 @@ class Paths:
                 "longest": "weighted layers",
                 "mean_length": "weighted layers, mean over paths",
                 "effective_length": "weighted layers, weighted by energy",
+                "equal_shares": "operations, 0 if every share is measured",
                 "sources": "layers",
                 "reuse": "layers",
                 "combinations": "runs of channels with one set of (timestamp, source)",
@@ -167,6 +174,17 @@ def _dead(recording: Recording) -> set[int]:
     """Return the weighted layers whose gradient was watched and is exactly zero, so no path carries energy to them."""
     signals = recording.signals
     return {signal.probe.node for signal in signals if not recording.energies[signal.number].any()}
+
+
+def _reason(recording: Recording, layer: int) -> str:
+    """Return why a layer has no effective length; empty if it has one."""
+    if layer in _dead(recording):
+        return "exactly zero at this state"
+    if not forks_watched(recording):
+        return "not every fork was watched"
+    if not any(shares[layer].any() for shares in _shares(recording)):
+        return "no energy arrives through the forks between the layer and the loss"
+    return ""
 
 
 def _name(recording: Recording, layer: int) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +17,8 @@ from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, in_order, real, rows
-from gradlens.grams.projection import CHUNK, Projection, wide
+from gradlens.grams.pairs import PairProduct, per_sample_products
+from gradlens.grams.projection import Projection, wide
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.graph.plan import Group, Plan
@@ -39,7 +41,7 @@ class BatchGrams:
 
     Attributes:
         grams: ``[p, n, n]`` float64 by probe; NaN if no axis holds the samples.
-        inner: by fork of three or more branches, per-sample inner products ``[b, b, n]``.
+        inner: by fork of three or more branches or of two uneven ones, per-sample inner products ``[b, b, n]``.
         halves: ``[l, n, n]`` of half of each signal's features, or None.
         errors: by group with an accumulated gradient, the relative error of its projected sum.
         tolerances: by group with an accumulated gradient, the largest error that rounding can cause.
@@ -60,6 +62,7 @@ class Accumulator:
         n: samples in the batch.
         projection: random signs, shared by all batches.
         watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
+        products: forks of two branches whose inner products are computed from the contributions, not from Grams.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Accumulator:
         n: int,
         projection: Projection,
         watch: Watch,
+        products: Collection[int] = (),
     ) -> None:
         self._plan, self._n, self._projection = plan, n, projection
         self._exact = watch.pairs == "exact"
@@ -82,6 +86,7 @@ class Accumulator:
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._uses: dict[int, list[Use]] = defaultdict(list)
         self._inner: dict[int, NDArray[np.float64]] = {}
+        self._pairs = {group: PairProduct(n) for group in products}
         self._errors: dict[int, float] = {}
         self._tolerances: dict[int, float] = {}
 
@@ -159,6 +164,9 @@ class Accumulator:
         with torch.no_grad():
             for number in list(self._uses):  # weights with a use that the loss does not depend on
                 self._finish_weights([number])
+        for index, pair in self._pairs.items():
+            numbers = [number for (number,) in self._plan.groups[index].members]
+            self._inner[index] = pair.inner(self._grams[numbers].diagonal(dim1=1, dim2=2).numpy())
         return BatchGrams(
             grams=self._grams.numpy() * square,
             halves=self._halves.numpy() * square if self._rank else None,
@@ -169,32 +177,41 @@ class Accumulator:
 
     def _check(self, role: Role, group: Group, number: int, gradient: Tensor) -> None:
         if role.member >= 0:
+            if role.group in self._pairs:
+                self._pairs[role.group].receive(gradient, self._plan.probes[number].outer or 1)
             self._open[role.group][role.member] = self._reduced(group, role.member, number, gradient)
             return
         held = self._open.pop(role.group, {})
         self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
         self._errors[role.group] = self._relative_error(group, total, held)
-        if _many(group) and self._batched(group):
+        if _many(group) and self._sampled(group):
             self._inner[role.group] = self._inner_products(group, held)
 
     def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
         """Project a gradient linearly, to check the sum of its group and to compare its branches."""
-        total = self._plan.probes[number if group.total is None else group.total]
-        n, outer = (self._n, total.outer or 1) if self._batched(group) else (1, 1)
+        outer = self._plan.probes[number].outer
+        n, outer = (self._n, outer) if outer is not None and self._sampled(group) else (1, 1)
         if group.channels and member >= 0:
-            whole = self._plan.graph.shape(group.source_key)[group.axis]
-            return self._projection.part(gradient, n, group.channels[member], group.axis, whole, outer)
+            source, total = (
+                self._plan.graph.shape(group.source_key),
+                self._plan.probes[group.total or 0].outer,
+            )
+            if gradient.dim() < len(source):  # ``unbind`` and ``select`` drop the axis
+                gradient = gradient.unsqueeze(group.axis)
+            first = n > 1 and math.prod(source[: group.axis]) <= (total or 1)
+            width, channels = source[group.axis], group.channels[member]
+            return self._projection.part(gradient, n, channels, group.axis, width, outer, first)
         if not _many(group):
             return self._projection.total(gradient, outer, n)
         if self._exact:
             return wide(gradient).reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
         return self._projection.sketch(gradient, outer, n)
 
-    def _batched(self, group: Group) -> bool:
-        """Return whether the tensor that forks or is cut has the samples in order along an axis."""
-        total = None if group.total is None else self._plan.probes[group.total]
-        return total is not None and total.sampled and not total.rows
+    def _sampled(self, group: Group) -> bool:
+        """Return whether the total and all members have the samples in order; otherwise their sums are compared whole."""
+        numbers = itertools.chain([] if group.total is None else [group.total], *group.members)
+        return all(map(self._plan.ordered, numbers))
 
     def _relative_error(self, group: Group, total: Tensor, held: dict[int, Tensor]) -> float:
         """Return the largest ``|projected sum - sum of projections|`` over samples, relative to the branches' norm."""
@@ -218,21 +235,6 @@ class Accumulator:
         for branch, (number,) in enumerate(group.members):
             inner[branch, branch] = self._grams[number].diagonal()
         return inner
-
-
-def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
-    """Return the inner products of ``b`` gradients sample by sample, ``[n, b, b]`` in float64.
-
-    Args:
-        gradients: each ``[n, d]``; stacked in chunks of features, so that no full copy is made.
-    """
-    total = torch.zeros(
-        gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device
-    )
-    for chunk in zip(*(torch.split(gradient, CHUNK, dim=1) for gradient in gradients), strict=True):
-        stacked = torch.stack(chunk, dim=1)
-        total += torch.bmm(stacked, stacked.transpose(1, 2))
-    return total
 
 
 def roles(plan: Plan) -> dict[int, list[Role]]:

@@ -59,23 +59,25 @@ class Projection:
         axis: int,
         whole: int,
         outer: int = 1,
+        first: bool = False,
     ) -> Tensor:
         """Return the functional of a tensor that holds only some channels of its source, ``[n]``.
 
         Args:
-            gradient: a part; its source reads as ``[outer, n, rest]``.
+            gradient: a part; reads as ``[outer, n, rest]``.
             n: samples.
             channels: (start, stop, step) in the source.
             axis: channel axis.
             whole: channels of the source.
-            outer: size of the axes that vary slower than the samples.
+            outer: size of the axes of the part that vary slower than the samples.
+            first: whether the channels vary slower than the samples, too.
         """
         gradient = wide(gradient)
-        size, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :])
-        before = gradient.numel() // (outer * n * size * after)
+        size, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :]) // (n if first else 1)
+        before = gradient.numel() // (n * size * after)
         index = torch.arange(*channels, device=gradient.device)
-        signs = self._vector(gradient, outer * before * whole * after)
-        signs = signs.reshape(outer, before, whole, after).index_select(2, index)
+        signs = self._vector(gradient, before * whole * after)
+        signs = signs.reshape(before, whole, after).index_select(1, index)
         flat = gradient.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
         return applied(flat, signs.reshape(-1))
 

@@ -42,7 +42,7 @@ class PartialSplit:
     """A tensor cut along channels into parts that different branches process.
 
     Attributes:
-        form: ``split`` (also ``chunk``), ``slice`` or ``project`` (two 1x1 convolutions).
+        form: ``split`` (also ``chunk``, ``unbind``), ``slice`` or ``project`` (two 1x1 convolutions).
         source: the tensor that is cut; for ``project`` the tensor that both convolutions read.
         parts: the parts, with their channel ranges (None for ``project``).
         labels: labels of the parts.
@@ -140,7 +140,7 @@ class Branches:
         splits: list[PartialSplit] = []
         for index in self.graph.forward_order:
             node = self.graph.nodes[index]
-            if node.operation in ops.SPLITS:
+            if node.operation in ops.CUTS:
                 cut = cut_by_split(self.graph, index)
                 if cut is not None:
                     splits.append(self._split("split", *cut))

@@ -47,7 +47,16 @@ AXIS_MOVES = {"Permute", "Transpose", "T", "MoveDim"}
 TRANSPARENT = RESHAPES | COPIES | AXIS_MOVES
 """Operations without a weight that only reshape, permute or copy their input."""
 
+SUMS = {"Sum", "Mean", "Add", "Sub", "Neg", "Stack", "Cat"} | TRANSPARENT
+"""Operations whose gradient does not depend on the values that they add up."""
+SCALINGS = {"Mul", "Div"}
+"""Operations whose gradient does not depend on their input if the other input is a constant."""
+
 SPLITS = {"Split", "SplitWithSizes", "UnsafeSplit", "UnsafeSplitWithSizes"}
+CUTS = SPLITS | {"Unbind"}
+"""Operations that cut a tensor into several outputs along one axis."""
+SLICES = {"Slice", "Select", "IndexSelect", "Index"}
+"""Operations that take some entries along one axis."""
 
 REORDERING = {
     "Index", "IndexSelect", "Gather", "Roll", "Flip", "Sort", "IndexAdd", "IndexCopy", "IndexPut", "Scatter",

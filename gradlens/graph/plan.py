@@ -112,11 +112,13 @@ class Plan:
         probes: the watched gradients; other fields refer to them by number.
         signals: probes of the layers' signals, in weight space of their weights, in depth order.
         groups: branches and parts that belong together, in forward order.
-        loss: probe of the loss signal, or None.
+        loss: probe of the loss signal, or None; of its first output if the loss reads several.
         graph: the graph.
         owners: owner of each node.
         stages: stage of each node.
         slices: parts of weights with the source that each reads, in weight space only.
+        further_outputs: probes of the loss signal at the other outputs that the loss reads.
+        no_loss: why there is no loss signal; empty if there is one.
     """
 
     probes: tuple[Probe, ...]
@@ -127,6 +129,13 @@ class Plan:
     owners: tuple[Owner, ...]
     stages: tuple[str, ...]
     slices: tuple[Slice, ...] = ()
+    further_outputs: tuple[int, ...] = ()
+    no_loss: str = ""
+
+    @property
+    def outputs(self) -> list[int]:
+        """The probes of the loss signal, one per output that the loss reads; empty if there is none."""
+        return [] if self.loss is None else [self.loss, *self.further_outputs]
 
     def probe_of(self, part: Slice) -> Probe:
         """Return the probe that watches a part of a weight."""
@@ -135,6 +144,10 @@ class Plan:
     def sampled(self, number: int) -> bool:
         """Return whether the gradient of a probe has an axis that holds the samples."""
         return self.probes[number].sampled
+
+    def ordered(self, number: int) -> bool:
+        """Return whether the gradient of a probe has an axis that holds the samples in order."""
+        return self.probes[number].sampled and not self.probes[number].rows
 
     @cached_property
     def taps(self) -> dict[int, Slot | TensorKey]:

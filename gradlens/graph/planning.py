@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gradlens.graph.channels import channel_axes
 from gradlens.graph.choosing import Probes
 from gradlens.graph.grouping import Groups
 from gradlens.graph.layout import Sizes
+from gradlens.graph.loss import outputs_read
 from gradlens.graph.nodes import TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan, Slice
@@ -19,7 +20,7 @@ def plan_sites(
     sizes: Sizes,
     owners: Sequence[Owner],
     image: Sequence[int],
-    output: TensorKey | None,
+    returned: Iterable[TensorKey],
     sites: str = "signals",
     space: str = "activations",
     modules: str | None = None,
@@ -30,7 +31,8 @@ def plan_sites(
         sizes: the graph at two batch sizes.
         owners: owner of each node.
         image: spatial size of the input.
-        output: the model's output tensor, whose gradient is the loss signal.
+        returned: tensors that the model returns, without scalars; the gradient at those that the loss reads is the
+            loss signal.
         sites: ``forks`` leaves the signals out, ``all`` adds every edge (see ``Watch``).
         space: with ``weights`` a signal is the per-sample gradient of a layer's weight, with ``activations``
             the gradient at its output (see ``Watch``).
@@ -47,12 +49,14 @@ def plan_sites(
         signals = _outputs(probes, modules)
     for edge in sizes.graph.edges if sites == "all" else ():
         probes.edge(edge)
-    loss = _loss(probes, output)
+    outputs, no_loss = _loss(probes, returned)
     return Plan(
         probes=tuple(probes.collected),
         signals=tuple(signals),
         groups=groups.in_order(kept),
-        loss=loss,
+        loss=outputs[0] if outputs else None,
+        further_outputs=tuple(outputs[1:]),
+        no_loss=no_loss,
         graph=sizes.graph,
         owners=probes.owners,
         stages=tuple(probes.stages),
@@ -93,13 +97,29 @@ def _weights(probes: Probes, groups: Groups, modules: str | None) -> tuple[list[
     return signals, slices
 
 
-def _loss(probes: Probes, output: TensorKey | None) -> int | None:
-    """Return the probe of the loss signal: at the model's output, or at the output of the last weighted layer."""
-    if output is not None:
-        return probes.tensor(output)
-    graph = probes.graph
-    layers = [index for index in graph.forward_order if graph.nodes[index].weighted]
-    return probes.tensor(TensorKey(layers[-1], 0)) if layers else None
+def _loss(probes: Probes, returned: Iterable[TensorKey]) -> tuple[list[int], str]:
+    """Return the probes of the loss signal, one per output that the loss reads, or none and the reason."""
+    readings = outputs_read(probes.graph, returned)
+    if not readings:
+        return [], (
+            "the model returns no tensor from which the loss is computed, and one of its last layers reads another; "
+            "return the logits beside the loss"
+        )
+    numbers = []
+    for key, edges in readings:
+        name = probes.names[key.node]
+        if len(edges) == len(probes.graph.consumers[key]):
+            numbers.append(probes.tensor(key))
+        elif len(edges) == 1:
+            numbers.append(probes.edge(edges[0]))
+        else:
+            return (
+                [],
+                f"the loss reads the output of {name} several times, and so does a later part of the network",
+            )
+        if not probes.collected[numbers[-1]].sampled:
+            return [], f"the output of {name}, which the loss reads, has no axis that holds the samples"
+    return list(dict.fromkeys(numbers)), ""
 
 
 def _selected(module: str, modules: str | None) -> bool:

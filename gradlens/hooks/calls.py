@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import OUTSIDE, Owner
 from gradlens.hooks.nesting import tensors_of
+from gradlens.hooks.returning import returned_tensors
 
 Enter = Callable[[nn.Module, object], None]
 """A forward pre-hook that does not change the inputs."""
@@ -52,12 +53,12 @@ class Calls:
     Attributes:
         spans: the calls in order of entry.
         inputs: shapes of the input tensors of the model.
-        output: node and output number of the first tensor that the model returns, or None.
+        returned: node and output number of each tensor that a call of the model returns, without scalars.
     """
 
     spans: list[Span] = field(default_factory=list)
     inputs: list[torch.Size] = field(default_factory=list)
-    output: tuple[AutogradNode, int] | None = None
+    returned: list[tuple[AutogradNode, int]] = field(default_factory=list)
 
     def owners(self, graph: Graph) -> list[Owner]:
         """Return the owner of each node of the graph."""
@@ -128,9 +129,10 @@ def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]],
 
 def _output(calls: Calls) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        for tensor in tensors_of(output):
-            if tensor.grad_fn is not None:
-                calls.output = (tensor.grad_fn, tensor.output_nr)
-                return
+        calls.returned += [
+            (tensor.grad_fn, tensor.output_nr)
+            for tensor in returned_tensors(output)
+            if tensor.grad_fn is not None and tensor.numel() > 1
+        ]
 
     return hook

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.grams.gram import real
+from gradlens.grams.pairs import UNEVEN
 from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
@@ -31,6 +32,7 @@ class DryPass(NamedTuple):
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
         hooked: tensors with a hook of the user, which may change the accumulated gradient.
         derived: what does not derive from the batch.
+        uneven: tensors with two contributions, one of which has less than ``UNEVEN`` of the energy of the other.
     """
 
     graph: Graph
@@ -38,6 +40,7 @@ class DryPass(NamedTuple):
     errors: dict[TensorKey, float]
     derived: Derived
     hooked: frozenset[TensorKey] = frozenset()
+    uneven: frozenset[TensorKey] = frozenset()
 
 
 def dry_pass(
@@ -68,7 +71,7 @@ def dry_pass(
     with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, sums.errors, derived, keys)
+    return DryPass(graph, samples, sums.errors, derived, keys, frozenset(sums.uneven))
 
 
 class _Sums:
@@ -77,6 +80,7 @@ class _Sums:
     def __init__(self, graph: Graph) -> None:
         self.taps: list[Tap] = []
         self.errors: dict[TensorKey, float] = {}
+        self.uneven: set[TensorKey] = set()
         self._arrive: list[Callable[[Tensor], None]] = []
         branches = Branches(graph)
         for fork in branches.forks:
@@ -100,6 +104,8 @@ class _Sums:
             for contribution in held[1:]:
                 added = added + contribution
             self.errors[source] = relative_error(added, total)
+            if len(held) == 2 and _uneven(*held):
+                self.uneven.add(source)
             held.clear()
 
         for slot in slots:
@@ -116,7 +122,8 @@ class _Sums:
             for index, part in enumerate(parts):
                 if index in held and part.channels is not None:
                     start, stop, _ = part.channels
-                    joined.narrow(axis, start, stop - start).copy_(held[index])
+                    sizes = (*joined.shape[:axis], stop - start, *joined.shape[axis + 1 :])
+                    joined.narrow(axis, start, stop - start).copy_(held[index].reshape(sizes))
             self.errors[source] = relative_error(joined, passed_on)
             held.clear()
 
@@ -128,6 +135,11 @@ class _Sums:
     def _add(self, tap: Tap, arrive: Callable[[Tensor], None]) -> None:
         self.taps.append(tap)
         self._arrive.append(arrive)
+
+
+def _uneven(first: Tensor, second: Tensor) -> bool:
+    low, high = sorted(float(torch.linalg.vector_norm(gradient)) ** 2 for gradient in (first, second))
+    return 0 < low < UNEVEN * high
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:

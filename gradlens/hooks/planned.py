@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -52,6 +52,7 @@ class Planned:
         dry_samples: samples of the dry pass; 0 if there was none.
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
         not_measured: trainable parameters that are no signal's weight, with the reason.
+        products: forks of two branches whose inner products are computed from the contributions.
         unseen_layers: trainable layers that ran but have no signal.
         partly_seen: modules of weights that other operations read, too.
         hooked: number of tensors with a hook of the user.
@@ -64,6 +65,7 @@ class Planned:
     dry_samples: int
     dry_errors: dict[int, float]
     not_measured: dict[str, str]
+    products: frozenset[int]
     unseen_layers: list[str]
     partly_seen: list[str]
     hooked: int = 0
@@ -87,9 +89,9 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
     sizes = (
         Sizes(first.graph, n, None, 0) if same is None else Sizes(first.graph, n, same.graph, same.samples)
     )
-    owners, output = first.calls.owners(first.graph), _output_key(first)
+    owners, returned = first.calls.owners(first.graph), _returned(first)
     plan = plan_sites(
-        sizes, owners, _image(first.calls.inputs), output, watch.sites, watch.space, watch.modules
+        sizes, owners, _image(first.calls.inputs), returned, watch.sites, watch.space, watch.modules
     )
     check_sites(plan, watch)
     hooked = frozenset() if same is None else same.hooked
@@ -106,6 +108,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         dry_errors=_errors(plan, {} if same is None else same.errors),
         not_measured=reasons,
         unseen_layers=unseen_layers(reasons, first.calls, watch.space == "weights"),
+        products=_products(plan, watch, None if same is None else same.uneven),
         partly_seen=partly_seen(plan),
         hooked=len(hooked),
         derived=None if dry is None else dry.derived,
@@ -121,12 +124,23 @@ def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:
     }
 
 
-def _output_key(first: Forward) -> TensorKey | None:
-    """Return the key of the model's output tensor, or None if the loss does not depend on it."""
-    output = first.calls.output
-    if output is None or output[0] not in first.nodes:
-        return None
-    return TensorKey(first.nodes.index(output[0]), output[1])
+def _products(plan: Plan, watch: Watch, uneven: Collection[TensorKey] | None) -> frozenset[int]:
+    """Return the forks of two branches whose inner products the Grams cannot give: all without a dry pass."""
+    return frozenset(
+        index
+        for index, group in enumerate(plan.groups)
+        if group.where == "fork"
+        and len(group.members) == 2
+        and group.total is not None
+        and all(plan.ordered(number) for member in group.members for number in member)
+        and (watch.pairs == "exact" or uneven is None or group.source_key in uneven)
+    )
+
+
+def _returned(first: Forward) -> list[TensorKey]:
+    """Return the tensors that the calls of the model return and the loss depends on."""
+    index = {node: position for position, node in enumerate(first.nodes)}
+    return [TensorKey(index[node], output) for node, output in first.calls.returned if node in index]
 
 
 def _image(inputs: Sequence[torch.Size]) -> tuple[int, ...]:

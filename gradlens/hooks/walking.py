@@ -165,7 +165,8 @@ def _frozen_weight(node: AutogradNode, operation: str) -> Shape | None:
 _DETAILS = {
     **dict.fromkeys(ops.SPLITS, ("dim", "split_size", "split_sizes", "self_sym_sizes")),
     "Slice": ("dim", "start", "end", "step", "self_sym_sizes"),
-    "Cat": ("dim",),
+    **dict.fromkeys(("Unbind", "Cat", "Stack"), ("dim",)),
+    **dict.fromkeys(("Select", "IndexSelect"), ("dim", "index")),
     "Add": ("alpha",),
     "Permute": ("dims",),
     "Transpose": ("dim0", "dim1"),
@@ -176,9 +177,11 @@ _WRAP = 1 << 63
 
 def _detail(node: AutogradNode, operation: str) -> dict[str, int | list[int]]:
     """Return saved integers as signed numbers: autograd shows a dimension of -3 as 2⁶⁴ - 3."""
-    detail: dict[str, int | list[int]] = {}
+    detail: dict[str, int | list[int]] = _indexed(node) if operation == "Index" else {}
     for name in _DETAILS.get(operation, ()):
         value = getattr(node, f"_saved_{name}", None)
+        if isinstance(value, torch.Tensor):
+            value = value.reshape(-1).tolist()
         if isinstance(value, (tuple, list)):
             detail[name] = [_signed(int(item)) for item in value]
         elif value is not None:
@@ -186,6 +189,18 @@ def _detail(node: AutogradNode, operation: str) -> dict[str, int | list[int]]:
     if operation in ops.REORDERING:
         detail |= index_of(node, operation)
     return detail
+
+
+def _indexed(node: AutogradNode) -> dict[str, int | list[int]]:
+    """Return the axis and the entries that ``x[:, entries]`` takes; nothing for any other index."""
+    indices = list(getattr(node, "_saved_indices", ()))
+    tensors = [index for index in indices if index is not None]
+    if len(tensors) != 1 or tensors[0].dim() != 1 or tensors[0].dtype != torch.long:
+        return {}
+    return {
+        "dim": next(i for i, index in enumerate(indices) if index is not None),
+        "index": tensors[0].tolist(),
+    }
 
 
 def _signed(value: int) -> int:

@@ -160,7 +160,7 @@ class Watcher:
         return dry_pass(self.model, loss, samples, Reads(following.reads, samples), hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
-        forward.calls.output = None  # a live node
+        forward.calls.returned.clear()  # live nodes
         value = self._backward(state, index, forward)
         check_exact(state.plan, value, state.dry_errors)
         return Watched(value, labels_of(batch, state.n))
@@ -168,7 +168,7 @@ class Watcher:
     def _backward(self, state: Planned, index: int, forward: Forward) -> BatchGrams:
         """Run one watched backward pass; ``forward.nodes`` is emptied because it keeps the graph alive."""
         plan = state.plan
-        kept = Accumulator(plan, state.n, state.projection, self.watch)
+        kept = Accumulator(plan, state.n, state.projection, self.watch, state.products)
         layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         try:

@@ -19,6 +19,7 @@ from gradlens.metrics.forks import coherence as coherence
 from gradlens.metrics.forks import energy_shares as energy_shares
 from gradlens.metrics.forks import mean_cosine as mean_cosine
 from gradlens.metrics.forks import pair_inner_products as pair_inner_products
+from gradlens.metrics.forks import polarisation_error as polarisation_error
 from gradlens.metrics.hsic import cka as cka
 from gradlens.metrics.hsic import direction as direction
 from gradlens.metrics.hsic import hsic_matrix as hsic_matrix

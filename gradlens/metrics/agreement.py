@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from gradlens.metrics.hsic import Array, direction
 
+CANCELS = 1e-6
+"""Share of the energy below which the squared norm of a sum is rounding of a Gram computed in float32."""
+
 
 def gradient_diversity(gram: Array) -> float:
     """``Σ‖g_i‖² / ‖Σ g_i‖²``: ``1/n`` if all agree, 1 if they are orthogonal, larger if they cancel.
@@ -17,7 +20,7 @@ def gradient_diversity(gram: Array) -> float:
         gram: ``[n, n]``.
 
     Returns:
-        NaN for a zero Gram, infinity for gradients that cancel exactly.
+        NaN for a zero Gram, infinity for gradients that cancel up to the rounding of the Gram (``CANCELS``).
 
     >>> gradient_diversity(np.eye(4))
     1.0
@@ -25,7 +28,7 @@ def gradient_diversity(gram: Array) -> float:
     energy, total = float(np.trace(gram)), float(gram.sum())
     if not energy > 0:
         return float("nan")
-    return energy / total if total > 0 else float("inf")
+    return energy / total if total > CANCELS * energy else float("inf")
 
 
 def stiffness(gram: Array, labels: NDArray[np.int64] | None = None) -> tuple[float, float]:

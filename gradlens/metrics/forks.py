@@ -6,6 +6,9 @@ import numpy as np
 
 from gradlens.metrics.hsic import Array
 
+PRECISION = 2.0**-21
+"""Relative error of a squared norm that is summed in float32."""
+
 
 def energy_shares(energies: Array) -> Array:
     """Share of each branch, ``tr K_a / Σ_b tr K_b``, in [0, 1]; NaN if no branch has energy.
@@ -32,9 +35,10 @@ def coherence(sum_energy: float, energies: Array) -> float:
 
 
 def pair_inner_products(norms_sum: Array, norms: Array) -> Array:
-    """Per-sample inner products of two branches by polarisation, exact, ``[..., 2, 2, n]``.
+    """Per-sample inner products of two branches by polarisation, ``[..., 2, 2, n]``.
 
-    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: so no contribution has to be kept until the other one arrives.
+    ``2⟨a, b⟩ = ‖a + b‖² - ‖a‖² - ‖b‖²``: so no contribution has to be kept until the other one arrives. Rounding of
+    the squared norms remains in the difference (see ``polarisation_error``).
 
     Args:
         norms_sum: ``[..., n]``, squared norms of the accumulated gradient.
@@ -44,6 +48,27 @@ def pair_inner_products(norms_sum: Array, norms: Array) -> Array:
     first = np.stack([norms[..., 0, :], cross], axis=-2)
     second = np.stack([cross, norms[..., 1, :]], axis=-2)
     return np.stack([first, second], axis=-3)
+
+
+def polarisation_error(inner: Array, precision: float = PRECISION) -> float:
+    """Mean over samples of the largest error of a cosine by polarisation: about ``precision · (r + 1/r) / 2``.
+
+    Args:
+        inner: ``[..., 2, 2, n]``, per-sample inner products of two branches whose norms have the ratio ``r``.
+        precision: relative error of a squared norm.
+
+    Returns:
+        NaN if no sample has a gradient on both branches.
+
+    >>> round(polarisation_error(np.array([[[1.0], [0.0]], [[0.0], [1e-12]]]), 1e-7), 2)
+    0.1
+    """
+    first, second, cross = inner[..., 0, 0, :], inner[..., 1, 1, :], inner[..., 0, 1, :]
+    alive = first * second > 0
+    if not alive.any():
+        return float("nan")
+    squares = (first + second + np.abs(cross))[alive]
+    return float((precision * squares / np.sqrt((first * second)[alive])).mean())
 
 
 def mean_cosine(inner: Array, first: int, second: int) -> float:

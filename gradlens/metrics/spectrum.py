@@ -6,11 +6,16 @@ import numpy as np
 
 from gradlens.metrics.hsic import Array
 
+ROUNDING = 1e-7
+"""Eigenvalues below this share of the largest are rounding of a Gram computed in float32."""
+
 
 def effective_rank(gram: Array) -> float:
     """``exp(H(p))``, ``p = σ / Σσ`` over the *singular values* of G, between 1 and ``n``.
 
-    Roy & Vetterli 2007, *The effective rank*. The entropy runs over σ = √λ(K), not over λ(K).
+    Roy & Vetterli 2007, *The effective rank*. The entropy runs over σ = √λ(K), not over λ(K). Eigenvalues below
+    ``ROUNDING`` of the largest count as rounding: directions with less than 3e-4 of the largest singular value are
+    left out.
 
     Args:
         gram: ``[n, n]``.
@@ -45,5 +50,5 @@ def participation_ratio(gram: Array) -> float:
 def _eigenvalues(gram: Array) -> Array:
     """Return the eigenvalues of a positive semi-definite matrix; rounding errors of zero eigenvalues become 0."""
     eigenvalues = np.linalg.eigvalsh(gram)
-    floor = eigenvalues.max(initial=0.0) * 1e-7  # rounding of a Gram computed in float32
+    floor = eigenvalues.max(initial=0.0) * ROUNDING
     return np.where(eigenvalues > floor, eigenvalues, 0.0)

@@ -18,6 +18,7 @@ from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
 from gradlens.recording.merging import concatenated, largest, renumbered
+from gradlens.recording.products import joined
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
 
@@ -33,7 +34,7 @@ class Recording:
     Attributes:
         plan: the graph, the watched sites and the groups they form.
         grams: ``[p, s, n, n]`` float64, by probe and replicate; gradients of the summed loss.
-        inner: by fork of three or more branches, per-sample inner products ``[s, b, b, n]``.
+        inner: by fork of three or more branches or of two uneven ones, per-sample inner products ``[s, b, b, n]``.
         projected_errors: by group with a sum, relative error ``[s]``.
         dry_errors: by group, relative error over the samples of the dry pass; NaN if it could not be checked.
         labels: ``[s, n]`` class of each sample, or None.
@@ -80,11 +81,18 @@ class Recording:
 
     @property
     def loss_gram(self) -> Array | None:
-        """Gram of the gradient at the network's output, ``[s, n, n]``; None if not recorded."""
-        number = self.plan.loss
-        if number is None or not self.plan.sampled(number):
-            return None
-        return np.asarray(self.grams[number])
+        """Gram of the gradient at the outputs that the loss reads, ``[s, n, n]``; None if there is none.
+
+        The Gram of several outputs is that of their gradients side by side: the sum of their Grams.
+        """
+        numbers = self.plan.outputs
+        known = bool(numbers) and all(map(self.plan.sampled, numbers))
+        return np.asarray(self.grams[numbers].sum(axis=0)) if known else None
+
+    @property
+    def no_loss(self) -> str:
+        """Why there is no loss signal; empty if there is one."""
+        return "" if self.loss_gram is not None else self.plan.no_loss or "the loss signal was not recorded"
 
     @property
     def in_weight_space(self) -> bool:
@@ -170,7 +178,7 @@ class Recording:
         return replace(
             self,
             grams=np.concatenate([recording.grams for recording in recordings], axis=1),
-            inner=concatenated([recording.inner for recording in recordings]),
+            inner=joined([(recording.inner, recording.grams) for recording in recordings], self.plan.groups),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
             dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,

@@ -47,8 +47,8 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     yield from _unsteady(recording)
     if not recording.plan.groups:
         yield f"{name}: no forks and no partial splits among the watched sites; signals only"
-    if recording.loss_gram is None:
-        yield f"{name}: the loss signal was not recorded, so there are no numbers given the loss"
+    if recording.no_loss:
+        yield f"{name}: there are no numbers given the loss: {recording.no_loss}"
     yield from _replication(recording)
 
 

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from gradlens.analyzers.flow import Flow, flow_slope
+import gradlens as gl
+from gradlens.analyzers.flow import CANCELLED, DEAD, Flow, flow_slope
 
 
 def test_rms_is_per_sample_and_element(hand):
@@ -101,3 +104,37 @@ def test_one_depth_has_no_slope(hand, draw):
     build.gradient(draw(0), depth=3)
     build.gradient(draw(1), depth=3)
     assert np.isnan(flow_slope(build.recording()))
+
+
+class OnePosition(nn.Module):
+    """A batch norm that sees one position per sample: the gradients in front of it cancel over the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.norm, self.head = nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.norm(self.stem(x))))
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.float64])
+def test_gradients_that_cancel_have_no_diversity_and_a_reason(precision):
+    torch.manual_seed(0)
+    batch = (torch.randn(16, 6, dtype=precision), torch.arange(16) % 4)
+    recording = gl.capture(OnePosition().to(precision), [batch], costs=False)
+    frame = Flow()(recording).frame.set_index("signal")
+    assert np.isnan(frame.loc["stem", "diversity"])
+    assert frame.loc["stem", "reason"] == CANCELLED
+    assert np.isfinite(frame.loc["head", "diversity"])
+    assert frame.loc["head", "reason"] == ""
+
+
+def test_signals_without_labels_or_gradients_have_a_reason():
+    torch.manual_seed(0)
+    x = torch.randn(6, 6)
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4))
+    recording = gl.capture(model, [x], step=lambda m, b: m(b).pow(2).mean(), costs=False)
+    assert "stiffness_within: no labels" in Flow()(recording).frame["reason"].iloc[0]
+    recording = gl.capture(model, [x], step=lambda m, b: m(b[:1]).pow(2).sum() + 0 * m(b).sum(), costs=False)
+    reasons = Flow()(recording).frame["reason"]
+    assert any("fewer than two samples have a gradient" in reason or reason == DEAD for reason in reasons)

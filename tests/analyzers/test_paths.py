@@ -198,3 +198,33 @@ def test_a_recording_without_layers_has_no_paths(hand):
     build.group([build.gradient(np.ones((1, 5, 3)), signal=False)] * 2)
     recording = build.recording()
     assert all(ANALYZERS[name](recording) is None for name in ("paths", "path_lengths", "structure"))
+
+
+class Tokens(nn.Module):
+    """A cut along positions, whose energies are not measured."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.stem, self.deep = nn.Linear(3, 6), nn.Linear(6, 6), nn.Linear(6, 6)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, x):
+        start, rest = torch.tanh(self.stem(torch.tanh(self.first(x)))).split([1, 4], 1)
+        return self.head(start.mean(1) + self.deep(rest).tanh().mean(1))
+
+
+def test_equal_shares_in_place_of_unknown_energies_are_counted():
+    recording = gl.capture(Tokens(), [(torch.randn(6, 5, 3), torch.arange(6) % 4)], costs=False)
+    frame = Paths()(recording).frame.set_index("layer")
+    assert frame["equal_shares"].to_dict() == {"first": 1, "stem": 1, "deep": 0, "head": 0}
+
+
+def test_a_cut_without_energy_passes_none_on():
+    class Dead(Cut):
+        def forward(self, x):
+            return super().forward(x) * 0 + self.head(torch.ones(len(x), 8))
+
+    recording = gl.capture(Dead("split"), [(torch.randn(6, 3, 8, 8), torch.arange(6) % 4)], costs=False)
+    frame = Paths()(recording).frame.set_index("layer")
+    assert math.isnan(frame.loc["stem", "effective_length"])
+    assert frame.loc["stem", "equal_shares"] == 0

@@ -8,8 +8,8 @@ from gradlens.analyzers import similarity as similarity_module
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.replicates import batch_half_widths, over_replicates
-from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.comparison import Comparison
+from gradlens.comparisons.cross import cross_network
 from gradlens.comparisons.summary import Summary
 from gradlens.metrics import mean_interval
 

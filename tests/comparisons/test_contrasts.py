@@ -6,9 +6,9 @@ import pytest
 from scipy import stats
 
 from gradlens.analyzers.duplication import Duplication
+from gradlens.comparisons.comparison import Comparison
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.families import TESTED
-from gradlens.comparisons.comparison import Comparison
 from gradlens.results import Table
 from gradlens.words.findings import finding_among
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
 from gradlens.catalogue import Need, about
+from gradlens.graph.axes import cut_axes
 from gradlens.graph.branches import Branches, PartialSplit
-from gradlens.graph.partial import channel_axis
 from gradlens.graph.plan import Group
 
 CUTS = {
@@ -286,7 +286,7 @@ def test_a_permuted_images_channels_are_followed(read: Any) -> None:
     graph, _ = read(Last(), torch.ones(4, 3, 6, 6))
     (split,) = Branches(graph).splits
     assert split.axis == 3
-    assert channel_axis(graph, split.source) == 3
+    assert cut_axes(graph, split.source) == [3]
 
 
 def test_two_splits_in_one_module_have_two_names() -> None:

@@ -197,7 +197,7 @@ def test_the_finding_reports_difference_interval_and_value_given_the_loss(fresh,
 
 def test_an_effect_is_that_of_the_transitions_and_that_of_the_cut(fresh):
     table = fresh["effects"]
-    assert list(fresh.tables)[0] == "effects"
+    assert next(iter(fresh.tables)) == "effects"
     frame = table.frame
     assert set(frame["strategy"]) == {"fusion_first", "fusion_last", "csp"}
     parts = frame.pivot_table(index=["strategy", "stage", "metric"], columns="effect", values="difference")

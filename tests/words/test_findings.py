@@ -156,8 +156,8 @@ def test_identical_networks_have_no_difference_at_all(pair):
     text = between(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
     assert text == (
         "theirs and ours show no difference at all in gradient duplication (D_20 0.60 against 0.60; mean similarity "
-        "0.60 against 0.60). Given the loss, no difference at all (D_19 0.30 against 0.30; mean similarity 0.30 against "
-        "0.30)."
+        "0.60 against 0.60). Given the loss, no difference at all (D_19 0.30 against 0.30; mean similarity "
+        "0.30 against 0.30)."
     )
     assert "beyond the noise between seeds" in between(pair, (0.6, 0.6, 0.0, 1e-12))
 

@@ -48,11 +48,11 @@ def test_a_sound_recording_gives_no_warning(sound):
         ),
         ({"lost": 1}, "a: 1 of 4 signals have no axis that holds the samples"),
         ({"forked": False}, "a: no forks and no partial splits"),
-        ({"loss": False}, "a: the loss signal was not recorded"),
         (
             {"batches": 1, "n": 16},
             "a: D of 3 signals is biased upwards by up to about 0.01, .*16 samples; use batch_size=32",
         ),
+        ({"loss": False}, "a: there are no numbers given the loss: the loss signal was not recorded"),
         ({"count": 1}, "one seed: intervals are over its batches .*seeds=3 or more"),
         ({"count": 1, "batches": 2, "n": 64}, "one seed: no interval"),
     ],
