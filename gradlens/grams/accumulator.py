@@ -209,7 +209,7 @@ class Accumulator:
         return self._projection.sketch(gradient, outer, n)
 
     def _sampled(self, group: Group) -> bool:
-        """Return whether the total and all members have the samples in order; otherwise their sums are compared whole."""
+        """Return whether the total and all members have the samples in order; else their sums are compared whole."""
         numbers = itertools.chain([] if group.total is None else [group.total], *group.members)
         return all(map(self._plan.ordered, numbers))
 

@@ -58,10 +58,10 @@ def in_order(gradient: Tensor, samples: Sequence[int], n: int) -> Tensor:
     if not samples:
         return gradient
     kept = [row for row, sample in enumerate(samples) if sample >= 0]
-    blocks = gradient.reshape(len(samples), -1, *gradient.shape[1:])
+    blocks = gradient.reshape(len(samples), gradient.shape[0] // len(samples), *gradient.shape[1:])
     ordered = blocks.new_zeros(n, *blocks.shape[1:])
-    target = torch.tensor([samples[row] for row in kept], device=gradient.device)
-    ordered[target] = blocks[torch.tensor(kept, device=gradient.device)]
+    if kept:
+        ordered[[samples[row] for row in kept]] = blocks[kept]
     return ordered.reshape(-1, *gradient.shape[1:])
 
 

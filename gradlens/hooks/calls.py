@@ -122,7 +122,8 @@ def _leave(calls: Calls, path: str) -> Leave:
 def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
     def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
         if not calls.inputs:
-            calls.inputs.extend(tensor.shape for tensor in tensors_of((args, kwargs)))
+            tensors = tensors_of((args, kwargs))
+            calls.inputs.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
 
     return hook
 
