@@ -90,7 +90,7 @@ def declared_option(
     flag = declared.flag or name.replace("_", "-")
     if isinstance(default, bool):
         if default:
-            return click.option(f"--no-{flag}", name, is_flag=True, callback=_negated, help=declared.off)
+            return click.option(f"--no-{flag}", name, is_flag=True, callback=negated, help=declared.off)
         return click.option(f"--{flag}", name, is_flag=True, help=declared.help)
     extra = "".join(f"; or {choice}, {help}" for choice, help in (more or {}).items())
     return click.option(
@@ -103,7 +103,8 @@ def declared_option(
     )
 
 
-def _negated(_: click.Context, __: click.Parameter, value: bool) -> bool:
+def negated(_: click.Context, __: click.Parameter, value: bool) -> bool:
+    """Return the opposite of a flag such as ``--no-controls``."""
     return not value
 
 

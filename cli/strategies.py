@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gradlens.catalogue.transitions import (
+    CONTROLS_OFF,
     DEFAULT,
     GAMMA,
     GAMMA_HELP,
@@ -24,7 +25,7 @@ from gradlens.studies.options import ZERO_INIT, Training
 
 from .completion import Model
 from .delivery import Delivery, deliver
-from .options import declared_option, delivering_options, sampling_options, training_options
+from .options import declared_option, delivering_options, negated, sampling_options, training_options
 from .output import cells_folder, default_folder, slug
 
 if TYPE_CHECKING:
@@ -55,9 +56,8 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
               help=f"{GAMMA_HELP}; several values make a sweep.")  # fmt: skip
 @click.option("--partial", default=PARTIAL, callback=_names, metavar="LIST",
               help=f"{FORMS}, or both.")  # fmt: skip
-@click.option("--no-controls", "controls", is_flag=True, default=True, flag_value=False,
-              help="Do not measure the transitions of each strategy without its cut.")  # fmt: skip
 @click.option("--stem", default=STEM, show_default=False, metavar="|".join(STEMS), help=f"{STEM_HELP}.")
+@click.option("--no-controls", "controls", is_flag=True, callback=negated, help=CONTROLS_OFF)
 @declared_option("zero_init", default=ZERO_INIT)
 @sampling_options
 @training_options

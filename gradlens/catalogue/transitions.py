@@ -121,6 +121,8 @@ GAMMA_HELP = (
     "Share of channels that bypasses the block; 0 applies the strategy's transitions and cuts nothing"
 )
 
+CONTROLS_OFF = "Do not measure the transitions of each strategy without its cut (gamma = 0)."
+
 CONTROL = "transitions only"
 """Remark after the name of a strategy whose transitions are applied without a cut (gamma = 0)."""
 

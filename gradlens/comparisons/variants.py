@@ -24,8 +24,6 @@ from gradlens.results import Table
 
 MEASURED = names("trajectory")
 """Metrics of each seed, which have intervals."""
-EFFECTS = ("total", "transitions", "cut")
-"""Parts of the effect of a strategy: total = transitions + cut."""
 FROM_GRAPH = names("strategies", fixed=True, cost=False)
 COSTS = names("strategies", cost=True)
 
@@ -155,44 +153,6 @@ class Variants:
             pd.DataFrame(corrected(self.over_batches(rows))),
             "Paired differences of each pair of strategies, b minus a.",
             how=how_paired(self.level, "pairs and metrics"),
-            units=PAIRED_UNITS,
-        )
-
-    def effects(
-        self, frames: Mapping[str, pd.DataFrame], controls: Mapping[str, str], base: str
-    ) -> Table | None:
-        """Return the effect of each strategy, of its transitions alone, and of its cut; None without a control.
-
-        Args:
-            frames: of ``frames()``.
-            controls: the control (transitions without a cut) by the name of its strategy.
-            base: the unchanged network.
-        """
-        parts = [
-            (name, effect, pair)
-            for name, control in controls.items()
-            for effect, pair in zip(EFFECTS, ((base, name), (base, control), (control, name)), strict=True)
-        ]
-        rows: list[Difference] = []
-        for stage in merged_stages(frames.values()):
-            rows += family(frames, stage, list(dict.fromkeys(pair for *_, pair in parts)), self.level)
-        if not rows:
-            return None
-        table = pd.DataFrame(corrected(self.over_batches(rows)))
-        keyed = dict(iter(table.groupby(["a", "b"], sort=False)))
-        named = [
-            keyed[pair].assign(strategy=name, effect=effect) for name, effect, pair in parts if pair in keyed
-        ]
-        frame = pd.concat(named, ignore_index=True)
-        first = ["strategy", "effect"]
-        return Table(
-            "effects",
-            frame[[*first, *(column for column in frame if column not in first)]],
-            "The effect of each strategy, apart by its transitions and its cut, b minus a.",
-            how=(
-                "total: the strategy against the unchanged network; transitions: its added layers alone, with nothing "
-                f"cut off (gamma = 0); cut: the rest. {how_paired(self.level, 'effects and metrics')}"
-            ),
             units=PAIRED_UNITS,
         )
 

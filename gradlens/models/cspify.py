@@ -107,6 +107,10 @@ def check_options(strategy: str, gamma: float, partial: str) -> None:
         raise GradlensError(
             f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, at least 0 and below 1"
         )
+    if gamma == 0 and strategy != "none" and partial != PARTIAL:
+        raise GradlensError(
+            f"gamma is 0, so nothing is cut and partial={partial!r} has no meaning; leave it out"
+        )
     if gamma == 0 and strategy != "none" and not has_control(strategy):
         raise GradlensError(
             f"gamma is 0, but {strategy} adds no transition, so without a cut nothing would change; use a strategy "

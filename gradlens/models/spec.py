@@ -13,6 +13,7 @@ from gradlens.catalogue.transitions import (
     STEM,
     STEM_HELP,
     STEMS,
+    has_control,
     split_strategy,
 )
 from gradlens.errors import GradlensError, close_matches
@@ -90,6 +91,14 @@ class NetworkSpec:
     def __str__(self) -> str:
         """Return the name in its shortest form."""
         return self.base if self.csp is None else f"{self.base}@{self.csp}"
+
+    @property
+    def control(self) -> NetworkSpec | None:
+        """The same network with its transitions but without its cut; None if it adds no transitions or has no cut."""
+        csp = self.csp
+        if csp is None or not csp.gamma or not has_control(csp.strategy):
+            return None
+        return NetworkSpec(self.base, CspSpec(csp.strategy, 0, PARTIAL, csp.stem))
 
     @property
     def source(self) -> Source:

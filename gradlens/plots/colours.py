@@ -6,6 +6,7 @@ line styles and hatches distinguish the networks in grey, too.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -110,7 +111,7 @@ def strategies_of(networks: Iterable[str], known: Mapping[str, str]) -> dict[str
     >>> strategies_of(["none", "csp γ=0.25"], {}), strategies_of(["cspresnet50"], {})
     ({'none': 'none', 'csp γ=0.25': 'csp'}, {'cspresnet50': ''})
     """
-    first_words = {network: network.partition(" ")[0] for network in networks}
+    first_words = {network: re.split(r"[ ,/]", network)[0] for network in networks}
     labels = not transitions.STRATEGIES.keys().isdisjoint(first_words.values())
     return {
         network: known.get(network) or transitions.strategy_in(network) or (word if labels else "")

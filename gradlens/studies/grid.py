@@ -12,6 +12,7 @@ from gradlens.data.batches import Batch
 from gradlens.errors import GradlensError
 from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
+from gradlens.randomness import seeded
 from gradlens.studies.cell import (
     Subject,
     build_network,
@@ -136,7 +137,8 @@ class Grid:
         model, notes = build_network(study, variant, data, seed)
         held_out, rest = self._others(seed, data)
         stops, snapshots = set(training.stops()), list[Snapshot]()
-        with explain_misfit(variant.name, data):
+        dropout = seeded(seed if training.steps else None)
+        with explain_misfit(variant.name, data), dropout:
             for step in train(model, rest, training, seed):
                 if step:
                     self._done += 1

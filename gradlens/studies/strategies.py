@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gradlens.analyzers.duplication import common_sizes
 from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
+from gradlens.comparisons.effects import Effects
 from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
@@ -53,7 +54,8 @@ def strategies(
         partial: ``split``, ``project`` or both.
         stem: ``cifar`` for small images.
         controls: also measure the transitions of each strategy without its cut (gamma = 0), which tells the effect of
-            the added layers from that of the cut (table ``effects``).
+            the added layers from that of the cut (table ``effects``). Controls are no strategies: they do not count in
+            the tables ``differences`` and ``learning``.
         training: also measure during and after a short training.
         folder: folder for finished cells; cells that are already there are used again.
         progress: called with (step, done, total); by default a line in a notebook, ``False`` shows nothing.
@@ -73,8 +75,8 @@ def strategies(
             "warmup_steps works only in compare, inspect and paths; use training=Training(steps=...) here"
         )
     networks = variants(model, _listed(strategies), _listed(gamma), _listed(partial), stem)
-    if controls:
-        networks += _controls(networks)
+    control_of = control_by_label(networks) if controls else {}
+    networks = list(dict.fromkeys([*networks, *control_of.values()]))
     grid = Grid(study, plan, networks, None if folder is None else Path(folder), progress)
     rows = grid.run()
     meta = {
@@ -83,6 +85,7 @@ def strategies(
         "strategies": [network.label for network in networks],
         "names": [network.name for network in networks],
         STRATEGY_OF: {network.label: strategy_of(network) for network in networks},
+        "controls": {label: control.label for label, control in control_of.items()},
         "programs": {name: TRANSITIONS[name].program for name in dict.fromkeys(map(strategy_of, networks))},
         "state": f"after {plan.steps} training steps" if plan.steps else "at initialisation",
         "seeds": [row.seed for row in rows],
@@ -112,50 +115,42 @@ def variants(
     networks: dict[str, Subject] = {}
     for strategy in dict.fromkeys(strategies):
         for gamma in gammas if strategy != "none" else (GAMMA,):
-            for partial in partials if strategy != "none" else (PARTIAL,):
+            for partial in partials if strategy != "none" and gamma else (PARTIAL,):
                 csp = CspSpec(strategy, gamma, partial, stem)
                 sweep = [f"γ={gamma}"] if len(gammas) > 1 and strategy != "none" else []
                 form = [partial] if len(partials) > 1 and strategy != "none" else []
-                label = " ".join([strategy, *sweep, *form])
+                label = " ".join([strategy, *sweep, *form]) if gamma else f"{strategy}, {CONTROL}"
                 networks[label] = Subject(NetworkSpec(network.base, csp), label)
     if not networks:
         raise GradlensError("strategies= is empty; give at least one")
     return list(networks.values())
 
 
-def _controls(networks: Sequence[Subject]) -> list[Subject]:
-    """Return the transitions of each strategy without a cut, one network for strategies that share them."""
-    sharing: dict[str, list[CspSpec]] = {}
+def control_by_label(networks: Sequence[Subject]) -> dict[str, Subject]:
+    """Return the transitions of each strategy without a cut, by label of the strategy.
+
+    Strategies with the same transitions share a network, and a network of the list itself (``gamma=0``) is used again.
+    """
+    made: dict[str, Subject] = {}
+    sharing: dict[str, list[Subject]] = {}
     for network in networks:
         csp = network.spec.csp
-        if csp and csp.gamma and STRATEGIES[csp.strategy].control:
-            sharing.setdefault(STRATEGIES[csp.strategy].control, []).append(csp)
-    base = networks[0].spec.base
-    return [
-        Subject(
-            NetworkSpec(base, CspSpec(specs[0].strategy, 0, PARTIAL, specs[0].stem)),
-            f"{'/'.join(dict.fromkeys(spec.strategy for spec in specs))}, {CONTROL}",
-        )
-        for specs in sharing.values()
-    ]
+        program = STRATEGIES[csp.strategy].control if csp and csp.strategy in STRATEGIES else ""
+        if csp and program and csp.gamma:
+            sharing.setdefault(program, []).append(network)
+        elif program:
+            made.setdefault(program, network)
+    for program, sharers in sharing.items():
+        made.setdefault(program, _control(sharers))
+    return {network.label: made[program] for program, sharers in sharing.items() for network in sharers}
 
 
-def _controls_by_label(networks: Sequence[Subject]) -> dict[str, str]:
-    """Return the label of the control of each variant that has one."""
-    labels = {
-        STRATEGIES[csp.strategy].control: network.label
-        for network in networks
-        if (csp := network.spec.csp) and not csp.gamma
-    }
-    return {
-        network.label: labels[control]
-        for network in networks
-        if (csp := network.spec.csp) and csp.gamma and (control := STRATEGIES[csp.strategy].control) in labels
-    }
-
-
-def _label_of(strategy: str, networks: Sequence[Subject]) -> str:
-    return next((network.label for network in networks if strategy_of(network) == strategy), "")
+def _control(sharers: Sequence[Subject]) -> Subject:
+    """Return the network with the transitions that strategies share, and no cut."""
+    first = sharers[0].spec
+    names = "/".join(dict.fromkeys(map(strategy_of, sharers)))
+    csp = CspSpec(strategy_of(sharers[0]), 0, PARTIAL, first.csp.stem if first.csp else STEM)
+    return Subject(NetworkSpec(first.base, csp), f"{names}, {CONTROL}")
 
 
 def strategy_of(network: Subject) -> str:
@@ -177,12 +172,14 @@ def _analyzed(
     frames = {step: state.frames() for step, state in states.items()}
     last, measured = states[steps[-1]], frames[steps[-1]]
     table = last.rows(measured)
-    differences = last.differences(measured)
-    effects = last.effects(measured, _controls_by_label(networks), _label_of("none", networks))
-    tables = ({"effects": effects} if effects else {}) | {"strategies": table, "differences": differences}
+    cut = {name: frame for name, frame in measured.items() if CONTROL not in name}
+    differences = last.differences(cut)
+    effects = Effects(_baseline(networks), meta["controls"])(last, measured)
+    tables = {} if effects is None else {"effects": effects}
+    tables |= {"strategies": table, "differences": differences}
     if len(steps) > 1:
         tables["trajectory"] = trajectory(frames)
-    associations = learning(measured)
+    associations = learning(cut)
     if associations is not None:
         tables["learning"] = associations
     tables |= tables_of(last.recordings, extra, sizes=sizes)
@@ -194,6 +191,11 @@ def _analyzed(
         finding=finding_of_strategies(tables, str(meta["state"]), str(meta["a"])),
         warnings=(*skipped_images(meta["data_identity"]), *warnings),
     )
+
+
+def _baseline(networks: Sequence[Subject]) -> str:
+    """Return the label of the unchanged network; empty if it is not among the networks."""
+    return next((network.label for network in networks if strategy_of(network) == "none"), "")
 
 
 def _at(rows: Sequence[Row], variants: int, index: int) -> Variants:

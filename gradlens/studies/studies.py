@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from gradlens.errors import GradlensError
+from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress
 from gradlens.results import Result
 from gradlens.studies.analysis import analyze, analyze_pair, analyze_paths, analyze_several
@@ -98,7 +99,20 @@ def compare(
     recordings = cells.run()
     first, second, *more = recordings
     result = analyze_several(recordings, study.extra) if more else analyze_pair(first, second, study.extra)
-    return _complete(result, cells)
+    return _complete(result, cells).warned(_controls_of(names))
+
+
+def _controls_of(names: Sequence[str]) -> list[str]:
+    """Return which controls exist for networks that are compared with their own baseline, unless they are named."""
+    specs = [NetworkSpec.parse(name) for name in names]
+    baselines = {spec.base for spec in specs if spec.csp is None or spec.csp.strategy == "none"}
+    controls = {str(spec): spec.control for spec in specs if spec.base in baselines}
+    return [
+        f"{name} differs from its baseline by added transitions as well as by the cut: {control} has the transitions "
+        "without the cut; compare it too to tell the two effects apart"
+        for name, control in controls.items()
+        if control is not None and control not in specs
+    ]
 
 
 def _complete(result: Result, cells: Cells) -> Result:

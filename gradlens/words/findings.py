@@ -9,7 +9,6 @@ import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import COUNTERPARTS
-from gradlens.catalogue.transitions import has_control, split_strategy
 from gradlens.recording import Recording
 from gradlens.results import Table
 from gradlens.words.warnings import BIASED, bias_of, live_difference
@@ -63,7 +62,6 @@ def finding_between(first: Recording, second: Recording, comparison: Table) -> s
     return (
         f"{raw.sentence(second.name, first.name, noise, over)}. Given the loss, {given_loss.clause(noise, over)}."
         f"{_unfair(first, second)}{_too_few_samples(first, whole['m'])}{_scope(first, second)}"
-        f"{_control(first, second)}"
     )
 
 
@@ -132,23 +130,6 @@ def _scope(*recordings: Recording) -> str:
         return ""
     those = "these weights" if len(stored) == len(recordings) else f"the weights of {', '.join(stored)}"
     return f" The seeds vary the samples only: this is about {those}, not about the architecture."
-
-
-def _control(first: Recording, second: Recording) -> str:
-    """Name the control if a network is compared with its own cross stage partial form; else empty."""
-    base, strategy = split_strategy(second.name)
-    name, _, options = strategy.partition(",")
-    if (
-        base != split_strategy(first.name)[0]
-        or "@" in first.name
-        or not has_control(name)
-        or "gamma=0" in options.split(",")
-    ):
-        return ""
-    return (
-        f" {second.name} adds transition layers besides the cut; compare with {base}@{name},gamma=0, which has them "
-        "without the cut."
-    )
 
 
 def finding_of_paths(recording: Recording, paths: Table | None) -> str:

@@ -54,7 +54,7 @@ def finding_of_strategies(tables: dict[str, Table], state: str, model: str) -> s
             f"{model}: {state} {sentence}.",
             *_parts(effects, other),
             remaining,
-            _clear_pairs(differences, len(names)),
+            _clear_pairs(differences),
             *_accuracy(tables.get("learning")),
         ]
     )
@@ -81,10 +81,11 @@ def _verdict(frame: pd.DataFrame, metric: str, base: str, other: str) -> Verdict
     return verdicts.get((base, other))
 
 
-def _clear_pairs(frame: pd.DataFrame, variants: int) -> str:
+def _clear_pairs(frame: pd.DataFrame) -> str:
     """Count the pairs of strategies that differ in duplication."""
-    pairs = verdicts_of(frame, MAIN).values()
-    clear = sum(pair.clear for pair in pairs)
+    pairs = verdicts_of(frame, MAIN)
+    variants = len({name for pair in pairs for name in pair})
+    clear = sum(pair.clear for pair in pairs.values())
     plural = "s" * (len(pairs) != 1)
     return (
         f"Of {len(pairs)} pair{plural} of {variants} networks, {clear} differ in duplication, by D_m and by mean "

@@ -166,9 +166,9 @@ def test_intervals_and_differences_are_over_seeds(fresh):
 
 
 def test_each_pair_is_compared_once_and_corrected_over_the_whole_table(fresh):
-    """Four strategies and two controls; none and the controls have no merge of two branches."""
+    """The controls are in the table of effects; none has no merge of two branches."""
     rows = whole(fresh, "differences")
-    assert len(rows[rows["metric"] == "rarefied_duplication"]) == 15
+    assert len(rows[rows["metric"] == "rarefied_duplication"]) == 6
     assert len(rows[rows["metric"] == "merge_correlation"]) == 3
     frame = fresh["differences"].frame
     tested = frame.dropna(subset=["p"])
@@ -192,51 +192,7 @@ def test_the_finding_reports_difference_interval_and_value_given_the_loss(fresh,
     assert f", 95 % interval of the difference {low:+.2f} to {high:+.2f}" in fresh.finding
     for sentence in (". Its transitions alone: ", ". The cut itself: ", ". Given the loss, "):
         assert sentence in fresh.finding
-    assert "Of 15 pairs of 6 networks, " in fresh.finding
-
-
-def test_an_effect_is_that_of_the_transitions_and_that_of_the_cut(fresh):
-    table = fresh["effects"]
-    assert next(iter(fresh.tables)) == "effects"
-    frame = table.frame
-    assert set(frame["strategy"]) == {"fusion_first", "fusion_last", "csp"}
-    parts = frame.pivot_table(index=["strategy", "stage", "metric"], columns="effect", values="difference")
-    parts = parts.dropna()
-    assert len(parts) > 20
-    np.testing.assert_allclose(parts["transitions"] + parts["cut"], parts["total"], atol=1e-12)
-    rows = whole(fresh).set_index("network")["rarefied_duplication"]
-    cut = frame.query(
-        "strategy == 'csp' and effect == 'cut' and stage == 'whole' and metric == 'rarefied_duplication'"
-    )
-    assert cut["difference"].item() == pytest.approx(rows["csp"] - rows["csp, transitions only"])
-    shared = frame.query("effect == 'transitions' and stage == 'whole' and metric == 'rarefied_duplication'")
-    by_strategy = shared.set_index("strategy")
-    assert by_strategy.loc["fusion_first", "b"] == by_strategy.loc["fusion_last", "b"]
-    distinct = frame.dropna(subset=["p"]).drop_duplicates(["stage", "metric", "a", "b"])
-    smallest = distinct["p"].idxmin()
-    assert distinct.loc[smallest, "p_holm"] == pytest.approx(min(1, distinct["p"].min() * len(distinct)))
-
-
-def test_without_controls_there_are_no_effects(network):
-    result = gl.strategies(network, strategies=["none", "csp"], controls=False, **{**SMALL, "seeds": 1})
-    assert "effects" not in result.tables
-    assert list(whole(result)["network"]) == ["none", "csp"]
-
-
-@pytest.mark.parametrize("strategy", ["fusion_first", "fusion_last", "csp"])
-def test_a_control_has_the_layers_of_its_strategy_and_cuts_nothing(network, strategy):
-    """It has the shape of the baseline and, with one channel cut off instead of none, almost the same size."""
-    images = torch.randn(2, 3, 32, 32)
-    base, control = (
-        gl.load_model(network, num_classes=3),
-        gl.load_model(f"{network}@{strategy},gamma=0", num_classes=3),
-    )
-    barely = gl.load_model(f"{network}@{strategy},gamma=1e-9", num_classes=3)
-    assert control(images).shape == base(images).shape
-    sizes = [sum(parameter.numel() for parameter in model.parameters()) for model in (base, barely, control)]
-    assert sizes[0] < sizes[1] < sizes[2] < 1.1 * sizes[1]
-    recording = gl.capture(control, [(images, torch.tensor([0, 1]))])
-    assert not [group for group in recording.plan.groups if group.where == "split"]
+    assert "Of 6 pairs of 4 networks, " in fresh.finding
 
 
 def test_the_same_call_gives_the_same_tables(fresh, network):

@@ -97,25 +97,6 @@ def test_stored_weights_say_nothing_about_the_architecture(pair):
     assert "this is about the weights of theirs, not" in mixed
 
 
-def test_a_strategy_compared_with_its_network_has_a_control(pair):
-    def text(first, second):
-        networks = [
-            recording.with_meta(network=name) for recording, name in zip(pair, (first, second), strict=True)
-        ]
-        return between(networks, (0.6, 0.5, -0.2, -0.1))
-
-    assert text("net", "net@csp,gamma=0.25").endswith(
-        "compare with net@csp,gamma=0, which has them without the cut."
-    )
-    for first, second in (
-        ("net", "other@csp"),
-        ("net", "net@no_fusion"),
-        ("net", "net@csp,gamma=0"),
-        ("net", "b"),
-    ):
-        assert "adds transition layers" not in text(first, second)
-
-
 def test_networks_with_different_live_signals_are_not_a_fair_comparison(hand, draw):
     """The finding repeats the first warning: lists of findings show no warnings."""
     recordings = []
