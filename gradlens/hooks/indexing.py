@@ -36,11 +36,13 @@ def _of_indices(indices: tuple[Tensor | None, ...]) -> Detail:
 
 def _of_shift(node: AutogradNode, operation: str) -> Detail:
     """Return the index of a roll or flip along one axis."""
-    dims = [int(dim) for dim in getattr(node, "_saved_dims", ())]
-    size = int(node._input_metadata[0].shape[dims[0]]) if len(dims) == 1 else 0
-    if not size:
-        return {"dim": 0}
-    dim = dims[0] - (1 << 64) if dims[0] >= 1 << 63 else dims[0]
+    shape = node._input_metadata[0].shape
+    dims = [int(dim) - (1 << 64) * (int(dim) >= 1 << 63) for dim in getattr(node, "_saved_dims", ())]
+    dims = [dim % len(shape) for dim in dims]
+    if len(dims) != 1:
+        return {"dim": min(dims, default=0)}  # without the samples, the axes do not matter
+    dim = dims[0]
+    size = int(shape[dim])
     if operation == "Flip":
         return {"dim": dim, "index": list(range(size))[::-1]}
     shift = int(getattr(node, "_saved_shifts")[0])  # noqa: B009

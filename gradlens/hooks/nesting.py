@@ -108,8 +108,11 @@ class _Cut:
         """Return whether the items of a list are the samples."""
         if len(value) != self.samples or not tensors_of(value):
             return False
-        lengths = _lengths(value, outermost=True)
-        return self.samples not in (lengths or ()) or (not outermost and not _every_axis(value, self.samples))
+        items = list(value)
+        inner = self.samples in (_common(map(_lengths, items)) or ())
+        if outermost:
+            return _lengths(value, outermost=True) == {len(items)} and (not inner or _single(items))
+        return not inner or not _every_axis(value, self.samples)
 
     def _tensor(self, tensor: Tensor) -> Tensor:
         if not _plain(tensor):

@@ -24,7 +24,7 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
     """Run the block with the model in a mode, then restore modes, buffers, plain attributes and random states.
 
     Between the batches of the block the state develops as in training (running statistics, a hidden state that a
-    module keeps); after the block everything is as before it. Parameters are restored by ``restored``.
+    module keeps); after the block everything is as before it. Parameters are restored by ``Guard``.
     ``.grad`` and ``requires_grad`` need no care because gradients are taken with ``torch.autograd.grad``.
 
     Args:
@@ -48,25 +48,19 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
 
 
 @contextmanager
-def restored(model: nn.Module, *, weights: bool = False) -> Iterator[None]:
-    """Run the block, then restore buffers and plain attributes, and with ``weights`` the parameters.
+def restored(model: nn.Module) -> Iterator[None]:
+    """Run the block, then restore buffers and plain attributes.
 
     Args:
         model: any module.
-        weights: keep a copy of the parameters, and restore those that the block changed (``max_norm`` of an embedding,
-            an encoder that is a moving average).
     """
     undo = [restore for module in model.modules() for restore in _undo(module)]
-    held = [(p, p._version, p.detach().clone()) for p in _parameters(model)] if weights else []
     try:
         yield
     finally:
         with torch.no_grad():
             for restore in undo:
                 restore()
-            for parameter, version, saved in held:
-                if parameter._version != version:
-                    parameter.copy_(saved)
 
 
 def _parameters(model: nn.Module) -> list[nn.Parameter]:
@@ -84,17 +78,17 @@ class Guard:
 
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
-        self._versions = [(parameter, parameter._version) for parameter in _parameters(model)]
+        self._versions = [(parameter, _version(parameter)) for parameter in _parameters(model)]
         self._copies: list[tuple[nn.Parameter, Tensor]] = []
 
     @contextmanager
     def trial(self) -> Iterator[None]:
         """Run the block and restore all parameters; keep copies of those that it changed."""
-        copies = [(p, p._version, p.detach().clone()) for p, _ in self._versions]
+        copies = [(parameter, parameter.detach().clone()) for parameter, _ in self._versions]
         try:
             yield
         finally:
-            self._copies = [(p, saved) for p, version, saved in copies if p._version != version]
+            self._copies = [(p, saved) for p, saved in copies if not _equal(p, saved)]
             self._restore()
 
     def copy_all(self) -> None:
@@ -111,7 +105,7 @@ class Guard:
         lost = [
             self._names.get(id(parameter), "?")
             for parameter, version in self._versions
-            if parameter._version != version and id(parameter) not in known
+            if _version(parameter) != version and id(parameter) not in known
         ]
         self._restore()
         if lost:
@@ -123,9 +117,19 @@ class Guard:
     def _restore(self) -> None:
         with torch.no_grad():
             for parameter, saved in self._copies:
-                if parameter.shape == saved.shape and not torch.equal(parameter, saved):
+                if not _equal(parameter, saved):
+                    parameter.data = saved.clone() if parameter.shape != saved.shape else parameter.data
                     parameter.copy_(saved)
-        self._versions = [(parameter, parameter._version) for parameter, _ in self._versions]
+        self._versions = [(parameter, _version(parameter)) for parameter, _ in self._versions]
+
+
+def _version(tensor: Tensor) -> int:
+    """Return the number of changes of a tensor; a tensor made in inference mode does not count them."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _equal(tensor: Tensor, saved: Tensor) -> bool:
+    return tensor.shape == saved.shape and torch.equal(tensor, saved)
 
 
 def _undo(module: nn.Module) -> Iterator[Callable[[], None]]:
@@ -170,10 +174,10 @@ def _restore_attributes(module: nn.Module, contents: dict[str, Callable[[], Any]
 def _snapshot(value: Any) -> Callable[[], Any]:
     """Return a function that returns the same object with its contents of now: tensors, lists, dicts, sets, deques."""
     if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_nested:
-        saved, version = value.detach().clone(), value._version
+        saved, version = value.detach().clone(), _version(value)
 
         def tensor() -> Any:
-            if value._version != version:
+            if _version(value) != version:
                 value.detach().copy_(saved)
             return value
 

@@ -170,7 +170,9 @@ _DETAILS = {
     "Add": ("alpha",),
     "Permute": ("dims",),
     "Transpose": ("dim0", "dim1"),
-    **dict.fromkeys(("IndexSelect", "IndexAdd", "IndexCopy"), ("dim",)),
+    **dict.fromkeys(
+        ("IndexSelect", "IndexAdd", "IndexCopy", "Gather", "Sort", "Scatter", "ScatterAdd"), ("dim",)
+    ),
 }
 _WRAP = 1 << 63
 

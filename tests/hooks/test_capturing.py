@@ -293,10 +293,11 @@ def test_per_sample_grams_are_those_of_one_sample_at_a_time(name: str, oracle: M
 
 def test_time_as_long_as_the_batch_is_never_taken_for_it_without_a_dry_pass() -> None:
     def step(model: nn.Module, batch: Any) -> Tensor:
+        assert len(batch["y"]) == 6, "this step takes whole batches"
         return functional.cross_entropy(model(batch["x"]), batch["y"])
 
     (x, y) = batches()[0]
-    batch = {"x": x, "y": y, "mask": torch.ones(3)}  # lengths differ: it cannot be cut
+    batch = {"x": x, "y": y}
     recording = gl.capture(timed(Sequence, 6), [batch], step=step, costs=False)
     assert recording.meta["dry_samples"] == 0
     outers = {recording.plan.probes[s].module: recording.plan.probes[s].outer for s in recording.plan.signals}
@@ -606,8 +607,16 @@ def test_the_model_is_unchanged(used_model: BatchNormed, mode: str) -> None:
     assert recording.meta["mode"] == mode
 
 
-@pytest.mark.parametrize("error", [BoomError, KeyboardInterrupt])
-@pytest.mark.parametrize("call", [1, 2, 3, 4], ids=["dry pass", "batch 0", "batch 1", "costs"])
+CALLS = {"dry pass": 1, "batch 0": 2, "batch 1": 3, "costs": 4}
+
+
+@pytest.mark.parametrize(
+    ("error", "call"),
+    [
+        *((KeyboardInterrupt, call) for call in CALLS.values()),
+        *((BoomError, CALLS[name]) for name in ("batch 0", "batch 1")),
+    ],
+)
 def test_the_model_is_unchanged_if_a_step_raises(
     used_model: BatchNormed, error: type[BaseException], call: int
 ) -> None:
@@ -615,6 +624,18 @@ def test_the_model_is_unchanged_if_a_step_raises(
     with pytest.raises(error):
         gl.capture(used_model, batches(2), step=raising(error, call))
     assert state(used_model) == before
+
+
+@pytest.mark.parametrize("name", ["dry pass", "costs"])
+def test_an_error_in_an_auxiliary_run_does_not_end_the_capture(used_model: BatchNormed, name: str) -> None:
+    before = state(used_model)
+    plain = gl.capture(used_model, batches(2))
+    recording = gl.capture(used_model, batches(2), step=raising(BoomError, CALLS[name]))
+    assert state(used_model) == before
+    np.testing.assert_allclose(recording.signal_grams, plain.signal_grams, rtol=1e-6, atol=1e-12)
+    assert (recording.costs is None) == (name == "costs")
+    notes = [text for text in recording.meta["notes"] if "the costs could not be counted: BoomError" in text]
+    assert len(notes) == (name == "costs")
 
 
 def test_the_model_is_unchanged_if_forward_raises(used_model: BatchNormed) -> None:

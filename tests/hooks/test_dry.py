@@ -71,17 +71,17 @@ class Pair(NamedTuple):
 
 def test_the_first_samples_of_nested_batches_are_cut() -> None:
     x, y = torch.arange(12).view(6, 2), torch.arange(6)
-    cut = first_samples(({"x": x, "name": "text"}, [y]), 4)
+    cut = first_samples(({"x": x, "name": "text"}, [y]), 4, 6)
     assert torch.equal(cut[0]["x"], x[:4])
     assert cut[0]["name"] == "text"
     assert torch.equal(cut[1][0], y[:4])
-    assert isinstance(first_samples(Pair(x, y), 4), Pair)
+    assert isinstance(first_samples(Pair(x, y), 4, 6), Pair)
     assert batch_size(({"x": x}, y)) == 6
 
 
 def test_a_batch_that_cannot_be_cut_gives_none() -> None:
     x, y = torch.ones(6, 2), torch.ones(5)
-    assert first_samples((x, y), 4) is None
-    assert first_samples((x[:4], y[:4]), 4) is None
-    assert first_samples("text", 4) is None
+    assert first_samples((x, y), 4, 7) is None
+    assert first_samples((x[:4], y[:4]), 4, 4) is None
+    assert first_samples("text", 4, 6) is None
     assert batch_size("text") == 0
