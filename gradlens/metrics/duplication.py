@@ -60,10 +60,15 @@ def duplication_bias(m: float, n: int, replicates: int) -> float:
         n: samples per batch, at least 4.
         replicates: number of batches.
 
+    Returns:
+        At most 1; NaN for fewer than 4 samples, or without a batch.
+
     >>> round(duplication_bias(12, 16, 1), 3), round(duplication_bias(12, 32, 8), 4)
     (0.058, 0.0016)
     """
-    return m / (n * (n - 3) * replicates)
+    if n < 4 or replicates < 1:
+        return float("nan")
+    return min(m / (n * (n - 3) * replicates), 1.0)
 
 
 def mean_similarity(similarity: Array) -> float:

@@ -163,3 +163,24 @@ def test_images_with_16_bits_keep_their_grey_levels(tmp_path: Path) -> None:
         Image.fromarray(ramp).save(tmp_path / "a" / f"{index}.png")
     ((images, _),) = load_data(str(tmp_path), batch_size=4, batches=1, image_size=8)
     assert len(images[0, 0].unique()) == 64
+
+
+@pytest.mark.parametrize("suffix", ["gif", "jfif", "JPG", "webp", "tiff", "bmp", "PNG", "ppm"])
+def test_every_format_that_pillow_reads_is_an_image(folder, suffix):
+    formats = {"jfif": "JPEG", "JPG": "JPEG", "tiff": "TIFF", "PNG": "PNG"}
+    (folder / "c").mkdir()
+    for index in range(4):
+        image = Image.new("RGB", (12, 8), (index, 9, 9))
+        image.save(folder / "c" / f"{index}.{suffix}", format=formats.get(suffix))
+    batches = load(folder)
+    assert batches.class_names == ("a", "b", "c")
+    assert batches.identity["total"] == 24
+
+
+def test_a_class_without_a_readable_format_is_named(folder):
+    (folder / "videos").mkdir()
+    (folder / "videos" / "0.mp4").write_bytes(b"no image")
+    (folder / "empty").mkdir()
+    batches = load(folder)
+    assert batches.class_names == ("a", "b")
+    assert batches.identity["skipped"] == ["videos/"]

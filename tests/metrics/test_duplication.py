@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from gradlens.metrics import cka, duplication, effective_number, hsic_matrix, mean_similarity
+from gradlens.metrics import (
+    cka,
+    duplication,
+    duplication_bias,
+    effective_number,
+    hsic_matrix,
+    mean_similarity,
+    rarefied_duplication,
+)
 
 
 def similarity(grams):
@@ -91,3 +99,19 @@ def test_one_signal_has_no_duplication_and_no_signals_have_no_effective_number()
     assert effective_number(np.ones((1, 1))) == 1
     assert np.isnan(effective_number(np.ones((0, 0))))
     assert np.isnan(duplication(np.ones((0, 0))))
+
+
+@pytest.mark.parametrize(("n", "batches"), [(32, 1), (32, 4), (64, 2), (16, 8)])
+@pytest.mark.parametrize("m", [None, 4])
+def test_the_bias_of_unrelated_signals_has_the_formula(independent, n, batches, m):
+    matrices = [similarity(independent(12, batches, n, seed=seed)) for seed in range(30)]
+    measured = [duplication(matrix) if m is None else rarefied_duplication(matrix, m) for matrix in matrices]
+    assert np.mean(measured) == pytest.approx(duplication_bias(m or 12, n, batches), rel=0.15)
+
+
+def test_the_bias_falls_with_the_square_of_the_batch_size_and_the_number_of_batches():
+    assert duplication_bias(100, 64, 1) < duplication_bias(100, 32, 2) < duplication_bias(100, 16, 4)
+    assert duplication_bias(50, 32, 1) == pytest.approx(duplication_bias(100, 32, 2))
+    assert duplication_bias(1000, 8, 1) == 1.0
+    assert np.isnan(duplication_bias(10, 3, 5))
+    assert np.isnan(duplication_bias(10, 8, 0))
