@@ -41,7 +41,7 @@ def units(tables: Iterable[Block]) -> str:
     """Return the units of the columns of the tables, grouped by unit.
 
     >>> units([Block(["stage", "duplication", "FLOPs"], [])])
-    'duplication: 0 unrelated to 1 copies; FLOPs: per image, multiply-add = 2'
+    'duplication: D_m, 0 unrelated to 1 copies; FLOPs: per image, multiply-add = 2'
     """
     present = {head for block in tables for head in block.headers}
     heads: dict[str, list[str]] = {}

@@ -79,7 +79,7 @@ def test_a_comparison_is_shown_in_tables_at_40_columns(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "stage  duplication"
     assert lines[2] == "4      0.79 | 0.68  -0.11 [-0.15, -0.07]"
-    assert lines[6] == "stage  direction"
+    assert lines[6] == "stage  given loss"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The files of a report."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -69,3 +70,15 @@ def test_the_report_of_a_saved_run_is_written_without_torch(make_result, tmp_pat
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (tmp_path / "report.html").is_file()
+
+
+def test_names_that_are_not_utf8_are_written_as_their_bytes(make_result, tmp_path):
+    """File names of images and layers come from outside; Python holds odd bytes as lone surrogates."""
+    odd = make_result().with_meta(network="caf\udce9").warned(["1 image was skipped: caf\udce9.png"])
+    flow = odd.tables["flow"]
+    renamed = flow.frame.assign(signal="caf\udce9")
+    tables = {**odd.tables, "flow": dataclasses.replace(flow, frame=renamed)}
+    page = write(dataclasses.replace(odd, tables=tables), tmp_path / "run")
+    assert "caf\\udce9.png" in page.read_text(encoding="utf-8")
+    assert "caf\\udce9" in (tmp_path / "run" / "tables" / "flow.csv").read_text(encoding="utf-8")
+    gradlens.results.load(tmp_path / "run")

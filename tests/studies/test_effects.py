@@ -148,7 +148,7 @@ def test_the_control_is_the_limit_of_a_narrow_bypass():
     """One channel of many bypasses the block: nearly nothing is cut, so duplication is nearly that of the control."""
     options = {**SMALL, "zero_init": False, "batches": 2}
     values = [
-        gl.inspect(name, **options)["summary"].frame.query("stage == 'whole'")["duplication"].iloc[0]
+        gl.inspect(name, **options)["summary"].frame.query("stage == 'whole'")["mean_similarity"].iloc[0]
         for name in ("resnet10t@csp,gamma=0", "resnet10t@csp,gamma=0.001", "resnet10t")
     ]
     assert abs(values[0] - values[1]) < abs(values[0] - values[2])
