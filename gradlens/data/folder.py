@@ -19,7 +19,8 @@ NOT_IMAGES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
 SUFFIXES = frozenset(
     suffix
     for suffix, form in Image.registered_extensions().items()
-    if form in Image.OPEN and form not in NOT_IMAGES
+    if (form in Image.OPEN and form not in NOT_IMAGES)
+    or form == "MPO"  # read as the JPEG that it begins with
 )
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, as in torchvision
 MODES = {1: "L", 3: "RGB"}

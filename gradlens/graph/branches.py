@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import networkx as nx
-
 from gradlens.graph import ops
+from gradlens.graph.meeting import PostDominators
 from gradlens.graph.nodes import Edge, Graph, TensorKey
 from gradlens.graph.partial import Part, cut_by_slices, cut_by_split, projection_end
 from gradlens.graph.work import BranchWork, fork_labels, part_labels
@@ -50,7 +49,8 @@ class PartialSplit:
         kind: as for ``Fork``.
         merge: operation where the branches meet again.
         axis: the channel axis of ``source``.
-        merge_edges: by part, the edges along which its branch enters the merge.
+        merge_edges: by part, the edges along which its branch enters the concatenation where the parts meet; empty if
+            they meet elsewhere.
     """
 
     form: str
@@ -71,33 +71,12 @@ class Branches:
         self.graph = graph
 
     @cached_property
-    def _immediate(self) -> dict[int, int]:
-        """Immediate post-dominator of each node of the forward graph: its dominator as seen from the loss."""
-        digraph = nx.DiGraph()
-        digraph.add_node(0)
-        digraph.add_edges_from((edge.consumer, edge.producer) for edge in self.graph.edges)
-        dominators = nx.immediate_dominators(digraph, 0)
-        return {node: above for node, above in dominators.items() if above is not None and node != 0}
-
-    @cached_property
-    def _height(self) -> dict[int, int]:
-        """Number of post-dominators of each node."""
-        heights = {0: 0}
-        for index in reversed(self.graph.forward_order):
-            if index in self._immediate:
-                heights[index] = heights[self._immediate[index]] + 1
-        return heights
+    def _post_dominators(self) -> PostDominators:
+        return PostDominators(self.graph)
 
     def meet(self, nodes: Sequence[int]) -> int:
         """Return the first operation that every path from these nodes to the loss passes through."""
-        common = nodes[0]
-        for node in nodes[1:]:
-            while node != common:
-                if self._height.get(node, 0) >= self._height.get(common, 0):
-                    node = self._immediate.get(node, 0)
-                else:
-                    common = self._immediate.get(common, 0)
-        return common
+        return self._post_dominators.meet(nodes)
 
     def between(self, starts: Sequence[int], merge: int) -> set[int]:
         """Return the operations on the paths from ``starts`` to ``merge``, without the merge."""
@@ -169,7 +148,8 @@ class Branches:
             merge=merge,
             axis=axis,
             merge_edges=tuple(
-                self._entries(part.key, ends, merge) for part, ends in zip(parts, starts, strict=True)
+                self._entries(part.key, ends, merge) if kind == "parallel" else ()
+                for part, ends in zip(parts, starts, strict=True)
             ),
         )
 

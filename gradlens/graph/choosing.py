@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from gradlens.graph.layout import Sizes, layout
 from gradlens.graph.nodes import Edge, Slot, TensorKey
@@ -20,6 +20,7 @@ class Probes:
         sizes: the graph at two batch sizes.
         owners: owner of each node.
         image: spatial size of the input.
+        hooked: tensors with a hook that changes their gradient after it is accumulated.
 
     Attributes:
         collected: the probes; a number is an index into this list.
@@ -28,27 +29,31 @@ class Probes:
         ranks: rank of each node in forward order.
     """
 
-    def __init__(self, sizes: Sizes, owners: Sequence[Owner], image: Sequence[int]) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        owners: Sequence[Owner],
+        image: Sequence[int],
+        hooked: Collection[TensorKey] = (),
+    ) -> None:
         self.graph, self.owners = sizes.graph, tuple(owners)
         self.stages = stages(sizes.graph, owners, image, sizes.n)
         self.names = site_names(sizes.graph, owners)
         self.ranks = {index: rank for rank, index in enumerate(sizes.graph.forward_order)}
         self.collected: list[Probe] = []
-        self._sizes = sizes
+        self._sizes, self._hooked = sizes, hooked
+        self._buffers: dict[TensorKey, TensorKey] = {}
         self._numbers: dict[tuple[type[Probe], int, int], int] = {}
 
     def tensor(self, key: TensorKey) -> int:
         """Return the number of the probe of an accumulated gradient."""
-        edges = self.graph.consumers.get(key, [])
-        while len(edges) == 1 and self._passes_on(edges[0]):  # one addition after another has one buffer
-            key = TensorKey(edges[0].consumer, 0)
-            edges = self.graph.consumers.get(key, [])
+        key = self._buffer(key)
         return self._number(TensorProbe, key, key)
 
     def edge(self, edge: Edge) -> int:
         """Return the number of the probe of one contribution."""
         key = TensorKey(edge.producer, edge.output)
-        if len(self.graph.consumers[key]) == 1:
+        if len(self.graph.consumers[key]) == 1 and key not in self._hooked:
             return self.tensor(key)
         if self._passes_on(edge):
             return self.tensor(TensorKey(edge.consumer, 0))
@@ -95,6 +100,19 @@ class Probes:
     def _position(self, node: int) -> tuple[str, str, int, int]:
         """Return module, stage, depth and order of a node."""
         return self.owners[node].module, self.stages[node], self.graph.depths[node], self.ranks[node]
+
+    def _buffer(self, key: TensorKey) -> TensorKey:
+        """Return the tensor whose gradient is the same: one addition after another passes one buffer on."""
+        chain: list[TensorKey] = []
+        while key not in self._buffers:
+            edges = self.graph.consumers.get(key, [])
+            if key in self._hooked or len(edges) != 1 or not self._passes_on(edges[0]):
+                self._buffers[key] = key
+                break
+            chain.append(key)
+            key = TensorKey(edges[0].consumer, 0)
+        self._buffers |= dict.fromkeys(chain, self._buffers[key])
+        return self._buffers[key]
 
     def _passes_on(self, edge: Edge) -> bool:
         """Return whether the consumer is an addition that passes its own gradient buffer to this input."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from gradlens.graph.channels import channel_axes
 from gradlens.graph.choosing import Probes
@@ -24,6 +24,7 @@ def plan_sites(
     sites: str = "signals",
     space: str = "activations",
     modules: str | None = None,
+    hooked: Collection[TensorKey] = (),
 ) -> Plan:
     """Choose the gradients to watch.
 
@@ -37,8 +38,9 @@ def plan_sites(
         space: with ``weights`` a signal is the per-sample gradient of a layer's weight, with ``activations``
             the gradient at its output (see ``Watch``).
         modules: glob of module paths that limits the sites; None for all modules.
+        hooked: tensors with a hook that changes their gradient after it is accumulated.
     """
-    probes = Probes(sizes, owners, image)
+    probes = Probes(sizes, owners, image, hooked)
     groups = Groups(probes)
     kept = [group for group in groups.all() if _selected(group.site.partition(":")[0], modules)]
     signals: list[int] = []

@@ -32,10 +32,17 @@ def _spelling(operation: str) -> str:
 
 
 def numbered(names: list[str], form: str) -> list[str]:
-    """Return distinct names: the second and later occurrences get a number, formatted by ``form``."""
-    counted: Counter[str] = Counter()
+    """Return distinct names: the second and later occurrences get a number, formatted by ``form``.
+
+    A number that makes a name that occurs itself (a module may be called ``a~2``) is passed over.
+    """
+    taken, counted = set(names), Counter[str]()
     distinct = []
     for name in names:
         counted[name] += 1
-        distinct.append(name if counted[name] == 1 else form.format(name, counted[name]))
+        spelled = name
+        while counted[name] > 1 and (spelled := form.format(name, counted[name])) in taken:
+            counted[name] += 1
+        taken.add(spelled)
+        distinct.append(spelled)
     return distinct

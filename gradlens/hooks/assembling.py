@@ -61,7 +61,7 @@ def _notes(state: Planned) -> list[str]:
     if not state.hooked:
         return []
     return [
-        f"{state.hooked} tensors have hooks, which may change a gradient: contributions are measured before the hook, "
+        f"a hook changes the gradient at {', '.join(state.hooked)}: contributions are measured before the hook, "
         "accumulated gradients after it, and their sum is not checked there"
     ]
 

@@ -61,11 +61,22 @@ class Calls:
     returned: list[tuple[AutogradNode, int]] = field(default_factory=list)
 
     def owners(self, graph: Graph) -> list[Owner]:
-        """Return the owner of each node of the graph."""
+        """Return the owner of each node of the graph.
+
+        A node that is made anew, when a view of a tensor that was changed in place is read, has a later number than the
+        operation that reads it, and the module that reads it does not own it. It belongs to the call that changed the
+        tensor.
+        """
         table: dict[int, Owner] = {}
         for span in self.spans:  # inner calls come later and overwrite
             table.update(dict.fromkeys(range(span.start, span.end), Owner(span.path, span.call)))
-        return [table.get(node.sequence, OUTSIDE) for node in graph.nodes]
+        owners = [table.get(node.sequence, OUTSIDE) for node in graph.nodes]
+        for index in graph.forward_order:
+            readers, inputs = graph.readers.get(index, ()), graph.inputs.get(index, ())
+            sequence = graph.nodes[index].sequence
+            if inputs and any(sequence > graph.nodes[edge.consumer].sequence for edge in readers):
+                owners[index] = owners[inputs[0].producer]
+        return owners
 
     @property
     def called(self) -> set[str]:

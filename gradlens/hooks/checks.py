@@ -44,13 +44,21 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
 
 
 def check_readable(model: nn.Module) -> None:
-    """Raise if the model, or a part of it that learns, is compiled by TorchScript."""
+    """Raise if a part of the model that learns, or has no mode, is a program of TorchScript or ``torch.export``."""
     for path, module in model.named_modules():
-        scripted = isinstance(module, torch.jit.ScriptModule)
-        if scripted and any(parameter.requires_grad for parameter in module.parameters()):
-            raise GradlensError(
-                f"{path or 'the model'} is a TorchScript module (scripted or traced), which hides the layers of "
-                "its operations; capture the module that it was made from"
+        name = path or "the model"
+        if isinstance(module, torch.jit.ScriptModule):
+            frozen = not hasattr(module, "training")
+            if frozen or any(parameter.requires_grad for parameter in module.parameters()):
+                kind = "scripted or traced" + (", then frozen" if frozen else "")
+                raise GradlensError(
+                    f"{name} is a TorchScript module ({kind}), which hides the layers of its operations; capture the "
+                    "module that it was made from"
+                )
+        elif isinstance(module, torch.fx.GraphModule) and "train" in vars(module):
+            raise GradlensError(  # torch.export replaces the method train by one that raises
+                f"{name} is a program of torch.export, whose mode is fixed and whose operations belong to no module; "
+                "capture the module that was exported"
             )
 
 
@@ -130,6 +138,7 @@ def check_exact(plan: Plan, value: BatchGrams, dry_errors: dict[int, float]) -> 
         if error > value.tolerances.get(group, TOLERANCE):
             raise GradlensError(
                 f"the contributions at {plan.groups[group].site} do not add up to its gradient "
-                f"(relative error {error:.1e}); all other numbers would be wrong. A hook on that tensor that changes "
-                "its gradient (register_hook) would explain this; leave it out of the measured step"
+                f"(relative error {error:.1e}); all other numbers would be wrong. A hook on that tensor, or its node, "
+                "that changes the gradient (register_hook, register_prehook) would explain this; leave it out of the "
+                "measured step"
             )

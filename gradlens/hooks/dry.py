@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.grams.gram import real
 from gradlens.grams.pairs import UNEVEN
@@ -16,6 +15,7 @@ from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
 from gradlens.hooks.constants import Derived, Reads
+from gradlens.hooks.hooked import HookedTensor
 from gradlens.hooks.recorder import Tap, watch
 from gradlens.hooks.walking import graph_of
 
@@ -30,7 +30,7 @@ class DryPass(NamedTuple):
         graph: graph of the same computation at another batch size.
         samples: number of samples.
         errors: by forked or cut tensor, ``‖Σ contributions - accumulated‖ / ‖accumulated‖``.
-        hooked: tensors with a hook of the user, which may change the accumulated gradient.
+        hooked: tensors with a hook of the user that returns a gradient, after the gradient is accumulated.
         derived: what does not derive from the batch.
         uneven: tensors with two contributions, one of which has less than ``UNEVEN`` of the energy of the other.
     """
@@ -48,7 +48,7 @@ def dry_pass(
     loss: Tensor,
     samples: int,
     reads: Reads | None = None,
-    hooked: Sequence[tuple[AutogradNode, int]] = (),
+    hooked: Sequence[HookedTensor] = (),
 ) -> DryPass:
     """Run one backward pass that holds all contributions at forks and splits, and compare their sums.
 
@@ -60,18 +60,19 @@ def dry_pass(
         loss: scalar loss over the samples.
         samples: number of samples.
         reads: which operations read the batch.
-        hooked: node and output number of the tensors with a hook of the user.
+        hooked: the tensors with a hook of the user.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     nodes, graph, derived = graph_of(model, loss, reads)
     index = {node: position for position, node in enumerate(nodes)}
-    keys = frozenset(TensorKey(index[node], output) for node, output in hooked if node in index)
+    hooks = [(TensorKey(index[h.node], h.output), h.returned) for h in hooked if h.node in index]
     del index  # live nodes
     sums = _Sums(graph)
     with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
-    return DryPass(graph, samples, sums.errors, derived, keys, frozenset(sums.uneven))
+    changed = frozenset(key for key, returned in hooks if returned.gradient)
+    return DryPass(graph, samples, sums.errors, derived, changed, frozenset(sums.uneven))
 
 
 class _Sums:

@@ -17,6 +17,7 @@ from gradlens.graph.layout import Sizes
 from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.plan import Plan
 from gradlens.graph.planning import plan_sites
+from gradlens.graph.sites import site_names
 from gradlens.hooks.calls import Calls
 from gradlens.hooks.checks import check_sites
 from gradlens.hooks.constants import Derived
@@ -55,7 +56,7 @@ class Planned:
         products: forks of two branches whose inner products are computed from the contributions.
         unseen_layers: trainable layers that ran but have no signal.
         partly_seen: modules of weights that other operations read, too.
-        hooked: number of tensors with a hook of the user.
+        hooked: sites of the tensors whose gradient a hook of the user changes.
         derived: what does not derive from the batch, if the dry pass has seen it.
     """
 
@@ -68,7 +69,7 @@ class Planned:
     products: frozenset[int]
     unseen_layers: list[str]
     partly_seen: list[str]
-    hooked: int = 0
+    hooked: tuple[str, ...] = ()
     derived: Derived | None = None
 
 
@@ -90,11 +91,11 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         Sizes(first.graph, n, None, 0) if same is None else Sizes(first.graph, n, same.graph, same.samples)
     )
     owners, returned = first.calls.owners(first.graph), _returned(first)
+    hooked = frozenset() if same is None else same.hooked
     plan = plan_sites(
-        sizes, owners, _image(first.calls.inputs), returned, watch.sites, watch.space, watch.modules
+        sizes, owners, _image(first.calls.inputs), returned, watch.sites, watch.space, watch.modules, hooked
     )
     check_sites(plan, watch)
-    hooked = frozenset() if same is None else same.hooked
     groups = tuple(
         replace(group, total=None) if group.source_key in hooked else group for group in plan.groups
     )
@@ -110,9 +111,15 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         unseen_layers=unseen_layers(reasons, first.calls, watch.space == "weights"),
         products=_products(plan, watch, None if same is None else same.uneven),
         partly_seen=partly_seen(plan),
-        hooked=len(hooked),
+        hooked=_names(plan, hooked),
         derived=None if dry is None else dry.derived,
     )
+
+
+def _names(plan: Plan, hooked: Collection[TensorKey]) -> tuple[str, ...]:
+    """Return the sites of tensors, in forward order."""
+    names, nodes = site_names(plan.graph, plan.owners), {key.node for key in hooked}
+    return tuple(names[index] for index in plan.graph.forward_order if index in nodes)
 
 
 def _errors(plan: Plan, errors: dict[TensorKey, float]) -> dict[int, float]:

@@ -16,6 +16,7 @@ from gradlens.graph.nodes import Edge, Graph, Node, Shape
 from gradlens.hooks.constants import Derived, Reads, constants, derived
 from gradlens.hooks.indexing import index_of
 from gradlens.hooks.learning import Constants, Origin, learning_weight, shapes, weight_slot
+from gradlens.hooks.strided import strided_cut
 
 
 class Walked(NamedTuple):
@@ -39,9 +40,14 @@ def graph_of(model: nn.Module, loss: Tensor, known: Reads | Derived | None = Non
     Raises:
         GradlensError: the loss requires no gradient, or its graph cannot be read.
     """
-    learning = any(parameter.requires_grad for parameter in model.parameters())
-    if loss.grad_fn is None or not learning:
+    if not any(parameter.requires_grad for parameter in model.parameters()):
         raise GradlensError("the loss requires no gradient: no parameter of the model requires one")
+    if loss.grad_fn is None:
+        raise GradlensError(
+            "the loss requires no gradient, although parameters of the model do: it is computed under torch.no_grad, "
+            "from a detached tensor, or in a reentrant checkpoint of an input that requires none (pass "
+            "use_reentrant=False)"
+        )
     return walked(
         [loss.grad_fn], {id(parameter): name for name, parameter in model.named_parameters()}, known
     )
@@ -91,6 +97,9 @@ def family_of(node: AutogradNode) -> str:
     Its class may be called ``Slice`` or ``Add``, but saves nothing of what torch's own operation of that name saves.
     """
     operation = ops.family(node.name())
+    cut = strided_cut(node) if operation == "AsStrided" and not isinstance(node, BackwardCFunction) else None
+    if cut is not None:
+        return cut.operation
     own = isinstance(node, BackwardCFunction) and ops.opaque_reason(operation) is None
     return f"function({operation})" if own else operation
 
@@ -179,6 +188,9 @@ _WRAP = 1 << 63
 
 def _detail(node: AutogradNode, operation: str) -> dict[str, int | list[int]]:
     """Return saved integers as signed numbers: autograd shows a dimension of -3 as 2⁶⁴ - 3."""
+    if ops.family(node.name()) == "AsStrided" and operation in ops.SLICES:
+        cut = strided_cut(node)
+        return {} if cut is None else cut.detail
     detail: dict[str, int | list[int]] = _indexed(node) if operation == "Index" else {}
     for name in _DETAILS.get(operation, ()):
         value = getattr(node, f"_saved_{name}", None)

@@ -165,9 +165,9 @@ def test_images_with_16_bits_keep_their_grey_levels(tmp_path: Path) -> None:
     assert len(images[0, 0].unique()) == 64
 
 
-@pytest.mark.parametrize("suffix", ["gif", "jfif", "JPG", "webp", "tiff", "bmp", "PNG", "ppm"])
+@pytest.mark.parametrize("suffix", ["gif", "jfif", "JPG", "webp", "tiff", "bmp", "PNG", "ppm", "mpo"])
 def test_every_format_that_pillow_reads_is_an_image(folder, suffix):
-    formats = {"jfif": "JPEG", "JPG": "JPEG", "tiff": "TIFF", "PNG": "PNG"}
+    formats = {"jfif": "JPEG", "mpo": "JPEG", "JPG": "JPEG", "tiff": "TIFF", "PNG": "PNG"}
     (folder / "c").mkdir()
     for index in range(4):
         image = Image.new("RGB", (12, 8), (index, 9, 9))

@@ -154,7 +154,7 @@ def test_a_hook_that_scales_a_gradient_is_measured_and_noted():
     data = batch(6)
     plain, halved = (gl.capture(Halved(factor), [data]) for factor in (None, 0.5))
     assert plain.meta["notes"] == []
-    assert "tensors have hooks" in halved.meta["notes"][0]
+    assert "a hook changes the gradient at (model):tanh" in halved.meta["notes"][0]
     net = Halved(0.5)
     hidden: list[Tensor] = []
     hook = net.first.register_forward_hook(lambda m, a, out: (out.retain_grad(), hidden.append(out))[0])

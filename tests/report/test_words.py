@@ -108,7 +108,7 @@ def test_more_than_two_networks_are_next_to_each_other():
         ("FLOPs per image", (f"1.00{G}", f"2.00{G}", f"3.00{G}")),
     ]
     assert caption("networks", networks_of(("a", "b"))["networks"].frame) == (
-        f"a: D = 0.700 at 1.00{G} FLOPs per image; b: D = 0.600 at 2.00{G} FLOPs per image."
+        f"a: D_m: 0.700 at 1.00{G} FLOPs per image; b: D_m: 0.600 at 2.00{G} FLOPs per image."
     )
 
 
