@@ -92,12 +92,12 @@ def similarity_by_lag(similarity: Array) -> Array:
     It separates a chain, in which only neighbours are alike, from signals that are all equally alike.
 
     Args:
-        similarity: CKA matrix ``[l, l]``, signals in depth order.
+        similarity: CKA matrix ``[l, l]``, signals in depth order. Pairs without a value (NaN) are left out.
 
     >>> similarity_by_lag(np.array([[1.0, 0.5, 0.1], [0.5, 1.0, 0.5], [0.1, 0.5, 1.0]])).tolist()
     [0.5, 0.1]
     """
-    return np.array([np.diagonal(similarity, lag).mean() for lag in range(1, similarity.shape[0])])
+    return np.array([np.nanmean(np.diagonal(similarity, lag)) for lag in range(1, similarity.shape[0])])
 
 
 def _mean_over_subsets(similarity: Array, m: int) -> float:

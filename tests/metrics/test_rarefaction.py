@@ -125,3 +125,14 @@ def test_lags_separate_a_chain_from_equal_similarity():
     assert similarity_by_lag(chain) == pytest.approx(0.7 ** np.arange(1, 6))
     assert similarity_by_lag(equicorrelated(5, 0.2)) == pytest.approx(np.full(4, 0.2))
     assert similarity_by_lag(np.eye(1)).shape == (0,)
+
+
+def test_pairs_without_a_value_are_left_out_of_the_similarity_by_lag() -> None:
+    """A signal without a value given the loss, such as the classifier's, leaves the curve of the others."""
+    similarity = np.array([[1.0, 0.5, 0.1], [0.5, 1.0, 0.3], [0.1, 0.3, 1.0]])
+    wider = np.full((4, 4), np.nan)
+    wider[:3, :3] = similarity
+    with pytest.warns(RuntimeWarning, match="empty slice"):
+        curve = similarity_by_lag(wider)
+    assert curve[:2].tolist() == similarity_by_lag(similarity).tolist()
+    assert np.isnan(curve[2])
