@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks import validation_networks as networks
+from benchmarks import validation_null as null
 from gradlens.metrics import (
     cka,
     confusion,
@@ -233,6 +234,11 @@ def costs() -> list[Row]:
     return rows
 
 
+def alarms() -> list[Row]:
+    """8. False alarms of ``compare`` between two sets of weights of one architecture, and of the table learning."""
+    return [*null.alarm_rows(*null.rates(), row), *null.learning_rows(row), *null.pairing_rows(row)]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
     "veit": ("Path lengths (Veit, Wilber & Belongie 2016, arXiv 1605.06431)", veit),
     "balduzzi": ("Shattering (Balduzzi et al. 2017, arXiv 1702.08591)", balduzzi),
@@ -244,6 +250,10 @@ SECTIONS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
     "agreement": ("Diversity, stiffness, confusion (Yin 2018; Fort 2019; Sankararaman 2020)", agreement),
     "weights": ("Per-sample weight gradients (torch.func)", weights),
     "costs": ("FLOPs (fvcore)", costs),
+    "alarms": (
+        "False alarms (5 groups of 16 sets of weights of resnet18, 600 pairs, 3 seeds, digits, 32 px, 4 batches of 32)",
+        alarms,
+    ),
 }
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from gradlens.metrics import association, holm, p_of_half_widths
 from gradlens.metrics.hsic import Array
 from gradlens.words.wording import CLEAR, verdict_of
 
+Row = dict[str, Any]
 GROUPS, SETS, SEEDS = 5, 16, 3
 """Groups of sets of weights with samples of their own; a set of weights has one network for each seed."""
 SCALE = {"batch_size": 32, "batches": 4, "image_size": 32}
@@ -141,3 +143,54 @@ def false_correlations(removed: int) -> float:
         result = association(x.ravel(), y.ravel(), removed=removed)
         alarms += result.low > 0 or result.high < 0
     return 100 * alarms / TABLES
+
+
+def alarm_rows(shares: Mapping[str, Array], intervals: int, row: Callable[..., Row]) -> list[Row]:
+    """Return the rows of the page on pairs of sets of weights.
+
+    Args:
+        shares: from ``rates``.
+        intervals: of one pair.
+        row: makes a row.
+    """
+    mean = {name: float(share.mean()) for name, share in shares.items()}
+    text = {
+        name: f"{share.mean():.1f} % ({share.min():.1f} to {share.max():.1f} % by group)"
+        for name, share in shares.items()
+    }
+    return [
+        row("each interval of a difference leaves out 0", "5 %", text["each"], abs(mean["each"] - 5) < 2),
+        row(f"at least one of the {intervals} intervals of a table leaves out 0, without a correction",
+            "more than 5 %", text["any"], mean["any"] > 5),
+        row("at least one of the intervals of a D_m leaves out 0, without a correction", "more than 5 %",
+            text["main"], mean["main"] > 5),
+        row("Holm within each stage: some p below 0.05", "more than 5 %", text["by_stage"], mean["by_stage"] > 5),
+        row("Holm over the whole table, as reported: some p below 0.05", "at most 5 %", text["whole"],
+            mean["whole"] <= 5),
+        row("the finding names a difference (D_m and mean similarity agree, after Holm)", "below 5 %",
+            text["finding"], mean["finding"] < 5),
+        row("the finding says that the answer depends on how layers are counted", "below 5 %", text["depends"],
+            mean["depends"] < 5),
+    ]  # fmt: skip
+
+
+def learning_rows(row: Callable[..., Row]) -> list[Row]:
+    """Return the rows of the page on the correlation within seeds."""
+    removed = LEARNED - 1
+    corrected, uncorrected = false_correlations(removed), false_correlations(0)
+    what = f"{STRATEGIES} strategies, {LEARNED} seeds with effects, no association: the interval within a seed leaves out 0"
+    return [
+        row(what, "5 %", f"{corrected:.1f} %", abs(corrected - 5) < 1),
+        row("the same, if the standard error forgets the seed means", "more than 5 %", f"{uncorrected:.1f} %",
+            uncorrected > 5),
+    ]  # fmt: skip
+
+
+def pairing_rows(row: Callable[..., Row]) -> list[Row]:
+    """Return the rows of the page on what pairing by seed does to the spread of a difference."""
+    return [
+        row(f"{PAIRED[0]} and {PAIRED[1]}, {REPLICATES} seeds, {metric.replace('_', ' ')}: spread of the difference, "
+            "paired / unpaired", f"{math.sqrt(1 - r):.2f}, √(1 − r) at r = {r:.2f}", f"{paired / unpaired:.2f}",
+            abs(paired / unpaired - math.sqrt(1 - r)) < 0.05)
+        for metric, (r, paired, unpaired) in correlation_over_seeds().items()
+    ]  # fmt: skip
