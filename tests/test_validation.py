@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import validation
+from benchmarks import validation, validation_null
 
 ROOT = Path(__file__).parent.parent
 QUICK = ("independence", "dense", "agreement", "weights", "costs")
@@ -39,3 +39,12 @@ def test_the_page_matches_the_numbers_and_each_disagreement_has_a_reason() -> No
     for section in document["sections"].values():
         for row in section["rows"]:
             assert row["agrees"] or row["remark"].startswith("differs because ")
+
+
+@pytest.mark.slow
+def test_unrelated_numbers_correlate_as_often_as_the_page_says() -> None:
+    published = json.loads((ROOT / "docs" / "validation.json").read_text(encoding="utf-8"))["sections"][
+        "alarms"
+    ]
+    for row in validation_null.learning_rows():
+        assert row in published["rows"]
