@@ -35,7 +35,7 @@ def finding_of_strategies(tables: dict[str, Table], state: str, model: str) -> s
     values = dict(zip(names, whole[MAIN].astype(float).tolist(), strict=True))
     known = [name for name in names if math.isfinite(values[name])]
     if len(known) < 2 or differences.empty:
-        return f"{model}: {state} fewer than two strategies have a duplication to compare."
+        return f"{model}, {state}: fewer than two strategies have a duplication to compare."
     base = "none" if "none" in known else known[0]
     effects = tables.get("effects")
     controlled = [] if effects is None else [name for name in known if name in set(effects.frame["strategy"])]
@@ -51,7 +51,7 @@ def finding_of_strategies(tables: dict[str, Table], state: str, model: str) -> s
         remaining = f"Given the loss, {given_loss.clause()}."
     return " ".join(
         [
-            f"{model}: {state} {sentence}.",
+            f"{model}, {state}: {sentence}.",
             *_parts(effects, other),
             remaining,
             _clear_pairs(differences),

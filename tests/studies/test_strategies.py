@@ -187,7 +187,7 @@ def test_the_finding_reports_difference_interval_and_value_given_the_loss(fresh,
     rows = whole(fresh, "differences").query("a == 'none' and b == 'csp'").set_index("metric")
     row = rows.loc["rarefied_duplication"]
     low, high = float(row["low"]), float(row["high"])
-    assert fresh.finding.startswith(f"{network}: at initialisation ")
+    assert fresh.finding.startswith(f"{network}, at initialisation: ")
     assert f"(D_{row['m']:.0f} {row['mean_b']:.2f} against {row['mean_a']:.2f}" in fresh.finding
     assert f", 95 % interval of the difference {low:+.2f} to {high:+.2f}" in fresh.finding
     for sentence in (". Its transitions alone: ", ". The cut itself: ", ". Given the loss, "):
@@ -220,7 +220,7 @@ def test_training_is_followed_and_scored(trained):
     assert frame["accuracy"].between(0, 1).all()
     strategies = frame[~frame["network"].str.contains("only")]
     assert strategies.groupby("step")["loss"].mean().is_monotonic_decreasing
-    assert trained.finding.split(": ")[1].startswith("after 6 training steps ")
+    assert ", after 6 training steps: " in trained.finding
     learned = trained["learning"].frame
     assert set(learned["over"]) == {"strategies and seeds", "strategies within a seed", "strategies"}
     assert learned["value"].dropna().between(-1, 1).all()
