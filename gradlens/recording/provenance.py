@@ -24,6 +24,7 @@ class Provenance:
         partial: whether the capture was stopped before its end.
         zero_init: whether zero-initialised normalisation weights were kept; None if unknown.
         warmup_steps: training steps before the capture.
+        warmup_losses: training loss of the first and of the last warm-up step, by seed.
         stored_weights: whether the weights come from a file, so that they are the same for every seed.
     """
 
@@ -40,6 +41,7 @@ class Provenance:
     zero_init: bool | None = None
     warmup_steps: int = 0
     stored_weights: bool = False
+    warmup_losses: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Provenance:

@@ -83,7 +83,7 @@ class Cells:
         if not complete:
             raise KeyboardInterrupt
         del self._data[len(complete) :]
-        return [first.merge(*others) for first, *others in zip(*complete, strict=True)]
+        return [_merged(recordings) for recordings in zip(*complete, strict=True)]
 
     def _run_seeds(self, rows: list[list[Recording]]) -> None:
         for seed in range(self.study.seeds):
@@ -117,12 +117,14 @@ class Cells:
 
         model, notes = build_network(study, network, data, seed)
         with explain_misfit(network.name, data):
+            losses: list[float] = []
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
                 with seeded(seed):
-                    warm_up(model, others, steps=study.warmup_steps, progress=warm_up_step)
+                    losses = warm_up(model, others, steps=study.warmup_steps, progress=warm_up_step)
             recording = measure(study, model, network, data, seed, keep_partial=True, progress=batch)
-        return recording.with_meta(notes=[*notes, *recording.provenance.notes])
+        warmed = {"warmup_losses": [[losses[0], losses[-1]]]} if losses else {}
+        return recording.with_meta(notes=[*notes, *recording.provenance.notes], **warmed)
 
     def _advance(self, what: str) -> None:
         self._done += 1
@@ -145,6 +147,13 @@ def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
     return [
         f"{len(files)} images or folders could not be read and were skipped: {', '.join(files[:SHOWN])}{more}"
     ]
+
+
+def _merged(recordings: Sequence[Recording]) -> Recording:
+    """Merge the recordings of all seeds, with the losses of their warm-ups."""
+    first, *others = recordings
+    losses = [pair for recording in recordings for pair in recording.provenance.warmup_losses]
+    return first.merge(*others).with_meta(**({"warmup_losses": losses} if losses else {}))
 
 
 def _aligned(row: list[Recording]) -> list[Recording]:

@@ -31,6 +31,7 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     name, provenance = recording.name, recording.provenance
     for note in provenance.notes:
         yield f"{name}: {note}"
+    yield from _warm_up(recording)
     yield from _missing_signals(recording)
     weights = provenance.partly_seen
     if weights:
@@ -50,6 +51,26 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
     if recording.no_loss:
         yield f"{name}: there are no numbers given the loss: {recording.no_loss}"
     yield from _replication(recording)
+
+
+def _warm_up(recording: Recording) -> Iterator[str]:
+    """Yield the training loss before and after a warm-up, and whether it rose."""
+    losses = recording.provenance.warmup_losses
+    if not losses:
+        return
+    first, last = (sum(values) / len(losses) for values in zip(*losses, strict=True))
+    yield (
+        f"{recording.name}: the training loss went from {first:.2f} to {last:.2f} in "
+        f"{recording.provenance.warmup_steps} warm-up steps (mean over seeds); networks at different losses also differ "
+        "for that reason"
+    )
+    risen = sum(after > before for before, after in losses)
+    if risen:
+        yield (
+            f"{recording.name}: the training loss rose during the warm-up of {risen} of {len(losses)} seeds (to "
+            f"{max(after for _, after in losses):.2f}), so these numbers do not describe a network that has learned; "
+            "use other warmup_steps="
+        )
 
 
 def _missing_signals(recording: Recording) -> Iterator[str]:

@@ -274,3 +274,15 @@ def test_a_dead_network_against_a_live_one_is_no_fair_comparison(name_of):
     assert result.warnings[0].startswith(
         "not a fair comparison: 7 of 15 signals of resnet10t are live and 4 of 4 of"
     )
+
+
+def test_the_loss_of_a_warm_up_stands_beside_the_numbers(name_of):
+    result = gl.compare(name_of("adds"), name_of("joins"), **TINY, warmup_steps=2, throughput=False)
+    for key in ("model_a", "model_b"):
+        losses = result.meta[key]["warmup_losses"]
+        assert len(losses) == len(result.meta["seeds"])
+        assert all(loss > 0 for pair in losses for loss in pair)
+    told = [text for text in result.warnings if "the training loss went from" in text]
+    assert len(told) == 2
+    cold = gl.inspect(name_of("adds"), **TINY, throughput=False)
+    assert not [text for text in cold.warnings if "loss went" in text]

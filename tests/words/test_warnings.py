@@ -152,3 +152,11 @@ def test_a_limit_of_the_second_network_is_reported(sound):
     """The first is sound, the batches of the second are too small."""
     warnings = list(warnings_between(sound("a", batches=8), sound("b", batches=1)))
     assert any(text.startswith("b: D of 3 signals is biased upwards") for text in warnings)
+
+
+@pytest.mark.parametrize(("losses", "count"), [([[2.6, 2.1], [2.5, 2.0]], 1), ([[2.6, 13.9], [2.5, 2.0]], 2)])
+def test_a_loss_that_rises_during_the_warm_up_is_reported(sound, losses, count):
+    warnings = list(warnings_alone(sound().with_meta(warmup_losses=losses, warmup_steps=20)))
+    assert len(warnings) == count
+    assert "in 20 warm-up steps" in warnings[0]
+    assert ("rose during the warm-up of 1 of 2 seeds (to 13.90)" in warnings[-1]) == (count == 2)
