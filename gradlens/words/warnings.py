@@ -61,8 +61,8 @@ def _warm_up(recording: Recording) -> Iterator[str]:
     first, last = (sum(values) / len(losses) for values in zip(*losses, strict=True))
     yield (
         f"{recording.name}: the training loss went from {first:.2f} to {last:.2f} in "
-        f"{recording.provenance.warmup_steps} warm-up steps (mean over seeds); networks at different losses also differ "
-        "for that reason"
+        f"{recording.provenance.warmup_steps} warm-up steps (mean over seeds); networks at different losses also "
+        "differ for that reason"
     )
     risen = sum(after > before for before, after in losses)
     if risen:

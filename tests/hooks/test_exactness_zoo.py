@@ -48,7 +48,7 @@ def test_contributions_add_up_at_every_fork(make: Callable[[str], nn.Module], na
     recording = gl.capture(model, [batch], sites="forks", costs=False)
     frame = ANALYZERS["exactness"](recording).frame
     assert len(frame) >= LEAST_FORKS.get(name, 16)
-    assert (frame["dry_samples"] == 4).all()
+    assert frame["dry_samples"].between(2, 4).all()
     assert (frame["error"] == 0).all(), frame[frame["error"] != 0]
     assert (frame["projected_error"] < 1e-5).all(), frame.nlargest(3, "projected_error")
     assert (frame["projected_error"] > 0).any()  # rounding errors show that values were compared
