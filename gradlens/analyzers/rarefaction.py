@@ -20,13 +20,15 @@ from gradlens.results import Table
 
 COUNTED = (ENERGY, ENERGY_GIVEN_LOSS)
 """Versions of the similarity in these tables."""
-POINTS = 20
+ERROR = 0.005
+"""Largest standard error of a point of the curve, divided by m − 1."""
+POINTS = 12
 """Number of points of a curve, about evenly spaced on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
 class Rarefaction:
-    """The effective number of distinct signals among ``m``, by stage and version: one row per ``m``.
+    """The effective number of distinct signals among ``m`` of the network, by version: one row per ``m``.
 
     Attributes:
         versions: of the similarity.
@@ -37,7 +39,7 @@ class Rarefaction:
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None if no signals were recorded."""
         sizes = common_sizes([recording], self.versions) if recording.signals else {}
-        grids = {key: grid(size) for key, size in sizes.items()}
+        grids = {key: grid(size) for key, size in sizes.items() if key[0] == WHOLE}
         if not grids:
             return None
 
@@ -59,7 +61,7 @@ class Rarefaction:
             "Effective number of distinct signals among m signals drawn at random.",
             how=(
                 "N_eff(m): the expected exp of the entropy of the eigenvalues of S/m over m signals drawn without "
-                "replacement (rarefaction, Hurlbert 1971), from seeded draws with an error below 0.001 (m − 1). Copies "
+                "replacement (rarefaction, Hurlbert 1971), from seeded draws with an error below 0.005 (m − 1). Copies "
                 f"stay at 1, unrelated signals follow the diagonal. {HALF_WIDTHS}"
             ),
             units={"m": "signals", "n_eff": "distinct signals"},
@@ -125,7 +127,7 @@ def _curve(recording: Recording, stage: str, label: str, sizes: Sequence[int]) -
     version = next(version for version in COUNTED if version.label == label)
     (similarity,) = seed_similarities(recording).values()
     matrix = similarity.between(version, similarity.usable(version, signals_of(recording, stage)))
-    return np.array([rarefied_number(matrix, size) for size in sizes])
+    return np.array([rarefied_number(matrix, size, ERROR) for size in sizes])
 
 
 def _lags(recording: Recording, stage: str, version: Version) -> Array:

@@ -21,22 +21,25 @@ STANDARD_ERROR = 0.001
 """Largest standard error of a rarefied duplication that is estimated from draws."""
 BLOCK = 64
 """Draws between two looks at the standard error (fewer of large subsets); this many subsets are enumerated."""
+COARSE = 12
+"""Draws of a block if a larger error is allowed."""
 ELEMENTS = 8192
 """Signals in all subsets of a block."""
 MOST = 2**18
 """Bound on the draws: a standard deviation of 0.5, the largest possible, needs 250,000."""
 
 
-def rarefied_number(similarity: Array, m: int) -> float:
+def rarefied_number(similarity: Array, m: int, error: float = STANDARD_ERROR) -> float:
     """Expected effective number of distinct signals among ``m`` signals drawn without replacement.
 
     Exact for ``m = 1`` (1), ``m = 2`` (``E exp(h((1 + s) / 2))`` over all pairs, ``h`` the binary entropy in nats),
     ``m = l``, and if there are few subsets; else the mean of seeded draws, until the standard error of
-    ``rarefied_duplication`` is below 0.001.
+    ``rarefied_duplication`` is below ``error``.
 
     Args:
         similarity: CKA matrix ``[l, l]`` without NaN.
         m: number of signals, at least 1.
+        error: largest standard error, of the result divided by ``m - 1``.
 
     Returns:
         Between 1 and ``m``; NaN for ``m > l``.
@@ -59,7 +62,7 @@ def rarefied_number(similarity: Array, m: int) -> float:
     if m == 2:
         rows, columns = np.triu_indices(signals, 1)
         return float(_numbers_of_pairs(similarity[rows, columns]).mean())
-    return _mean_over_subsets(similarity, m)
+    return _mean_over_subsets(similarity, m, error)
 
 
 def rarefied_duplication(similarity: Array, m: int) -> float:
@@ -100,14 +103,14 @@ def similarity_by_lag(similarity: Array) -> Array:
     return np.array([np.nanmean(np.diagonal(similarity, lag)) for lag in range(1, similarity.shape[0])])
 
 
-def _mean_over_subsets(similarity: Array, m: int) -> float:
+def _mean_over_subsets(similarity: Array, m: int, error: float) -> float:
     """Return the mean of ``effective_number`` over subsets of ``m`` signals, 2 < m < l."""
     signals = similarity.shape[0]
     if comb(signals, m) <= BLOCK:
         return float(_numbers(similarity, np.array(list(combinations(range(signals), m)))).mean())
-    tolerance = STANDARD_ERROR * (m - 1)
+    tolerance = error * (m - 1)
     values = np.empty(0)
-    block = max(8, min(BLOCK, ELEMENTS // m))
+    block = max(8, min(BLOCK, ELEMENTS // m)) if error <= STANDARD_ERROR else COARSE
     for subsets in islice(_draws(signals, m, block), MOST // block):
         values = np.concatenate([values, _numbers(similarity, subsets)])
         if values.std(ddof=1) < tolerance * np.sqrt(values.size):
