@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from gradlens.catalogue import HEADLINES, Quantity, quantities_with
+from gradlens.catalogue import CLEAR, HEADLINES, Quantity, quantities_with
 from gradlens.numbers import DASH, TERMINAL, format_number, format_p
 
 from .layout import Block, Row, print_blocks
@@ -22,8 +22,6 @@ COMPARISON, SUMMARY = "comparison", "summary"
 SIDE_BY_SIDE = {"strategies": ("strategy", "differences"), "networks": ("network", "contrasts")}
 """Tables with one row per network and stage: the heading of the rows, and the table of differences."""
 PATHS, STRUCTURE, EFFECTS = "paths", "structure", "effects"
-CLEAR = 0.05
-"""Corrected p below which a difference is marked."""
 
 
 def show(result: Result) -> None:
@@ -157,14 +155,14 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
 
     by_stage = [[str(row["network"]), *(at(row["network"], stage) for stage in stages)] for row in whole]
     return [
-        *_effects(result, main),
+        *_effects(result),
         first,
         Block([main.head, *stages], by_stage),
         *_pairs(result, differences, main),
     ]
 
 
-def _effects(result: Result, quantity: Quantity) -> list[Block]:
+def _effects(result: Result) -> list[Block]:
     """Return the table of the effects of transitions and of the cut, or no table without controls."""
     if EFFECTS not in result.tables:
         return []

@@ -1,6 +1,7 @@
 """The registries: one entry per quantity, table and transition strategy. No torch, numpy, pandas or matplotlib."""
 
 from gradlens.catalogue.quantities import (
+    CLEAR,
     CORRECTED,
     COUNTERPARTS,
     HEADLINES,
@@ -19,6 +20,7 @@ from gradlens.catalogue.quantities import (
 from gradlens.catalogue.tables import SUFFIX, TABLES, About, Need, PagePosition, about, kind, tables_with
 
 __all__ = [
+    "CLEAR",
     "CORRECTED",
     "COUNTERPARTS",
     "HEADLINES",

@@ -16,6 +16,8 @@ OF_PAIR = ("_a", "_b", "_difference", "_low", "_high")
 """Endings of the columns of a quantity of two networks: both values, their difference and its interval."""
 SIZES = ("m", "m_given_loss")
 """Columns with the number of signals of the rarefied duplication, unchanged and given the loss."""
+CLEAR = 0.05
+"""Corrected p below which a difference is reported and marked."""
 CORRECTED = "_p_holm"
 """Ending of the column with the corrected p-value of the difference of two networks."""
 PARTS = (*OF_PAIR, "_reach")

@@ -11,9 +11,8 @@ import pandas as pd
 
 from gradlens.analyzers.duplication import Sizes, common_sizes
 from gradlens.analyzers.replicates import batch_half_widths
-from gradlens.catalogue import CORRECTED, SIZES, names, units
-from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
-from gradlens.comparisons.summary import VARYING, by_stage, merged, seed_metrics, stage_list
+from gradlens.catalogue import CORRECTED, names, units
+from gradlens.comparisons.summary import VARYING, by_stage, merged, seed_metrics, sizes_of, stage_list
 from gradlens.metrics import half_widths, holm, p_of_half_widths
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
@@ -51,7 +50,7 @@ class Comparison:
             for metric in VARYING
         }
         rows = [
-            {"stage": stage, **_sizes_of(stage, sizes)}
+            {"stage": stage, **sizes_of(stage, sizes)}
             | {
                 name: value
                 for metric in COMPARED
@@ -103,11 +102,6 @@ class Comparison:
             f"{metric}_low": mean - half,
             f"{metric}_high": mean + half,
         }
-
-
-def _sizes_of(stage: str, sizes: Sizes) -> dict[str, float]:
-    labels = (ENERGY.label, ENERGY_GIVEN_LOSS.label)
-    return {column: sizes.get((stage, label), np.nan) for column, label in zip(SIZES, labels, strict=True)}
 
 
 def _pairs(a: pd.DataFrame, b: pd.DataFrame, stages: list[str], metric: str) -> pd.DataFrame:

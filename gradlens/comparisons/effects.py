@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from gradlens.comparisons.families import PAIRED_UNITS, Difference, family
+from gradlens.comparisons.families import PAIRED_UNITS, Difference, corrected, family
 from gradlens.comparisons.summary import merged_stages
 from gradlens.comparisons.variants import Variants
-from gradlens.metrics import holm
 from gradlens.results import Table
 
 TOTAL, TRANSITIONS, CUT = "total", "transitions", "cut"
@@ -51,18 +50,15 @@ class Effects:
         """
         parts = list(self._parts())
         pairs = list(dict.fromkeys((part.a, part.b) for part in parts))
-        measured: dict[tuple[str, str, str, str], Difference] = {}
-        stages = merged_stages(frames.values())
-        for stage in stages:
-            for row in variants.over_batches(family(frames, stage, pairs, self.level)):
-                measured[stage, row["metric"], row["a"], row["b"]] = row
-        corrected = holm([row["p"] for row in measured.values()])
-        p_holm = dict(zip(measured, corrected, strict=True))
+        measured: list[Difference] = []
+        for stage in merged_stages(frames.values()):
+            measured += variants.over_batches(family(frames, stage, pairs, self.level))
+        differences = corrected(measured)
         rows = [
-            {"strategy": part.strategy, "effect": part.effect, **row, "p_holm": p_holm[key]}
+            {"strategy": part.strategy, "effect": part.effect, **row}
             for part in parts
-            for key, row in measured.items()
-            if key[2:] == (part.a, part.b)
+            for row in differences
+            if (row["a"], row["b"]) == (part.a, part.b)
         ]
         return self._table(pd.DataFrame(rows)) if rows else None
 

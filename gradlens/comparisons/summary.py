@@ -52,10 +52,16 @@ def _measured(recording: Recording, stages: list[str], sizes: Sizes) -> pd.DataF
     """Return the metrics that vary over seeds, ``MEASURED``, and ``SIZES``, indexed by (stage, seed)."""
     frame = pd.DataFrame(index=pd.MultiIndex.from_product([stages, recording.seeds], names=["stage", "seed"]))
     _add_duplication(frame, recording, sizes)
-    for column, version in zip(SIZES, (ENERGY, ENERGY_GIVEN_LOSS), strict=True):
-        frame[column] = [sizes.get((stage, version.label), np.nan) for stage, _ in frame.index]
+    for column in SIZES:
+        frame[column] = [sizes_of(stage, sizes)[column] for stage, _ in frame.index]
     add_measured(frame, recording, "summary")
     return frame
+
+
+def sizes_of(stage: str, sizes: Sizes) -> dict[str, float]:
+    """Return the columns ``SIZES`` of a stage; NaN where it has no duplication."""
+    labels = (ENERGY.label, ENERGY_GIVEN_LOSS.label)
+    return {column: sizes.get((stage, label), np.nan) for column, label in zip(SIZES, labels, strict=True)}
 
 
 def _add_duplication(frame: pd.DataFrame, recording: Recording, sizes: Sizes) -> None:
@@ -83,7 +89,8 @@ class Summary:
 
     def __call__(self, recording: Recording) -> Table:
         """Return the table."""
-        values = seed_metrics(recording)
+        sizes = common_sizes([recording])
+        values = seed_metrics(recording, sizes)
         means = values.groupby(level="stage", sort=False).mean()
         frame = means.reset_index()[["stage", *SIZES, *names("summary")]]
         stages = list(frame["stage"])
@@ -92,9 +99,7 @@ class Summary:
             metric: half_widths(np.stack([seed[metric].to_numpy(float) for seed in by_seed]))
             for metric in WITH_INTERVAL
         }
-        widths |= batch_half_widths(
-            partial(by_stage, stages=stages, sizes=common_sizes([recording])), recording
-        )
+        widths |= batch_half_widths(partial(by_stage, stages=stages, sizes=sizes), recording)
         for metric in WITH_INTERVAL:
             frame[f"{metric}_low"] = frame[metric] - widths[metric]
             frame[f"{metric}_high"] = frame[metric] + widths[metric]

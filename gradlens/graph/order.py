@@ -90,16 +90,14 @@ def _through(shapes: Shapes, orders: dict[int, Rows], edge: Edge) -> Rows | None
     if after is not None and dim:
         return after  # rows are counted along the first axis
     if node.operation in ops.CUTTING:
-        return _cut(node.operation, node.detail, edge, after, shape[dim], out[dim], shapes.n)
+        return _cut(node.operation, node.detail, after, shape[dim], out[dim], shapes.n)
     return _moved(node.operation, node.detail.get("index"), edge, after, shape[dim], shapes.n)
 
 
 def _segment(graph: Graph, edge: Edge, after: Rows) -> Rows:
     """Return the order of a tensor that is concatenated with others along the rows."""
-    node, inputs = (
-        graph.nodes[edge.consumer],
-        sorted(graph.inputs[edge.consumer], key=lambda entry: entry.slot),
-    )
+    node = graph.nodes[edge.consumer]
+    inputs = sorted(graph.inputs[edge.consumer], key=lambda entry: entry.slot)
     shape = node.shapes[0]
     if not shape or node.detail.get("dim", 0) % len(shape):
         return after
@@ -113,7 +111,6 @@ def _segment(graph: Graph, edge: Edge, after: Rows) -> Rows:
 def _cut(
     operation: str,
     detail: Mapping[str, Any],
-    edge: Edge,
     after: Rows | None,
     size: int,
     kept: int,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from gradlens.hooks.nesting import tensors_of
+from gradlens.hooks.nesting import plain, tensors_of
 
 FROM_NUMBERS = {
     "arange",
@@ -111,7 +111,7 @@ def _held(model: nn.Module) -> Iterable[Tensor]:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    return not nn.parameter.is_lazy(tensor) and tensor.layout == torch.strided and not tensor.is_nested
+    return not nn.parameter.is_lazy(tensor) and plain(tensor)
 
 
 def _holder(tensor: Tensor) -> object:

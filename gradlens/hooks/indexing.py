@@ -27,10 +27,10 @@ def index_of(node: AutogradNode, operation: str) -> Detail:
 
 def _of_indices(indices: tuple[Tensor | None, ...]) -> Detail:
     """Return the only index among those of ``x[:, index]``."""
-    given = [(dim, index) for dim, index in enumerate(indices) if index is not None]
-    if len(given) != 1:
-        return {"dim": 0} if given and given[0][0] == 0 else {"dim": given[0][0] if given else 0}
-    dim, index = given[0]
+    present = [(dim, index) for dim, index in enumerate(indices) if index is not None]
+    if len(present) != 1:
+        return {"dim": present[0][0] if present else 0}
+    dim, index = present[0]
     return {"dim": dim, "index": _listed(index)} if _is_index(index) else {"dim": dim}
 
 

@@ -34,12 +34,12 @@ def batch_size(batch: object) -> int:
         return 0
     if not lengths:
         lengths = (
-            _common(set(tensor.shape) if _plain(tensor) else None for tensor in tensors_of(batch)) or set()
+            _common(set(tensor.shape) if plain(tensor) else None for tensor in tensors_of(batch)) or set()
         )
     if len(lengths) == 1:
         return lengths.pop()
     possible = f"could be {' or '.join(map(str, sorted(lengths)))}" if lengths else "cannot be found"
-    shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors_of(batch)[:4] if _plain(tensor))
+    shapes = ", ".join(str(list(tensor.shape)) for tensor in tensors_of(batch)[:4] if plain(tensor))
     raise GradlensError(
         f"the number of samples {possible}, because the tensors of a batch have the shapes {shapes}; pass it: "
         "capture(..., samples=N)"
@@ -70,7 +70,7 @@ def first_samples(batch: object, count: int, samples: int, *, second: bool = Fal
         RuntimeError,
     ):  # a container or tensor that cannot be rebuilt
         return None
-    return first if cut.found else None
+    return first if cut.done else None
 
 
 def copied(batch: object) -> object:
@@ -85,11 +85,11 @@ def copied(batch: object) -> object:
 
 
 class _Cut:
-    """Cuts a batch; ``found`` says whether anything was cut."""
+    """Cuts a batch; ``done`` says whether anything was cut."""
 
     def __init__(self, count: int, samples: int, second: bool) -> None:
         self.count, self.samples, self.second = count, samples, second
-        self.found = False
+        self.done = False
 
     def of(self, value: object, *, outermost: bool = False) -> object:
         if isinstance(value, Tensor):
@@ -100,7 +100,7 @@ class _Cut:
             and not hasattr(value, "_fields")
             and self._lists(value, outermost)
         ):
-            self.found = True
+            self.done = True
             return copied(value[: self.count])
         return value if items is None else _rebuilt(value, [self.of(item) for item in items])
 
@@ -115,12 +115,12 @@ class _Cut:
         return not inner or not _every_axis(value, self.samples)
 
     def _tensor(self, tensor: Tensor) -> Tensor:
-        if not _plain(tensor):
+        if not plain(tensor):
             raise TypeError("a sparse or nested tensor cannot be cut")
         axes = [axis for axis, size in enumerate(tensor.shape) if size == self.samples]
         if not axes:
             return _cloned(tensor)
-        self.found = True
+        self.done = True
         axis = 1 if self.second and axes[:2] == [0, 1] else axes[0]
         return _cloned(tensor.detach().narrow(axis, 0, self.count), like=tensor)
 
@@ -197,7 +197,7 @@ def _rebuilt(value: object, items: list[object]) -> object:
     return rebuild(*items) if hasattr(value, "_fields") else rebuild(items)
 
 
-def _plain(tensor: Tensor) -> bool:
+def plain(tensor: Tensor) -> bool:
     """Return whether a tensor has ordinary axes."""
     return tensor.layout is torch.strided and not tensor.is_nested
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from gradlens.errors import GradlensError
+from gradlens.hooks.nesting import plain
 from gradlens.randomness import random_states_kept
 from gradlens.recording.watch import MODES
 
@@ -173,7 +174,7 @@ def _restore_attributes(module: nn.Module, contents: dict[str, Callable[[], Any]
 
 def _snapshot(value: Any) -> Callable[[], Any]:
     """Return a function that returns the same object with its contents of now: tensors, lists, dicts, sets, deques."""
-    if isinstance(value, Tensor) and value.layout is torch.strided and not value.is_nested:
+    if isinstance(value, Tensor) and plain(value):
         saved, version = value.detach().clone(), _version(value)
 
         def tensor() -> Any:

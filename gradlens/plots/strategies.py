@@ -18,7 +18,6 @@ from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
 from gradlens.plots.plot import Plot
 
 SLIM = 1.4  # smallest width of a panel in inches
-CLEAR = 0.05  # corrected p below which a difference has a filled mark
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 MAIN = catalogue.HEADLINES[0]
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
@@ -110,7 +109,7 @@ def _panels(frame: pd.DataFrame, ax: Axes, label: Callable[[object, object], str
         at = [names.index(label(a, b)) for a, b in zip(rows["a"], rows["b"], strict=True)]
         panel.axvline(0, color=MUTED, linewidth=0.8)
         panel.hlines(at, rows["low"], rows["high"], color=INK, linewidth=1.2)
-        clear = (rows["p_holm"] < CLEAR).to_numpy()
+        clear = (rows["p_holm"] < catalogue.CLEAR).to_numpy()
         for height, value, filled in zip(at, rows["difference"], clear, strict=True):
             panel.plot(value, height, "o", color=INK, ms=4.6, mfc=INK if filled else "white", mew=0.9)
         canvas.tidy(panel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import HEADLINES
+from gradlens.catalogue import CLEAR, HEADLINES
 from gradlens.numbers import fixed, format_cell, percent
 from gradlens.plots import order
 from gradlens.report.clauses import sentence, stage_name
@@ -51,7 +51,7 @@ def differences(frame: pd.DataFrame) -> str:
     whole = frame[frame["stage"].astype(str) == "whole"]
     clauses = []
     for metric, rows in whole.groupby("metric", sort=False):
-        clear = rows[rows["p_holm"] < 0.05]
+        clear = rows[rows["p_holm"] < CLEAR]
         name = str(metric).replace("_", " ")
         clauses.append(f"{name}: {len(clear)} of {len(rows)} pairs differ after Holm's correction")
     return sentence(clauses)

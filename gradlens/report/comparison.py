@@ -7,13 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gradlens.catalogue import CORRECTED, Quantity, quantities_with
+from gradlens.catalogue import CLEAR, CORRECTED, Quantity, quantities_with
 from gradlens.numbers import PAGE, format_number, percent
 from gradlens.plots import order
 from gradlens.results import Result
-
-CLEAR = 0.05
-"""Corrected p below which a difference is marked."""
 
 
 @dataclass(frozen=True)

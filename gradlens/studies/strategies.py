@@ -172,7 +172,8 @@ def _analyzed(
     frames = {step: state.frames() for step, state in states.items()}
     last, measured = states[steps[-1]], frames[steps[-1]]
     table = last.rows(measured)
-    cut = {name: frame for name, frame in measured.items() if CONTROL not in name}
+    controls = {network.label for network in networks if network.spec.csp and not network.spec.csp.gamma}
+    cut = {name: frame for name, frame in measured.items() if name not in controls}
     differences = last.differences(cut)
     effects = Effects(_baseline(networks), meta["controls"])(last, measured)
     tables = {} if effects is None else {"effects": effects}

@@ -10,10 +10,7 @@ from enum import Enum
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import CORRECTED, COUNTERPARTS, size_column
-
-CLEAR = 0.05
-"""Corrected p below which a difference is reported."""
+from gradlens.catalogue import CLEAR, CORRECTED, COUNTERPARTS, size_column
 
 
 class Outcome(Enum):

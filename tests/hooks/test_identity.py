@@ -1,4 +1,4 @@
-"""Operations, sites and their order are told by what they are, not by their names and numbers alone."""
+"""Operations, sites and their order follow from the graph itself, not from names and numbers alone."""
 
 from __future__ import annotations
 

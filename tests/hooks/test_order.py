@@ -1,4 +1,4 @@
-"""The samples of a gradient are told also where the network reorders, selects or mixes them."""
+"""Each row of a gradient belongs to its sample, also where the network reorders, selects or mixes samples."""
 
 from __future__ import annotations
 
