@@ -10,10 +10,19 @@ from gradlens.errors import GradlensError
 Document = dict[str, Any]
 """A decoded JSON file."""
 
-FORMAT = 1
+FORMAT = 2
 """The version that is written. Increase it if an older gradlens would misread a new document."""
 
-UPGRADES: dict[int, Callable[[Document], Document]] = {}
+
+def _with_raw_duplication(document: Document) -> Document:
+    """Return a document of format 1 as it is: its comparisons keep their raw duplication.
+
+    Since format 2 a comparison has rarefied duplication instead, which cannot be computed from saved tables.
+    """
+    return document
+
+
+UPGRADES: dict[int, Callable[[Document], Document]] = {1: _with_raw_duplication}
 """Functions that upgrade a document of a version to the next; older versions cannot be read."""
 
 
