@@ -15,12 +15,12 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 from click.types import StringParamType  # ParamType takes parameters in newer clicks only
 
-from gradlens.catalogue.transitions import OPTIONS, STRATEGIES
+from gradlens.catalogue.transitions import FLOPS, NARROW, OPTIONS, STRATEGIES
 
 from .folders import read_run, run_folders
 from .output import RUNS
 
-SETTINGS = ("gamma=", *(f"{name}={value}" for name in ("partial", "stem") for value in OPTIONS[name]))
+SETTINGS = ("gamma=", *(f"{name}={value}" for name in ("partial", "cut", "stem") for value in OPTIONS[name]))
 BUILT_IN = ("peleenet", "peleenet_small")
 LIBRARIES = {"": "timm", "torchvision:": "torchvision"}
 REGISTRATION = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+)", re.MULTILINE)
@@ -41,7 +41,9 @@ class Model(StringParamType):
         base, at, spec = incomplete.partition("@")
         if at:
             done, comma, _ = spec.rpartition(",")
-            texts = [done + comma + text for text in SETTINGS] if comma else list(STRATEGIES)
+            texts = (
+                [done + comma + text for text in SETTINGS] if comma else [*STRATEGIES, f"{NARROW},{FLOPS}="]
+            )
             return [CompletionItem(f"{base}@{text}") for text in texts if text.startswith(spec)]
         if "/" in incomplete or incomplete.endswith((".py", ".")):
             return [CompletionItem(incomplete, type="file")]

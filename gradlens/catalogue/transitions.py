@@ -130,6 +130,10 @@ PARTIALS = {"split": "cut the channels", "project": "two 1x1 convolutions"}
 """How the two parts are made, each with a description."""
 PARTIAL = "split"
 
+CUTS = {"first": "the first ones", "random": "drawn at random when the network is built, from its seed"}
+"""Which channels of a split bypass the block, each with a description."""
+CUT = "first"
+
 STEMS = ("cifar",)
 STEM = ""
 STEM_HELP = "Use a stem that keeps the resolution of small images; by default the network's own"
@@ -138,8 +142,14 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "gamma": (f"{GAMMA:g}",),
     "partial": tuple(PARTIALS),
     "stem": STEMS,
+    "cut": tuple(CUTS),
 }
 """The options after the strategy in a model name, with the values of each, or an example if it is a number."""
+
+NARROW = "narrow"
+"""In place of a strategy: the baseline, narrowed until it needs as many FLOPs as a network with a strategy."""
+FLOPS = "flops"
+"""Option of ``NARROW`` that names the strategy of the network to match; its further options may follow."""
 
 
 def split_strategy(name: str) -> tuple[str, str]:

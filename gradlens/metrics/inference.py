@@ -13,7 +13,9 @@ from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats is slow to import
 from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
 
-CLOSEST = 1 - 1e-12
+ROUNDING = 1e-12
+"""Relative spread below which measurements are equal up to rounding."""
+CLOSEST = 1 - ROUNDING
 """Largest rank correlation to which Fisher's transform is applied, because the transform of 1 is infinite."""
 
 
@@ -39,7 +41,7 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     """Compare two measurements of the same replicates.
 
     Replicates in which either value is NaN are left out. With fewer than two replicates, or if all differences are
-    equal, the p-values are NaN (and the interval, with fewer than two).
+    equal up to rounding, the p-values are NaN (and the interval, with fewer than two).
 
     Args:
         a: ``[s]``.
@@ -51,10 +53,12 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     """
     from scipy import stats  # slow to import, and plots of saved runs do not need it
 
-    differences = np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64)
-    differences = differences[np.isfinite(differences)]
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
+    differences = b - a
     mean, low, high = mean_interval(differences, level)
-    if differences.size < 2 or np.ptp(differences) == 0:
+    if differences.size < 2 or np.ptp(differences) <= ROUNDING * float(np.abs([a, b]).max()):
         return Paired(mean, low, high, math.nan, math.nan)
     flips = stats.permutation_test(
         (differences,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
@@ -74,14 +78,15 @@ def p_of_half_widths(
         level: coverage of the intervals.
 
     Returns:
-        ``[...]``; NaN where the half-width is NaN or 0.
+        ``[...]``; NaN where the half-width is NaN, or 0 up to rounding.
 
     >>> p_of_half_widths(np.array([12.706]), np.array([12.706]), 2).round(3)
     array([0.05])
     """
     half_widths = np.asarray(half_widths, dtype=np.float64)
     free = np.maximum(np.asarray(count) - 1, 1)
-    scale = np.where(half_widths > 0, half_widths, np.nan) / stdtrit(free, 0.5 + level / 2)
+    known = half_widths > ROUNDING * np.abs(differences)
+    scale = np.where(known, half_widths, np.nan) / stdtrit(free, 0.5 + level / 2)
     return np.asarray(2 * stdtr(free, -np.abs(differences) / scale))
 
 

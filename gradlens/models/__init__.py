@@ -7,6 +7,7 @@ from gradlens.models.loading import load_model
 from gradlens.models.naming import model_names
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.models.warmup import warm_up
+from gradlens.models.width import narrow_to_flops
 from gradlens.models.zero_init import lift_zero_init
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "load_checkpoint",
     "load_model",
     "model_names",
+    "narrow_to_flops",
     "warm_up",
 ]

@@ -11,10 +11,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from gradlens.catalogue.transitions import GAMMA, PARTIAL, PARTIALS, has_control
+from gradlens.catalogue.transitions import CUT, CUTS, GAMMA, PARTIAL, PARTIALS, has_control
 from gradlens.errors import GradlensError, ModelNote, close_matches
 from gradlens.models.cutting import Cuttable, Refused, examine
-from gradlens.models.stage import CspStage, Project, Split, Style, Whole
+from gradlens.models.stage import CspStage, Parts, Style, private_generator
 from gradlens.models.transitions import TRANSITIONS, Widths
 from gradlens.models.trial import ERRORS, evaluating, image_for
 from gradlens.randomness import seeded
@@ -30,6 +30,7 @@ def cspify(
     *,
     gamma: float = GAMMA,
     partial: str = PARTIAL,
+    cut: str = CUT,
     stages: Sequence[str] | str | None = None,
     image_size: int | tuple[int, int, int] | None = None,
     seed: int | None = None,
@@ -49,19 +50,22 @@ def cspify(
             FLOPs fall with γ, which fits this reading. With 0 nothing is cut off and the block keeps its width: only
             the strategy's transitions are added, which is the control that tells their effect from that of the cut.
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
+        cut: channels of a split that bypass the block: the ``first`` ones, or as many drawn at ``random``, once for
+            each stage when the network is built. They are stored in the buffer ``cut.order`` of the stage.
         stages: module paths to cut; None finds the stages by name.
         image_size: size of a test image that runs through the model: side, or (channels, height, width);
             None uses the model's configuration, else 64.
-        seed: determines the weights of the new layers; None draws them from the global random state.
+        seed: determines the weights of the new layers and the channels of a random cut; None draws them from the
+            global random state.
 
     Raises:
-        GradlensError: an unknown strategy or partial, gamma outside [0, 1), or 0 with a strategy that adds no
+        GradlensError: an unknown strategy, partial or cut, gamma outside [0, 1), or 0 with a strategy that adds no
             transition, no stage that can be cut, or a named stage that cannot be cut.
 
     Warns:
         StageNotCut: a stage found by name is not cut.
     """
-    check_options(strategy, gamma, partial)
+    check_options(strategy, gamma, partial, cut)
     if not isinstance(model, nn.Module):
         raise GradlensError(
             f"a {type(model).__name__} is not a torch.nn.Module; load_model builds one from a name"
@@ -84,25 +88,34 @@ def cspify(
     cuts = _cuttable(candidates, named=stages is not None)
     style = Style.of(model)
     with seeded(seed):
-        for cut in cuts:
-            stage = _stage(cut, strategy, gamma, partial, style, rebuilt.get_submodule(cut.path).training)
-            _install(rebuilt, cut, stage.to(image))
+        draws = private_generator() if cut == "random" else None
+        for cuttable in cuts:
+            training = rebuilt.get_submodule(cuttable.path).training
+            stage = _stage(cuttable, strategy, gamma, Parts(partial, style, draws), training)
+            _install(rebuilt, cuttable, stage.to(image))
     _check_shapes(rebuilt, image, cuts, before)
     return rebuilt
 
 
-def check_options(strategy: str, gamma: float, partial: str) -> None:
+def check_options(strategy: str, gamma: float, partial: str, cut: str = CUT) -> None:
     """Check the options of ``cspify``.
 
     Raises:
-        GradlensError: an unknown strategy or partial, gamma outside [0, 1), or 0 with a strategy that adds no
-            transition.
+        GradlensError: an unknown strategy, partial or cut, gamma outside [0, 1), or 0 with a strategy that adds no
+            transition, or a random cut of a network without a split.
     """
     if strategy not in TRANSITIONS:
         names, near = ", ".join(TRANSITIONS), close_matches(str(strategy), TRANSITIONS)
         raise GradlensError(f"no transition strategy {strategy!r}; use one of {names}{near}")
     if partial not in PARTIALS:
         raise GradlensError(f"partial {partial!r} is not known; use one of {', '.join(PARTIALS)}")
+    if cut not in CUTS:
+        raise GradlensError(f"cut {cut!r} is not known; use one of {', '.join(CUTS)}")
+    if cut != CUT and (strategy == "none" or gamma == 0 or partial != PARTIAL):
+        raise GradlensError(
+            f"cut={cut!r} chooses the channels of a split, but here nothing is split; use a strategy with gamma above "
+            f"0 and partial={PARTIAL!r}, or leave it out"
+        )
     if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 <= gamma < 1:
         raise GradlensError(
             f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, at least 0 and below 1"
@@ -132,9 +145,7 @@ def _cuttable(candidates: Sequence[Cuttable | Refused], named: bool) -> list[Cut
     return cuts
 
 
-def _stage(
-    cut: Cuttable, strategy: str, gamma: float, partial: str, style: Style, training: bool
-) -> CspStage:
+def _stage(cut: Cuttable, strategy: str, gamma: float, parts: Parts, training: bool) -> CspStage:
     """Build the stage; ``training`` sets the mode of the new layers, the network's own layers keep theirs."""
     if cut.channels < 2 and gamma:
         raise GradlensError(f"{cut.path} has {cut.channels} channel and cannot be cut")
@@ -147,31 +158,20 @@ def _stage(
             f"only {cut.out}; use a smaller gamma"
         )
 
-    layer = functools.partial(style.layer, cut.preactivated)
+    layer = functools.partial(parts.style.layer, cut.preactivated)
     try:
         transition = TRANSITIONS[strategy](widths, layer, cut.pool)
     except GradlensError as error:
         raise GradlensError(f"{cut.path}: {error}") from error
     stage = CspStage(
         lead=nn.Sequential(*copy.deepcopy(cut.lead)),
-        cut=_cut(bypass, dense, partial, style).train(training),
+        cut=parts.module(bypass, dense).train(training),
         blocks=cut.rebuild(bypass),
         transition=transition.train(training),
     )
     for whole in (stage, stage.lead, stage.blocks):
         whole.training = training
     return stage
-
-
-def _cut(bypass: int, dense: int, partial: str, style: Style) -> nn.Module:
-    """Build the module that makes the parts of a stage's input."""
-    if not bypass:
-        return Whole()
-    return (
-        Split(bypass, dense)
-        if partial == "split"
-        else Project(bypass, dense, functools.partial(style.layer, False))
-    )
 
 
 def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from torch import nn
@@ -19,6 +20,7 @@ from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stems import cifar_stem
 from gradlens.models.timm_zoo import timm_model
 from gradlens.models.torchvision_zoo import torchvision_model
+from gradlens.models.width import forward_flops, narrow_to_flops
 from gradlens.models.zero_init import lift_zero_init
 from gradlens.randomness import seeded
 
@@ -39,7 +41,8 @@ def load_model(
     Args:
         name: a timm name (``resnet50``), ``peleenet``, ``torchvision:resnet50``, ``darknet:FILE.cfg``, or
             ``path/file.py:factory``, which runs that file and calls its function. A transition strategy
-            may follow after an ``@``: ``resnet50@csp,gamma=0.25`` (see ``cspify``).
+            may follow after an ``@``: ``resnet50@csp,gamma=0.25`` (see ``cspify``), or ``resnet50@narrow,flops=csp``,
+            the model narrowed to the FLOPs of ``resnet50@csp`` (see ``narrow_to_flops``).
         num_classes: width of the head; None keeps the model's default.
         in_chans: channels of the images.
         image_size: side of the images in pixels, for networks of fixed input size; others ignore it.
@@ -54,16 +57,18 @@ def load_model(
             not available or do not fit.
     """
     network = NetworkSpec.parse(name) if isinstance(name, str) else name
-    source, csp = network.source, network.csp
+    source = network.source
     shape = InputShape(num_classes, in_chans, image_size)
     if pretrained and checkpoint is not None:
         raise GradlensError("pretrained weights and a checkpoint exclude each other; give one of them")
-    if pretrained and csp is not None and csp.changes:
+    if pretrained and network.changes:
         raise GradlensError(f"there are no pretrained weights of {network}; leave out pretrained=True")
     with seeded(seed):
         model = _build(source, shape, pretrained)
-        if csp is not None:
-            model = _restructured(model, csp, image_size)
+        if network.csp is not None:
+            model = _restructured(model, network.csp, image_size)
+        if network.twin is not None:
+            model = _narrowed(model, network.twin, image_size)
     if not zero_init and not pretrained:
         lift_zero_init(model)
     if checkpoint is not None and str(checkpoint).endswith(".weights"):
@@ -109,4 +114,17 @@ def _restructured(model: nn.Module, csp: CspSpec, image_size: int | None) -> nn.
         )
     if csp.stem:
         cifar_stem(model)
-    return cspify(model, csp.strategy, gamma=csp.gamma, partial=csp.partial, image_size=image_size)
+    return cspify(
+        model, csp.strategy, gamma=csp.gamma, partial=csp.partial, cut=csp.cut, image_size=image_size
+    )
+
+
+def _narrowed(model: nn.Module, csp: CspSpec, image_size: int | None) -> nn.Module:
+    """Narrow a model to the FLOPs of the same model with a transition strategy."""
+    if isinstance(model, DarknetModel):
+        raise GradlensError("a darknet .cfg has fixed widths; write the narrower network as a .cfg")
+    with seeded(0):  # the twin's weights do not matter, and must not change those drawn later
+        twin = _restructured(copy.deepcopy(model), csp, image_size)
+    if csp.stem:
+        cifar_stem(model)
+    return narrow_to_flops(model, forward_flops(twin, image_size), image_size=image_size)

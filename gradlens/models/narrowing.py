@@ -39,7 +39,7 @@ def narrowed(block: nn.Module, width: int, new_width: int) -> nn.Module:
     count = _scaling(block, width, new_width)
     rebuilt = copy.deepcopy(block)
     for path, module in rebuilt.named_modules():
-        _narrow(path, module, count)
+        resize(path, module, count)
     return rebuilt
 
 
@@ -54,16 +54,7 @@ def without_first_inputs(module: nn.Module, dropped: int) -> None:
 
 
 def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
-    factor = new_width / width
-    multiples: dict[int, int] = {}
-    for module in block.modules():
-        if isinstance(module, Convolution) and 1 < module.groups != module.in_channels:
-            for size in (module.in_channels, module.out_channels):
-                multiples[size] = math.lcm(multiples.get(size, 1), module.groups)
-    for module in block.modules():
-        if isinstance(module, Convolution) and 1 < module.groups == module.in_channels != module.out_channels:
-            size, each = module.out_channels, module.out_channels // module.in_channels
-            multiples[size] = math.lcm(multiples.get(size, 1), each * multiples.get(module.in_channels, 1))
+    factor, multiples = new_width / width, channel_multiples(block)
 
     def count(size: int) -> int:
         if size == width:
@@ -74,19 +65,53 @@ def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
     return count
 
 
-def _narrow(path: str, module: nn.Module, count: Count) -> None:
-    """Resize the parameters of a module without those of its submodules."""
+def channel_multiples(block: nn.Module) -> dict[int, int]:
+    """Return what numbers of channels have to be multiples of, because grouped convolutions read or write them."""
+    multiples: dict[int, int] = {}
+    for module in block.modules():
+        if isinstance(module, Convolution) and 1 < module.groups != module.in_channels:
+            for size in (module.in_channels, module.out_channels):
+                multiples[size] = math.lcm(multiples.get(size, 1), module.groups)
+    for module in block.modules():
+        if isinstance(module, Convolution) and 1 < module.groups == module.in_channels != module.out_channels:
+            size, each = module.out_channels, module.out_channels // module.in_channels
+            multiples[size] = math.lcm(multiples.get(size, 1), each * multiples.get(module.in_channels, 1))
+    return multiples
+
+
+def resize(
+    path: str, module: nn.Module, count: Count, inputs: int | None = None, outputs: int | None = None
+) -> None:
+    """Resize the parameters of a module in place, without those of its submodules.
+
+    Args:
+        path: its name in errors.
+        module: a convolution, linear layer, normalisation, or another module with one value per channel.
+        count: the new number of channels for an old one.
+        inputs: channels that a convolution, linear layer or normalisation reads; None takes ``count`` of its own.
+        outputs: channels that a convolution or linear layer returns; None takes ``count`` of its own.
+
+    Raises:
+        GradlensError: the module has parameters of another kind.
+    """
     parameters = dict(module.named_parameters(recurse=False))
+
+    def reading(size: int) -> int:
+        return count(size) if inputs is None else inputs
+
+    def returning(size: int) -> int:
+        return count(size) if outputs is None else outputs
+
     if isinstance(module, Convolution):
         fixed = module.in_channels == module.out_channels == 1  # attention over a single channel
         if not fixed:
-            _resize_convolution(module, count(module.in_channels), count(module.out_channels))
+            _resize_convolution(module, reading(module.in_channels), returning(module.out_channels))
     elif isinstance(module, nn.Linear):
-        _resize_linear(module, count(module.in_features), count(module.out_features))
+        _resize_linear(module, reading(module.in_features), returning(module.out_features))
     elif isinstance(module, nn.modules.batchnorm._NormBase):
-        _resize_norm(module, count(module.num_features))
+        _resize_norm(module, reading(module.num_features))
     elif isinstance(module, nn.GroupNorm):
-        _resize_group_norm(module, count(module.num_channels))
+        _resize_group_norm(module, reading(module.num_channels))
     elif isinstance(module, nn.LayerNorm) and len(module.normalized_shape) == 1:
         module.normalized_shape = (count(module.normalized_shape[0]),)
         _cut_vectors(module, count)

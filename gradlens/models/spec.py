@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from gradlens.catalogue.transitions import (
+    CUT,
+    FLOPS,
     GAMMA,
     GAMMA_HELP,
+    NARROW,
     OPTIONS,
     PARTIAL,
     PARTIALS,
@@ -37,9 +40,10 @@ class CspSpec:
     gamma: float = option(GAMMA, f"{GAMMA_HELP}.")
     partial: str = option(PARTIAL, f"One of {', '.join(PARTIALS)}.")
     stem: str = option(STEM, f"{STEM_HELP}.")
+    cut: str = option(CUT, "Channels of a split that bypass the block: first or random.")
 
     def __post_init__(self) -> None:
-        check_options(self.strategy, self.gamma, self.partial)
+        check_options(self.strategy, self.gamma, self.partial, self.cut)
         if self.stem not in (STEM, *STEMS):
             raise GradlensError(f"stem {self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
 
@@ -63,10 +67,12 @@ class NetworkSpec:
     Attributes:
         base: name of the model, in one of the forms that ``naming.source`` reads.
         csp: its transition strategy; None leaves the model as its library builds it.
+        twin: strategy of the network to whose FLOPs the model is narrowed; None does not narrow it.
     """
 
     base: str
     csp: CspSpec | None = None
+    twin: CspSpec | None = None
 
     @classmethod
     def parse(cls, name: str) -> NetworkSpec:
@@ -75,8 +81,10 @@ class NetworkSpec:
         Raises:
             GradlensError: an unknown strategy or option, or a value that is not allowed.
 
-        >>> NetworkSpec.parse("densenet121@fusion_first,gamma=0.25")
-        NetworkSpec(base='densenet121', csp=CspSpec(strategy='fusion_first', gamma=0.25, partial='split', stem=''))
+        >>> NetworkSpec.parse("densenet121@fusion_first,gamma=0.25").csp
+        CspSpec(strategy='fusion_first', gamma=0.25, partial='split', stem='', cut='first')
+        >>> str(NetworkSpec.parse("resnet50@narrow, flops=csp, gamma=0.5"))
+        'resnet50@narrow,flops=csp'
         """
         base, text = split_strategy(name)
         if base == name:
@@ -86,11 +94,26 @@ class NetworkSpec:
         if len(values) < len(options):
             raise GradlensError(f"{name!r} contains an option twice; write {FORM}")
         gamma = _gamma(name, values.pop("gamma")) if "gamma" in values else GAMMA
-        return cls(base, CspSpec(strategy, gamma, **values))
+        if strategy != NARROW and FLOPS in values:
+            raise GradlensError(
+                f"{FLOPS}= in {name!r} belongs to {NARROW}; write {base}@{NARROW},{FLOPS}={strategy}"
+            )
+        if strategy != NARROW:
+            return cls(base, CspSpec(strategy, gamma, **values))
+        if FLOPS not in values:
+            raise GradlensError(f"{name!r} names no strategy to match; write {base}@{NARROW},{FLOPS}=csp")
+        return cls(base, twin=CspSpec(values.pop(FLOPS), gamma, **values))
 
     def __str__(self) -> str:
         """Return the name in its shortest form."""
+        if self.twin is not None:
+            return f"{self.base}@{NARROW},{FLOPS}={self.twin}"
         return self.base if self.csp is None else f"{self.base}@{self.csp}"
+
+    @property
+    def changes(self) -> bool:
+        """Whether the network differs from the model as its library builds it."""
+        return self.twin is not None or (self.csp is not None and self.csp.changes)
 
     @property
     def control(self) -> NetworkSpec | None:
@@ -98,7 +121,12 @@ class NetworkSpec:
         csp = self.csp
         if csp is None or not csp.gamma or not has_control(csp.strategy):
             return None
-        return NetworkSpec(self.base, CspSpec(csp.strategy, 0, PARTIAL, csp.stem))
+        return NetworkSpec(self.base, CspSpec(csp.strategy, 0, stem=csp.stem))
+
+    @property
+    def narrowed(self) -> NetworkSpec:
+        """The model without a strategy, narrowed to the FLOPs of this network."""
+        return NetworkSpec(self.base, twin=self.csp and replace(self.csp, cut=CUT))
 
     @property
     def source(self) -> Source:
@@ -112,7 +140,7 @@ class NetworkSpec:
 
 def _option(name: str, text: str) -> tuple[str, str]:
     key, mark, value = text.partition("=")
-    if not mark or key not in OPTIONS:
+    if not mark or key not in (*OPTIONS, FLOPS):
         raise GradlensError(
             f"{text!r} in {name!r} is not an option; write {FORM}{close_matches(key, OPTIONS)}"
         )

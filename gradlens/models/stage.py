@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from gradlens.models.transitions import Layer
@@ -27,6 +29,25 @@ class Split(nn.Module):
         """Return ``(p1, p2)``."""
         first, second = x.split(self.widths, dim=1)
         return first, second
+
+
+class ShuffledSplit(Split):
+    """Cut ``[n, c, h, w]`` along channels in another order than theirs.
+
+    Args:
+        bypass: channels of the first part.
+        dense: channels of the second part.
+        order: channels ``[c]``; the first ``bypass`` of them bypass the block.
+    """
+
+    def __init__(self, bypass: int, dense: int, order: Tensor) -> None:
+        super().__init__(bypass, dense)
+        self.register_buffer("order", order)
+        self.order: Tensor
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``(p1, p2)``."""
+        return super().forward(x.index_select(1, self.order))
 
 
 class Project(nn.Module):
@@ -110,3 +131,34 @@ class Style:
         parts = [("norm", norm), ("act", copy.deepcopy(self.activation))]
         parts.insert(2 if preactivated else 0, ("conv", convolution))
         return nn.Sequential(OrderedDict(parts))
+
+
+def private_generator() -> torch.Generator:
+    """Return a generator seeded from the global random state, which stays as it is: weights do not depend on it."""
+    with torch.random.fork_rng(devices=[]):
+        return torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How the parts of a stage's input are made.
+
+    Attributes:
+        partial: a key of ``PARTIALS``.
+        style: activation and normalisation of new layers.
+        draws: draws the channels that bypass the block; None takes the first ones.
+    """
+
+    partial: str
+    style: Style
+    draws: torch.Generator | None
+
+    def module(self, bypass: int, dense: int) -> nn.Module:
+        """Build the module that returns ``(p1, p2)``."""
+        if not bypass:
+            return Whole()
+        if self.partial != "split":
+            return Project(bypass, dense, partial(self.style.layer, False))
+        if self.draws is None:
+            return Split(bypass, dense)
+        return ShuffledSplit(bypass, dense, torch.randperm(bypass + dense, generator=self.draws))

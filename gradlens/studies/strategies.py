@@ -105,6 +105,8 @@ def variants(
         GradlensError: the model has a strategy already, or a list is empty.
     """
     network = NetworkSpec.parse(model)
+    if network.twin is not None:
+        raise GradlensError(f"{model!r} is narrowed to the FLOPs of a strategy; give {network.base!r}")
     if network.csp is not None:
         raise GradlensError(
             f"{model!r} has a strategy already; give {network.base!r} and strategies={network.csp.strategy!r}"

@@ -105,11 +105,12 @@ def compare(
 def _controls_of(names: Sequence[str]) -> list[str]:
     """Return which controls exist for networks that are compared with their own baseline, unless they are named."""
     specs = [NetworkSpec.parse(name) for name in names]
-    baselines = {spec.base for spec in specs if spec.csp is None or spec.csp.strategy == "none"}
+    baselines = {spec.base for spec in specs if not spec.changes}
     controls = {str(spec): spec.control for spec in specs if spec.base in baselines}
     return [
         f"{name} differs from its baseline by added transitions as well as by the cut: {control} has the transitions "
-        "without the cut; compare it too to tell the two effects apart"
+        "without the cut; compare it too to tell the two effects apart (a baseline as cheap is "
+        f"{NetworkSpec.parse(name).narrowed})"
         for name, control in controls.items()
         if control is not None and control not in specs
     ]

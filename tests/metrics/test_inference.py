@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from gradlens.metrics import association, holm, paired
+from gradlens.metrics.inference import p_of_half_widths
 
 
 @pytest.fixture
@@ -104,3 +105,14 @@ def test_values_that_are_constant_up_to_rounding_have_no_correlation(kind):
     nearly[0] = 0.25
     assert np.isnan(association(nearly, np.arange(4.0), kind)).all()
     assert np.isnan(association(x, np.arange(4.0), kind)).all()
+
+
+def test_differences_equal_up_to_rounding_have_no_p_value():
+    a = np.array([0.1, 0.3, 0.7])
+    b = (a * 3 - 1.02) / 3
+    result = paired(a, b)
+    assert np.ptp(b - a) > 0  # rounding alone tells them apart
+    assert np.isnan([result.p, result.p_permutation]).all()
+    assert result.difference == pytest.approx(-0.34)
+    assert np.isnan(p_of_half_widths(np.array([-0.34]), np.array([1e-16]), 3)).all()
+    assert p_of_half_widths(np.array([-0.34]), np.array([1e-9]), 3) < 1e-9

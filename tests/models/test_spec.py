@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.models import load_model
 from gradlens.models.spec import CspSpec, NetworkSpec
-from gradlens.models.stage import CspStage
+from gradlens.models.stage import CspStage, ShuffledSplit
 from gradlens.models.stems import cifar_stem
 
 
@@ -24,6 +25,7 @@ from gradlens.models.stems import cifar_stem
         ("densenet121@fusion_first,gamma=0.25", "densenet121", CspSpec("fusion_first", 0.25)),
         ("resnet50@csp,partial=project", "resnet50", CspSpec("csp", 0.5, "project")),
         ("resnet18@csp,stem=cifar,gamma=.75", "resnet18", CspSpec("csp", 0.75, "split", "cifar")),
+        ("resnet18@csp,cut=random,stem=cifar", "resnet18", CspSpec("csp", stem="cifar", cut="random")),
         ("resnet18@ fusion_last , gamma=0.5", "resnet18", CspSpec("fusion_last")),
         ("torchvision:resnet18@csp", "torchvision:resnet18", CspSpec("csp")),
         ("nets/mine.py:small@csp", "nets/mine.py:small", CspSpec("csp")),
@@ -76,6 +78,14 @@ def test_defaults_are_not_written() -> None:
         ("csp,gamma=nan", "gamma is nan"),
         ("csp,gamma=0.5,gamma=0.25", "contains an option twice"),
         ("csp,partial=cut", "partial 'cut' is not known; use one of split, project"),
+        ("csp,cut=last", "cut 'last' is not known; use one of first, random"),
+        ("csp,cut=random,gamma=0", "cut='random' chooses the channels of a split, but here nothing is split"),
+        ("csp,cut=random,partial=project", "cut='random' .* partial='split', or leave it out"),
+        ("none,cut=random", "cut='random' .* nothing is split"),
+        ("narrow", r"names no strategy to match; write resnet18@narrow,flops=csp"),
+        ("csp,flops=csp", r"flops= in .* belongs to narrow; write resnet18@narrow,flops=csp"),
+        ("narrow,flops=cps", "no transition strategy 'cps'.*did you mean csp"),
+        ("narrow,flops=none", "needs .* GFLOPs, not more than"),
         ("csp,stem=imagenet", "stem 'imagenet' is not known; use cifar, or leave it out"),
     ],
 )
@@ -137,7 +147,7 @@ def test_zero_init_is_also_lifted_after_the_cut() -> None:
     assert all(bool((lifted.get_parameter(name) == 1).all()) for name in gains)
 
 
-@pytest.mark.parametrize("text", ["csp", "fusion_last,gamma=0.25", "none,stem=cifar"])
+@pytest.mark.parametrize("text", ["csp", "fusion_last,gamma=0.25", "none,stem=cifar", "narrow,flops=csp"])
 def test_pretrained_weights_for_a_changed_network_are_an_error(text: str) -> None:
     with pytest.raises(
         GradlensError, match=r"no pretrained weights of resnet18@.*; leave out pretrained=True"
@@ -193,3 +203,53 @@ def test_a_cifar_stem_can_be_combined_with_a_strategy() -> None:
 def test_a_cifar_stem_for_a_network_without_one_to_change_is_an_error(build: object) -> None:
     with pytest.raises(GradlensError, match="keeps the resolution already; leave out the cifar stem"):
         cifar_stem(build())  # type: ignore[operator]
+
+
+# --- the channels that bypass the block ---
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"), [("resnet18", "csp"), ("resnet18", "no_fusion"), ("peleenet", "fusion_last")]
+)
+def test_a_random_cut_takes_other_channels_and_keeps_all_weights(name: str, strategy: str) -> None:
+    options = {"num_classes": 5, "seed": 0}
+    first, drawn = (
+        load_model(f"{name}@{strategy}", **options),
+        load_model(f"{name}@{strategy},cut=random", **options),
+    )  # type: ignore[arg-type]
+    weights, others = first.state_dict(), drawn.state_dict()
+    assert {key.rpartition(".")[2] for key in others.keys() - weights.keys()} == {"order"}
+    assert all(torch.equal(weights[key], others[key]) for key in weights)
+    orders = [module.order for module in drawn.modules() if isinstance(module, ShuffledSplit)]
+    assert len(orders) == len(cut(drawn))
+    for order in orders:
+        assert sorted(order.tolist()) == list(range(len(order)))
+        assert order.tolist() != sorted(order.tolist())
+
+
+def test_the_channels_of_a_random_cut_bypass_the_block() -> None:
+    stage = load_model("resnet18@no_fusion,cut=random", seed=1).get_submodule("layer2").eval()
+    x = torch.randn(2, 64, 8, 8)
+    with torch.no_grad():
+        led = stage.lead(x)  # type: ignore[operator]
+        out = stage(x)
+    order, bypass = stage.cut.order, stage.cut.widths[0]  # type: ignore[union-attr]
+    assert torch.equal(out[:, :bypass], led[:, order[:bypass]])  # type: ignore[index]
+
+
+def test_seeds_draw_different_channels() -> None:
+    orders = [
+        load_model("resnet18@csp,cut=random", seed=seed).get_submodule("layer1.cut").order for seed in (0, 1)
+    ]
+    assert not torch.equal(*orders)  # type: ignore[arg-type]
+
+
+def test_a_random_cut_is_a_partial_split() -> None:
+    recordings = [
+        gl.inspect(name, seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)["branches"].frame
+        for name in ("resnet18@csp", "resnet18@csp,cut=random")
+    ]
+    kinds = [frame["kind"].value_counts().to_dict() for frame in recordings]
+    assert kinds[0] == kinds[1]
+    branches = [sorted(set(frame["branch_a"]) | set(frame["branch_b"])) for frame in recordings]
+    assert branches[0] == branches[1]
