@@ -103,7 +103,8 @@ def compared_cell(row: Row, quantity: Quantity) -> str:
     """Return the values of both networks, the difference and its interval as text.
 
     >>> parts = {"a": 0.79, "b": 0.68, "difference": -0.11, "low": -0.15, "high": -0.07}
-    >>> compared_cell({f"loss_{part}": value for part, value in parts.items()}, quantities_with("trajectory")[-1])
+    >>> (loss,) = (entry for entry in quantities_with("trajectory") if entry.name == "loss")
+    >>> compared_cell({f"loss_{part}": value for part, value in parts.items()}, loss)
     '0.79 | 0.68  -0.11 [-0.15, -0.07]'
     """
     a, b, difference, low, high = (

@@ -66,6 +66,7 @@ class Quantity:
         by_stage: shown by stage on the page if several networks are shown side by side.
         relative: a difference is also shown in percent.
         main: among the columns that notebooks show first.
+        trained: a loss or an accuracy of a training that is measured.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Quantity:
     by_stage: bool = False
     relative: bool = False
     main: bool = False
+    trained: bool = False
 
     def column(self, screen: str) -> Column | None:
         """Return the column of the quantity on a screen; None if the screen does not show it."""
@@ -180,9 +182,11 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("images_per_second", "Images per second, forward and backward", "images/s",
              "images / s, forward + backward; wall-clock", "", format="speed", tables=_SEVERAL, screens=_COSTS),
     Quantity("accuracy", "Held-out accuracy", "accuracy", "share of held-out samples",
-             tables=_TRAINED, screens=_STRATEGIES, figure="held-out accuracy", main=True),
+             tables=_TRAINED, screens=_STRATEGIES, figure="held-out accuracy", main=True, trained=True),
     Quantity("loss", "Held-out loss", "loss", "cross entropy, held-out",
-             tables=_TRAINED, screens=_STRATEGIES, figure="held-out loss"),
+             tables=_TRAINED, screens=_STRATEGIES, figure="held-out loss", trained=True),
+    Quantity("train_loss", "Training loss", "training loss", "cross entropy, training batches",
+             tables=_TRAINED, screens=_STRATEGIES, figure="training loss", trained=True),
     Quantity("layers", "Weighted layers", "layers", "weighted layers", "per network", format="count",
              tables=("structure", "cost"), screens=(Column("paths"),), fixed=True),
     Quantity("timestamp_combinations", "Combinations of timestamps", "combinations", "count", "", format="count",

@@ -35,7 +35,10 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
         "trajectory",
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
         "The whole network during training.",
-        how="Measured on the same batches at each step; loss and accuracy on held-out samples.",
+        how=(
+            "Measured on the same batches at each step; loss and accuracy on held-out samples. Training loss: mean "
+            "over the last five steps before the measurement, at step 0 that of the first step."
+        ),
         units=units("trajectory"),
     )
 

@@ -29,20 +29,20 @@ COSTS = names("strategies", cost=True)
 
 
 def variant_metrics(
-    recording: Recording, scores: Mapping[int, tuple[float, float]], sizes: Sizes
+    recording: Recording, scores: Mapping[int, Mapping[str, float]], sizes: Sizes
 ) -> pd.DataFrame:
     """Return ``MEASURED`` and ``SIZES`` of one variant, indexed by (stage, seed).
 
     Args:
         recording: of all seeds.
-        scores: held-out (loss, accuracy) by seed; empty if not evaluated.
+        scores: losses and accuracy by seed, by the name of the quantity; empty if not evaluated.
         sizes: from ``common_sizes`` of all variants.
     """
     frame = seed_metrics(recording, sizes)
     add_measured(frame, recording, "trajectory")
     for seed in recording.seeds:
-        loss, accuracy = scores.get(seed, (np.nan, np.nan))
-        frame.loc[(WHOLE, seed), ["loss", "accuracy"]] = loss, accuracy
+        for name in names("trajectory", trained=True):
+            frame.loc[(WHOLE, seed), name] = scores.get(seed, {}).get(name, np.nan)
     return frame
 
 
@@ -58,14 +58,14 @@ class Variants:
 
     Attributes:
         recordings: one per variant, of the same seeds in the same order.
-        scores: per variant, held-out (loss, accuracy) by seed.
+        scores: per variant, losses and accuracy by seed.
         level: coverage of the intervals.
         sizes: numbers of signals of the rarefied duplication, if they are common to further recordings; None takes
             those of these recordings.
     """
 
     recordings: Sequence[Recording]
-    scores: Sequence[Mapping[int, tuple[float, float]]]
+    scores: Sequence[Mapping[int, Mapping[str, float]]]
     level: float = 0.95
     sizes: Sizes | None = None
 

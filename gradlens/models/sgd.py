@@ -11,6 +11,8 @@ from torch.nn import functional
 
 from gradlens.errors import GradlensError
 
+RECENT = 5
+"""Number of steps over which a training loss is averaged."""
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.sgd import Batch, Loss, sgd
+from gradlens.models.sgd import RECENT, Batch, Loss, sgd
 
 
 def warm_up(
@@ -19,6 +20,7 @@ def warm_up(
     lr: float = 0.01,
     momentum: float = 0.9,
     loss: Loss | None = None,
+    until: float = 0.0,
     progress: Callable[[int], object] | None = None,
 ) -> list[float]:
     """Train ``model`` with SGD, cycling through ``batches``, and return the loss of each step.
@@ -32,6 +34,7 @@ def warm_up(
         lr: learning rate.
         momentum: momentum of SGD.
         loss: function of output and target; None means cross entropy.
+        until: end when the mean loss of the last ``RECENT`` steps is at most this; 0 takes all steps.
         progress: called after each step with the number of steps done.
 
     Raises:
@@ -48,4 +51,6 @@ def warm_up(
         losses.append(value)
         if progress is not None:
             progress(len(losses))
+        if until and len(losses) >= RECENT and statistics.fmean(losses[-RECENT:]) <= until:
+            break
     return losses

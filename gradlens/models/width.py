@@ -213,7 +213,7 @@ def _layers(model: nn.Module) -> dict[str, nn.Module]:
 
 def _outputs(layer: nn.Module) -> int:
     """Return the channels that a layer of ``_layers`` returns."""
-    return int(layer.weight.shape[0])  # type: ignore[index,arg-type]
+    return int(layer.weight.shape[0])  # type: ignore[index]
 
 
 def _giga(flops: float) -> str:

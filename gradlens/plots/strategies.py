@@ -159,7 +159,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    metrics = [q for q in (*catalogue.HEADLINES, "loss", "accuracy") if q in frame]
+    metrics = [q for q in (*catalogue.HEADLINES, "train_loss", "loss", "accuracy") if q in frame]
     divided, _ = subplots.grid(ax, len(metrics), len(metrics), SLIM, across=0.5)
     for panel, quantity in zip(divided, metrics, strict=True):
         for network, style in styles.items():
@@ -170,8 +170,8 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
             panel.plot(steps, means, style.line, marker=style.marker, color=style.colour, lw=1.1, ms=3.6)
             low, high = _limited(low, high, quantity)
             panel.fill_between(steps, low, high, color=style.colour, alpha=0.15, lw=0)
-        if quantity == "loss":
-            _log_if_wide(panel, frame["loss"])
+        if quantity in ("train_loss", "loss"):
+            _log_if_wide(panel, frame[quantity])
         canvas.tidy(panel)
         canvas.headline(panel, _title(quantity, frame))
         panel.grid(True, color=PALE, linewidth=0.4)

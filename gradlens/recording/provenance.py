@@ -24,7 +24,9 @@ class Provenance:
         partial: whether the capture was stopped before its end.
         zero_init: whether zero-initialised normalisation weights were kept; None if unknown.
         warmup_steps: training steps before the capture.
-        warmup_losses: training loss of the first and of the last warm-up step, by seed.
+        warmup_losses: training loss of the first warm-up step, and the mean of the last few, by seed.
+        warmup_loss: training loss at which the warm-up was to end; 0 if it had a fixed number of steps.
+        warmup_steps_taken: steps of the warm-up, by seed, if it could end early.
         stored_weights: whether the weights come from a file, so that they are the same for every seed.
     """
 
@@ -42,6 +44,8 @@ class Provenance:
     warmup_steps: int = 0
     stored_weights: bool = False
     warmup_losses: tuple[tuple[float, float], ...] = ()
+    warmup_loss: float = 0.0
+    warmup_steps_taken: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Provenance:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 
 from gradlens.data import Batches
 from gradlens.models import warm_up
+from gradlens.models.sgd import RECENT
 from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
@@ -121,10 +123,16 @@ class Cells:
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
                 with seeded(seed):
-                    losses = warm_up(model, others, steps=study.warmup_steps, progress=warm_up_step)
+                    losses = warm_up(
+                        model,
+                        others,
+                        steps=study.warmup_steps,
+                        until=study.warmup_loss,
+                        progress=warm_up_step,
+                    )
+                self._done += study.warmup_steps - len(losses)
             recording = measure(study, model, network, data, seed, keep_partial=True, progress=batch)
-        warmed = {"warmup_losses": [[losses[0], losses[-1]]]} if losses else {}
-        return recording.with_meta(notes=[*notes, *recording.provenance.notes], **warmed)
+        return recording.with_meta(notes=[*notes, *recording.provenance.notes], **_warmed(study, losses))
 
     def _advance(self, what: str) -> None:
         self._done += 1
@@ -149,11 +157,23 @@ def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
     ]
 
 
+def _warmed(study: Study, losses: Sequence[float]) -> dict[str, object]:
+    """Return how the warm-up of one seed went, as provenance."""
+    if not losses:
+        return {}
+    ends = {"warmup_losses": [[losses[0], statistics.fmean(losses[-RECENT:])]]}
+    taken = {"warmup_loss": study.warmup_loss, "warmup_steps_taken": [len(losses)]}
+    return ends | (taken if study.warmup_loss else {})
+
+
 def _merged(recordings: Sequence[Recording]) -> Recording:
     """Merge the recordings of all seeds, with the losses of their warm-ups."""
     first, *others = recordings
-    losses = [pair for recording in recordings for pair in recording.provenance.warmup_losses]
-    return first.merge(*others).with_meta(**({"warmup_losses": losses} if losses else {}))
+    lists = {
+        name: [entry for recording in recordings for entry in getattr(recording.provenance, name)]
+        for name in ("warmup_losses", "warmup_steps_taken")
+    }
+    return first.merge(*others).with_meta(**{name: values for name, values in lists.items() if values})
 
 
 def _aligned(row: list[Recording]) -> list[Recording]:

@@ -139,9 +139,11 @@ class Grid:
         stops, snapshots = set(training.stops()), list[Snapshot]()
         dropout = seeded(seed if training.steps else None)
         with explain_misfit(variant.name, data), dropout:
-            for step in train(model, rest, training, seed):
+            for step, train_loss in train(model, rest, training, seed):
                 if step:
                     self._done += 1
+                if step == 1:
+                    snapshots[0] = replace(snapshots[0], train_loss=train_loss)
                 name = f"seed {seed}: {variant.label}" + self._next_stop(step)
                 self._report(name)
                 if step in stops:
@@ -149,7 +151,7 @@ class Grid:
                     recording = measure(timed, model, variant, data, seed, progress=self._counted(name))
                     recording = recording.with_meta(notes=[*notes, *recording.provenance.notes])
                     result = score(model, held_out) if held_out else NO_SCORE
-                    snapshots.append(Snapshot(step, recording, *result))
+                    snapshots.append(Snapshot(step, recording, *result, train_loss))
         return snapshots
 
     def _next_stop(self, step: int) -> str:

@@ -64,6 +64,13 @@ class Study:
     warmup_steps: int = option(
         0, "Steps of SGD, on other batches, before measuring.", group=STARTING, least=0
     )
+    warmup_loss: float = option(
+        0.0,
+        "End the warm-up when the training loss, its mean over five steps, has fallen to this; then networks are "
+        "compared at the same loss. warmup_steps is the largest number of steps; 0 takes them all.",
+        group=STARTING,
+        least=0,
+    )
     zero_init: bool = option(
         True,
         "Keep the last normalisation weight of each block at zero if the network initialises it with zero.",
@@ -85,6 +92,10 @@ class Study:
 
     def __post_init__(self) -> None:
         check(self)
+        if self.warmup_loss and not self.warmup_steps:
+            raise GradlensError(
+                "warmup_loss ends a warm-up early; also give its largest number of steps, for example warmup_steps=500"
+            )
 
     @property
     def extra(self) -> list[str]:

@@ -16,6 +16,8 @@ from gradlens.errors import GradlensError
 from gradlens.recording import Recording
 
 CELL = "cell.json"
+SCORES = ("loss", "accuracy", "train_loss")
+"""Numbers of a snapshot besides its recording."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,19 @@ class Snapshot:
         recording: recording of the batches of the seed.
         loss: held-out; NaN if not evaluated.
         accuracy: held-out, in [0, 1]; NaN if not evaluated.
+        train_loss: mean over the last training steps before it, at step 0 that of the first step; NaN without training.
     """
 
     step: int
     recording: Recording
     loss: float
     accuracy: float
+    train_loss: float
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Loss and accuracy by the name of the quantity."""
+        return {name: getattr(self, name) for name in SCORES}
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,7 @@ class Store:
                 Snapshot(
                     entry["step"],
                     Recording.load(path / f"{entry['step']}.safetensors"),
-                    _number(entry["loss"]),
-                    _number(entry["accuracy"]),
+                    **{name: _number(entry[name]) for name in SCORES},
                 )
                 for entry in document["snapshots"]
             ]
@@ -90,7 +98,8 @@ class Store:
             for snapshot in snapshots:
                 snapshot.recording.save(staging / f"{snapshot.step}.safetensors")
             entries = [
-                {"step": s.step, "loss": _json(s.loss), "accuracy": _json(s.accuracy)} for s in snapshots
+                {"step": s.step, **{name: _json(value) for name, value in s.scores.items()}}
+                for s in snapshots
             ]
             document = {"cell": name, "request": _plain(self.request), "snapshots": entries}
             (staging / CELL).write_text(json.dumps(document), encoding="utf-8")

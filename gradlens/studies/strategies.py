@@ -25,7 +25,7 @@ from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import ZERO_INIT, Training, study_of
 from gradlens.studies.spaces import require_one
 from gradlens.words.findings_of_strategies import finding_of_strategies
-from gradlens.words.warnings import warnings_alone
+from gradlens.words.warnings import warnings_alone, warnings_of_training
 
 Value = TypeVar("Value", str, float)
 
@@ -180,8 +180,10 @@ def _analyzed(
     effects = Effects(_baseline(networks), meta["controls"])(last, measured)
     tables = {} if effects is None else {"effects": effects}
     tables |= {"strategies": table, "differences": differences}
+    risen: list[str] = []
     if len(steps) > 1:
         tables["trajectory"] = trajectory(frames)
+        risen = warnings_of_training(tables["trajectory"].frame)
     associations = learning(cut)
     if associations is not None:
         tables["learning"] = associations
@@ -192,7 +194,7 @@ def _analyzed(
         tables=tables,
         meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
         finding=finding_of_strategies(tables, str(meta["state"]), str(meta["a"])),
-        warnings=(*skipped_images(meta["data_identity"]), *warnings),
+        warnings=(*skipped_images(meta["data_identity"]), *risen, *warnings),
     )
 
 
@@ -208,7 +210,7 @@ def _at(rows: Sequence[Row], variants: int, index: int) -> Variants:
         snapshots = [row.cells[variant][index] for row in rows]
         first, *others = (snapshot.recording for snapshot in snapshots)
         recordings.append(first.merge(*others))
-        scores.append({r.seed: (s.loss, s.accuracy) for r, s in zip(rows, snapshots, strict=True)})
+        scores.append({r.seed: s.scores for r, s in zip(rows, snapshots, strict=True)})
     merged = recordings
     if index:  # use costs and speed of the untrained network
         fresh = [rows[0].cells[variant][0].recording for variant in range(variants)]

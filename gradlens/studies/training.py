@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import math
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gradlens.models.sgd import Batch, sgd
+from gradlens.models.sgd import RECENT, Batch, sgd
 from gradlens.studies.options import Training
 
 __all__ = ["Score", "Training", "score", "train"]
@@ -22,8 +25,15 @@ class Score(NamedTuple):
     accuracy: float
 
 
-def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: int) -> Iterator[int]:
-    """Train a network, and yield the number of finished steps: 0 at the start, then after each step.
+class Step(NamedTuple):
+    """Number of finished steps, and the mean training loss of the last few of them (NaN at the start)."""
+
+    done: int
+    loss: float
+
+
+def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: int) -> Iterator[Step]:
+    """Train a network, and yield the finished steps with their loss: at the start, then after each step.
 
     Each epoch visits the batches in a new order, which the seed determines. The model is in train mode during a
     step, and ``.grad`` is empty between steps.
@@ -31,16 +41,18 @@ def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: 
     Raises:
         GradlensError: the loss is not finite.
     """
-    yield 0
-    steps = sgd(
+    yield Step(0, math.nan)
+    losses = sgd(
         model,
         (batches[index] for index in _order(len(batches), seed)),
         map(training.rate, range(training.steps)),
         momentum=training.momentum,
         weight_decay=training.weight_decay,
     )
-    for done, _ in enumerate(steps, start=1):
-        yield done
+    recent = collections.deque[float](maxlen=RECENT)
+    for done, loss in enumerate(losses, start=1):
+        recent.append(loss)
+        yield Step(done, statistics.fmean(recent))
 
 
 def score(model: nn.Module, batches: Sequence[Batch]) -> Score:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import pandas as pd
+
 from gradlens.metrics import duplication_bias
 from gradlens.numbers import PAGE, format_number
 from gradlens.recording import Recording
@@ -59,11 +61,19 @@ def _warm_up(recording: Recording) -> Iterator[str]:
     if not losses:
         return
     first, last = (sum(values) / len(losses) for values in zip(*losses, strict=True))
+    target, steps = recording.provenance.warmup_loss, recording.provenance.warmup_steps_taken
+    taken = "–".join(f"{count}" for count in sorted({min(steps), max(steps)})) if steps else ""
     yield (
         f"{recording.name}: the training loss went from {first:.2f} to {last:.2f} in "
-        f"{recording.provenance.warmup_steps} warm-up steps (mean over seeds); networks at different losses also "
-        "differ for that reason"
+        f"{taken or recording.provenance.warmup_steps} warm-up steps (mean over seeds)"
+        + ("" if target else "; networks at different losses also differ for that reason")
     )
+    above = sum(after > target for _, after in losses) if target else 0
+    if above:
+        yield (
+            f"{recording.name}: the warm-up of {above} of {len(losses)} seeds did not reach the training loss "
+            f"{target:g}; networks that did are further trained; use more warmup_steps="
+        )
     risen = sum(after > before for before, after in losses)
     if risen:
         yield (
@@ -71,6 +81,19 @@ def _warm_up(recording: Recording) -> Iterator[str]:
             f"{max(after for _, after in losses):.2f}), so these numbers do not describe a network that has learned; "
             "use other warmup_steps="
         )
+
+
+def warnings_of_training(trajectory: pd.DataFrame) -> list[str]:
+    """Return which networks of the table ``trajectory`` ended with a higher training loss than they began with."""
+    losses = trajectory.pivot_table("train_loss", ["network", "seed"], "step", sort=False)
+    first, last = losses[losses.columns.min()], losses[losses.columns.max()]
+    risen = last[last > first].groupby("network", sort=False)
+    return [
+        f"{network}: the training loss rose in {len(values)} of {len(last.loc[network])} seeds (to "
+        f"{values.max():.2f}), so its numbers after training do not describe a network that has learned; use a lower "
+        "learning rate or more steps"
+        for network, values in risen
+    ]
 
 
 def _missing_signals(recording: Recording) -> Iterator[str]:

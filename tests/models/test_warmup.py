@@ -78,3 +78,15 @@ def test_the_error_for_a_loss_that_is_not_finite_contains_the_step(linear: nn.Li
 def test_invalid_steps_and_missing_batches_are_errors(linear: nn.Linear, steps: int, message: str) -> None:
     with pytest.raises(GradlensError, match=message):
         warm_up(linear, [], steps=steps)
+
+
+def test_a_warm_up_ends_at_the_loss_it_is_for(linear: nn.Linear) -> None:
+    again = nn.Linear(4, 3)
+    again.load_state_dict(linear.state_dict())
+    all_losses = warm_up(linear, [batch(0)], steps=60, lr=0.1)
+    means = [sum(all_losses[max(0, end - 5) : end]) / 5 for end in range(5, 61)]
+    target = (means[0] + means[-1]) / 2
+    losses = warm_up(again, [batch(0)], steps=60, lr=0.1, until=target)
+    count = next(index for index, mean in enumerate(means) if mean <= target) + 5
+    assert losses == all_losses[:count]
+    assert 5 < count < 60

@@ -169,6 +169,14 @@ def test_progress_counts_warm_up_steps_too(run):
     assert {total for _, _, total in calls} == {20}
 
 
+def test_a_warm_up_that_ends_early_counts_as_done(run):
+    recordings, _, calls = run(data="digits", warmup_steps=40, warmup_loss=1e6)
+    assert calls[-1][1:] == (calls[-1][2],) * 2
+    for recording in recordings:
+        assert recording.provenance.warmup_steps_taken == [5, 5]
+        assert recording.provenance.warmup_loss == 1e6
+
+
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_an_interrupt_before_both_have_a_batch_is_raised(run, call):
     recordings, study_cells, _ = run(interrupt=call)
@@ -239,9 +247,9 @@ def test_an_interrupt_is_not_reported_as_an_error(run):
 def test_warm_up_trains_on_samples_that_are_not_measured(run, monkeypatch, data):
     used = []
 
-    def spy(model, batches, *, steps, progress):
+    def spy(model, batches, *, steps, until, progress):
         used.append((steps, [images for images, _ in batches]))
-        return warm_up(model, batches, steps=steps, progress=progress)
+        return warm_up(model, batches, steps=steps, until=until, progress=progress)
 
     warm_up = cells.warm_up
     monkeypatch.setattr(cells, "warm_up", spy)
@@ -273,7 +281,9 @@ def test_warm_up_repeats_batches_if_few_samples_are_left(run, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        cells, "warm_up", lambda model, batches, *, steps, progress: used.append((len(batches), steps))
+        cells,
+        "warm_up",
+        lambda model, batches, *, steps, until, progress: used.append((len(batches), steps)) or [],
     )
     monkeypatch.setattr(cell, "capture", stop)
     run(data="digits", batch_size=359, batches=4, image_size=8, warmup_steps=3)
@@ -294,6 +304,8 @@ def test_warm_up_without_samples_to_spare_is_an_error(run, monkeypatch):
         ({"seeds": 0}, "seeds=0; use at least 1"),
         ({"batches": 0}, "batches=0"),
         ({"warmup_steps": -1}, "warmup_steps=-1"),
+        ({"warmup_loss": -1.0}, "warmup_loss=-1"),
+        ({"warmup_loss": 1.0}, "give its largest number of steps, for example warmup_steps=500"),
     ],
 )
 def test_counts_out_of_range_are_refused(option, message):

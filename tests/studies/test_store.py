@@ -24,7 +24,10 @@ def recording():
 
 
 def snapshots(recording):
-    return [Snapshot(0, recording, math.nan, math.nan), Snapshot(4, recording, 1.25, 0.5)]
+    return [
+        Snapshot(0, recording, math.nan, math.nan, 2.5),
+        Snapshot(4, recording, 1.25, 0.5, 1.5),
+    ]
 
 
 def test_get_returns_what_was_put(recording, tmp_path: Path):

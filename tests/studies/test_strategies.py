@@ -218,6 +218,10 @@ def test_training_is_followed_and_scored(trained):
     assert sorted(frame["step"].unique()) == [0, 3, 6]
     assert len(frame) == 3 * 3 * 3
     assert frame["accuracy"].between(0, 1).all()
+    losses = frame.pivot_table("train_loss", ["network", "seed"], "step")
+    assert losses.melt()["value"].between(1.5, 3.5).all()
+    assert (losses[6] != losses[3]).all()
+    assert losses.notna().all(axis=None)
     strategies = frame[~frame["network"].str.contains("only")]
     assert strategies.groupby("step")["loss"].mean().is_monotonic_decreasing
     assert ", after 6 training steps: " in trained.finding
@@ -242,7 +246,7 @@ def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
 
     def train(model, batches, training, seed):
         keep("trained", batches)
-        yield 0
+        yield 0, 2.0
 
     def score(model, batches):
         keep("held out", batches)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -50,13 +51,17 @@ def test_a_step_equals_sgd_with_momentum_and_decay():
     (batch,) = batches(1)
     training = Training(steps=3, lr=0.1, momentum=0.8, weight_decay=0.01)
     optimizer = torch.optim.SGD(reference.parameters(), lr=0.1, momentum=0.8, weight_decay=0.01)
-    for done in train(model, [batch], training, seed=0):
+    losses = []
+    for done, loss in train(model, [batch], training, seed=0):
+        assert math.isnan(loss) if done == 0 else loss == pytest.approx(statistics.fmean(losses))
         for parameter, expected in zip(model.parameters(), reference.parameters(), strict=True):
             assert torch.equal(parameter, expected)
             assert parameter.grad is None
         if done < 3:
             optimizer.param_groups[0]["lr"] = training.rate(done)
-            functional.cross_entropy(reference(batch[0]), batch[1]).backward()
+            value = functional.cross_entropy(reference(batch[0]), batch[1])
+            losses.append(value.item())
+            value.backward()
             optimizer.step()
             optimizer.zero_grad()
 

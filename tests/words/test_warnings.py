@@ -3,9 +3,10 @@
 import re
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from gradlens.words.warnings import dead_signals, warnings_alone, warnings_between
+from gradlens.words.warnings import dead_signals, warnings_alone, warnings_between, warnings_of_training
 
 
 @pytest.fixture
@@ -152,6 +153,28 @@ def test_a_limit_of_the_second_network_is_reported(sound):
     """The first is sound, the batches of the second are too small."""
     warnings = list(warnings_between(sound("a", batches=8), sound("b", batches=1)))
     assert any(text.startswith("b: D of 3 signals is biased upwards") for text in warnings)
+
+
+def test_a_warm_up_to_a_loss_has_its_steps_and_the_seeds_that_did_not_reach_it(sound):
+    meta = {"warmup_steps": 90, "warmup_loss": 1.5, "warmup_steps_taken": [12, 90]}
+    first, second = warnings_alone(sound().with_meta(warmup_losses=[[2.6, 1.4], [2.5, 2.0]], **meta))
+    assert "went from 2.55 to 1.70 in 12–90 warm-up steps" in first
+    assert "networks at different losses" not in first
+    assert "warm-up of 1 of 2 seeds did not reach the training loss 1.5" in second
+
+
+def test_a_training_whose_loss_rose_is_reported():
+    rows = [
+        ("a", 0, 0, 2.0),
+        ("a", 0, 9, 1.0),
+        ("a", 1, 0, 2.0),
+        ("a", 1, 9, 14.0),
+        ("b", 0, 0, 2.0),
+        ("b", 0, 9, 1.0),
+    ]
+    frame = pd.DataFrame(rows, columns=["network", "seed", "step", "train_loss"])
+    (text,) = warnings_of_training(frame)
+    assert text.startswith("a: the training loss rose in 1 of 2 seeds (to 14.00)")
 
 
 @pytest.mark.parametrize(("losses", "count"), [([[2.6, 2.1], [2.5, 2.0]], 1), ([[2.6, 13.9], [2.5, 2.0]], 2)])
