@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats is slow to import
 
 from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
 
 CLOSEST = 1 - 1e-12
-"""Largest rank correlation to which Fisher's transform is applied, because the transform of 1 is infinite."""
+"""Largest correlation that has an interval and a p by Student's t: those of 1 would be a point and 0, for any runs."""
+ORDERED = 8
+"""Largest number of runs of which all orders are enumerated for the p-value of a rank correlation."""
 
 
 class Paired(NamedTuple):
@@ -125,7 +129,12 @@ def association(
 
     Returns:
         NaN for fewer than four runs, or if one of the two is constant up to rounding. The interval is NaN if fewer than
-        four runs remain after subtracting ``removed``, and p if fewer than three remain.
+        four runs remain after subtracting ``removed``, or for a correlation of 1. p is by Student's t; for Spearman
+        with at most eight runs by all orders of the runs, so with four it is at least 1/12. It is NaN if fewer
+        than three runs remain, or for a correlation of 1 where the orders are not enumerated.
+
+    >>> round(association(np.arange(4.0), np.exp(np.arange(4.0)), "spearman").p, 4)
+    0.0833
     """
     from scipy import stats  # slow to import, and plots of saved runs do not need it
 
@@ -142,22 +151,37 @@ def association(
             return unknown
     value = pearson if kind == "pearson" else float(stats.spearmanr(x, y).statistic)
     free = x.size - removed
-    return Association(value, *_fisher_interval(value, free, kind, level), _p_of_correlation(value, free))
+    exact = kind == "spearman" and not removed and x.size <= ORDERED
+    p = _p_of_orders(x, y) if exact else _p_of_correlation(value, free)
+    return Association(value, *_fisher_interval(value, free, kind, level), p)
 
 
 def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[float, float]:
-    """Return the interval of a correlation of ``runs`` independent runs; NaN below four."""
-    if runs < 4:
+    """Return the interval of a correlation of ``runs`` independent runs; NaN below four, and for 1 or -1."""
+    if runs < 4 or abs(value) > CLOSEST:
         return math.nan, math.nan
     variance = 1 if kind == "pearson" else 1 + value**2 / 2
     spread = math.sqrt(variance / (runs - 3)) * float(ndtri(0.5 + level / 2))
-    centre = math.atanh(min(max(value, -CLOSEST), CLOSEST))
+    centre = math.atanh(value)
     return math.tanh(centre - spread), math.tanh(centre + spread)
 
 
 def _p_of_correlation(value: float, runs: int) -> float:
-    """Return the two-sided p-value of a correlation by Student's t; NaN below three runs."""
-    if runs < 3:
+    """Return the two-sided p-value of a correlation by Student's t; NaN below three runs, and for 1 or -1."""
+    if runs < 3 or abs(value) > CLOSEST:
         return math.nan
-    remaining = max(1 - value**2, np.finfo(float).eps)
-    return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / remaining)))
+    return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / (1 - value**2))))
+
+
+def _p_of_orders(x: Array, y: Array) -> float:
+    """Return the share of all orders of ``y`` whose rank correlation with ``x`` is at least as far from 0."""
+    ranks, others = (_mean_ranks(np.unique(values, return_inverse=True)[1]) for values in (x, y))
+    products = np.array(list(permutations(others))) @ ranks
+    return float(np.mean(np.abs(products) >= abs(others @ ranks) - 1e-9))
+
+
+def _mean_ranks(places: NDArray[np.intp]) -> Array:
+    """Return centred ranks, equal values with the mean of theirs."""
+    counts = np.bincount(places)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(ranks[places] - ranks[places].mean())
