@@ -16,7 +16,7 @@ from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
 
 CLOSEST = 1 - 1e-12
-"""Largest correlation that has an interval and a p by Student's t: those of 1 would be a point and 0, for any runs."""
+"""Largest correlation to which Fisher's transform is applied, and largest rank correlation with an interval."""
 ORDERED = 8
 """Largest number of runs of which all orders are enumerated for the p-value of a rank correlation."""
 
@@ -129,9 +129,9 @@ def association(
 
     Returns:
         NaN for fewer than four runs, or if one of the two is constant up to rounding. The interval is NaN if fewer than
-        four runs remain after subtracting ``removed``, or for a correlation of 1. p is by Student's t; for Spearman
-        with at most eight runs by all orders of the runs, so with four it is at least 1/12. It is NaN if fewer
-        than three runs remain, or for a correlation of 1 where the orders are not enumerated.
+        four runs remain after subtracting ``removed``, and p if fewer than three remain. p is by Student's t; for
+        Spearman with at most eight runs by all orders of the runs, so with four it is at least 1/12. Perfect ranks
+        have no interval, and no p where the orders are not enumerated: both would be exact for any number of runs.
 
     >>> round(association(np.arange(4.0), np.exp(np.arange(4.0)), "spearman").p, 4)
     0.0833
@@ -151,26 +151,29 @@ def association(
             return unknown
     value = pearson if kind == "pearson" else float(stats.spearmanr(x, y).statistic)
     free = x.size - removed
-    exact = kind == "spearman" and not removed and x.size <= ORDERED
-    p = _p_of_orders(x, y) if exact else _p_of_correlation(value, free)
+    enumerable = kind == "spearman" and not removed and x.size <= ORDERED
+    p = _p_of_orders(x, y) if enumerable else _p_of_correlation(value, free)
+    if kind == "spearman" and abs(value) > CLOSEST:
+        return Association(value, math.nan, math.nan, p if enumerable else math.nan)
     return Association(value, *_fisher_interval(value, free, kind, level), p)
 
 
 def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[float, float]:
-    """Return the interval of a correlation of ``runs`` independent runs; NaN below four, and for 1 or -1."""
-    if runs < 4 or abs(value) > CLOSEST:
+    """Return the interval of a correlation of ``runs`` independent runs; NaN below four."""
+    if runs < 4:
         return math.nan, math.nan
     variance = 1 if kind == "pearson" else 1 + value**2 / 2
     spread = math.sqrt(variance / (runs - 3)) * float(ndtri(0.5 + level / 2))
-    centre = math.atanh(value)
+    centre = math.atanh(min(max(value, -CLOSEST), CLOSEST))
     return math.tanh(centre - spread), math.tanh(centre + spread)
 
 
 def _p_of_correlation(value: float, runs: int) -> float:
-    """Return the two-sided p-value of a correlation by Student's t; NaN below three runs, and for 1 or -1."""
-    if runs < 3 or abs(value) > CLOSEST:
+    """Return the two-sided p-value of a correlation by Student's t; NaN below three runs."""
+    if runs < 3:
         return math.nan
-    return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / (1 - value**2))))
+    remaining = max(1 - value**2, np.finfo(float).eps)
+    return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / remaining)))
 
 
 def _p_of_orders(x: Array, y: Array) -> float:
