@@ -57,7 +57,7 @@ class Branches:
 
 @dataclass(frozen=True)
 class Shares:
-    """Energy share of each branch and coherence of each fork, summed over all replicates."""
+    """Energy share of each branch and coherence of each fork, of all samples of a seed, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None for a network without forks and partial splits."""
@@ -68,9 +68,9 @@ class Shares:
             pd.DataFrame(_share_rows(recording)),
             "Share of the gradient's energy that comes along each branch.",
             how=(
-                "tr K_a / Σ_b tr K_b, summed over samples and replicates; coherence ‖Σ g_b‖² / Σ ‖g_b‖² of a "
-                "fork from the Gram of the accumulated gradient: the number of branches if all are equal, "
-                f"1 if orthogonal, near 0 if they cancel. {HALF_WIDTHS}"
+                "tr K_a / Σ_b tr K_b, summed over the samples and batches of a seed; coherence ‖Σ g_b‖² / Σ ‖g_b‖² of "
+                "a fork from the Gram of the accumulated gradient: the number of branches if all are equal, "
+                f"1 if orthogonal, near 0 if they cancel. Means over seeds. {HALF_WIDTHS}"
             ),
             units={"share": "0 to 1", "coherence": "0 to the number of branches"},
         )
@@ -115,8 +115,8 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
 def _share_rows(recording: Recording) -> list[dict[str, object]]:
     rows = []
     for group in recording.plan.groups:
-        values = _shares(recording, group)
-        widths = over_replicates(partial(_shares, group=group), recording).half_widths
+        replicated = over_replicates(partial(_shares, group=group), recording)
+        values, widths = replicated.means, replicated.half_widths
         rows += [
             {
                 **_site(recording, group),
@@ -146,7 +146,7 @@ def _share_reason(recording: Recording, group: Group) -> str:
 
 
 def _shares(recording: Recording, group: Group) -> dict[str, Array]:
-    """Return the shares of the branches ``[b]`` and the coherence of the fork ``[]``, over all replicates."""
+    """Return the shares of the branches ``[b]`` and the coherence of the fork ``[]``, over all given replicates."""
     energies = recording.branch_energies(group)
     value = coherence(recording.total_energy(group), energies) if group.where == "fork" else np.nan
     return {"share": np.asarray(energy_shares(energies)), "coherence": np.asarray(value)}

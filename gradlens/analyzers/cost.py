@@ -36,7 +36,9 @@ class Cost:
                 "(multiply-add = 2); traffic: elements read and written by each convolution and pooling (the "
                 "CSPNet paper's CIO), where a mean over both spatial axes is a pooling; saved: bytes of distinct "
                 "tensors kept for backward; peak: most bytes alive at once that the step allocated, gradients of "
-                "parameters included; bottleneck: FLOPs of the largest layer over their mean."
+                "parameters included; bottleneck: FLOPs of the largest layer (convolution or matrix product) over "
+                "their mean. What a module computes outside its submodules counts in the stage of most of its "
+                "operations."
             ),
             units=units("cost"),
         )

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
+from gradlens.analyzers.energies import energies_by_seed
+from gradlens.analyzers.replicates import mean_known
 from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Slot, TensorKey
 from gradlens.graph.plan import Group
@@ -120,12 +122,15 @@ class Drawn:
 
     @cached_property
     def _shares(self) -> dict[Edge, tuple[float, str, str]]:
-        """Share, branch and site of the edges that leave a fork or a split."""
+        """Share, branch and site of the edges that leave a fork or a split, mean over seeds.
+
+        An edge from a part of a split that several operations read is a contribution of the fork of that part.
+        """
         by_edge: dict[Edge, tuple[float, str, str]] = {}
-        energies = self.recording.energies.sum(axis=1)
-        for group in self.plan.groups:
-            if group.where != "merge":
-                shares = energy_shares(np.array([energies[list(member)].sum() for member in group.members]))
+        for where in ("fork", "split"):
+            for group in (group for group in self.plan.groups if group.where == where):
+                energies = energies_by_seed(self.recording, group.members)
+                shares = mean_known(np.array([energy_shares(of_seed) for of_seed in energies]))
                 for edges, share, label in zip(self._ends(group), shares, group.labels, strict=False):
                     values = (float(share), label, group.site)
                     by_edge |= {edge: values for edge in edges if edge not in by_edge}

@@ -10,7 +10,15 @@ import numpy as np
 from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.plan import Group
 from gradlens.metrics import Step, energy_shares
+from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
+
+
+def energies_by_seed(recording: Recording, members: Sequence[Sequence[int]]) -> Array:
+    """Return the energy of each member of a group, given by its probes, over the batches of each seed, ``[s, b]``."""
+    seeds = np.array([seed for seed, _ in recording.replicates])
+    energies = np.stack([recording.energies[list(member)].sum(axis=0) for member in members])
+    return np.stack([energies[:, seeds == seed].sum(axis=1) for seed in recording.seeds])
 
 
 def energy_steps(recording: Recording) -> list[Step]:

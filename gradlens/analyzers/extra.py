@@ -158,7 +158,8 @@ class Canonicals:
                 f"SVCCA (Raghu et al. 2017) and PWCCA (Morcos et al. 2018, with squared projections) over the "
                 f"directions that hold {self.variance:.0%} of the variance, from Grams, mean over a seed's batches, "
                 "then over seeds; reach: half-width of the 95 % t interval over seeds, or over the batches of a "
-                "single seed. Empty if both signals need more directions than a batch has samples: canonical "
+                "single seed. PWCCA weights by the variance of signal_a; directions: the largest number over batches. "
+                "Empty if in some batch both signals need more directions than it has samples: canonical "
                 "correlations are then large for any gradients; raise batch_size=. By chance alone k and l "
                 "directions of n samples correlate by about sqrt(max(k, l) / n)."
             ),
@@ -175,20 +176,18 @@ class Canonicals:
         by_seed = [self._of_seed(recording.of_seed(seed), a, b) for seed in recording.seeds]
         batches = [batch for seed in by_seed for batch in seed]
         directions = [max((batch.directions[side] for batch in batches), default=0) for side in (0, 1)]
-        row = {}
-        for name in ("svcca", "pwcca"):
-            values = [
-                [getattr(batch, name) for batch in seed if np.isfinite(batch.svcca)] for seed in by_seed
-            ]
-            means = np.array([np.mean(of_seed) for of_seed in values if of_seed])
-            spread = means if len(recording.seeds) > 1 else np.array(values[0] if values else [])
-            row[name] = float(means.mean()) if len(means) else np.nan
-            row[f"{name}_reach"] = float(half_widths(spread)) if len(spread) else np.nan
+        complete = bool(batches) and all(np.isfinite(batch.svcca) for batch in batches)
+        row = dict.fromkeys(("svcca", "pwcca", "svcca_reach", "pwcca_reach"), np.nan)
+        for name in ("svcca", "pwcca") if complete else ():
+            values = [[getattr(batch, name) for batch in seed] for seed in by_seed if seed]
+            means = np.array([np.mean(of_seed) for of_seed in values])
+            spread = means if len(recording.seeds) > 1 else np.array(values[0])
+            row[name], row[f"{name}_reach"] = float(means.mean()), float(half_widths(spread))
         return {
-            **{name: row[name] for name in ("svcca", "pwcca", "svcca_reach", "pwcca_reach")},
+            **row,
             "directions_a": directions[0],
             "directions_b": directions[1],
-            "reason": "" if np.isfinite(row["svcca"]) else _reason(directions, recording.n),
+            "reason": "" if complete else _reason(batches, recording.n),
         }
 
     def _of_seed(self, recording: Recording, a: int, b: int) -> list[Canonical]:
@@ -205,8 +204,9 @@ def _null_reason(used: int, no_loss: str) -> str:
     return "" if used > 1 else no_loss or "fewer than two live signals"
 
 
-def _reason(directions: list[int], n: int) -> str:
-    """Return why two signals have no canonical correlation."""
-    if 0 in directions:
+def _reason(batches: list[Canonical], n: int) -> str:
+    """Return why two signals have no canonical correlation in some batches; a mean over the others would be biased."""
+    first, second = max((batch.directions for batch in batches), key=sum, default=(0, 0))
+    if any(0 in batch.directions for batch in batches) or not batches:
         return "a signal does not vary over samples"
-    return f"{directions[0]} and {directions[1]} directions need more than the {n} samples of a batch"
+    return f"{first} and {second} directions need more than the {n} samples of a batch"

@@ -48,8 +48,10 @@ class Flow:
             pd.DataFrame(rows),
             "Size, rank and agreement over samples of the gradient that each weighted layer receives.",
             how=(
-                "All from the per-sample Gram K of the summed loss's gradient, not centred; rms is per sample "
-                "and element. Effective rank: exp of the entropy of the singular values (Roy & Vetterli 2007). "
+                "All from the per-sample Gram K of the summed loss's gradient, not centred; rms: root mean "
+                "square of a sample's elements, mean and standard deviation (rms_spread) over the samples of all "
+                "batches; the other columns: mean over batches. Effective rank: exp of the entropy of the singular "
+                "values (Roy & Vetterli 2007). "
                 "Diversity Σ‖g‖²/‖Σg‖² (Yin 2018); stiffness: mean cosine between samples within and across "
                 "classes (Fort 2019); confusion: the most negative cosine (Sankararaman 2020). Eigenvalues of K below "
                 "1e-7 of the largest count as rounding and are left out of the ranks. Depth: "

@@ -78,7 +78,7 @@ class MapEdges:
                 "Energy: mean squared norm per sample of the gradient along the edge, of the summed loss; measured "
                 "there, or derived exactly (a concatenation's is the sum of its inputs'). Otherwise (measured: no) it "
                 "is taken from the nearest known edge towards the input, after operations with one input and one "
-                "reader, or empty. Share: of the energy at its fork or split."
+                "reader, or empty. Share: of the energy at its fork, else at its split, mean over seeds."
             ),
             units={"energy": "squared norm per sample", "share": "0 to 1"},
         )

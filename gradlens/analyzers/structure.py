@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from gradlens.analyzers.energies import energies_by_seed
+from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE
 from gradlens.analyzers.tracing import Traced, shortest, traced
 from gradlens.catalogue import units
@@ -45,7 +47,7 @@ class Structure:
                 "chain, 1/2 between dense layers of one convolution (a bottleneck's inner layers have one source "
                 "each, which lowers it). Combinations: distinct sets of timestamps, and of (timestamp, "
                 "source), over all channels (Wang, Liao & Yeh 2022). Cross terms: mean |coherence − 1| of the "
-                "forks, which energy-weighted path lengths ignore. The other columns need no gradient."
+                "forks, in each seed, which energy-weighted path lengths ignore. The other columns need no gradient."
             ),
             units=units("structure"),
         )
@@ -79,11 +81,14 @@ def structural_duplication(recording: Recording) -> dict[str, float]:
 
 
 def cross_terms(recording: Recording) -> list[tuple[str, float]]:
-    """Return (stage, ``|coherence - 1|``) of each fork that carries a gradient."""
+    """Return (stage, ``|coherence - 1|``, mean over seeds) of each fork that carries a gradient."""
     terms = []
     for group in recording.plan.groups:
         if group.where == "fork" and group.total is not None:
-            size = abs(coherence(recording.total_energy(group), recording.branch_energies(group)) - 1)
+            totals = energies_by_seed(recording, [(group.total,)])[:, 0]
+            branches = energies_by_seed(recording, group.members)
+            sizes = [abs(coherence(*energies) - 1) for energies in zip(totals, branches, strict=True)]
+            size = float(mean_known(np.array(sizes)))
             if math.isfinite(size):
                 terms.append((group.stage, size))
     return terms

@@ -52,8 +52,8 @@ class NoiseScale:
             how=(
                 "From Grams of per-sample weight gradients, added over the stage's weights (no biases): tr Σ and "
                 "|G|² unbiased, averaged over a seed's batches before dividing (McCandlish et al. 2018, arXiv "
-                f"1812.06162, appendix A.1). Empty if {UNCLEAR}. In train mode BatchNorm couples the samples of a "
-                "batch; then both are approximate."
+                f"1812.06162, appendix A.1), then mean over seeds. Empty if, in any seed, {UNCLEAR}. In train mode "
+                "BatchNorm couples the samples of a batch; then both are approximate."
             ),
             units={
                 "noise_scale": "samples",
@@ -72,8 +72,10 @@ class NoiseScale:
             scales.append(noise_scale(terms))
             ratios.append(signal_to_noise(terms))
             variances.append(float(np.mean([term.variance for term in terms])))
-        known = np.array(scales)[np.isfinite(scales)]
-        mean, low, high = mean_interval(known, self.level)
+        clear = bool(
+            np.isfinite(scales).all()
+        )  # a mean over the seeds that happen to be clear would be too small
+        mean, low, high = mean_interval(np.array(scales) if clear else np.array([]), self.level)
         return {
             "network": recording.name,
             "stage": stage,
@@ -81,9 +83,9 @@ class NoiseScale:
             "noise_scale": mean,
             "noise_scale_low": low,
             "noise_scale_high": high,
-            "signal_to_noise": float(mean_known(np.array(ratios))),
+            "signal_to_noise": float(np.mean(ratios)) if clear else np.nan,
             "variance": float(mean_known(np.array(variances))),
-            "reason": "" if len(known) else UNCLEAR,
+            "reason": "" if clear else UNCLEAR,
         }
 
 
@@ -108,8 +110,9 @@ class Reuse:
             pd.DataFrame([_reuse_row(recording, part, energies) for part in slices]),
             "Size of the gradient of each layer's weights, by the source whose channels they read.",
             how=(
-                "rms: per sample and weight, of dL/dW_j[:, slice s]; share: of the energy of the whole weight's "
-                "gradient. The gradient version of the reuse map of DenseNet (Huang et al. 2017, figure 5)."
+                "rms: per sample and weight, of dL/dW_j[:, slice s]: root mean square over the samples of a batch, "
+                "mean over batches; share: of the energy of the whole weight's gradient, over all replicates. The "
+                "gradient version of the reuse map of DenseNet (Huang et al. 2017, figure 5)."
             ),
             units={"rms": "gradient of the summed loss per sample and weight", "share": "0 to 1"},
         )

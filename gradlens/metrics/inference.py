@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats is slow to import
 
 from gradlens.metrics.hsic import Array
@@ -16,7 +18,9 @@ from gradlens.metrics.intervals import mean_interval
 ROUNDING = 1e-12
 """Relative spread below which measurements are equal up to rounding."""
 CLOSEST = 1 - ROUNDING
-"""Largest rank correlation to which Fisher's transform is applied, because the transform of 1 is infinite."""
+"""Largest correlation to which Fisher's transform is applied, and largest rank correlation with an interval."""
+ORDERED = 8
+"""Largest number of runs of which all orders are enumerated for the p-value of a rank correlation."""
 
 
 class Paired(NamedTuple):
@@ -130,7 +134,12 @@ def association(
 
     Returns:
         NaN for fewer than four runs, or if one of the two is constant up to rounding. The interval is NaN if fewer than
-        four runs remain after subtracting ``removed``, and p if fewer than three remain.
+        four runs remain after subtracting ``removed``, and p if fewer than three remain. p is by Student's t; for
+        Spearman with at most eight runs by all orders of the runs, so with four it is at least 1/12. Perfect ranks
+        have no interval, and no p where the orders are not enumerated: both would be exact for any number of runs.
+
+    >>> round(association(np.arange(4.0), np.exp(np.arange(4.0)), "spearman").p, 4)
+    0.0833
     """
     from scipy import stats  # slow to import, and plots of saved runs do not need it
 
@@ -147,7 +156,11 @@ def association(
             return unknown
     value = pearson if kind == "pearson" else float(stats.spearmanr(x, y).statistic)
     free = x.size - removed
-    return Association(value, *_fisher_interval(value, free, kind, level), _p_of_correlation(value, free))
+    enumerable = kind == "spearman" and not removed and x.size <= ORDERED
+    p = _p_of_orders(x, y) if enumerable else _p_of_correlation(value, free)
+    if kind == "spearman" and abs(value) > CLOSEST:
+        return Association(value, math.nan, math.nan, p if enumerable else math.nan)
+    return Association(value, *_fisher_interval(value, free, kind, level), p)
 
 
 def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[float, float]:
@@ -166,3 +179,17 @@ def _p_of_correlation(value: float, runs: int) -> float:
         return math.nan
     remaining = max(1 - value**2, np.finfo(float).eps)
     return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / remaining)))
+
+
+def _p_of_orders(x: Array, y: Array) -> float:
+    """Return the share of all orders of ``y`` whose rank correlation with ``x`` is at least as far from 0."""
+    ranks, others = (_mean_ranks(np.unique(values, return_inverse=True)[1]) for values in (x, y))
+    products = np.array(list(permutations(others))) @ ranks
+    return float(np.mean(np.abs(products) >= abs(others @ ranks) - 1e-9))
+
+
+def _mean_ranks(places: NDArray[np.intp]) -> Array:
+    """Return centred ranks, equal values with the mean of theirs."""
+    counts = np.bincount(places)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(ranks[places] - ranks[places].mean())

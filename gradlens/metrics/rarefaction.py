@@ -20,7 +20,9 @@ from gradlens.metrics.hsic import Array
 STANDARD_ERROR = 0.001
 """Largest standard error of a rarefied duplication that is estimated from draws."""
 BLOCK = 64
-"""Draws between two looks at the standard error (fewer of large subsets); this many subsets are enumerated."""
+"""Draws between two looks at the standard error (fewer of large subsets)."""
+ENUMERATED = 1024
+"""Subsets that are enumerated rather than drawn, unless they are large: about as many draws would be needed."""
 COARSE = 12
 """Draws of a block if a larger error is allowed."""
 ELEMENTS = 8192
@@ -106,7 +108,8 @@ def similarity_by_lag(similarity: Array) -> Array:
 def _mean_over_subsets(similarity: Array, m: int, error: float) -> float:
     """Return the mean of ``effective_number`` over subsets of ``m`` signals, 2 < m < l."""
     signals = similarity.shape[0]
-    if comb(signals, m) <= BLOCK:
+    count = comb(signals, m)
+    if count <= BLOCK or (error <= STANDARD_ERROR and count <= min(ENUMERATED, 2 * ELEMENTS // m)):
         return float(_numbers(similarity, np.array(list(combinations(range(signals), m)))).mean())
     tolerance = error * (m - 1)
     values = np.empty(0)

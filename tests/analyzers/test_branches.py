@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gradlens.analyzers.branches import Branches, Shares
+from gradlens.analyzers.structure import cross_terms
 from gradlens.metrics import cka, hsic_matrix
 
 
@@ -51,6 +52,22 @@ def test_coherence_of_equal_cancelling_and_lone_branches(hand, factor, coherence
     a, _ = vectors()
     frame = Shares()(fork(hand, a, factor * a).recording()).frame
     assert frame.coherence.tolist() == pytest.approx([coherence] * 2)
+
+
+def test_shares_and_coherence_are_means_over_seeds_like_their_intervals(hand, seeds):
+    """One seed's gradients are 100 times as large: seeds count equally, batches of a seed by their energy."""
+    a, b = vectors()
+    firsts, seconds = np.stack([a, 100 * b, a]), np.stack([b, 100 * a, -b])
+    build = hand(seeds(3))
+    numbers = [build.gradient(g, signal=False) for g in (firsts, seconds)]
+    build.group(numbers, build.gradient(firsts + seconds), labels=("skip", "residual"))
+    recording = build.recording()
+    frame = Shares()(recording).frame
+    single = [Shares()(recording.of_seed(seed)).frame for seed in recording.seeds]
+    assert frame.share.tolist() == pytest.approx(np.mean([rows.share for rows in single], axis=0))
+    assert frame.coherence[0] == pytest.approx(np.mean([rows.coherence[0] for rows in single]))
+    ((_, size),) = cross_terms(recording)
+    assert size == pytest.approx(np.mean([abs(rows.coherence[0] - 1) for rows in single]))
 
 
 def test_a_fork_without_gradient_has_no_shares(hand):

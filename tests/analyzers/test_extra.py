@@ -63,6 +63,20 @@ def test_canonical_correlations_are_means_over_batches(recording):
     assert tight["reason"].str.contains("need more than the 12 samples of a batch").all()
 
 
+def test_canonical_correlations_are_not_means_over_the_batches_that_happen_to_have_some(hand, draw):
+    """Both signals have one direction in the first batch, and too many in the second."""
+    build = hand([(0, 0), (0, 1)])
+    for number in (0, 1):
+        gradients = draw(number, 2)
+        gradients[0] = np.outer(gradients[0, :, 0], gradients[0, 0])
+        build.gradient(gradients)
+    recording = build.recording()
+    assert np.isfinite(Canonicals()(recording.take([0])).frame["svcca"]).all()
+    (row,) = Canonicals()(recording).frame.to_dict("records")
+    assert np.isnan([row[name] for name in ("svcca", "pwcca", "svcca_reach", "pwcca_reach")]).all()
+    assert f"{row['directions_a']} and {row['directions_b']} directions need more than" in row["reason"]
+
+
 def test_halves_survive_saving_merging_and_taking(recording, tmp_path):
     loaded = gl.Recording.load(recording.save(tmp_path / "r.safetensors"))
     assert np.array_equal(loaded.halves, recording.halves)

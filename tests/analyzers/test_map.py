@@ -125,6 +125,34 @@ def test_edges_of_forks_and_splits_have_the_shares(split):
         assert np.allclose(branch_edges["share"], row["share"])
 
 
+class ForkedPart(Split):
+    """The part that does not bypass is also read by a second operation: a dense layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(12, 8, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        first, second = self.stem(x).chunk(2, 1)
+        x = self.down(torch.cat([first, second, self.blocks(second)], 1).relu())
+        return self.head(x.mean((2, 3)))
+
+
+def test_an_edge_of_a_part_that_several_operations_read_has_its_share_of_that_fork():
+    """Shares of the edges of one fork add up to 1; the part's share in the split belongs to none of them."""
+    recording = record(ForkedPart())
+    nodes, edges = MapNodes()(recording).frame, MapEdges()(recording).frame
+    split = nodes.set_index("site").loc["(model):split", "node"]
+    leaving = edges[edges["producer"] == split]
+    of_fork = leaving[leaving["fork"] == "(model):partial split, dense"]
+    assert len(leaving) == 3
+    assert len(of_fork) == 2
+    assert of_fork["share"].tolist() == pytest.approx((of_fork["energy"] / of_fork["energy"].sum()).tolist())
+    bypass = leaving[leaving["branch"] == "bypass"].set_index("fork").loc["(model):partial split", "share"]
+    shares = Shares()(recording).frame.set_index(["site", "where", "branch"])["share"]
+    assert bypass == pytest.approx(shares["(model):partial split", "split", "bypass"])
+
+
 def test_alike_is_the_mean_similarity_of_a_layers_pairs_in_its_stage(split):
     recording, nodes, _ = split
     pairs = Correlation()(recording).frame

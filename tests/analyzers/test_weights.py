@@ -65,7 +65,23 @@ def test_noise_is_measured_over_all_weights(measured):
     if np.isfinite(expected):
         assert frame.loc["whole", "noise_scale"] == pytest.approx(expected, rel=1e-6)
     else:
-        assert "cannot be told from 0" in frame.loc["whole", "reason"]
+        assert "cannot be distinguished from 0" in frame.loc["whole", "reason"]
+
+
+def test_the_noise_scale_is_no_mean_of_the_seeds_that_happen_to_have_one(hand, draw, seeds):
+    """In one of three seeds the samples agree. In the others ``|G|²`` is below 0: a mean over one is too small."""
+    build = hand(seeds(3), space="weights")
+    gradients = draw(0, 3)
+    gradients -= gradients.mean(axis=1, keepdims=True)
+    gradients[1] += 10
+    build.gradient(gradients)
+    recording = build.recording()
+    alone = ANALYZERS["noise"](recording.of_seed(1)).frame.set_index("stage").loc["whole"]
+    assert alone["noise_scale"] > 0
+    row = ANALYZERS["noise"](recording).frame.set_index("stage").loc["whole"]
+    assert np.isnan(row[["noise_scale", "noise_scale_low", "signal_to_noise"]].astype(float)).all()
+    assert "cannot be distinguished from 0" in row["reason"]
+    assert row["variance"] > 0
 
 
 def test_reuse_is_the_rms_of_the_columns(measured):

@@ -92,10 +92,25 @@ def test_a_correlation_of_too_few_or_of_constant_values_is_nan(kind):
     assert math.isnan(association(np.ones(9), np.arange(9.0), kind).value)
 
 
-def test_perfect_ranks_have_an_interval_below_one():
-    result = association(np.arange(8.0), np.exp(np.arange(8.0)), "spearman")
+@pytest.mark.parametrize("runs", [4, 5, 12])
+def test_perfect_ranks_have_no_interval_and_no_p_below_that_of_all_orders(runs):
+    """Fisher's transform of 1 is infinite, and Student's t gives p = 0: four runs cannot show that much."""
+    x = np.arange(float(runs))
+    result = association(x, np.exp(x), "spearman")
     assert result.value == pytest.approx(1)
-    assert result.low < result.high <= 1
+    assert np.isnan([result.low, result.high]).all()
+    expected = 2 / math.factorial(runs) if runs < 9 else math.nan
+    assert result.p == pytest.approx(expected, nan_ok=True)
+    assert association(x, -x, "spearman").p == pytest.approx(expected, nan_ok=True)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_p_of_few_ranks_counts_all_orders(ties, rng):
+    x = rng.standard_normal(6)
+    y = rng.integers(0, 3, 6).astype(float) if ties else x + rng.standard_normal(6)
+    result = association(x, y, "spearman")
+    orders = [abs(stats.spearmanr(x, order).statistic) for order in itertools.permutations(y)]
+    assert result.p == pytest.approx(np.mean(np.array(orders) >= abs(result.value) - 1e-9))
 
 
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])

@@ -61,10 +61,11 @@ def test_groups_of_copies_agree_with_the_enumeration_of_all_subsets(groups, each
     assert rarefied_duplication(copies(groups, each), m) == pytest.approx(value, abs=0.004)
 
 
-def test_few_subsets_are_enumerated_without_error():
-    matrix = correlated(7, 4, seed=1)
-    exact = np.mean([effective_number(matrix[np.ix_(s, s)]) for s in combinations(range(7), 5)])
-    assert rarefied_number(matrix, 5) == pytest.approx(exact, rel=1e-12)
+@pytest.mark.parametrize(("signals", "m"), [(7, 5), (14, 12), (12, 8)])
+def test_few_subsets_are_enumerated_without_error(signals, m):
+    matrix = correlated(signals, 4, seed=1)
+    exact = np.mean([effective_number(matrix[np.ix_(s, s)]) for s in combinations(range(signals), m)])
+    assert rarefied_number(matrix, m) == pytest.approx(exact, rel=1e-12)
 
 
 def test_two_signals_have_the_closed_form_of_the_binary_entropy():
