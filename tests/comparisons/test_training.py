@@ -26,13 +26,15 @@ def within(table, kind):
     return frame[(frame.over == WITHIN) & (frame.coefficient == kind)]
 
 
-@pytest.mark.parametrize("kind", ["pearson", "spearman"])
-def test_the_interval_within_a_seed_rarely_leaves_out_zero_without_an_association(kind):
+@pytest.mark.parametrize(
+    ("kind", "least"), [("pearson", 0.02), ("spearman", 0.005)]
+)  # 4.9 % and 2.5 % of 2,000
+def test_the_interval_within_a_seed_rarely_leaves_out_zero_without_an_association(kind, least):
     draw = np.random.default_rng(11)
     rows = pd.concat([within(learning(unrelated(draw)), kind) for _ in range(60)])
     alarms = (rows.low > 0) | (rows.high < 0)
     assert len(rows) >= 300
-    assert 0.02 < alarms.mean() < 0.09
+    assert least < alarms.mean() < 0.09
 
 
 def test_the_interval_within_a_seed_has_the_standard_error_without_the_seed_means():
