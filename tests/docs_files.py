@@ -30,7 +30,7 @@ CHEAPER: dict[str, list[str]] = {
 If an option is repeated, the last one counts. Other commands run unchanged.
 """
 SHORTER = {
-    "--train-steps": ["--train-steps", "2", "--snapshots", "1"],
+    "--train-steps": ["--train-steps", "2", "--snapshots", "1", "--no-controls"],
     "--warmup-steps": ["--warmup-steps", "1"],
 }
 """Options that are appended if a command has the option of the key."""
