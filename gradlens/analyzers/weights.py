@@ -20,12 +20,16 @@ from gradlens.metrics import (
     mean_similarity,
     noise,
     noise_scale,
+    rarefied_duplication,
     signal_to_noise,
 )
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
+PAIR = 2
+"""Readers of the rarefied duplication, which every source in the table has."""
+MEASURES = ("duplication", "rarefied_duplication", "mean_similarity")
 UNCLEAR = "the mean gradient cannot be distinguished from 0 with so few samples"
 Order = TypeVar("Order", int, tuple[int, str])
 
@@ -147,12 +151,15 @@ class Readers:
             "Duplication between the weight gradients of the layers that read one source.",
             how=(
                 "CKA, N_eff and D as for signals, of the parts of the readers' weights that read the source; mean "
-                "over seeds. Used: readers whose gradient has a similarity in the version, the smallest number over "
-                f"seeds. {HALF_WIDTHS} These are the gradients that eq. 2 of the CSPNet paper calls reused, as "
+                "over seeds. D grows with the number of readers; D_m over m = 2 readers drawn at random can be "
+                "compared between sources. Used: readers whose gradient has a similarity in the version, the smallest "
+                f"number over seeds. {HALF_WIDTHS} These are the gradients that eq. 2 of the CSPNet paper calls reused, as "
                 "blocks of weight gradients."
             ),
             units={
                 "duplication": "0 to 1",
+                "m": "layers",
+                "rarefied_duplication": "0 to 1",
                 "mean_similarity": "dimensionless",
                 "readers": "layers",
                 "used": "layers",
@@ -190,6 +197,7 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
         return {
             "used": np.array([len(indices) for indices in used]),
             "duplication": np.array([duplication(matrix) for matrix in matrices]),
+            "rarefied_duplication": np.array([rarefied_duplication(matrix, PAIR) for matrix in matrices]),
             "mean_similarity": np.array([mean_similarity(matrix) for matrix in matrices]),
         }
 
@@ -203,11 +211,9 @@ def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> l
             "version": version.label,
             "readers": len(parts),
             "used": int(used[row]),
-            **{name: float(values.means[name][row]) for name in ("duplication", "mean_similarity")},
-            **{
-                f"{name}_reach": float(values.half_widths[name][row])
-                for name in ("duplication", "mean_similarity")
-            },
+            "m": PAIR,
+            **{name: float(values.means[name][row]) for name in MEASURES},
+            **{f"{name}_reach": float(values.half_widths[name][row]) for name in MEASURES},
         }
         for row, version in enumerate(VERSIONS)
     ]

@@ -112,8 +112,13 @@ def test_readers_of_a_source_are_compared_by_its_columns(measured):
         rows["head.weight"][:, :, :, :4].flatten(2),
     ]
     grams = np.stack([(part @ part.transpose(1, 2)).numpy() for part in parts])
-    expected = cka(hsic_matrix(grams))[np.triu_indices(3, k=1)].mean()
-    assert frame.loc[("stem", "energy"), "mean_similarity"] == pytest.approx(expected, rel=1e-6)
+    pairs = cka(hsic_matrix(grams))[np.triu_indices(3, k=1)]
+    assert frame.loc[("stem", "energy"), "mean_similarity"] == pytest.approx(pairs.mean(), rel=1e-6)
+    halves = np.stack([1 + pairs, 1 - pairs]) / 2
+    numbers = np.exp(-(halves * np.log(halves)).sum(0))  # of each pair of readers
+    assert frame.loc[("stem", "energy"), "rarefied_duplication"] == pytest.approx(
+        2 - numbers.mean(), rel=1e-6
+    )
     assert ("b", "energy") not in frame.index
 
 
