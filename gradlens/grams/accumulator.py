@@ -99,7 +99,7 @@ class Accumulator:
         probe = self._plan.probes[number]
         gradient = real(gradient)
         if probe.outer is not None:
-            ordered = in_order(gradient, probe.rows, self._n)
+            ordered = in_order(gradient, probe.rows, probe.outer, self._n)
             self._grams[number] = gram(ordered, probe.outer, self._n)
             if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")

@@ -63,6 +63,10 @@ REORDERING = {
     "ScatterAdd",
 }  # fmt: skip
 """Operations that move rows along an axis, to or from a saved index."""
+UNORDERED = REORDERING | {
+    "MaskedScatter", "MaskedSelect", "PackPaddedSequence", "Take", "Topk",
+}  # fmt: skip
+"""Operations after which the rows need not be the samples in order."""
 WRITING = {"IndexAdd", "IndexCopy", "IndexPut", "Scatter", "ScatterAdd"}
 """Those that write their second input at the index."""
 CUTTING = {"Slice", *SPLITS}

@@ -25,10 +25,12 @@ class Reads:
     Attributes:
         by_sequence: by sequence number, whether the operation read the batch.
         samples: number of samples.
+        moved: sequence numbers of operations that read samples in another order, from outside the graph.
     """
 
     by_sequence: Mapping[int, bool]
     samples: int
+    moved: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class DryPass(NamedTuple):
         hooked: tensors with a hook of the user that returns a gradient, after the gradient is accumulated.
         derived: what does not derive from the batch.
         uneven: tensors with two contributions, one of which has less than ``UNEVEN`` of the energy of the other.
+        moved: nodes that read samples in another order, from outside the graph.
     """
 
     graph: Graph
@@ -41,6 +42,30 @@ class DryPass(NamedTuple):
     derived: Derived
     hooked: frozenset[TensorKey] = frozenset()
     uneven: frozenset[TensorKey] = frozenset()
+    moved: frozenset[int] = frozenset()
+
+    def moved_in(self, graph: Graph) -> frozenset[int]:
+        """Return the nodes of another pass that read, or may read, samples in another order.
+
+        The two graphs may differ behind the part that they share, as in a detector with a loop over images.
+        """
+        pairs = list(zip(graph.forward_order, self.graph.forward_order, strict=False))
+        ranks = [{node: rank for rank, node in enumerate(g.forward_order)} for g in (graph, self.graph)]
+        shared = next(
+            (i for i, pair in enumerate(pairs) if not _alike(graph, self.graph, pair, ranks)), len(pairs)
+        )
+        moved = {node for node, other in pairs[:shared] if other in self.moved}
+        return frozenset(moved.union(graph.forward_order[shared:]))
+
+
+def _alike(graph: Graph, other: Graph, pair: tuple[int, int], ranks: Sequence[Mapping[int, int]]) -> bool:
+    """Return whether two nodes have the same operation and read the same tensors."""
+    sides = list(zip((graph, other), pair, ranks, strict=True))
+    read = [
+        [(rank[edge.producer], edge.output, edge.slot) for edge in side.inputs.get(node, ())]
+        for side, node, rank in sides
+    ]
+    return len({side.nodes[node].operation for side, node, _ in sides}) == 1 and read[0] == read[1]
 
 
 def dry_pass(
@@ -72,7 +97,9 @@ def dry_pass(
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
     changed = frozenset(key for key, returned in hooks if returned.gradient)
-    return DryPass(graph, samples, sums.errors, derived, changed, frozenset(sums.uneven))
+    known = frozenset() if reads is None else reads.moved
+    moved = frozenset(position for position, node in enumerate(graph.nodes) if node.sequence in known)
+    return DryPass(graph, samples, sums.errors, derived, changed, frozenset(sums.uneven), moved)
 
 
 class _Sums:

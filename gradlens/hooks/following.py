@@ -29,6 +29,10 @@ FROM_NUMBERS = {
 """Operations that make a tensor without data; others, such as random numbers, may make samples."""
 
 
+MOVING = {"flip", "gather", "index", "index_select", "masked_select", "roll", "sort", "take_along_dim"}
+"""Operations that move rows of tensors that require no gradient."""
+
+
 class Following(TorchDispatchMode):
     """Records which nodes of the graph read the batch while it is active.
 
@@ -43,12 +47,16 @@ class Following(TorchDispatchMode):
 
     Attributes:
         reads: by sequence number of a node, whether its operation read the batch.
+        moved: sequence numbers of the nodes that read samples in another order, which the graph does not show because
+            these tensors require no gradient.
     """
 
     def __init__(self, model: nn.Module, batch: object, samples: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.reads: dict[int, bool] = {}
         self._samples = samples
+        self.moved: set[int] = set()
+        self._reordered: set[int] = set()
         self._memory: dict[int, tuple[object, bool]] = {}
         for tensor in _held(model):
             self._mark(tensor, False)
@@ -73,9 +81,14 @@ class Following(TorchDispatchMode):
             *written,
         ]:
             self._mark(tensor, derives)
+        moved = any(_memory(tensor) in self._reordered for tensor in read if not tensor.requires_grad)
         differentiable = any(tensor.is_floating_point() or tensor.is_complex() for tensor in outputs)
         if start > self._end and differentiable and any(tensor.requires_grad for tensor in read):
             self.reads[start - 1] = derives
+            if moved:
+                self.moved.add(start - 1)
+        elif moved or (derives and _name(func) in MOVING and self._samples in _moved_sizes(func, args)):
+            self._reordered.update(map(_memory, outputs))
         self._end = _sequence()
         return result
 
@@ -130,6 +143,19 @@ def _written(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> lis
     by_name = dict(zip((argument.name for argument in schema.arguments), args, strict=False)) | dict(kwargs)
     changed = [a.name for a in schema.arguments if a.alias_info is not None and a.alias_info.is_write]
     return tensors_of([by_name[name] for name in changed if name in by_name])
+
+
+def _moved_sizes(func: Any, args: tuple[Any, ...]) -> list[int]:
+    """Return the sizes of the axes along which an operation moves rows; of all axes if it does not say."""
+    shape = args[0].shape
+    dims: Any = args[1] if len(args) > 1 else None
+    if _name(func) == "index":
+        dims = [dim for dim, index in enumerate(args[1]) if index is not None]
+    elif _name(func) == "roll":
+        dims = args[2] if len(args) > 2 else None
+    dims = [dims] if type(dims) is int else dims
+    known = isinstance(dims, (list, tuple)) and all(type(dim) is int for dim in dims)
+    return [shape[dim] for dim in dims] if known else list(shape)
 
 
 def _name(func: Any) -> str:

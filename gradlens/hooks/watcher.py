@@ -157,7 +157,8 @@ class Watcher:
         """Run the dry pass; follow what comes from the batch, and note the tensors with hooks."""
         with HookedTensors() as hooks, Following(self.model, few, samples) as following:
             loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
-        return dry_pass(self.model, loss, samples, Reads(following.reads, samples), hooks.tensors)
+        reads = Reads(following.reads, samples, frozenset(following.moved))
+        return dry_pass(self.model, loss, samples, reads, hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         forward.calls.returned.clear()  # live nodes
