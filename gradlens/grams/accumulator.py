@@ -98,7 +98,7 @@ class Accumulator:
         """
         probe = self._plan.probes[number]
         gradient = real(gradient)
-        if probe.outer is not None:
+        if probe.outer is not None and gradient.numel():
             ordered = in_order(gradient, probe.rows, probe.outer, self._n)
             self._grams[number] = gram(ordered, probe.outer, self._n)
             if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):

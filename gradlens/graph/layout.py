@@ -119,6 +119,8 @@ class Sizes:
 
 def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
     """Return the layout of a tensor, or None if its samples cannot be located."""
+    if 0 in sizes.graph.shape(key):
+        return BATCH_FIRST  # no token reached this expert: a gradient of zero
     order = sizes.orders.get(key)
     if order is not None:
         return _ordered(order, sizes, key)

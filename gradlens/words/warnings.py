@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from gradlens.metrics import duplication_bias
 from gradlens.numbers import PAGE, format_number
 from gradlens.recording import Recording
@@ -91,6 +93,15 @@ def _missing_signals(recording: Recording) -> Iterator[str]:
     unsampled = sum(not signal.sampled for signal in recording.signals)
     if unsampled:
         yield f"{name}: {unsampled} of {signals} signals have no axis that holds the samples and are left out"
+    unknown = sum(
+        signal.sampled and not np.isfinite(recording.grams[signal.number]).all()
+        for signal in recording.signals
+    )
+    if unknown:
+        yield (
+            f"{name}: {unknown} of {signals} signals have no value in some batch, where their samples cannot be told or "
+            "their weight is complex, and are left out of similarities"
+        )
 
 
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:

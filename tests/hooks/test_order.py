@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -296,3 +297,30 @@ def test_the_nodes_of_a_graph_belong_to_it(sizes):
     np.testing.assert_allclose(
         recording.grams[first.number, 0], (gradient @ gradient.T).numpy(), rtol=1e-4, atol=1e-8
     )
+
+
+def test_an_expert_without_tokens_has_a_zero_gradient_and_ends_no_analysis():
+    net = Experts("masks")
+    with torch.no_grad():
+        net.gate.weight[:3] = torch.rand(3, 8) + 0.1
+        net.gate.weight[3] = -1.0
+        net.enter.bias.fill_(1.0)
+    inputs = torch.rand(2, N, 5, 6)
+    recording = gl.capture(net, [(x, torch.randint(0, 5, (N,))) for x in inputs])
+    (last,) = [signal for signal in recording.signals if signal.name == "experts.3"]
+    assert last.sampled and not recording.grams[last.number].any()
+    flow = gl.analyze(recording).tables["flow"].frame.set_index("signal")
+    assert flow.loc["experts.3", "dead"]
+
+
+def test_a_batch_in_which_samples_cannot_be_told_is_left_out_with_a_reason():
+    recording = gl.capture(Reordered(same, same), [(torch.randn(N, 6), torch.randint(0, 5, (N,)))] * 2)
+    grams = recording.grams.copy()
+    middle = recording.signals[1]
+    grams[middle.number, 1] = np.nan
+    analysed = gl.analyze(replace(recording, grams=grams))
+    row = analysed.tables["flow"].frame.set_index("signal").loc[middle.name]
+    squares = grams[middle.number, 0].diagonal()
+    assert "its samples cannot be told in 1 of 2 batches" in row["reason"]
+    assert row["norm"] == pytest.approx(np.sqrt(squares).mean())
+    assert any("1 of 3 signals have no value in some batch" in warning for warning in analysed.warnings)
