@@ -89,7 +89,7 @@ def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[
     labels = None if labels is None else labels[known]
     squares = np.clip(np.diagonal(grams, axis1=-2, axis2=-1), 0.0, None)
     norms = np.sqrt(squares)
-    rms = norms / np.sqrt(probe.elements(recording.n))
+    rms = norms / np.sqrt(max(probe.elements(recording.n), 1))
     per_batch = np.array(
         [_spectrum(gram, None if labels is None else labels[batch]) for batch, gram in enumerate(grams)]
     )

@@ -109,7 +109,8 @@ def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
     change = changes[0] if changes else f"{len(first.nodes)} operations became {len(graph.nodes)}"
     raise GradlensError(
         f"batch {index}: the graph changed ({change}); recordings of layers that are switched "
-        "on and off at random cannot be averaged: capture in eval mode, or one batch at a time"
+        "on and off at random, or of states that keep the graph of an earlier batch, cannot be averaged: capture in "
+        "eval mode, one batch at a time, or detach the state"
     )
 
 

@@ -99,8 +99,8 @@ def _missing_signals(recording: Recording) -> Iterator[str]:
     )
     if unknown:
         yield (
-            f"{name}: {unknown} of {signals} signals have no value in some batch, where their samples cannot be told or "
-            "their weight is complex, and are left out of similarities"
+            f"{name}: {unknown} of {signals} signals have no value in some batch, where their samples cannot be told "
+            "or their weight is complex, and are left out of similarities"
         )
 
 
