@@ -33,7 +33,7 @@ from gradlens.hooks.following import Following, dry_samples
 from gradlens.hooks.forecast import forecast
 from gradlens.hooks.freed import FREED, FreedGraphError, backward_error, forget_graphs
 from gradlens.hooks.hooked import HookedTensors
-from gradlens.hooks.nesting import copied, first_samples
+from gradlens.hooks.nesting import copied, first_samples, has_two_readings
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.state import Guard, restored
@@ -157,12 +157,17 @@ class Watcher:
         An error of the pass means that the network does not take a part of the batch (edges of a graph, a fixed batch
         size), or that it was cut along another axis. An error of the model recurs with the whole batch.
         """
-        samples = dry_samples(self.model, n, SAMPLES)
-        few = first_samples(batch, samples, n, second=self.watch.samples is not None)
-        if few is None:
-            if self.guard is not None:
-                self.guard.copy_all()
-            return None
+        samples, second = dry_samples(self.model, n, SAMPLES), self.watch.samples is not None
+        for axis in (second, not second) if has_two_readings(batch, n) else (second,):
+            few = first_samples(batch, samples, n, second=axis)
+            dry = None if few is None else self._tried(index, few, samples)
+            if dry is not None:
+                return dry
+        if few is None and self.guard is not None:
+            self.guard.copy_all()
+        return None
+
+    def _tried(self, index: int, few: object, samples: int) -> DryPass | None:
         seed_draws(self.watch.seed, index)
         with restored(self.model), self.guard.trial() if self.guard is not None else nullcontext():
             try:

@@ -271,3 +271,28 @@ def test_a_copy_of_a_batch_shares_no_tensor_and_keeps_kinds():
     assert copy["x"][0].is_leaf
     assert copy["x"][1][1] == "name"
     assert copy["weight"] is weight
+
+
+@pytest.mark.parametrize("said", [None, 8])
+@pytest.mark.parametrize("first", [True, False], ids=["samples first", "time first"])
+def test_as_many_steps_as_samples_are_told_apart_by_the_targets(said, first):
+    """``x [8, 8, 3]`` may have samples on either axis, and ``y [8]`` fits the output of one reading only."""
+
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(torch.relu(self.first(x)).mean(1 if first else 0))
+
+    torch.manual_seed(1)
+    net, x, y = Mean(), torch.randn(8, 8, 3), torch.randint(0, 5, (8,))
+    recording = gl.capture(net, [(x, y)], samples=said)
+    hidden = net.first(x)
+    hidden.retain_grad()
+    torch.nn.functional.cross_entropy(net.last(torch.relu(hidden).mean(1 if first else 0)), y).backward()
+    gradient = (hidden.grad if first else hidden.grad.transpose(0, 1)).reshape(8, -1).double() * 8
+    expected = (gradient @ gradient.T).numpy()
+    np.testing.assert_allclose(recording.signal_grams[0, 0], expected, rtol=1e-4, atol=1e-9)
