@@ -325,3 +325,20 @@ def test_a_batch_in_which_samples_cannot_be_told_is_left_out_with_a_reason():
     assert "its samples cannot be told in 1 of 2 batches" in row["reason"]
     assert row["norm"] == pytest.approx(np.sqrt(squares).mean())
     assert any("1 of 3 signals have no value in some batch" in warning for warning in analysed.warnings)
+
+
+@pytest.mark.parametrize("spelling", ["masks", "written", "sorted", "repeated"])
+def test_weights_of_experts_have_a_gradient_for_each_sample(spelling):
+    torch.manual_seed(1)
+    net, (x, y) = Experts(spelling), (torch.randn(N, 5, 6), torch.randint(0, 5, (N,)))
+    recording = gl.capture(net, [(x, y)], space="weights")
+    gradients: dict[str, list[Tensor]] = {f"experts.{number}": [] for number in range(4)}
+    for sample in range(N):
+        net.zero_grad()
+        functional.cross_entropy(net(x[sample : sample + 1]), y[sample : sample + 1]).backward()
+        for number, expert in enumerate(net.experts):
+            gradients[f"experts.{number}"].append(expert.weight.grad.flatten().clone())
+    grams = {signal.name: recording.grams[signal.number, 0] for signal in recording.signals}
+    for name, rows in gradients.items():
+        gradient = torch.stack(rows).double()
+        np.testing.assert_allclose(grams[name], (gradient @ gradient.T).numpy(), rtol=1e-4, atol=1e-9)
