@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 from gradlens.graph import ops
 from gradlens.graph.aligning import aligned
-from gradlens.graph.nodes import Edge, Graph, Shape, TensorKey
+from gradlens.graph.nodes import Edge, Graph, Node, Shape, TensorKey
 from gradlens.graph.order import NOWHERE, UNKNOWN, Rows, row_orders
 
 REACH = 400
@@ -48,6 +48,8 @@ class Sizes:
         dry: the graph at another batch size, or None if only one was run.
         m: samples of that other batch; 0 if there is none.
         moved: nodes that read, or may read, samples whose rows were moved outside the graph; None if unknown.
+        stacked: by node that reads several rows of each sample from outside the graph, the number of positions that
+            vary slower than the samples.
     """
 
     graph: Graph
@@ -55,6 +57,7 @@ class Sizes:
     dry: Graph | None
     m: int
     moved: frozenset[int] | None = None
+    stacked: Mapping[int, int] = field(default_factory=dict)
 
     def pairs(self, key: TensorKey) -> list[tuple[int, int]]:
         """Return (size, size in the dry pass) of each axis."""
@@ -66,6 +69,11 @@ class Sizes:
     def orders(self) -> dict[TensorKey, Rows]:
         """The position of each row of a tensor, where the samples are not in order."""
         return aligned(self, row_orders(self))
+
+    def seen(self, key: TensorKey) -> Layout | None:
+        """Return the layout that the axes of a tensor, or what its operation reads outside the graph, determine."""
+        outer = 0 if self.graph.nodes[key.node].operation in ops.UNORDERED else self.stacked.get(key.node, 0)
+        return _from_axes(self, key) or (Layout(outer) if outer else None)
 
     @cached_property
     def _unsettled(self) -> set[int]:
@@ -166,7 +174,9 @@ def _from_neighbours(sizes: Sizes, key: TensorKey, whole: bool = False) -> Layou
     Samples folded into another axis, as in ``[1, n · l, c]`` of an einsum, need the ``whole`` order: only tensors
     that are the same up to reshaping are read.
     """
-    size = math.prod(sizes.graph.shape(key))
+    size, stacked = math.prod(sizes.graph.shape(key)), sizes.seen(key)
+    if stacked is not None and not whole and sizes.graph.shape(key)[0] % (stacked.outer * sizes.n) == 0:
+        return stacked
     seen = {key}
     queue = deque([key])
     while queue and len(seen) < REACH:
@@ -175,7 +185,7 @@ def _from_neighbours(sizes: Sizes, key: TensorKey, whole: bool = False) -> Layou
             if other in seen or (whole and math.prod(sizes.graph.shape(other)) != size):
                 continue
             seen.add(other)
-            near = _from_axes(sizes, other)
+            near = sizes.seen(other)
             rows = size if whole else sizes.graph.shape(key)[0]
             if near is not None and rows % (near.outer * sizes.n) == 0:
                 return near
@@ -219,4 +229,10 @@ def _keeps_rows(graph: Graph, index: int, read: Shape) -> bool:
     ):
         return False
     shape = node.shapes[0]  # a reduction over axis 0 may leave another axis of the same size first
-    return bool(read) and len(shape) == len(read) and shape[0] == read[0]
+    axes = len(shape) == len(read) or _reduces_later_axes(node, read)
+    return bool(read) and bool(shape) and axes and shape[0] == read[0]
+
+
+def _reduces_later_axes(node: Node, read: Shape) -> bool:
+    dims = node.detail.get("dim") if node.operation in {"Sum", "Mean"} and read else None
+    return isinstance(dims, list) and all(dim % len(read) for dim in dims)

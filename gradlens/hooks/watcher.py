@@ -157,7 +157,7 @@ class Watcher:
         An error of the pass means that the network does not take a part of the batch (edges of a graph, a fixed batch
         size), or that it was cut along another axis. An error of the model recurs with the whole batch.
         """
-        samples, second = dry_samples(self.model, n, SAMPLES), self.watch.samples is not None
+        samples, second = dry_samples(self.model, batch, n, SAMPLES), self.watch.samples is not None
         for axis in (second, not second) if has_two_readings(batch, n) else (second,):
             few = first_samples(batch, samples, n, second=axis)
             dry = None if few is None else self._tried(index, few, samples)
@@ -179,7 +179,7 @@ class Watcher:
         """Run the dry pass; follow what comes from the batch, and note the tensors with hooks."""
         with HookedTensors() as hooks, Following(self.model, few, samples) as following:
             loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
-        reads = Reads(following.reads, samples, frozenset(following.moved))
+        reads = Reads(following.reads, samples, frozenset(following.moved), following.stacked)
         return dry_pass(self.model, loss, samples, reads, hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
