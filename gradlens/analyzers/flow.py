@@ -75,7 +75,10 @@ def _rows(recording: Recording) -> list[dict[str, object]]:
     if recording.provenance.sites == "all" or not signals:
         probes = enumerate(recording.plan.probes)
         gradients = [signals.get(number) or Signal(number, probe.name, probe) for number, probe in probes]
-    gradients = sorted((g for g in gradients if g.sampled), key=lambda gradient: gradient.probe.order)
+    gradients = sorted(
+        (g for g in gradients if g.sampled and known_batches(recording.grams[g.number]).any()),
+        key=lambda gradient: gradient.probe.order,
+    )
     return [
         _row(recording, gradient, "signal" if gradient.number in signals else "other", order)
         for order, gradient in enumerate(gradients)
@@ -83,15 +86,20 @@ def _rows(recording: Recording) -> list[dict[str, object]]:
 
 
 def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[str, object]:
-    probe, grams, labels = gradient.probe, recording.grams[gradient.number], recording.labels
+    probe, labels, known = gradient.probe, recording.labels, known_batches(recording.grams[gradient.number])
+    grams = recording.grams[gradient.number][known]
+    labels = None if labels is None else labels[known]
     squares = np.clip(np.diagonal(grams, axis1=-2, axis2=-1), 0.0, None)
     norms = np.sqrt(squares)
-    rms = norms / np.sqrt(probe.elements(recording.n))
+    rms = norms / np.sqrt(max(probe.elements(recording.n), 1))
     per_batch = np.array(
         [_spectrum(gram, None if labels is None else labels[batch]) for batch, gram in enumerate(grams)]
     )
     spectrum = dict(zip(_SPECTRUM, mean_known(per_batch).tolist(), strict=True))
     cancels = math.isinf(spectrum["diversity"])
+    reasons = list(_missing(spectrum, labelled=labels is not None))
+    if not known.all():
+        reasons.insert(0, f"its samples cannot be told in {(~known).sum()} of {len(known)} batches")
     return {
         "network": recording.name,
         "stage": probe.stage,
@@ -105,8 +113,13 @@ def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[
         **spectrum,
         "diversity": float("nan") if cancels else spectrum["diversity"],
         "dead": not squares.any(),
-        "reason": DEAD if not squares.any() else "; ".join(_missing(spectrum, labelled=labels is not None)),
+        "reason": DEAD if not squares.any() else "; ".join(reasons),
     }
+
+
+def known_batches(grams: Array) -> NDArray[np.bool_]:
+    """Return the batches in which the samples of a gradient can be told, ``[s]``."""
+    return np.asarray(np.isfinite(grams).all(axis=(1, 2)))
 
 
 def _missing(spectrum: Mapping[str, float], labelled: bool) -> Iterator[str]:
@@ -160,7 +173,8 @@ def flow_slope(recording: Recording, stage: str = WHOLE) -> float:
     depths, logs = [], []
     for index in signals_of(recording, stage):
         signal = recording.signals[index]
-        squares = np.diagonal(recording.grams[signal.number], axis1=-2, axis2=-1)
+        grams = recording.grams[signal.number]
+        squares = np.diagonal(grams[known_batches(grams)], axis1=-2, axis2=-1)
         if signal.sampled and squares.any():
             rms = np.sqrt(np.clip(squares, 0.0, None) / signal.probe.elements(recording.n)).mean()
             depths.append(float(signal.probe.depth))

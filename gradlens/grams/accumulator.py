@@ -21,6 +21,7 @@ from gradlens.grams.pairs import PairProduct, per_sample_products
 from gradlens.grams.projection import Projection, wide
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
+from gradlens.graph.layout import Layout
 from gradlens.graph.plan import Group, Plan
 from gradlens.recording.watch import Watch
 
@@ -98,8 +99,8 @@ class Accumulator:
         """
         probe = self._plan.probes[number]
         gradient = real(gradient)
-        if probe.outer is not None:
-            ordered = in_order(gradient, probe.rows, self._n)
+        if probe.outer is not None and gradient.numel():
+            ordered = in_order(gradient, probe.rows, probe.outer, self._n)
             self._grams[number] = gram(ordered, probe.outer, self._n)
             if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
@@ -135,11 +136,12 @@ class Accumulator:
         with torch.no_grad():
             saved = saved_of(node, described.operation, described.gain)
             turned = described.turned and bool(first.uses)
+            moved = Layout(first.outer, first.rows) if first.rows else None
             use = use_of(
                 described.operation,
                 saved,
                 gradient,
-                outer or 1,
+                moved or outer or 1,
                 self._n,
                 described.weight,
                 turned,

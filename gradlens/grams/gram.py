@@ -47,22 +47,24 @@ def real(gradient: Tensor) -> Tensor:
     return torch.view_as_real(gradient.resolve_conj()) if gradient.is_complex() else gradient
 
 
-def in_order(gradient: Tensor, samples: Sequence[int], n: int) -> Tensor:
-    """Return a gradient with its rows in the order of the samples, zero for samples without a row.
+def in_order(gradient: Tensor, positions: Sequence[int], outer: int, n: int) -> Tensor:
+    """Return a gradient with its rows in the order of the samples, as ``[outer, n, rest]``; zero where no row is.
 
     Args:
         gradient: ``[rows, ...]``, or ``[rows · k, ...]``.
-        samples: the sample of each row, -1 for a row without one; empty if the rows are the samples in order.
+        positions: the position of each row (see ``graph.layout.Layout``), -1 for a row without one; empty if the rows
+            are the samples in order.
+        outer: positions of each sample.
         n: samples.
     """
-    if not samples:
+    if not positions:
         return gradient
-    kept = [row for row, sample in enumerate(samples) if sample >= 0]
-    blocks = gradient.reshape(len(samples), gradient.shape[0] // len(samples), *gradient.shape[1:])
-    ordered = blocks.new_zeros(n, *blocks.shape[1:])
+    kept = [row for row, position in enumerate(positions) if position >= 0]
+    blocks = gradient.reshape(len(positions), -1)
+    ordered = blocks.new_zeros(outer * n, blocks.shape[1])
     if kept:
-        ordered[[samples[row] for row in kept]] = blocks[kept]
-    return ordered.reshape(-1, *gradient.shape[1:])
+        ordered[[positions[row] for row in kept]] = blocks[kept]
+    return ordered
 
 
 def gram(gradient: Tensor, outer: int, n: int) -> Tensor:

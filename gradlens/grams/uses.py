@@ -11,8 +11,10 @@ from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
+from gradlens.grams.gram import in_order
 from gradlens.grams.projection import wide
 from gradlens.graph import ops
+from gradlens.graph.layout import Layout
 from gradlens.graph.reading import SAVED
 
 Saved = Mapping[str, Any]
@@ -71,6 +73,8 @@ class Vectors(NamedTuple):
     rows: Tensor
 
 
+Outer = int | Layout
+"""Size of the axes that vary slower than the samples, or the layout of rows in another order."""
 Use = Products | Words | Patches | Vectors
 
 
@@ -78,7 +82,7 @@ def use_of(
     operation: str,
     saved: Saved,
     gradient: Tensor,
-    outer: int,
+    outer: Outer,
     n: int,
     weight: tuple[int, ...],
     turned: bool = False,
@@ -106,20 +110,26 @@ def use_of(
     return _USES[operation](saved, wide(gradient), outer, n, turned)
 
 
-def by_sample(tensor: Tensor, outer: int, n: int) -> Tensor:
+def by_sample(tensor: Tensor, outer: Outer, n: int) -> Tensor:
     """Return ``[n, r, …]``: the rows along axis 0 sorted by the sample they belong to.
 
     Args:
         tensor: ``[outer · n · k, …]``, or with these as separate axes in front.
-        outer: size of the axes that vary slower than the samples.
+        outer: size of the axes that vary slower than the samples, or the layout of rows in another order.
         n: samples.
     """
     rest = tensor.shape[1:]
-    return tensor.reshape(outer, n, -1, *rest).transpose(0, 1).reshape(n, -1, *rest)
+    if isinstance(outer, Layout):
+        tensor = in_order(tensor, outer.rows, outer.outer, n)
+    return tensor.reshape(_size(outer), n, -1, *rest).transpose(0, 1).reshape(n, -1, *rest)
+
+
+def _size(outer: Outer) -> int:
+    return outer.outer if isinstance(outer, Layout) else outer
 
 
 def _linear(name: str) -> Callable[..., Use]:
-    def use(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+    def use(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
         inputs = wide(saved[name]).to(gradient.dtype)
         alpha = float(saved.get("alpha") or 1.0)
         a = by_sample(inputs.reshape(-1, inputs.shape[-1]), outer, n)
@@ -129,34 +139,34 @@ def _linear(name: str) -> Callable[..., Use]:
     return use
 
 
-def _left(operation: str, saved: Saved, gradient: Tensor, outer: int) -> tuple[Saved, Tensor, int]:
+def _left(operation: str, saved: Saved, gradient: Tensor, outer: Outer) -> tuple[Saved, Tensor, int]:
     """Return a product ``W @ x`` as ``xᵀ @ Wᵀ``: what it saved, its gradient, and ``outer`` of that."""
     name = "mat1" if operation == "Addmm" else "self"
     turned = {**saved, name: saved["mat2"].transpose(-2, -1)}
-    return turned, gradient.transpose(-2, -1), outer // gradient.shape[-2]
+    return turned, gradient.transpose(-2, -1), _size(outer) // gradient.shape[-2]
 
 
-def _vector(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _vector(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     """Return a product of a matrix of inputs and a vector, a linear layer of one output."""
     return _vectors(wide(saved["self"]).to(gradient.dtype) * gradient.unsqueeze(1), outer, n)
 
 
-def _experts(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _experts(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     """Return a product of several matrices: a linear layer if there is one, else the gradients of all experts."""
     inputs, experts = wide(saved["self"]).to(gradient.dtype), len(gradient)
     if experts == 1:
         return _linear("self")({"self": inputs}, gradient, outer, n, turned)
     pairs = zip(inputs, gradient, strict=True)
-    rows = [[by_sample(part, outer // experts, n) for part in pair] for pair in pairs]
+    rows = [[by_sample(part, _size(outer) // experts, n) for part in pair] for pair in pairs]
     return Vectors(torch.cat([torch.bmm(a.transpose(1, 2), g).flatten(1) for a, g in rows], 1))
 
 
-def _convolution(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _convolution(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     inputs = by_sample(wide(saved["input"]).to(gradient.dtype), outer, n)
     return Patches(inputs, by_sample(gradient, outer, n), saved)
 
 
-def _embedding(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _embedding(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     if saved["scale_grad_by_freq"]:
         raise GradlensError(
             "an embedding with scale_grad_by_freq=True couples the samples; weight space cannot split its gradient"
@@ -170,7 +180,7 @@ def _embedding(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool)
 
 
 def _batch_norm(epsilon: str) -> Callable[..., Use]:
-    def use(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+    def use(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
         if saved["training"]:
             mean, scale = saved["result1"], saved["result2"]
         else:
@@ -185,28 +195,30 @@ def _batch_norm(epsilon: str) -> Callable[..., Use]:
     return use
 
 
-def _group_norm(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _group_norm(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     inputs, groups = wide(saved["input"]), int(saved["group"])
     mean, scale = (saved[name].reshape(len(inputs), groups, 1) for name in ("result1", "result2"))
     x = ((inputs.reshape(len(inputs), groups, -1) - mean) * scale).reshape(gradient.shape)
     return _vectors((gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x, outer, n)
 
 
-def _layer_norm(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _layer_norm(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     x = (wide(saved["input"]) - saved["result1"]) * saved["result2"]
     return _vectors((gradient * x).reshape(-1, math.prod(saved["normalized_shape"])), outer, n)
 
 
-def _gain(saved: Saved, gradient: Tensor, outer: int, n: int, turned: bool) -> Use:
+def _gain(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
     """Return the gradient of a weight that is a factor of any broadcast shape: products summed by weight element."""
     weight, products = saved["weight"], gradient * wide(saved["data"])
     numbers = torch.arange(weight.numel(), device=products.device).reshape(weight.shape)
     pair = (numbers.expand(products.shape), products)
-    positions, values = (tensor.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1) for tensor in pair)
+    positions, values = (
+        tensor.reshape(_size(outer), n, -1).transpose(0, 1).reshape(n, -1) for tensor in pair
+    )
     return Vectors(products.new_zeros(n, weight.numel()).scatter_add_(1, positions, values))
 
 
-def _vectors(rows: Tensor, outer: int, n: int) -> Use:
+def _vectors(rows: Tensor, outer: Outer, n: int) -> Use:
     """Sum rows ``[outer · n · k, c]`` by sample, for a weight with one value per feature."""
     return Vectors(by_sample(rows, outer, n).sum(1))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from gradlens.graph.layout import Sizes, layout
+from gradlens.graph.layout import Layout, Sizes, layout
 from gradlens.graph.nodes import Edge, Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
 from gradlens.graph.reading import folded_in_channels, input_axis
 from gradlens.graph.sites import site_names
 from gradlens.graph.stages import stages
+
+BY_ROWS = {"Addmm", "Convolution", "Linear", "Mm"}
+"""Layers whose per-sample weight gradient is a sum over the rows of their input, in any order."""
 
 
 class Probes:
@@ -64,11 +67,15 @@ class Probes:
         node = uses[0]
         outers = [self._outer_at_layer(use) for use in uses]
         outer = None if None in outers else outers[0]
+        moved = self._moved_at_layer(node) if len(uses) == 1 and outer is None else None
+        outer, rows = (outer, ()) if moved is None else moved
         shape = (self._sizes.n, *self._weight_shape(node, inputs))
         name = f"{self.names[node]} weight{_part(uses, inputs)}"
         several = tuple(zip(uses, outers, strict=True)) if len(uses) > 1 else ()
         return self._collect(
-            WeightProbe(node, name, *self._position(node), shape, outer, inputs=inputs, uses=several)
+            WeightProbe(
+                node, name, *self._position(node), shape, outer, rows=rows, inputs=inputs, uses=several
+            )
         )
 
     def separable(self, uses: Sequence[int]) -> bool:
@@ -127,6 +134,13 @@ class Probes:
             return 1
         rows = layout(self._sizes, TensorKey(node, 0))
         return None if rows is None or rows.rows else rows.outer
+
+    def _moved_at_layer(self, node: int) -> Layout | None:
+        """Return the layout of the gradient at the output of a layer that reads rows in another order."""
+        described = self.graph.nodes[node]
+        by_rows = described.operation in BY_ROWS and not described.left
+        known = layout(self._sizes, TensorKey(node, 0)) if by_rows else None
+        return known if known is not None and known.rows else None
 
     def _weight_shape(self, node: int, inputs: tuple[int, ...]) -> tuple[int, ...]:
         shape = self.graph.nodes[node].weight

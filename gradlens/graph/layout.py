@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 from gradlens.graph import ops
-from gradlens.graph.nodes import Graph, Shape, TensorKey
+from gradlens.graph.aligning import aligned
+from gradlens.graph.nodes import Edge, Graph, Node, Shape, TensorKey
 from gradlens.graph.order import NOWHERE, UNKNOWN, Rows, row_orders
 
 REACH = 400
@@ -26,8 +27,8 @@ class Layout(NamedTuple):
 
     Attributes:
         outer: size of the axes that vary slower than the samples.
-        rows: the sample of each row, if they are not the samples in order; a tensor then reads as
-            ``[outer, rows, rest]``, and a row of sample -1 has no gradient.
+        rows: the position of each row, if they are not the samples in order: its sample, plus ``n`` for each earlier
+            position of that sample, of which there are ``outer``; a row at -1 has no gradient.
     """
 
     outer: int
@@ -46,12 +47,17 @@ class Sizes:
         n: samples in that batch.
         dry: the graph at another batch size, or None if only one was run.
         m: samples of that other batch; 0 if there is none.
+        moved: nodes that read, or may read, samples whose rows were moved outside the graph; None if unknown.
+        stacked: by node that reads several rows of each sample from outside the graph, the number of positions that
+            vary slower than the samples.
     """
 
     graph: Graph
     n: int
     dry: Graph | None
     m: int
+    moved: frozenset[int] | None = None
+    stacked: Mapping[int, int] = field(default_factory=dict)
 
     def pairs(self, key: TensorKey) -> list[tuple[int, int]]:
         """Return (size, size in the dry pass) of each axis."""
@@ -60,9 +66,51 @@ class Sizes:
         return list(zip(shape, small, strict=True)) if len(shape) == len(small) else []
 
     @cached_property
-    def orders(self) -> dict[int, Rows]:
-        """The sample of each row of a node's output, where the samples are not in order."""
-        return row_orders(self)
+    def orders(self) -> dict[TensorKey, Rows]:
+        """The position of each row of a tensor, where the samples are not in order."""
+        return aligned(self, row_orders(self))
+
+    def seen(self, key: TensorKey) -> Layout | None:
+        """Return the layout that the axes of a tensor, or what its operation reads outside the graph, determine."""
+        outer = 0 if self.graph.nodes[key.node].operation in ops.UNORDERED else self.stacked.get(key.node, 0)
+        return _from_axes(self, key) or (Layout(outer) if outer else None)
+
+    @cached_property
+    def _unsettled(self) -> set[int]:
+        """The nodes behind an operation that may move rows."""
+        unsettled: set[int] = set()
+        for index in self.graph.forward_order:
+            inputs = self.graph.inputs.get(index, ())
+            if index in (self.moved or ()) or any(
+                edge.producer in unsettled or self._moves(edge) for edge in inputs
+            ):
+                unsettled.add(index)
+        return unsettled
+
+    def _moves(self, edge: Edge) -> bool:
+        node = self.graph.nodes[edge.consumer]
+        if node.operation not in ops.UNORDERED:
+            return False
+        key, dim = TensorKey(edge.producer, edge.output), node.detail.get("dim", 0)
+        axis, size = self.axis(key), len(self.graph.shape(key))
+        return axis is None or not isinstance(dim, int) or not size or dim % size == axis
+
+    def settled(self, key: TensorKey) -> bool:
+        """Return whether nothing moves rows between the batch and a tensor whose first axis holds the samples."""
+        known = self.moved is not None and _from_axes(self, key) == BATCH_FIRST
+        return known and key.node not in self._unsettled
+
+    def natural(self, key: TensorKey) -> Rows:
+        """Return the positions of the rows of a tensor whose samples are in order, ``UNKNOWN`` if that is not known."""
+        size = next((size for size in self.graph.shape(key) if size > 1), 1)
+        if size == self.n:
+            return tuple(range(self.n))
+        known = None if size % self.n else _from_axes(self, key) or _from_neighbours(self, key)
+        if known is None or size % (known.outer * self.n):
+            return UNKNOWN
+        inner = size // (known.outer * self.n)
+        outer = [divmod(row, self.n * inner) for row in range(size)]
+        return tuple((o * inner + row % inner) * self.n + row // inner for o, row in outer)
 
     def axis(self, key: TensorKey) -> int | None:
         """Return the first axis that grows with the batch; None if there is none."""
@@ -79,7 +127,9 @@ class Sizes:
 
 def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
     """Return the layout of a tensor, or None if its samples cannot be located."""
-    order = sizes.orders.get(key.node)
+    if 0 in sizes.graph.shape(key):
+        return BATCH_FIRST  # no token reached this expert: a gradient of zero
+    order = sizes.orders.get(key)
     if order is not None:
         return _ordered(order, sizes, key)
     direct = _from_axes(sizes, key)
@@ -94,16 +144,14 @@ def layout(sizes: Sizes, key: TensorKey) -> Layout | None:
 
 def _ordered(order: Rows, sizes: Sizes, key: TensorKey) -> Layout | None:
     """Return the layout of a tensor whose rows are not the samples in order."""
-    shape, n = sizes.graph.shape(key), sizes.n
-    if order == UNKNOWN or not shape or not order or shape[0] % len(order):
+    size, n = next((size for size in sizes.graph.shape(key) if size > 1), 1), sizes.n
+    if order == UNKNOWN or not order or size % len(order):
         return None
-    repeats = len(order) // n
-    if order == tuple(range(n)) * repeats:
-        return Layout(repeats)
-    known = [sample for sample in order if sample != NOWHERE]
-    if len(set(known)) < len(known) or max(known, default=0) >= n:
-        return None
-    return Layout(1, order)
+    outer = 1 + max(order) // n
+    if order == tuple(range(n * outer)):
+        return Layout(outer)
+    known = [position for position in order if position != NOWHERE]
+    return Layout(max(outer, 1), order) if len(set(known)) == len(known) else None
 
 
 def _from_axes(sizes: Sizes, key: TensorKey) -> Layout | None:
@@ -126,7 +174,9 @@ def _from_neighbours(sizes: Sizes, key: TensorKey, whole: bool = False) -> Layou
     Samples folded into another axis, as in ``[1, n · l, c]`` of an einsum, need the ``whole`` order: only tensors
     that are the same up to reshaping are read.
     """
-    size = math.prod(sizes.graph.shape(key))
+    size, stacked = math.prod(sizes.graph.shape(key)), sizes.seen(key)
+    if stacked is not None and not whole and sizes.graph.shape(key)[0] % (stacked.outer * sizes.n) == 0:
+        return stacked
     seen = {key}
     queue = deque([key])
     while queue and len(seen) < REACH:
@@ -135,7 +185,7 @@ def _from_neighbours(sizes: Sizes, key: TensorKey, whole: bool = False) -> Layou
             if other in seen or (whole and math.prod(sizes.graph.shape(other)) != size):
                 continue
             seen.add(other)
-            near = _from_axes(sizes, other)
+            near = sizes.seen(other)
             rows = size if whole else sizes.graph.shape(key)[0]
             if near is not None and rows % (near.outer * sizes.n) == 0:
                 return near
@@ -172,7 +222,17 @@ def _keeps_rows(graph: Graph, index: int, read: Shape) -> bool:
     if node.operation == "Transpose":
         moved = {node.detail.get("dim0", 0) % len(read), node.detail.get("dim1", 0) % len(read)}
         return 0 not in moved
-    if node.operation in ops.AXIS_MOVES | {"Roll", "Cat", "Stack", "Index", "IndexSelect"}:
+    if node.operation in ops.AXIS_MOVES | {"Cat", "Stack"}:
+        return False
+    if node.operation in ops.REORDERING and (
+        node.operation not in ops.WRITING and node.detail.get("dim", 0) in (0, -len(read))
+    ):
         return False
     shape = node.shapes[0]  # a reduction over axis 0 may leave another axis of the same size first
-    return bool(read) and len(shape) == len(read) and shape[0] == read[0]
+    axes = len(shape) == len(read) or _reduces_later_axes(node, read)
+    return bool(read) and bool(shape) and axes and shape[0] == read[0]
+
+
+def _reduces_later_axes(node: Node, read: Shape) -> bool:
+    dims = node.detail.get("dim") if node.operation in {"Sum", "Mean"} and read else None
+    return isinstance(dims, list) and all(dim % len(read) for dim in dims)

@@ -19,8 +19,13 @@ WEIGHTED = {
     "EmbeddingBag": (1, 0),
     "Mv": (0, 1),
     "Addmv": (1, 2),
+    "MkldnnRnnLayer": (0, 1),  # a layer of nn.LSTM as one operation
+    "CudnnRnn": (0, 1),
+    "MiopenRnn": (0, 1),
     "Trilinear": (0, 1),  # nn.Bilinear, whose other input is at slot 2
 }
+RECURRENT = {"MkldnnRnnLayer", "CudnnRnn", "MiopenRnn"}
+"""Operations that run a recurrent layer over all steps, with several weights."""
 MATRIX_PRODUCTS = {"Addmm": (1, 2), "Mm": (0, 1), "Bmm": (0, 1), "Baddbmm": (1, 2)}
 """Products ``left @ right``, by their slots: ``x @ W`` reads its weight on the right, ``W @ x`` on the left."""
 TRANSPOSED = {"Addmm", "Mm", "Bmm", "Baddbmm"}
@@ -33,7 +38,7 @@ CHANNELS_SECOND = CONVOLUTIONS | {
     "MiopenBatchNorm",
     "NativeGroupNorm",
 }
-CHANNELS_LAST = {"Addmm", "Mm", "Linear", "MkldnnLinear", "NativeLayerNorm", "Embedding"}
+CHANNELS_LAST = {"Addmm", "Mm", "Linear", "MkldnnLinear", "NativeLayerNorm", "Embedding", "MkldnnRnnLayer"}
 
 ADDS = {"Add", "Sub"}
 CONCATENATIONS = {"Cat", "Stack"}
@@ -63,6 +68,10 @@ REORDERING = {
     "ScatterAdd",
 }  # fmt: skip
 """Operations that move rows along an axis, to or from a saved index."""
+UNORDERED = REORDERING | {
+    "MaskedScatter", "MaskedSelect", "PackPaddedSequence", "Take", "Topk",
+}  # fmt: skip
+"""Operations after which the rows need not be the samples in order."""
 WRITING = {"IndexAdd", "IndexCopy", "IndexPut", "Scatter", "ScatterAdd"}
 """Those that write their second input at the index."""
 CUTTING = {"Slice", *SPLITS}

@@ -6,6 +6,8 @@ sample of each row follows from the side of the loss, where the samples are in t
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -13,7 +15,10 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, TensorKey
 
 Rows = tuple[int, ...]
-"""The sample of each row; ``NOWHERE`` for a row that no gradient reaches."""
+"""The position of each row: its sample, plus ``n`` for each earlier position of that sample.
+
+``NOWHERE`` is a row that no gradient reaches.
+"""
 NOWHERE = -1
 UNKNOWN: Rows = (-2,)
 """Rows whose samples cannot be told."""
@@ -33,47 +38,77 @@ class Shapes(Protocol):
     def axis(self, key: TensorKey) -> int | None:
         """Return the first axis that grows with the batch; None if there is none."""
 
+    def settled(self, key: TensorKey) -> bool:
+        """Return whether nothing moves rows between the batch and a tensor whose first axis holds the samples."""
 
-def row_orders(shapes: Shapes) -> dict[int, Rows]:
-    """Return, by node, the sample of each row of its output; nodes with the samples in order are left out."""
+    def natural(self, key: TensorKey) -> Rows:
+        """Return the positions of the rows of a tensor whose samples are in order, ``UNKNOWN`` if that is not known."""
+
+
+def row_orders(shapes: Shapes) -> dict[TensorKey, Rows]:
+    """Return, by tensor, the position of each row; tensors with the samples in order are left out."""
     graph = shapes.graph
-    orders: dict[int, Rows] = {}
+    orders: dict[TensorKey, Rows] = {}
     if not any(node.operation in ops.REORDERING for node in graph.nodes):
         return orders
     for index in reversed(graph.forward_order):
-        known = [_through(shapes, orders, edge) for edge in graph.readers.get(index, ())]
-        order = _merged([rows for rows in known if rows is not None], shapes.n, len(known))
-        if order is not None:
-            orders[index] = order
+        for output in range(len(graph.nodes[index].shapes)):
+            key = TensorKey(index, output)
+            known = [_through(shapes, orders, edge) for edge in graph.consumers.get(key, ())]
+            order = _merged([rows for rows in known if rows is not None], shapes, key, len(known))
+            if order is not None and not (order == UNKNOWN and shapes.settled(key)):
+                orders[key] = order
     return orders
 
 
-def _merged(orders: Sequence[Rows], n: int, readers: int) -> Rows | None:
+def renumbered(rows: Sequence[int], n: int) -> Rows:
+    """Return the rows with the positions of each sample counted anew, in the order of the rows."""
+    count: dict[int, int] = defaultdict(int)
+    positions = []
+    for row in rows:
+        sample = row % n
+        positions.append(row if row == NOWHERE else sample + n * count[sample])
+        count[sample] += row != NOWHERE
+    return tuple(positions)
+
+
+def _merged(orders: Sequence[Rows], shapes: Shapes, key: TensorKey, readers: int) -> Rows | None:
     """Return the order on which all readers agree; readers that keep the order say that it is that of the batch.
 
     If they disagree, the rows are the samples in order and the network mixes samples (messages along the edges of a
-    graph, negatives from the same batch).
+    graph, negatives from the same batch). If they agree on the samples alone, their rows are counted anew.
     """
     if not orders:
         return None
-    rows = list(orders[0])
-    if len(orders) < readers and len(rows) == n:
-        orders = [*orders, tuple(range(n))]
-    elif len(orders) < readers or UNKNOWN in orders or any(len(order) != len(rows) for order in orders):
+    natural = shapes.natural(key)
+    orders = [*orders, natural] if len(orders) < readers else orders
+    if UNKNOWN in orders or any(len(order) != len(orders[0]) for order in orders):
         return UNKNOWN
+    rows, moved = list(orders[0]), False
     for order in orders[1:]:
-        for row, sample in enumerate(order):
+        for row, position in enumerate(order):
             if rows[row] == NOWHERE:
-                rows[row] = sample
-            elif sample not in (NOWHERE, rows[row]):
-                return None
-    return None if rows == list(range(n)) else tuple(rows)
+                rows[row] = position
+            elif position not in (NOWHERE, rows[row]):
+                moved = True
+                if (position - rows[row]) % shapes.n:
+                    return None if len(natural) == len(rows) else UNKNOWN
+    merged = renumbered(rows, shapes.n) if moved or repeated(rows) else tuple(rows)
+    return None if merged == natural else merged
 
 
-def _through(shapes: Shapes, orders: dict[int, Rows], edge: Edge) -> Rows | None:
+def repeated(rows: Sequence[int]) -> bool:
+    """Return whether two rows have one position."""
+    known = [row for row in rows if row != NOWHERE]
+    return len(set(known)) < len(known)
+
+
+def _through(shapes: Shapes, orders: Mapping[TensorKey, Rows], edge: Edge) -> Rows | None:
     """Return the order of a tensor's rows as one reader implies it; None for the order of the batch."""
-    graph, after = shapes.graph, orders.get(edge.consumer)
+    graph = shapes.graph
     node = graph.nodes[edge.consumer]
+    outputs = [TensorKey(edge.consumer, output) for output in range(len(node.shapes))]
+    after = next((orders[key] for key in outputs if key in orders), None)
     if node.operation == "Cat" and after is not None:
         return _segment(graph, edge, after)
     if node.operation not in ops.REORDERING and node.operation not in ops.CUTTING:
@@ -84,14 +119,30 @@ def _through(shapes: Shapes, orders: dict[int, Rows], edge: Edge) -> Rows | None
     if not isinstance(dim, int) or not shape:
         return after
     dim %= len(shape)
-    axes = {shapes.axis(key), shapes.axis(TensorKey(edge.consumer, 0))}
+    axes = {shapes.axis(key), shapes.axis(outputs[0])}
+    first = math.prod(shape[:dim]) == 1
     if after is None and dim not in axes:
         return None
-    if after is not None and dim:
-        return after  # rows are counted along the first axis
+    if not first:
+        return after or UNKNOWN  # rows are counted along the first axis
+    if node.operation in ops.SPLITS:
+        return _parts(shapes, orders, outputs, dim) if after is not None else None
     if node.operation in ops.CUTTING:
-        return _cut(node.operation, node.detail, after, shape[dim], out[dim], shapes.n)
-    return _moved(node.operation, node.detail.get("index"), edge, after, shape[dim], shapes.n)
+        return _cut(node.detail, after, shape[dim], out[dim], shapes.n)
+    return _moved(shapes, node.detail.get("index"), edge, after, shape[dim])
+
+
+def _parts(shapes: Shapes, orders: Mapping[TensorKey, Rows], outputs: Sequence[TensorKey], dim: int) -> Rows:
+    """Return the order of a tensor that is split along the rows."""
+    rows: list[int] = []
+    for key in outputs:
+        size = shapes.graph.shape(key)[dim]
+        unread = (NOWHERE,) * size
+        part = orders.get(key) or (shapes.natural(key) if shapes.graph.consumers.get(key) else unread)
+        if part == UNKNOWN or len(part) != size:
+            return UNKNOWN
+        rows += part
+    return renumbered(rows, shapes.n) if repeated(rows) else tuple(rows)
 
 
 def _segment(graph: Graph, edge: Edge, after: Rows) -> Rows:
@@ -108,19 +159,10 @@ def _segment(graph: Graph, edge: Edge, after: Rows) -> Rows:
     return after[start : start + sizes[inputs.index(edge)]]
 
 
-def _cut(
-    operation: str,
-    detail: Mapping[str, Any],
-    after: Rows | None,
-    size: int,
-    kept: int,
-    n: int,
-) -> Rows | None:
+def _cut(detail: Mapping[str, Any], after: Rows | None, size: int, kept: int, n: int) -> Rows | None:
     """Return the order of a tensor of which a run of rows is read."""
     if after is None and (kept != n or size == n):
         return None
-    if operation in ops.SPLITS:
-        return UNKNOWN if after is not None else None
     start = detail.get("start", 0)
     step = detail.get("step", 1)
     if not isinstance(start, int) or step != 1:
@@ -132,23 +174,37 @@ def _cut(
 
 
 def _moved(
-    operation: str, index: int | list[int] | None, edge: Edge, after: Rows | None, size: int, n: int
+    shapes: Shapes, index: int | list[int] | None, edge: Edge, after: Rows | None, size: int
 ) -> Rows | None:
     """Return the order of a tensor whose rows are read, or written, at an index."""
     if after == UNKNOWN or not isinstance(index, list):
         return UNKNOWN
-    target = after if after is not None else tuple(range(n))
-    if operation in ops.WRITING:
-        if edge.slot == 0:
-            return after
-        return tuple(target[row] if row < len(target) else NOWHERE for row in index)
-    if after is None and len(index) != n:
-        return UNKNOWN
-    rows = [NOWHERE] * size
-    for position, row in enumerate(index):
-        if row >= size or position >= len(target):
+    writes = shapes.graph.nodes[edge.consumer].operation in ops.WRITING
+    if writes and edge.slot == 0:
+        return after
+    target = shapes.natural(TensorKey(edge.consumer, 0)) if after is None else after
+    if writes:
+        if target == UNKNOWN:
             return UNKNOWN
-        if rows[row] not in (NOWHERE, target[position]):
-            return None if after is not None and size == n else UNKNOWN  # one row for several samples
-        rows[row] = target[position]
-    return tuple(rows)
+        rows = [target[row] if row < len(target) else NOWHERE for row in index]
+        return renumbered(rows, shapes.n) if repeated(rows) else tuple(rows)
+    key, n = TensorKey(edge.producer, edge.output), shapes.n
+    if target == UNKNOWN or len(target) != len(index) or max(index, default=0) >= size:
+        return UNKNOWN
+    return _read(target, index, size, n, mixes=size == n and (after is not None or shapes.axis(key) == 0))
+
+
+def _read(target: Rows, index: Sequence[int], size: int, n: int, mixes: bool) -> Rows | None:
+    """Return the order of a tensor whose rows are read at an index, to the positions ``target``.
+
+    A row that several samples read is in the order of the batch if the tensor ``mixes`` samples, otherwise unknown.
+    """
+    rows, moved = [NOWHERE] * size, False
+    for position, row in zip(target, index, strict=True):
+        if rows[row] not in (NOWHERE, position) and position != NOWHERE:
+            moved = True
+            if (rows[row] - position) % n:
+                return None if mixes else UNKNOWN
+        elif position != NOWHERE:
+            rows[row] = position
+    return renumbered(rows, n) if moved else tuple(rows)

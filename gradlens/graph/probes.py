@@ -26,8 +26,7 @@ class Probe:
         order: rank in forward order.
         shape: shape of the gradient; ``[n, *weight]`` for a weight.
         outer: the gradient reads as ``[outer, n, rest]``; None if no axis holds the samples.
-        rows: the sample of each row, if they are not the samples in order: the gradient reads as
-            ``[outer, rows, rest]``.
+        rows: the position of each row, if they are not the samples in order (see ``graph.layout.Layout``).
     """
 
     node: int

@@ -78,7 +78,11 @@ def capture(
             first = next(rest)
         except StopIteration:
             raise GradlensError("no batches to capture; give at least one") from None
-        state, watched = watcher.first(first)
+        try:
+            state, watched = watcher.first(first)
+        except BaseException:
+            guard.finish()
+            raise
         finished = [watched]
         try:
             report("batches", 1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -108,7 +109,8 @@ def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
     change = changes[0] if changes else f"{len(first.nodes)} operations became {len(graph.nodes)}"
     raise GradlensError(
         f"batch {index}: the graph changed ({change}); recordings of layers that are switched "
-        "on and off at random cannot be averaged: capture in eval mode, or one batch at a time"
+        "on and off at random, or of states that keep the graph of an earlier batch, cannot be averaged: capture in "
+        "eval mode, one batch at a time, or detach the state"
     )
 
 
@@ -121,8 +123,9 @@ def same_shapes(graph: Graph, first: Graph) -> bool:
 
 
 def check_same_sites(index: int, plan: Plan, first: Plan) -> None:
-    """Raise if the sites of a batch of other shapes differ from those of the first."""
-    if plan.taps != first.taps or plan.signals != first.signals or plan.groups != first.groups:
+    """Raise if the sites of a batch of other shapes differ from those of the first; stages depend on sizes."""
+    groups, known = ([replace(group, stage="") for group in p.groups] for p in (plan, first))
+    if plan.taps != first.taps or plan.signals != first.signals or groups != known:
         raise GradlensError(
             f"batch {index}: its tensors have other shapes than those of the first batch, and so other sites; capture "
             "batches of one shape together"

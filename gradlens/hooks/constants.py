@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch.autograd.graph import Node as AutogradNode
@@ -25,10 +25,15 @@ class Reads:
     Attributes:
         by_sequence: by sequence number, whether the operation read the batch.
         samples: number of samples.
+        moved: sequence numbers of operations that read samples in another order, from outside the graph.
+        stacked: by sequence number of an operation that reads several rows of each sample from outside the graph, the
+            number of positions that vary slower than the samples.
     """
 
     by_sequence: Mapping[int, bool]
     samples: int
+    moved: frozenset[int] = frozenset()
+    stacked: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,9 @@ class DryPass(NamedTuple):
         hooked: tensors with a hook of the user that returns a gradient, after the gradient is accumulated.
         derived: what does not derive from the batch.
         uneven: tensors with two contributions, one of which has less than ``UNEVEN`` of the energy of the other.
+        moved: nodes that read samples in another order, from outside the graph.
+        stacked: by node that reads several rows of each sample from outside the graph, the number of positions that
+            vary slower than the samples.
     """
 
     graph: Graph
@@ -41,6 +45,40 @@ class DryPass(NamedTuple):
     derived: Derived
     hooked: frozenset[TensorKey] = frozenset()
     uneven: frozenset[TensorKey] = frozenset()
+    moved: frozenset[int] = frozenset()
+    stacked: Mapping[int, int] = MappingProxyType({})
+
+    def moved_in(self, graph: Graph) -> frozenset[int]:
+        """Return the nodes of another pass that read, or may read, samples in another order."""
+        shared = self._shared(graph)
+        moved = {node for node, other in shared.items() if other in self.moved}
+        return frozenset(moved.union(set(graph.forward_order).difference(shared)))
+
+    def stacked_in(self, graph: Graph) -> dict[int, int]:
+        """Return ``stacked`` for the nodes of another pass."""
+        return {
+            node: self.stacked[other] for node, other in self._shared(graph).items() if other in self.stacked
+        }
+
+    def _shared(self, graph: Graph) -> dict[int, int]:
+        """Return the nodes that another pass shares with this one, with those of this one.
+
+        The two graphs may differ behind that part, as in a detector with a loop over images.
+        """
+        pairs = list(zip(graph.forward_order, self.graph.forward_order, strict=False))
+        ranks = [{node: rank for rank, node in enumerate(g.forward_order)} for g in (graph, self.graph)]
+        alike = (_alike(graph, self.graph, pair, ranks) for pair in pairs)
+        return dict(pairs[: next((i for i, same in enumerate(alike) if not same), len(pairs))])
+
+
+def _alike(graph: Graph, other: Graph, pair: tuple[int, int], ranks: Sequence[Mapping[int, int]]) -> bool:
+    """Return whether two nodes have the same operation and read the same tensors."""
+    sides = list(zip((graph, other), pair, ranks, strict=True))
+    read = [
+        [(rank[edge.producer], edge.output, edge.slot) for edge in side.inputs.get(node, ())]
+        for side, node, rank in sides
+    ]
+    return len({side.nodes[node].operation for side, node, _ in sides}) == 1 and read[0] == read[1]
 
 
 def dry_pass(
@@ -72,7 +110,13 @@ def dry_pass(
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
     changed = frozenset(key for key, returned in hooks if returned.gradient)
-    return DryPass(graph, samples, sums.errors, derived, changed, frozenset(sums.uneven))
+    seen = Reads({}, samples) if reads is None else reads
+    numbered = list(enumerate(node.sequence for node in graph.nodes))
+    moved = frozenset(position for position, sequence in numbered if sequence in seen.moved)
+    stacked = {
+        position: seen.stacked[sequence] for position, sequence in numbered if sequence in seen.stacked
+    }
+    return DryPass(graph, samples, sums.errors, derived, changed, frozenset(sums.uneven), moved, stacked)
 
 
 class _Sums:

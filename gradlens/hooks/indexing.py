@@ -26,11 +26,13 @@ def index_of(node: AutogradNode, operation: str) -> Detail:
 
 
 def _of_indices(indices: tuple[Tensor | None, ...]) -> Detail:
-    """Return the only index among those of ``x[:, index]``."""
+    """Return the only index among those of ``x[:, index]``, or that of the rows among those of ``x[rows, columns]``."""
     present = [(dim, index) for dim, index in enumerate(indices) if index is not None]
-    if len(present) != 1:
-        return {"dim": present[0][0] if present else 0}
+    if not present:
+        return {"dim": 0}
     dim, index = present[0]
+    if len(present) > 1 and not (dim == 0 and all(other.shape == index.shape for _, other in present)):
+        return {"dim": dim}
     return {"dim": dim, "index": _listed(index)} if _is_index(index) else {"dim": dim}
 
 

@@ -73,6 +73,19 @@ def first_samples(batch: object, count: int, samples: int, *, second: bool = Fal
     return first if cut.done else None
 
 
+def has_two_readings(batch: object, samples: int) -> bool:
+    """Return whether the samples may be along axis 0 or 1 of some tensors, and another tensor has them on one axis.
+
+    Then the network decides: cut along the wrong axis, its output does not fit the other tensor.
+    """
+    counts = [
+        tuple(tensor.shape[:2]).count(samples)
+        for tensor in tensors_of(batch)
+        if plain(tensor) and samples > 0
+    ]
+    return {1, 2} <= set(counts)
+
+
 def copied(batch: object) -> object:
     """Return a batch whose tensors and containers are copies, so that a step that changes them leaves the batch alone.
 

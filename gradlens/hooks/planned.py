@@ -87,9 +87,9 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         GradlensError: the requested sites select nothing.
     """
     same = dry if dry is not None and dry.graph.structure == first.graph.structure else None
-    sizes = (
-        Sizes(first.graph, n, None, 0) if same is None else Sizes(first.graph, n, same.graph, same.samples)
-    )
+    moved = None if dry is None else dry.moved_in(first.graph)
+    graph, m = (None, 0) if same is None else (same.graph, same.samples)
+    sizes = Sizes(first.graph, n, graph, m, moved, {} if dry is None else dry.stacked_in(first.graph))
     owners, returned = first.calls.owners(first.graph), _returned(first)
     hooked = frozenset() if same is None else same.hooked
     plan = plan_sites(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from gradlens.errors import GradlensError
-from gradlens.hooks.nesting import plain
+from gradlens.hooks.snapshots import Snapshots, version_of
 from gradlens.randomness import random_states_kept
 from gradlens.recording.watch import MODES
 
@@ -26,7 +25,7 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
 
     Between the batches of the block the state develops as in training (running statistics, a hidden state that a
     module keeps); after the block everything is as before it. Parameters are restored by ``Guard``.
-    ``.grad`` and ``requires_grad`` need no care because gradients are taken with ``torch.autograd.grad``.
+    Gradients are taken with ``torch.autograd.grad``; ``.grad`` is set aside meanwhile, because a step may change it.
 
     Args:
         model: any module.
@@ -38,14 +37,19 @@ def preserved(model: nn.Module, mode: str = "train") -> Iterator[None]:
     if mode not in MODES:
         raise GradlensError(f"mode {mode!r} is not known; use one of {', '.join(MODES)}")
     modes = [(module, module.training) for module in model.modules()]
+    gradients = [(parameter, parameter.grad) for parameter in _parameters(model)]
     with restored(model), random_states_kept():
         try:
+            for parameter, _ in gradients:
+                parameter.grad = None
             if mode != "keep":
                 model.train(mode == "train")
             yield
         finally:
             for module, training in modes:
                 module.training = training
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
 
 
 @contextmanager
@@ -55,7 +59,8 @@ def restored(model: nn.Module) -> Iterator[None]:
     Args:
         model: any module.
     """
-    undo = [restore for module in model.modules() for restore in _undo(module)]
+    snapshots = Snapshots([*model.modules(), *model.parameters(), *model.buffers()])
+    undo = [restore for module in model.modules() for restore in _undo(module, snapshots)]
     try:
         yield
     finally:
@@ -79,7 +84,7 @@ class Guard:
 
     def __init__(self, model: nn.Module) -> None:
         self._names = {id(parameter): name for name, parameter in model.named_parameters()}
-        self._versions = [(parameter, _version(parameter)) for parameter in _parameters(model)]
+        self._versions = [(parameter, version_of(parameter)) for parameter in _parameters(model)]
         self._copies: list[tuple[nn.Parameter, Tensor]] = []
 
     @contextmanager
@@ -106,7 +111,7 @@ class Guard:
         lost = [
             self._names.get(id(parameter), "?")
             for parameter, version in self._versions
-            if _version(parameter) != version and id(parameter) not in known
+            if version_of(parameter) != version and id(parameter) not in known
         ]
         self._restore()
         if lost:
@@ -121,19 +126,14 @@ class Guard:
                 if not _equal(parameter, saved):
                     parameter.data = saved.clone() if parameter.shape != saved.shape else parameter.data
                     parameter.copy_(saved)
-        self._versions = [(parameter, _version(parameter)) for parameter, _ in self._versions]
-
-
-def _version(tensor: Tensor) -> int:
-    """Return the number of changes of a tensor; a tensor made in inference mode does not count them."""
-    return 0 if tensor.is_inference() else tensor._version
+        self._versions = [(parameter, version_of(parameter)) for parameter, _ in self._versions]
 
 
 def _equal(tensor: Tensor, saved: Tensor) -> bool:
     return tensor.shape == saved.shape and torch.equal(tensor, saved)
 
 
-def _undo(module: nn.Module) -> Iterator[Callable[[], None]]:
+def _undo(module: nn.Module, snapshots: Snapshots) -> Iterator[Callable[[], None]]:
     """Yield functions that restore the buffers and the plain attributes of a module."""
     lazy = any(
         tensor is not None and is_lazy(tensor)
@@ -146,7 +146,7 @@ def _undo(module: nn.Module) -> Iterator[Callable[[], None]]:
         if buffer is not None:
             yield _restore_buffer(module, name, buffer, buffer.detach().clone())
     names = [name for name in vars(module) if name not in INTERNAL]
-    contents = {name: _snapshot(vars(module)[name]) for name in names}
+    contents = {name: snapshots.of(vars(module)[name]) for name in names}
     if not isinstance(module, torch.jit.ScriptModule):
         yield lambda: _restore_attributes(module, contents)
 
@@ -170,35 +170,3 @@ def _restore_attributes(module: nn.Module, contents: dict[str, Callable[[], Any]
         delattr(module, name)
     for name, restore in contents.items():
         vars(module)[name] = restore()
-
-
-def _snapshot(value: Any) -> Callable[[], Any]:
-    """Return a function that returns the same object with its contents of now: tensors, lists, dicts, sets, deques."""
-    if isinstance(value, Tensor) and plain(value):
-        saved, version = value.detach().clone(), _version(value)
-
-        def tensor() -> Any:
-            if _version(value) != version:
-                value.detach().copy_(saved)
-            return value
-
-        return tensor
-    if isinstance(value, (list, deque)):
-        items = [_snapshot(item) for item in value]
-        return lambda: _refilled(value, [item() for item in items], value.extend)
-    if isinstance(value, dict):
-        entries = {key: _snapshot(item) for key, item in value.items()}
-        return lambda: _refilled(value, {key: item() for key, item in entries.items()}, value.update)
-    if isinstance(value, set):
-        members = set(value)
-        return lambda: _refilled(value, members, value.update)
-    if type(value) is tuple:
-        parts = [_snapshot(item) for item in value]
-        return lambda: [part() for part in parts] and value
-    return lambda: value
-
-
-def _refilled(value: Any, contents: Any, fill: Callable[[Any], object]) -> Any:
-    value.clear()
-    fill(contents)
-    return value

@@ -54,13 +54,17 @@ def not_measured(model: nn.Module, plan: Plan, modules: str | None) -> dict[str,
     nodes = plan.graph.nodes
     watched = {node for number in plan.signals for node in _nodes(plan.probes[number])}
     measured = {name for node in watched for name in nodes[node].roots}
+    recurrent = {
+        name for node in watched if nodes[node].operation in ops.RECURRENT for name in nodes[node].reads
+    }
     readers: dict[str, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):
         for name in (*node.roots, *node.reads):
             readers[name].append(index)
     reasons = {}
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and name not in measured:
+        known = name in measured or (name in recurrent and parameter.dim() > 1)
+        if parameter.requires_grad and not known:
             reasons[name] = _reason(name, parameter, readers[name], plan, modules)
     return reasons
 

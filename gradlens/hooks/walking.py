@@ -177,6 +177,7 @@ _DETAILS = {
     **dict.fromkeys(("Unbind", "Cat", "Stack"), ("dim",)),
     **dict.fromkeys(("Select", "IndexSelect"), ("dim", "index")),
     "Add": ("alpha",),
+    **dict.fromkeys(("Sum", "Mean"), ("dim",)),
     "Permute": ("dims",),
     "Transpose": ("dim0", "dim1"),
     **dict.fromkeys(

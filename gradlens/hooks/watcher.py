@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -31,8 +31,9 @@ from gradlens.hooks.costs import step_costs
 from gradlens.hooks.dry import SAMPLES, DryPass, dry_pass
 from gradlens.hooks.following import Following, dry_samples
 from gradlens.hooks.forecast import forecast
+from gradlens.hooks.freed import FREED, FreedGraphError, backward_error, forget_graphs
 from gradlens.hooks.hooked import HookedTensors
-from gradlens.hooks.nesting import copied, first_samples
+from gradlens.hooks.nesting import copied, first_samples, has_two_readings
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.state import Guard, restored
@@ -41,6 +42,8 @@ from gradlens.hooks.timing import passes
 from gradlens.hooks.walking import graph_of
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch
+
+Result = TypeVar("Result")
 
 
 def _silent(message: str) -> None:
@@ -96,6 +99,19 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         check_same_size(index, checked_size(index, batch, self.watch), state.n)
+        return self._again(lambda: self._next(state, index, batch))
+
+    def _again(self, run: Callable[[], Result]) -> Result:
+        """Run a pass; if the model keeps a part of an earlier graph in a cache, empty the cache and run it again."""
+        try:
+            return run()
+        except (FreedGraphError, RuntimeError) as error:
+            used = isinstance(error, FreedGraphError) or FREED in str(error)
+            if not (used and forget_graphs(self.model)):
+                raise
+        return run()
+
+    def _next(self, state: Planned, index: int, batch: object) -> Watched:
         forward = self._forward(index, batch, state.derived)
         check_same_graph(index, forward.graph, state.plan.graph)
         if not same_shapes(forward.graph, state.plan.graph):
@@ -116,7 +132,8 @@ class Watcher:
 
     def costs(self, state: Planned, batch: object) -> Costs:
         """Return the costs of one step on this batch."""
-        return step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)
+        run = lambda: step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)  # noqa: E731
+        return self._again(run)
 
     def speeds(self, state: Planned, batch: object, repeats: int) -> dict[str, list[float]]:
         """Return measured images per second by pass."""
@@ -140,12 +157,17 @@ class Watcher:
         An error of the pass means that the network does not take a part of the batch (edges of a graph, a fixed batch
         size), or that it was cut along another axis. An error of the model recurs with the whole batch.
         """
-        samples = dry_samples(self.model, n, SAMPLES)
-        few = first_samples(batch, samples, n, second=self.watch.samples is not None)
-        if few is None:
-            if self.guard is not None:
-                self.guard.copy_all()
-            return None
+        samples, second = dry_samples(self.model, batch, n, SAMPLES), self.watch.samples is not None
+        for axis in (second, not second) if has_two_readings(batch, n) else (second,):
+            few = first_samples(batch, samples, n, second=axis)
+            dry = None if few is None else self._tried(index, few, samples)
+            if dry is not None:
+                return dry
+        if few is None and self.guard is not None:
+            self.guard.copy_all()
+        return None
+
+    def _tried(self, index: int, few: object, samples: int) -> DryPass | None:
         seed_draws(self.watch.seed, index)
         with restored(self.model), self.guard.trial() if self.guard is not None else nullcontext():
             try:
@@ -157,7 +179,8 @@ class Watcher:
         """Run the dry pass; follow what comes from the batch, and note the tensors with hooks."""
         with HookedTensors() as hooks, Following(self.model, few, samples) as following:
             loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
-        return dry_pass(self.model, loss, samples, Reads(following.reads, samples), hooks.tensors)
+        reads = Reads(following.reads, samples, frozenset(following.moved), following.stacked)
+        return dry_pass(self.model, loss, samples, reads, hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         forward.calls.returned.clear()  # live nodes
@@ -182,4 +205,9 @@ class Watcher:
                 "activation checkpointing returns a saved input only once, and weight space also reads it; turn "
                 "checkpointing off for space='weights'"
             ) from error
+        except RuntimeError as error:
+            explained = backward_error(index, error)
+            if explained is None:
+                raise
+            raise explained from error
         return kept.value()

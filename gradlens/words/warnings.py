@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from gradlens.metrics import duplication_bias
@@ -114,6 +115,15 @@ def _missing_signals(recording: Recording) -> Iterator[str]:
     unsampled = sum(not signal.sampled for signal in recording.signals)
     if unsampled:
         yield f"{name}: {unsampled} of {signals} signals have no axis that holds the samples and are left out"
+    unknown = sum(
+        signal.sampled and not np.isfinite(recording.grams[signal.number]).all()
+        for signal in recording.signals
+    )
+    if unknown:
+        yield (
+            f"{name}: {unknown} of {signals} signals have no value in some batch, where their samples cannot be told "
+            "or their weight is complex, and are left out of similarities"
+        )
 
 
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:

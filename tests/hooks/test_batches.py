@@ -271,3 +271,66 @@ def test_a_copy_of_a_batch_shares_no_tensor_and_keeps_kinds():
     assert copy["x"][0].is_leaf
     assert copy["x"][1][1] == "name"
     assert copy["weight"] is weight
+
+
+@pytest.mark.parametrize("said", [None, 8])
+@pytest.mark.parametrize("first", [True, False], ids=["samples first", "time first"])
+def test_as_many_steps_as_samples_are_told_apart_by_the_targets(said, first):
+    """``x [8, 8, 3]`` may have samples on either axis, and ``y [8]`` fits the output of one reading only."""
+
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.last = nn.Linear(3, 8), nn.Linear(8, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(torch.relu(self.first(x)).mean(1 if first else 0))
+
+    torch.manual_seed(1)
+    net, x, y = Mean(), torch.randn(8, 8, 3), torch.randint(0, 5, (8,))
+    recording = gl.capture(net, [(x, y)], samples=said)
+    hidden = net.first(x)
+    hidden.retain_grad()
+    torch.nn.functional.cross_entropy(net.last(torch.relu(hidden).mean(1 if first else 0)), y).backward()
+    gradient = (hidden.grad if first else hidden.grad.transpose(0, 1)).reshape(8, -1).double() * 8
+    expected = (gradient @ gradient.T).numpy()
+    np.testing.assert_allclose(recording.signal_grams[0, 0], expected, rtol=1e-4, atol=1e-9)
+
+
+VIEWS = {
+    "concatenated": (lambda x: torch.cat([x[:, 0], x[:, 1], x[:, 2]]), False),
+    "concatenated and normalised": (lambda x: (torch.cat([x[:, 0], x[:, 1], x[:, 2]]) - 0.5) / 0.2, False),
+    "stacked in front": (lambda x: torch.stack([x[:, 0], x[:, 1], x[:, 2]]).flatten(0, 1), False),
+    "stacked behind": (lambda x: torch.stack([x[:, 0], x[:, 1], x[:, 2]], 1).flatten(0, 1), True),
+    "flattened": (lambda x: x.flatten(0, 1), True),
+    "mirrored": (lambda x: torch.cat([x[:, 0].flip(-1), x[:, 1], x[:, 2]]), False),
+    "transposed": (lambda x: x.transpose(0, 1).reshape(-1, 3, 6, 6), None),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_several_views_of_each_image_belong_to_its_sample(name):
+    """Views are joined before the network reads them, and only their similarities reach the loss."""
+    join, within = VIEWS[name]
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 5))
+    x = torch.randn(8, 3, 3, 6, 6)
+
+    def step(model: nn.Module, batch: Any) -> Tensor:
+        z = functional.normalize(model(join(batch["x"])), dim=1)
+        return functional.cross_entropy(z @ z.T, torch.arange(len(z)).flip(0))
+
+    recording = gl.capture(net, [{"x": x}], step=step)
+    first = recording.signals[0]
+    seen: list[Tensor] = []
+    hook = net[0].register_forward_hook(lambda module, read, out: (out.retain_grad(), seen.append(out))[0])
+    step(net, {"x": x}).backward()
+    hook.remove()
+    gradient = seen[0].grad * 8
+    if within is None:  # a transposition outside the graph: the samples of the rows are not known
+        assert not first.sampled
+        return
+    ordered = gradient if within else gradient.reshape(3, 8, -1).transpose(0, 1)
+    expected = ordered.reshape(8, -1).double() @ ordered.reshape(8, -1).double().T
+    np.testing.assert_allclose(recording.grams[first.number, 0], expected.numpy(), rtol=1e-4, atol=1e-9)

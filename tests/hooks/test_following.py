@@ -176,5 +176,6 @@ def test_views_and_writes_of_the_batch_are_followed() -> None:
 
 
 def test_the_dry_pass_has_a_size_that_no_parameter_has() -> None:
-    assert dry_samples(nn.Linear(4, 3), 16, 4) == 2
-    assert dry_samples(nn.Linear(8, 3), 16, 4) == 4
+    assert dry_samples(nn.Linear(4, 3), (), 16, 4) == 2
+    assert dry_samples(nn.Linear(8, 3), (), 16, 4) == 4
+    assert dry_samples(nn.Linear(8, 3), (torch.zeros(16, 4, 8),), 16, 4) == 2

@@ -282,3 +282,36 @@ def test_a_recording_of_the_first_format_is_still_read(save_older: Any) -> None:
         gl.analyze(loaded, tables=["duplication"]).finding
         == gl.analyze(recording, tables=["duplication"]).finding
     )
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_an_lstm_that_runs_as_one_operation_is_a_layer(batch_first):
+    """On a CPU, torch runs each layer of an LSTM as one operation; its gradient is that at the layer's output."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.cell, self.last = nn.LSTM(3, 8, 2, batch_first=batch_first), nn.Linear(8, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.last(self.cell(x)[0].mean(1 if batch_first else 0))
+
+    torch.manual_seed(1)
+    x, y = torch.randn(*((8, 5) if batch_first else (5, 8)), 3), torch.randint(0, 5, (8,))
+    net = Net()
+    recording = gl.capture(net, [(x, y)])
+    cells = [signal for signal in recording.signals if signal.probe.module == "cell"]
+    hidden = net.cell(x)[0]
+    hidden.retain_grad()
+    nn.functional.cross_entropy(net.last(hidden.mean(1 if batch_first else 0)), y).backward()
+    gradient = (hidden.grad if batch_first else hidden.grad.transpose(0, 1)).reshape(8, -1).double() * 8
+    if recording.plan.graph.nodes[cells[0].probe.node].operation == "MkldnnRnnLayer":
+        assert [cell.probe.depth for cell in cells] == [1, 2]
+        np.testing.assert_allclose(
+            recording.grams[cells[1].number, 0], (gradient @ gradient.T).numpy(), rtol=1e-4, atol=1e-9
+        )
+    assert "cell" not in recording.meta["unseen_layers"]
+    told = gl.capture(net, [(x, y)], space="weights")
+    measured = {signal.probe.module for signal in told.signals}
+    assert "cell" in measured or "cell" in told.meta["unseen_layers"]
