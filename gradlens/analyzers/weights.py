@@ -153,8 +153,8 @@ class Readers:
                 "CKA, N_eff and D as for signals, of the parts of the readers' weights that read the source; mean "
                 "over seeds. D grows with the number of readers; D_m over m = 2 readers drawn at random can be "
                 "compared between sources. Used: readers whose gradient has a similarity in the version, the smallest "
-                f"number over seeds. {HALF_WIDTHS} These are the gradients that eq. 2 of the CSPNet paper calls reused, "
-                "as blocks of weight gradients."
+                f"number over seeds. {HALF_WIDTHS} These are the gradients that eq. 2 of the CSPNet paper calls "
+                "reused, as blocks of weight gradients."
             ),
             units={
                 "duplication": "0 to 1",

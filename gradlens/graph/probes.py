@@ -7,7 +7,7 @@ of one weight.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gradlens.graph.nodes import Slot, TensorKey
 
@@ -38,6 +38,13 @@ class Probe:
     shape: tuple[int, ...]
     outer: int | None
     rows: tuple[int, ...] = field(default=(), kw_only=True)
+
+    def same_site(self, other: Probe) -> bool:
+        """Whether both watch the same gradient; the rows that a network sends to a layer may differ by batch."""
+        if self.rows or other.rows:
+            either, another = (replace(probe, rows=(), shape=(), outer=None) for probe in (self, other))
+            return either == another
+        return self == other
 
     @property
     def sampled(self) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
 from gradlens.graph.plan import Group, Plan, Signal
+from gradlens.graph.probes import Probe
 from gradlens.graph.sites import numbered
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
@@ -194,7 +195,8 @@ class Recording:
         reasons = {
             "different graphs": self.plan.graph.structure == other.plan.graph.structure,
             f"batches of {self.n} and {other.n} samples": self.n == other.n,
-            "different sites": self.plan.probes == other.plan.probes,
+            "different sites": len(self.plan.probes) == len(other.plan.probes)
+            and all(map(Probe.same_site, self.plan.probes, other.plan.probes)),
         }
         wrong = [reason for reason, same in reasons.items() if not same]
         if wrong:

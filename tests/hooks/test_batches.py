@@ -334,3 +334,19 @@ def test_several_views_of_each_image_belong_to_its_sample(name):
     ordered = gradient if within else gradient.reshape(3, 8, -1).transpose(0, 1)
     expected = ordered.reshape(8, -1).double() @ ordered.reshape(8, -1).double().T
     np.testing.assert_allclose(recording.grams[first.number, 0], expected.numpy(), rtol=1e-4, atol=1e-9)
+
+
+def test_recordings_with_other_routes_can_be_merged():
+    """Seeds of a study: each expert gets other samples, so the rows of its gradients differ."""
+    torch.manual_seed(0)
+    net, pool = Experts(), torch.randn(400, 6)
+    sent = [pool[net.choice(pool) == number] for number in range(2)]
+    batches = [(torch.cat([sent[0][:k], sent[1][: N - k]]), labels()) for k in (2, 5)]
+    first, second = (gl.capture(net, [batch], seed=seed) for seed, batch in enumerate(batches))
+    assert first.plan.probes != second.plan.probes
+    merged = first.merge(second)
+    assert merged.seeds == (0, 1)
+    np.testing.assert_array_equal(merged.grams[:, 1], second.grams[:, 0])
+    other = gl.capture(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 5)), [batches[0]], seed=1)
+    with pytest.raises(GradlensError, match="different graphs cannot be merged"):
+        first.merge(other)
