@@ -73,9 +73,21 @@ MOST = 15
 """Largest number of pairs that are all drawn; of more pairs, only those with the first strategy are drawn."""
 
 
-def pairs(frame: pd.DataFrame) -> int:
-    """Return the number of pairs of strategies in the figure of a table of differences."""
-    return len(_drawn(frame)[["a", "b"]].drop_duplicates())
+ABREAST = 3
+"""Panels of differences that fit side by side into a figure of the preferred width."""
+BELOW = 5
+"""Lines of text that the axis and the title between two rows of panels take."""
+
+
+def lines_of_pairs(frame: pd.DataFrame) -> int:
+    """Return the number of lines in the figure of a table of differences: one per pair in each row of panels."""
+    return _lines(frame, len(_drawn(frame)[["a", "b"]].drop_duplicates()))
+
+
+def _lines(frame: pd.DataFrame, names: int) -> int:
+    drawn = len(set(frame["metric"]) & set(QUANTITIES))
+    rows = max(1, -(-drawn // ABREAST))
+    return rows * names + (rows - 1) * BELOW
 
 
 def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
@@ -125,9 +137,9 @@ def _panels(frame: pd.DataFrame, ax: Axes, label: Callable[[object, object], str
     return ax
 
 
-def effects_of(frame: pd.DataFrame) -> int:
-    """Return the number of rows of the figure of a table of effects."""
-    return 1 if frame.empty else len(frame[["strategy", "effect"]].drop_duplicates())
+def lines_of_effects(frame: pd.DataFrame) -> int:
+    """Return the number of lines in the figure of a table of effects: one per effect in each row of panels."""
+    return 1 if frame.empty else _lines(frame, len(frame[["strategy", "effect"]].drop_duplicates()))
 
 
 def effects(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -241,6 +253,6 @@ def _forest_legend() -> list[Line2D]:
 
 
 TRADE_OFF = Plot(trade_off, height=3.2, narrow=1.5)
-FOREST = Plot(forest, height=1.2, rows=pairs, narrow=2.2)
-EFFECTS = Plot(effects, height=1.2, rows=effects_of, narrow=2.2)
+FOREST = Plot(forest, height=1.2, rows=lines_of_pairs, narrow=2.2)
+EFFECTS = Plot(effects, height=1.2, rows=lines_of_effects, narrow=2.2)
 TRAJECTORY = Plot(along_training, height=3.0, narrow=1.5)

@@ -12,6 +12,7 @@ from PIL import Image
 from gradlens.plots import canvas, plot_frame
 from gradlens.plots.colours import POSITIONS
 from gradlens.plots.sites import label_room
+from gradlens.plots.strategies import QUANTITIES
 
 LONG = [
     "stem.pool:maxpool2dwithindices",
@@ -123,6 +124,24 @@ def test_names_of_stages_do_not_overlap(count, frames):
     stages = [extents[text] for text in ax.child_axes[0].texts]
     assert len(stages) >= min(count, 8)
     assert not any(a.overlaps(b) for a, b in itertools.combinations(stages, 2))
+
+
+@pytest.mark.parametrize("networks", [2, 4, 6])
+@pytest.mark.parametrize("quantities", [1, 3, 4])
+@pytest.mark.parametrize("name", ["differences", "effects"])
+def test_names_of_differences_do_not_overlap(name, quantities, networks, frames):
+    """A fourth quantity begins a second row of panels, which needs a height of its own."""
+    frame = frames(tuple("abcdef"[:networks]))[name]
+    metrics = [metric for metric in QUANTITIES if metric in set(frame["metric"])]
+    metrics += [metric for metric in QUANTITIES if metric not in metrics]
+    first = frame[frame["metric"] == metrics[0]]
+    frame = pd.concat([first.assign(metric=metric) for metric in metrics[:quantities]], ignore_index=True)
+    ax = plot_frame(name, frame)
+    extents = boxes(ax)
+    for panel in ax.child_axes:
+        labels = [extents[text] for text in panel.get_yticklabels() if text in extents]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(labels, 2))
+    assert len(ax.child_axes[0].get_yticklabels()) == len(first)
 
 
 def shapes(handles):
