@@ -126,6 +126,20 @@ def test_names_of_stages_do_not_overlap(count, frames):
     assert not any(a.overlaps(b) for a, b in itertools.combinations(stages, 2))
 
 
+def test_the_label_of_duplication_stays_beside_its_axis_below_a_high_legend(frames):
+    frame = frames(
+        ("none", "fusion_first", "fusion_last", "csp", "the control of a strategy", "another control")
+    )
+    frame = frame["duplication"].rename(columns={"duplication": "rarefied_duplication"}).assign(m=121)
+    ax = plot_frame("duplication", frame)
+    extents = boxes(ax)
+    panel = ax.child_axes[0]
+    assert "m = 121" in panel.get_ylabel()
+    label, axis = extents[panel.yaxis.label], panel.get_window_extent()
+    assert axis.y0 - 10 <= label.y0
+    assert label.y1 <= axis.y1 + 10
+
+
 @pytest.mark.parametrize("networks", [2, 4, 6])
 @pytest.mark.parametrize("quantities", [1, 3, 4])
 @pytest.mark.parametrize("name", ["differences", "effects"])
