@@ -126,6 +126,20 @@ def test_names_of_stages_do_not_overlap(count, frames):
     assert not any(a.overlaps(b) for a, b in itertools.combinations(stages, 2))
 
 
+@pytest.mark.parametrize("name", ["strategies", "trajectory"])
+def test_titles_of_a_training_do_not_overlap(name, frames):
+    frame = frames(("none", "csp"))[name].assign(m=114, m_given_loss=113, loss=0.3, accuracy=0.9)
+    ax = plot_frame(name, frame)
+    extents = boxes(ax)
+    titles = [
+        text for text in extents if text.get_text() in {panel.get_title("left") for panel in leaves(ax)}
+    ]
+    assert {"duplication D_m, m = 114", "held-out accuracy"} <= {title.get_text() for title in titles}
+    assert not any(extents[a].overlaps(extents[b]) for a, b in itertools.combinations(titles, 2))
+    heights = [panel.get_window_extent().height / ax.get_figure().dpi for panel in leaves(ax)]
+    assert min(heights) > 1.4
+
+
 def test_the_label_of_duplication_stays_beside_its_axis_below_a_high_legend(frames):
     frame = frames(
         ("none", "fusion_first", "fusion_last", "csp", "the control of a strategy", "another control")
