@@ -59,7 +59,7 @@ def my_step(model, batch):
 """,
     "tutorial.md": """
 import gradlens
-options = dict(strategies=["none", "csp"], seeds=2, batches=1, batch_size=4, image_size=32, throughput=False)
+options = dict(strategies=["none", "csp"], seeds=3, batches=1, batch_size=8, image_size=32, throughput=False)
 gradlens.strategies("resnet18", **options).save("runs/question")
 """,
 }
