@@ -23,7 +23,7 @@ from benchmarks.validation_rows import Row
 from gradlens.version import VERSION
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-NOTES = {"alarms": null.PAIRING}
+NOTES = {"alarms": f"{null.PAIRING}\n\n{null.POWER}"}
 """Sentences below the heading of a section."""
 SECTIONS: dict[str, tuple[str, Callable[[], list[Row]]]] = {
     "veit": ("Path lengths (Veit, Wilber & Belongie 2016, arXiv 1605.06431)", theory.veit),

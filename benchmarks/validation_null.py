@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.stats import t as student_t
 
 import gradlens as gl
 from benchmarks.validation_rows import Row, row
@@ -34,6 +35,24 @@ alarm. Rates are means over the groups; pairs of a group share sets of weights, 
 Differences are paired by seed because both networks see the same samples in the same order: the paired interval
 holds whether or not their values are correlated, and is narrower if they are, which between two architectures is
 little (last rows)."""
+
+
+def least_t(hypotheses: int, seeds: int) -> float:
+    """Return |t| of a paired difference above which the smallest p of a table holds after Holm's correction.
+
+    >>> round(least_t(1, 3), 1), round(least_t(30, 3), 1), round(least_t(30, 5), 1)
+    (4.3, 24.5, 7.5)
+    """
+    return float(student_t.isf(CLEAR / hypotheses / 2, seeds - 1))
+
+
+POWER = f"""\
+Few seeds can show little. Of 30 hypotheses, the smallest p must be below 0.05/30: |t| must exceed \
+{least_t(30, 3):.1f} with
+3 seeds (2 degrees of freedom), {least_t(30, 5):.1f} with 5 and {least_t(30, 10):.1f} with 10; \
+of 15 hypotheses {least_t(15, 3):.1f}, {least_t(15, 5):.1f} and {least_t(15, 10):.1f}. So with 3
+seeds, the default, most differences cannot hold after the correction over the whole table, even if they are true. Use 5
+seeds or more."""
 
 
 class Alarms(NamedTuple):

@@ -36,6 +36,7 @@ SHORTER = {
 """Options that are appended if a command has the option of the key."""
 CHEAPER_PYTHON = {
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
+    "batch_size=32, batches=4, image_size=32": "batch_size=4, batches=1, image_size=32",
     '"resnet50", seeds=5': '"resnet18", seeds=1, batches=1, batch_size=4, image_size=32, throughput=False',
     "seeds=1, batches=1, image_size=32": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
     "seeds=2, batches=1": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
@@ -58,7 +59,7 @@ def my_step(model, batch):
 """,
     "tutorial.md": """
 import gradlens
-options = dict(strategies=["none", "csp"], seeds=2, batches=1, batch_size=4, image_size=32, throughput=False)
+options = dict(strategies=["none", "csp"], seeds=3, batches=1, batch_size=8, image_size=32, throughput=False)
 gradlens.strategies("resnet18", **options).save("runs/question")
 """,
 }

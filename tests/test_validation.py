@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from benchmarks import validation, validation_null
+from gradlens.metrics import holm
 
 ROOT = Path(__file__).parent.parent
 QUICK = ("independence", "dense", "agreement", "weights", "costs")
@@ -48,3 +52,14 @@ def test_unrelated_numbers_correlate_as_often_as_the_page_says() -> None:
     ]
     for row in validation_null.learning_rows():
         assert row in published["rows"]
+
+
+@pytest.mark.parametrize(("hypotheses", "seeds"), [(15, 3), (30, 3), (30, 5), (90, 10)])
+def test_the_smallest_p_of_a_table_holds_above_the_least_t_only(hypotheses: int, seeds: int) -> None:
+    draw = np.random.default_rng(seeds).normal(size=seeds)
+    standard = (draw - draw.mean()) / draw.std(ddof=1)
+    for factor, holds in ((0.99, False), (1.01, True)):
+        t = factor * validation_null.least_t(hypotheses, seeds)
+        values = standard + t / math.sqrt(seeds)  # the t of a mean against 0 is t
+        p = float(stats.ttest_1samp(values, 0).pvalue)
+        assert (holm([p] + [1.0] * (hypotheses - 1))[0] < 0.05) is holds

@@ -40,7 +40,7 @@ def duplication_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
         if index % columns:
             panel.tick_params(labelleft=False)
         else:
-            panel.set_ylabel(f"duplication {_title(frame)}  (0 unrelated, 1 copies)")
+            panel.set_ylabel(f"duplication {_title(frame)}\n(0 unrelated, 1 copies)")
     canvas.legend_above(ax, _legend(frame, styles), lift=0.28)
     return ax
 

@@ -20,8 +20,29 @@ from gradlens.plots.plot import Plot
 SLIM = 1.4  # smallest width of a panel in inches
 WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 MAIN = catalogue.HEADLINES[0]
+ABREAST = 3  # panels side by side in a figure of the preferred width, so that their titles fit
+TALL = 13  # lines of text that a further row of panels takes
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
 """Titles of the panels."""
+
+
+def _trade_offs(frame: pd.DataFrame) -> list[str]:
+    return [quantity for quantity in (*catalogue.HEADLINES, "accuracy") if quantity in frame]
+
+
+def _trained(frame: pd.DataFrame) -> list[str]:
+    return [quantity for quantity in (*catalogue.HEADLINES, "train_loss", "loss", "accuracy") if quantity in frame]
+
+
+def lines_of_trade_off(frame: pd.DataFrame) -> int:
+    """Return the number of lines that further rows of panels add to the figure of strategies or networks."""
+    metrics = _trade_offs(frame)
+    return TALL * ((len(metrics) + ("accuracy" in metrics) - 1) // ABREAST)
+
+
+def lines_of_training(frame: pd.DataFrame) -> int:
+    """Return the number of lines that further rows of panels add to the figure of a training."""
+    return TALL * ((len(_trained(frame)) - 1) // ABREAST)
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -35,11 +56,11 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
     if whole.empty:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
-    metrics = [q for q in (*catalogue.HEADLINES, "accuracy") if q in whole]
+    metrics = _trade_offs(whole)
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
     trained = "accuracy" in metrics
     count = len(metrics) + trained
-    divided, _ = subplots.grid(ax, count, count, SLIM, across=0.62)
+    divided, _ = subplots.grid(ax, count, ABREAST, SLIM, across=0.62)
     if trained:
         _against_accuracy(divided[-1], whole, styles)
     for panel, quantity in zip(divided, metrics, strict=False):
@@ -73,9 +94,19 @@ MOST = 15
 """Largest number of pairs that are all drawn; of more pairs, only those with the first strategy are drawn."""
 
 
-def pairs(frame: pd.DataFrame) -> int:
-    """Return the number of pairs of strategies in the figure of a table of differences."""
-    return len(_drawn(frame)[["a", "b"]].drop_duplicates())
+BELOW = 5
+"""Lines of text that the axis and the title between two rows of panels take."""
+
+
+def lines_of_pairs(frame: pd.DataFrame) -> int:
+    """Return the number of lines in the figure of a table of differences: one per pair in each row of panels."""
+    return _lines(frame, len(_drawn(frame)[["a", "b"]].drop_duplicates()))
+
+
+def _lines(frame: pd.DataFrame, names: int) -> int:
+    drawn = len(set(frame["metric"]) & set(QUANTITIES))
+    rows = max(1, -(-drawn // ABREAST))
+    return rows * names + (rows - 1) * BELOW
 
 
 def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
@@ -125,9 +156,9 @@ def _panels(frame: pd.DataFrame, ax: Axes, label: Callable[[object, object], str
     return ax
 
 
-def effects_of(frame: pd.DataFrame) -> int:
-    """Return the number of rows of the figure of a table of effects."""
-    return 1 if frame.empty else len(frame[["strategy", "effect"]].drop_duplicates())
+def lines_of_effects(frame: pd.DataFrame) -> int:
+    """Return the number of lines in the figure of a table of effects: one per effect in each row of panels."""
+    return 1 if frame.empty else _lines(frame, len(frame[["strategy", "effect"]].drop_duplicates()))
 
 
 def effects(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -159,8 +190,8 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
-    metrics = [q for q in (*catalogue.HEADLINES, "train_loss", "loss", "accuracy") if q in frame]
-    divided, _ = subplots.grid(ax, len(metrics), len(metrics), SLIM, across=0.5)
+    metrics = _trained(frame)
+    divided, _ = subplots.grid(ax, len(metrics), ABREAST, SLIM, across=0.5)
     for panel, quantity in zip(divided, metrics, strict=True):
         for network, style in styles.items():
             rows = order.of_network(frame, network)
@@ -240,7 +271,7 @@ def _forest_legend() -> list[Line2D]:
     ]
 
 
-TRADE_OFF = Plot(trade_off, height=3.2, narrow=1.5)
-FOREST = Plot(forest, height=1.2, rows=pairs, narrow=2.2)
-EFFECTS = Plot(effects, height=1.2, rows=effects_of, narrow=2.2)
-TRAJECTORY = Plot(along_training, height=3.0, narrow=1.5)
+TRADE_OFF = Plot(trade_off, height=3.2, rows=lines_of_trade_off, narrow=1.5)
+FOREST = Plot(forest, height=1.2, rows=lines_of_pairs, narrow=2.2)
+EFFECTS = Plot(effects, height=1.2, rows=lines_of_effects, narrow=2.2)
+TRAJECTORY = Plot(along_training, height=3.0, rows=lines_of_training, narrow=1.5)

@@ -12,6 +12,7 @@ from PIL import Image
 from gradlens.plots import canvas, plot_frame
 from gradlens.plots.colours import POSITIONS
 from gradlens.plots.sites import label_room
+from gradlens.plots.strategies import QUANTITIES
 
 LONG = [
     "stem.pool:maxpool2dwithindices",
@@ -123,6 +124,52 @@ def test_names_of_stages_do_not_overlap(count, frames):
     stages = [extents[text] for text in ax.child_axes[0].texts]
     assert len(stages) >= min(count, 8)
     assert not any(a.overlaps(b) for a, b in itertools.combinations(stages, 2))
+
+
+@pytest.mark.parametrize("name", ["strategies", "trajectory"])
+def test_titles_of_a_training_do_not_overlap(name, frames):
+    frame = frames(("none", "csp"))[name].assign(m=114, m_given_loss=113, loss=0.3, accuracy=0.9)
+    ax = plot_frame(name, frame)
+    extents = boxes(ax)
+    titles = [
+        text for text in extents if text.get_text() in {panel.get_title("left") for panel in leaves(ax)}
+    ]
+    assert {"duplication D_m, m = 114", "held-out accuracy"} <= {title.get_text() for title in titles}
+    assert not any(extents[a].overlaps(extents[b]) for a, b in itertools.combinations(titles, 2))
+    heights = [panel.get_window_extent().height / ax.get_figure().dpi for panel in leaves(ax)]
+    assert min(heights) > 1.4
+
+
+def test_the_label_of_duplication_stays_beside_its_axis_below_a_high_legend(frames):
+    frame = frames(
+        ("none", "fusion_first", "fusion_last", "csp", "the control of a strategy", "another control")
+    )
+    frame = frame["duplication"].rename(columns={"duplication": "rarefied_duplication"}).assign(m=121)
+    ax = plot_frame("duplication", frame)
+    extents = boxes(ax)
+    panel = ax.child_axes[0]
+    assert "m = 121" in panel.get_ylabel()
+    label, axis = extents[panel.yaxis.label], panel.get_window_extent()
+    assert axis.y0 - 10 <= label.y0
+    assert label.y1 <= axis.y1 + 10
+
+
+@pytest.mark.parametrize("networks", [2, 4, 6])
+@pytest.mark.parametrize("quantities", [1, 3, 4])
+@pytest.mark.parametrize("name", ["differences", "effects"])
+def test_names_of_differences_do_not_overlap(name, quantities, networks, frames):
+    """A fourth quantity begins a second row of panels, which needs a height of its own."""
+    frame = frames(tuple("abcdef"[:networks]))[name]
+    metrics = [metric for metric in QUANTITIES if metric in set(frame["metric"])]
+    metrics += [metric for metric in QUANTITIES if metric not in metrics]
+    first = frame[frame["metric"] == metrics[0]]
+    frame = pd.concat([first.assign(metric=metric) for metric in metrics[:quantities]], ignore_index=True)
+    ax = plot_frame(name, frame)
+    extents = boxes(ax)
+    for panel in ax.child_axes:
+        labels = [extents[text] for text in panel.get_yticklabels() if text in extents]
+        assert not any(a.overlaps(b) for a, b in itertools.combinations(labels, 2))
+    assert len(ax.child_axes[0].get_yticklabels()) == len(first)
 
 
 def shapes(handles):
