@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from gradlens.graph import ops
-from gradlens.graph.nodes import Edge, Graph, TensorKey
+from gradlens.graph.nodes import Edge, Graph, Node, TensorKey
 
 Rows = tuple[int, ...]
 """The position of each row: its sample, plus ``n`` for each earlier position of that sample.
@@ -187,11 +187,24 @@ def _moved(
         if target == UNKNOWN:
             return UNKNOWN
         rows = [target[row] if row < len(target) else NOWHERE for row in index]
+        rows = _spread(rows, shapes.graph.nodes[edge.consumer], shapes.n)
         return renumbered(rows, shapes.n) if repeated(rows) else tuple(rows)
     key, n = TensorKey(edge.producer, edge.output), shapes.n
     if target == UNKNOWN or len(target) != len(index) or max(index, default=0) >= size:
         return UNKNOWN
     return _read(target, index, size, n, mixes=size == n and (after is not None or shapes.axis(key) == 0))
+
+
+def _spread(rows: list[int], node: Node, n: int) -> list[int]:
+    """Return the positions of rows that a mask writes to some columns of their samples."""
+    columns = node.detail.get("column")
+    if not isinstance(columns, list):
+        return rows
+    width = node.shapes[0][1]
+    return [
+        row if row == NOWHERE else row % n + n * (row // n * width + column)
+        for row, column in zip(rows, columns, strict=True)
+    ]
 
 
 def _read(target: Rows, index: Sequence[int], size: int, n: int, mixes: bool) -> Rows | None:

@@ -31,6 +31,9 @@ def _of_indices(indices: tuple[Tensor | None, ...]) -> Detail:
     if not present:
         return {"dim": 0}
     dim, index = present[0]
+    if len(present) == 1 and dim == 0 and index.dim() == 2 and index.dtype is torch.bool:
+        rows, columns = index.nonzero().T.tolist()  # x[mask] selects positions of samples
+        return {"dim": 0, "index": rows, "column": columns} if len(rows) <= MOST else {"dim": 0}
     if len(present) > 1 and not (dim == 0 and all(other.shape == index.shape for _, other in present)):
         return {"dim": dim}
     return {"dim": dim, "index": _listed(index)} if _is_index(index) else {"dim": dim}

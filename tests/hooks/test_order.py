@@ -342,3 +342,25 @@ def test_weights_of_experts_have_a_gradient_for_each_sample(spelling):
     for name, rows in gradients.items():
         gradient = torch.stack(rows).double()
         np.testing.assert_allclose(grams[name], (gradient @ gradient.T).numpy(), rtol=1e-4, atol=1e-9)
+
+
+def test_positions_that_a_mask_selects_belong_to_their_samples():
+    """Only some tokens of each sample pass the middle layer; the others have a zero gradient there."""
+    mask = torch.rand(N, 5, generator=torch.Generator().manual_seed(0)) < 0.6
+
+    class Masked(Reordered):
+        def forward(self, x: Tensor) -> Tensor:
+            hidden, chosen = torch.relu(self.first(x)), mask[: len(x)]
+            if self.away is same:
+                middle = self.middle(hidden) * chosen[..., None]
+            else:
+                middle = torch.zeros_like(hidden)
+                middle[chosen] = self.middle(hidden[chosen])
+            return self.last((hidden + middle).mean(1))
+
+    torch.manual_seed(1)
+    batch = (torch.randn(N, 5, 6), torch.randint(0, 5, (N,)))
+    selected = gl.capture(Masked(torch.relu, same), [batch]).signal_grams
+    np.testing.assert_allclose(
+        selected, gl.capture(Masked(same, same), [batch]).signal_grams, rtol=1e-4, atol=1e-9
+    )
