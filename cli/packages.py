@@ -51,6 +51,7 @@ NEEDS = (
     Need("nbclient", ">=0.10", "Jupyter notebooks", "notebook"),
     Need("nbformat", ">=5.10", "Jupyter notebooks", "notebook"),
     Need("pytest", ">=8", "the tests", "test"),
+    Need("pytest-xdist", ">=3.5", "the tests in parallel", "test", module="xdist"),
     Need("fvcore", ">=0.1.5", "the tests", "test"),
     Need("hypothesis", ">=6.100", "the tests", "test"),
     Need("ckatorch", ">=1.0,<2", "the tests", "test"),

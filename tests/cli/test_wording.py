@@ -53,7 +53,7 @@ def test_parameters_become_options(text: str, expected: str) -> None:
         (
             "gama=0.3",
             "'gama=0.3' in 'resnet18@csp,gama=0.3' is not an option; "
-            "write NAME@strategy,gamma=0.5,partial=split,stem=cifar; did you mean gamma?",
+            "write NAME@strategy,gamma=0.5,partial=split,stem=cifar,cut=first; did you mean gamma?",
         ),
         ("gamma=half", "gamma 'half' in 'resnet18@csp,gamma=half' is not a number from 0 to below 1"),
         ("partial=cut", "partial 'cut' is not known; use one of split, project"),
