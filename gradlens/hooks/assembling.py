@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gradlens.grams.accumulator import BatchGrams
+from gradlens.graph import ops
 from gradlens.hooks.planned import Planned
 from gradlens.hooks.watcher import Watched
 from gradlens.recording import Recording
@@ -56,14 +57,36 @@ def assembled(
     )
 
 
-def _notes(state: Planned) -> list[str]:
-    """Return remarks on what the numbers do not contain."""
-    if not state.hooked:
-        return []
-    return [
-        f"a hook changes the gradient at {', '.join(state.hooked)}: contributions are measured before the hook, "
-        "accumulated gradients after it, and their sum is not checked there"
-    ]
+def _notes(model: nn.Module, state: Planned) -> list[str]:
+    """Return remarks on what the numbers do not contain, and on layers that count several times."""
+    notes = []
+    if state.hooked:
+        notes.append(
+            f"a hook changes the gradient at {', '.join(state.hooked)}: contributions are measured before the hook, "
+            "accumulated gradients after it, and their sum is not checked there"
+        )
+    split = _complex_convolutions(model, state)
+    if split:
+        notes.append(
+            "torch computes a complex convolution as three real ones, so each counts as three signals: "
+            + ", ".join(split)
+        )
+    return notes
+
+
+def _complex_convolutions(model: nn.Module, state: Planned) -> list[str]:
+    """Return the modules whose convolutions read a complex weight."""
+    weights = {name for name, parameter in model.named_parameters() if parameter.is_complex()}
+    nodes = state.plan.graph.nodes
+    probes = [state.plan.probes[number] for number in state.plan.signals]
+    return list(
+        dict.fromkeys(
+            probe.module
+            for probe in probes
+            if nodes[probe.node].operation in ops.CONVOLUTIONS
+            and weights.intersection(nodes[probe.node].roots)
+        )
+    )
 
 
 def _inner(batches: Sequence[BatchGrams], group: int) -> NDArray[np.float64]:
@@ -94,7 +117,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "unseen_layers": state.unseen_layers,
         "partly_seen": state.partly_seen,
         "dry_samples": state.dry_samples,
-        "notes": _notes(state),
+        "notes": _notes(model, state),
     }
 
 

@@ -31,7 +31,9 @@ def _trade_offs(frame: pd.DataFrame) -> list[str]:
 
 
 def _trained(frame: pd.DataFrame) -> list[str]:
-    return [quantity for quantity in (*catalogue.HEADLINES, "train_loss", "loss", "accuracy") if quantity in frame]
+    return [
+        quantity for quantity in (*catalogue.HEADLINES, "train_loss", "loss", "accuracy") if quantity in frame
+    ]
 
 
 def lines_of_trade_off(frame: pd.DataFrame) -> int:

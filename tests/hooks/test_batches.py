@@ -350,3 +350,17 @@ def test_recordings_with_other_routes_can_be_merged():
     other = gl.capture(nn.Sequential(nn.Linear(6, 5), nn.Linear(5, 5)), [batches[0]], seed=1)
     with pytest.raises(GradlensError, match="different graphs cannot be merged"):
         first.merge(other)
+
+
+def test_a_complex_convolution_is_said_to_count_as_three_signals():
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, dtype=torch.complex64), nn.Flatten(), nn.Linear(144, 5, dtype=torch.complex64)
+    )
+    x = torch.randn(N, 3, 8, 8, dtype=torch.complex64)
+    recording = gl.capture(
+        net, [(x, labels())], loss=lambda output, y: functional.cross_entropy(output.abs(), y)
+    )
+    assert [signal.probe.module for signal in recording.signals] == ["0", "0", "0", "2"]
+    assert "as three real ones, so each counts as three signals: 0" in " ".join(recording.provenance.notes)
+    plain = gl.capture(nn.Sequential(nn.Conv2d(3, 5, 8), nn.Flatten()), [(x.real.contiguous(), labels())])
+    assert not plain.provenance.notes
