@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from gradlens.catalogue import CLEAR, CORRECTED, Quantity, quantities_with
+from gradlens.catalogue import CLEAR, CORRECTED, Quantity, quantities_with, size_column
 from gradlens.numbers import PAGE, format_number, percent
 from gradlens.plots import order
 from gradlens.results import Result
@@ -81,6 +81,8 @@ def _side_by_side(name: str, frame: pd.DataFrame) -> Overview:
     def line(label: str, stage: str, quantity: Quantity) -> Row:
         rows = [cells.get((stage, network), pd.Series(dtype=float)) for network in networks]
         values = tuple(_text(row.get(quantity.name, math.nan), quantity) for row in rows)
+        sizes = pd.DataFrame(rows).get(size_column(quantity.name), pd.Series(dtype=float)).dropna()
+        label += _over_m(sizes.iloc[0]) if len(sizes) else ""
         return Row(label, values, within=tuple(_within(row, quantity) for row in rows))
 
     whole = tuple(line(quantity.title, stages[-1], quantity) for quantity in columns)
@@ -94,6 +96,7 @@ def _side_by_side(name: str, frame: pd.DataFrame) -> Overview:
 
 def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str, ...]) -> Row:
     cells = tuple(_text(values[quantity.name + suffix], quantity) for suffix in suffixes)
+    label += _over_m(values.get(size_column(quantity.name), math.nan))
     if len(suffixes) < 2:
         return Row(label, cells, within=(_within(values, quantity),))
     change, low, high = (
@@ -108,6 +111,11 @@ def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str,
     span = f"{_text(low, quantity, sign=True)} to {_text(high, quantity, sign=True)}"
     p = float(values.get(f"{quantity.name}{CORRECTED}", math.nan))
     return Row(label, cells, text, span, clear=(low > 0 or high < 0) and not p >= CLEAR)
+
+
+def _over_m(m: float) -> str:
+    """Return the number of signals of a rarefied duplication as a remark; empty if it has none."""
+    return f" (m = {m:.0f})" if m > 0 else ""
 
 
 def _within(values: pd.Series, quantity: Quantity) -> str:

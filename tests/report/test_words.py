@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -110,6 +111,18 @@ def test_more_than_two_networks_are_next_to_each_other():
     assert caption("networks", networks_of(("a", "b"))["networks"].frame) == (
         f"a: D_m: 0.700 at 1.00{G} FLOPs per image; b: D_m: 0.600 at 2.00{G} FLOPs per image."
     )
+
+
+def test_a_rarefied_duplication_has_its_number_of_signals_beside_it(make_result):
+    frame = networks_of(("a", "b"))["networks"].frame.assign(m=[9.0, 21.0, 9.0, 21.0])
+    several = overview(Result({"networks": Table("networks", frame, "")}, {}, ""))
+    assert several.whole[0].label == "Duplication D_m, energy (m = 21)"
+    assert several.stages["Duplication D_m, energy"][0].label == "4 (m = 9)"
+    assert several.whole[1].label == "FLOPs per image"
+    result = make_result()
+    table = result["comparison"]
+    pair = overview(Result({"comparison": replace(table, frame=table.frame.assign(m=7))}, result.meta, ""))
+    assert pair.whole[0].label == "Duplication D_m, energy (m = 7)"
 
 
 def test_values_of_several_networks_have_their_intervals():
