@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -177,7 +178,7 @@ def _counted_paths(paths: pd.DataFrame) -> str:
     )
 
 
-def _exactly(first: Mapping[str, float]) -> str:
+def _exactly(first: pd.Series[Any]) -> str:
     """Return the exact number of paths and the interval of their weighted length, as sentences."""
     count = int(first["paths"])
     text = f" Exactly {count} paths." if count > MANY else ""
