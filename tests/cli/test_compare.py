@@ -169,14 +169,14 @@ def test_an_error_is_one_line_and_exit_code_1(run: Run, study: Any) -> None:
         raise GradlensError("no such\nmodel")
 
     study.answer = fail
-    ran = run("compare", "a", "b")
+    ran = run("compare", "a", "b", "--seeds", 5)
     assert (ran.exit_code, ran.stdout, ran.stderr) == (1, "", "error: no such model\n")
     assert not Path("runs").exists()
 
 
 def test_an_unexpected_error_is_one_line(run: Run, study: Any) -> None:
     study.answer = lambda progress: 1 / 0
-    ran = run("compare", "a", "b")
+    ran = run("compare", "a", "b", "--seeds", 5)
     assert ran.exit_code == 1
     assert ran.stderr.startswith("error: unexpected ZeroDivisionError")
     assert isinstance(run("--debug", "compare", "a", "b").exception, ZeroDivisionError)
@@ -203,7 +203,7 @@ def test_an_interrupted_run_without_results_writes_nothing(run: Run, study: Any)
         raise KeyboardInterrupt
 
     study.answer = interrupted
-    ran = run("compare", "a", "b")
+    ran = run("compare", "a", "b", "--seeds", 5)
     assert (ran.exit_code, ran.stderr) == (1, "interrupted: nothing was finished\n")
     assert not Path("runs").exists()
 
