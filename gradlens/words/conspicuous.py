@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gradlens.analyzers.diagnosis import DUPLICATED, KINDS
-from gradlens.numbers import TERMINAL, fixed, format_number, significant
+from gradlens.numbers import TERMINAL, fixed, power_of_ten, significant
 from gradlens.results import Result
 
 TABLE, PATHS = "diagnosis", "paths"
@@ -53,18 +53,17 @@ def conspicuous(result: Result, most: int) -> list[Site]:
 
 def _by_network(frame: pd.DataFrame, most: int) -> Iterator[Sequence[Row]]:
     urgency = list(KINDS)
-    for _, rows in frame.groupby("network", sort=False):
-        ordered = sorted(
-            rows.to_dict("records"),
-            key=lambda row: (_expected(row), row["rank"], urgency.index(row["kind"])),
-        )
-        yield ordered[:most]
+    for _, group in frame.groupby("network", sort=False):
+        rows = group.to_dict("records")
+        with_loss = not group["given_loss"].isna().all()
+        rows.sort(key=lambda row: (_expected(row, with_loss), row["rank"], urgency.index(row["kind"])))
+        yield rows[:most]
 
 
-def _expected(row: Row) -> bool:
+def _expected(row: Row, with_loss: bool) -> bool:
     """Whether a pair is similar in every network: one of the two is the loss signal, or both are one gradient."""
     pair = row["kind"] == "duplicated pair"
-    return row["kind"] == "one gradient" or (pair and _missing(row["given_loss"]))
+    return row["kind"] == "one gradient" or (with_loss and pair and _missing(row["given_loss"]))
 
 
 def _site(row: Row, shown: Sequence[Row]) -> Site:
@@ -100,12 +99,12 @@ def _decimal(value: float) -> str:
 
 
 def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _of_paths(frame: pd.DataFrame, most: int) -> list[Site]:
     """Return the layers with the most paths, with the longest way by energy, and that most layers read."""
-    rows = [{**row, "paths": float(row["paths"])} for row in frame.to_dict("records")]
+    rows = [{**row, "paths": int(row["paths"])} for row in frame.to_dict("records")]
     columns = {
         "paths": ("{} paths", "the most paths of the gradient lead here"),
         "effective_length": ("{} layers", "by energy, the gradient has the longest way to this layer"),
@@ -126,12 +125,7 @@ def _of_paths(frame: pd.DataFrame, most: int) -> list[Site]:
 
 
 def _count(value: float) -> str:
-    if value == int(value) and value < 1e6:
-        return f"{int(value)}"
-    return (
-        f"{value:.1f}"
-        if value < 1e3
-        else format_number(value, "amount", TERMINAL)
-        if value < 1e15
-        else f"{value:.3g}"
-    )
+    """Return a count of paths or layers, or a mean number of layers; a large count as a power of ten."""
+    if isinstance(value, int) or value == int(value):
+        return power_of_ten(int(value))
+    return f"{value:.1f}"

@@ -10,6 +10,7 @@ import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import COUNTERPARTS
+from gradlens.numbers import power_of_ten
 from gradlens.recording import Recording
 from gradlens.results import Table
 from gradlens.words.answers import answer, answers, opened
@@ -17,7 +18,7 @@ from gradlens.words.warnings import BIASED, bias_of, live_difference
 from gradlens.words.wording import Verdict, unsigned, verdict_of, verdicts_of
 
 MANY = 10**6
-"""A larger count is also written as a power of ten."""
+"""From this count on, the exact count follows the power of ten."""
 UNFAIR = "Not a fair comparison"
 """Opening of a finding about networks of which different kinds of layers are compared."""
 
@@ -171,9 +172,8 @@ def _counted_paths(paths: pd.DataFrame) -> str:
     count, longest = int(row["paths"]), int(row["longest"])
     if count == 1:
         return f"the only path from the loss to {row['layer']} has {longest} layer{'s' * (longest != 1)}"
-    number = f"{count:.3g}" if count > MANY else str(count)
     return (
-        f"{number} paths lead from the loss to {row['layer']}, of {row['shortest']} to {longest} layers, "
+        f"{power_of_ten(count)} paths lead from the loss to {row['layer']}, of {row['shortest']} to {longest} layers, "
         f"{row['mean_length']:.1f} on average"
     )
 
@@ -181,7 +181,7 @@ def _counted_paths(paths: pd.DataFrame) -> str:
 def _exactly(first: pd.Series[Any]) -> str:
     """Return the exact number of paths and the interval of their weighted length, as sentences."""
     count = int(first["paths"])
-    text = f" Exactly {count} paths." if count > MANY else ""
+    text = f" Exactly {count} paths." if count >= MANY else ""
     if count == 1 or not math.isfinite(first["effective_low"]):
         return text
     low, high = first["effective_low"], first["effective_high"]

@@ -206,6 +206,15 @@ def test_where_to_look_names_three_places_the_most_urgent_kind_first() -> None:
     assert "fc" not in texts
 
 
+def test_without_a_loss_signal_pairs_are_not_called_expected() -> None:
+    """Then no pair has a value given the loss, which otherwise only pairs with the loss signal lack."""
+    result = sites("net")
+    result["diagnosis"].frame["given_loss"] = NAN
+    lines = list(site_lines(result))
+    assert lines[1] == "  [4] conv0 and other: 0.90, similar gradients"
+    assert "conv0 and fc: 0.99, similar gradients" in lines[3]
+
+
 def test_each_of_two_networks_has_three_places_and_each_of_more_has_one() -> None:
     pair, several = (list(site_lines(sites(*names))) for names in ("ab", "abc"))
     assert [line for line in pair if line.startswith("where")] == [
@@ -230,7 +239,7 @@ def test_paths_name_the_layers_with_the_most_paths_and_the_longest_way() -> None
             "network": "net",
             "stage": ["2", "4"],
             "layer": ["stem", "last"],
-            "paths": ["123456789012345678901", "2"],
+            "paths": [f"123{'0' * 400}", "2"],
             "effective_length": [5.26, NAN],
             "reuse": [1, 3],
         }
@@ -238,7 +247,7 @@ def test_paths_name_the_layers_with_the_most_paths_and_the_longest_way() -> None
     lines = list(site_lines(Result({"paths": Table("paths", frame, "")}, {}, "")))
     assert lines == [
         "where to look:",
-        "  [2] stem: 1.23e+20 paths, the most paths of the gradient lead here",
+        "  [2] stem: 1.23e+402 paths, the most paths of the gradient lead here",
         "  [2] stem: 5.3 layers, by energy, the gradient has the longest way to this layer",
         "  [4] last: 3 layers, the most layers receive the gradient of this layer",
     ]
