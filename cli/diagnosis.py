@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 USUAL, FEW = 3, 2
 """Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
-TABLE = "diagnosis"
 
 
 def print_sites(result: Result, top: int | None, *, gap: bool = False) -> None:
@@ -26,9 +25,9 @@ def print_sites(result: Result, top: int | None, *, gap: bool = False) -> None:
 
 def site_lines(result: Result, top: int | None = None) -> Iterator[str]:
     """Yield a heading and one line per site, of each network if there are several; nothing without sites."""
-    from gradlens.words.conspicuous import conspicuous
+    from gradlens.words.conspicuous import conspicuous, networks_with_sites
 
-    names = list(result.tables[TABLE].frame["network"].unique()) if TABLE in result.tables else []
+    names = networks_with_sites(result)
     most = top or (USUAL if len(names) <= FEW else 1)
     network = ""
     for site in conspicuous(result, most):

@@ -44,11 +44,19 @@ def conspicuous(result: Result, most: int) -> list[Site]:
     """
     if TABLE in result.tables:
         frame = result.tables[TABLE].frame
-        shown = frame[~frame["network"].isin(list(result.meta.get("controls", {}).values()))]
+        shown = frame[frame["network"].isin(networks_with_sites(result))]
         return [_site(row, rows) for rows in _by_network(shown, most) for row in rows]
     if PATHS in result.tables:
         return _of_paths(result.tables[PATHS].frame, most)
     return []
+
+
+def networks_with_sites(result: Result) -> list[str]:
+    """Return the networks of the table ``diagnosis`` but controls; empty without the table."""
+    if TABLE not in result.tables:
+        return []
+    controls = set(result.meta.get("controls", {}).values())
+    return [name for name in result.tables[TABLE].frame["network"].unique() if name not in controls]
 
 
 def _by_network(frame: pd.DataFrame, most: int) -> Iterator[Sequence[Row]]:

@@ -230,7 +230,9 @@ def test_controls_are_no_places_to_look() -> None:
     result = replace(
         sites("none", "csp", "csp, transitions only"), meta={"controls": {"csp": "csp, transitions only"}}
     )
-    assert not [line for line in site_lines(result) if "transitions" in line]
+    lines = list(site_lines(result))
+    assert not [line for line in lines if "transitions" in line]
+    assert len(lines) == 8  # two networks, three places each
 
 
 def test_paths_name_the_layers_with_the_most_paths_and_the_longest_way() -> None:
