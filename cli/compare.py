@@ -67,6 +67,8 @@ def compare_networks(
     as_json: bool,
     out: Path | None,
     force: bool,
+    everything: bool,
+    top: int | None,
     **options: object,
 ) -> None:
     """Compare the gradients of networks on the same images, stage by stage.
@@ -93,7 +95,8 @@ def compare_networks(
 
         return compare(a, b, *others, checkpoint=checkpoints, progress=progress, **options)
 
-    deliver(ctx, measure, Delivery(slug("compare", *names), out, force, as_json))
+    what, pairs = slug("compare", *names), len(names) - 1
+    deliver(ctx, measure, Delivery(what, out, force, as_json, everything=everything, top=top, pairs=pairs))
 
 
 def _checkpoints(

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .diagnosis import print_diagnosis
 from .options import COMMAND_LINE
 from .output import destination, publish
 from .progress import Progress
-from .summary import show
+from .screen import show
 from .terminal import tell
 from .voice import Diary, Voice, progress_on_stderr, settings, surroundings, voice_of, warnings_as_notes
-from .wording import in_options
+from .wording import in_brief, in_options
 
 if TYPE_CHECKING:
     from gradlens.results import Result
@@ -33,7 +32,9 @@ class Delivery:
         force: replace a run in that folder.
         as_json: print the whole result instead of the summary.
         cells: folder of the finished cells, removed once the run is complete.
-        top: number of sites of each kind to print, or None to print none.
+        everything: print all tables instead of one.
+        top: number of sites to print of each network; None is the usual number.
+        pairs: number of pairs of networks whose differences are corrected together.
     """
 
     what: str
@@ -41,7 +42,9 @@ class Delivery:
     force: bool
     as_json: bool
     cells: Path | None = None
+    everything: bool = False
     top: int | None = None
+    pairs: int = 0
 
 
 def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery: Delivery) -> None:
@@ -55,6 +58,8 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
     target = destination(delivery.out, delivery.what, delivery.force)
     values = {str(p.name): ctx.params[p.name] for p in ctx.command.params if p.name in ctx.params}
     diary.note(f"{ctx.command.name}: {settings(values)}")
+    if voice is not Voice.QUIET:
+        _doubt(ctx, delivery)
     try:
         with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
             result = measure(diary.watching(progress))
@@ -63,8 +68,7 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
         ctx.exit(1)
     result = result.with_meta(command=ctx.meta[COMMAND_LINE])
     diary.note(surroundings())
-    for text in result.warnings if voice is not Voice.QUIET else ():
-        tell("warning", in_options(text), err=True)
+    _warn(result, voice)
     page = None
     try:
         with diary.timed(f"{len(result.tables)} tables written and drawn"):
@@ -77,10 +81,25 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
         if delivery.as_json:
             click.echo(result.to_json())
         elif voice is not Voice.QUIET or page is None:
-            show(result)
-            if delivery.top:
-                print_diagnosis(result, delivery.top)
+            show(result, everything=delivery.everything, top=delivery.top)
     _end(ctx, result, delivery)
+
+
+def _doubt(ctx: click.Context, delivery: Delivery) -> None:
+    """Print a note if the seeds are too few for the correction."""
+    if not delivery.pairs:
+        return
+    from gradlens.words.power import too_few_seeds
+
+    text = too_few_seeds(ctx.params["seeds"], delivery.pairs)
+    if text:
+        tell("note", in_options(text), err=True)
+
+
+def _warn(result: Result, voice: Voice) -> None:
+    """Print what each warning says first and what to do, or all of it if the voice is verbose."""
+    for text in result.warnings if voice is not Voice.QUIET else ():
+        tell("warning", in_options(text if voice is Voice.VERBOSE else in_brief(text)), err=True)
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:

@@ -1,79 +1,38 @@
-"""The conspicuous sites as text: the strongest of each kind, and what the kind means."""
+"""Where to look: the most conspicuous sites, one line each."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
-from gradlens.numbers import TERMINAL, fixed, significant
-
-from .layout import Row
-from .terminal import width, wrapped
+from .terminal import say
 
 if TYPE_CHECKING:
     from gradlens.results import Result
 
-TABLE = "diagnosis"
+USUAL, FEW = 3, 2
+"""Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
 
 
-def print_diagnosis(result: Result, top: int) -> None:
-    """Print up to ``top`` sites of each kind."""
-    columns = width(sys.stdout)
-    for line in diagnosis_lines(result, top):
-        click.echo(wrapped(line, columns, indent="    "))
+def print_sites(result: Result, top: int | None, *, gap: bool = False) -> None:
+    """Print up to ``top`` sites of each network, after an empty line if ``gap``; None is the usual number."""
+    lines = list(site_lines(result, top))
+    if lines and gap:
+        say("")
+    for line in lines:
+        say(line, indent="    ")
 
 
-def diagnosis_lines(result: Result, top: int) -> Iterator[str]:
-    """Yield lines of text, one paragraph per kind; kinds without sites are listed at the end."""
-    from gradlens.analyzers.diagnosis import MEANINGS
+def site_lines(result: Result, top: int | None = None) -> Iterator[str]:
+    """Yield a heading and one line per site, of each network if there are several; nothing without sites."""
+    from gradlens.words.conspicuous import conspicuous, networks_with_sites
 
-    if TABLE not in result.tables:
-        return
-    records = result.tables[TABLE].frame.to_dict("records")
-    absent = []
-    for kind, meaning in MEANINGS.items():
-        rows = [row for row in records if row["kind"] == kind]
-        if not rows:
-            absent.append(kind)
-            continue
-        total = int(rows[0]["found"])
-        rows = rows[:top]
-        count = f"{total}" if total <= len(rows) else f"{len(rows)} of {total}"
-        yield f"\n{kind} ({count}): {meaning}"
-        width = max(len(_site(row)) for row in rows)
-        for row in rows:
-            yield f"  {_site(row).ljust(width)}  {_value(row)}".rstrip()
-    if absent:
-        yield f"\nnot found: {', '.join(absent)}"
-
-
-def _site(row: Row) -> str:
-    site = f"{row['place']} | {row['other']}" if row["other"] else str(row["place"])
-    return f"[{row['stage']}] {site}"
-
-
-def _value(row: Row) -> str:
-    kind, value = row["kind"], float(row["value"])
-    reach = float("nan") if row.get("reach") is None else float(row["reach"])
-    write = _percentage if kind == "idle branch" else _decimal
-    text = write(value) + (f" ± {write(reach)}" if reach == reach else "")
-    if kind in ("dead signal", "one gradient"):
-        return ""
-    if kind == "duplicated pair":
-        partial = row["given_loss"]
-        known = partial is not None and partial == partial
-        return text + (f", given the loss {_decimal(float(partial))}" if known else "")
-    if kind == "idle branch":
-        return f"{text} of the energy"
-    return f"coherence {text}" if kind == "cancelling fork" else f"{significant(value)} times the median"
-
-
-def _decimal(value: float) -> str:
-    return fixed(value, 3, minus=TERMINAL.minus)
-
-
-def _percentage(share: float) -> str:
-    return f"{fixed(100 * share, 2)}%"
+    names = networks_with_sites(result)
+    most = top or (USUAL if len(names) <= FEW else 1)
+    network = ""
+    for site in conspicuous(result, most):
+        prefix = f"{site.network} " if len(names) > 1 and most == 1 else ""
+        if site.network != network and not (prefix and network):
+            yield f"where to look in {site.network}:" if len(names) > 1 and not prefix else "where to look:"
+        network = site.network
+        yield f"  {prefix}[{site.stage}] {site.name}: {site.value}, {site.meaning}"

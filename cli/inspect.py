@@ -9,7 +9,7 @@ import click
 
 from .completion import Model
 from .delivery import Delivery, deliver
-from .options import CHECKPOINT, COUNT, delivering_options, measuring_options
+from .options import CHECKPOINT, delivering_options, measuring_options
 from .output import slug
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("model", type=Model())
 @CHECKPOINT
-@click.option("--top", type=COUNT, default=None, metavar="N",
-              help="Also print the N layers or branches of each kind that stand out; explain each.")  # fmt: skip
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -31,10 +29,11 @@ def inspect_network(
     /,
     model: str,
     checkpoint: Path | None,
-    top: int | None,
     as_json: bool,
     out: Path | None,
     force: bool,
+    everything: bool,
+    top: int | None,
     **options: object,
 ) -> None:
     """Measure the gradients of one network, stage by stage.
@@ -57,4 +56,6 @@ def inspect_network(
 
         return inspect(model, checkpoint=checkpoint, progress=progress, **options)
 
-    deliver(ctx, measure, Delivery(slug("inspect", model), out, force, as_json, top=top))
+    deliver(
+        ctx, measure, Delivery(slug("inspect", model), out, force, as_json, everything=everything, top=top)
+    )

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from gradlens.numbers import DASH
+
 from .terminal import coloured, width, wrapped
 
 GAP = "  "
@@ -71,6 +73,17 @@ def fitted(block: Block, columns: int) -> list[Block]:
         Block([block.headers[i] for i in (0, *part)], [[row[i] for i in (0, *part)] for row in block.rows])
         for part in parts
     ]
+
+
+def without_empty_rows(block: Block) -> Block:
+    """Return the table without the rows that have no value.
+
+    >>> without_empty_rows(Block(["stage", "m"], [["2", "\N{EN DASH}"], ["4", "7"]])).rows
+    [['4', '7']]
+    """
+    return Block(
+        block.headers, [row for row in block.rows if any(cell not in ("", DASH) for cell in row[1:])]
+    )
 
 
 def _drawn(block: Block, columns: int, colour: bool) -> str:

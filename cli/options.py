@@ -29,6 +29,10 @@ CHECKPOINT = click.option(
     help="Weights: safetensors, torch, or darknet's .weights.",
 )
 DELIVERING = (
+    click.option("--all", "everything", is_flag=True,
+                 help="Print all tables and the numbers of the finding instead of one table."),
+    click.option("--top", type=COUNT, default=None, metavar="N",
+                 help="Places to look at, of each network; by default 3, or 1 of more than two networks."),
     click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON instead of the table."),
     click.option("--out", type=FILE, default=None, metavar="DIR",
                  help="Folder for the report, the tables and the result; by default runs/COMMAND-MODELS-TIME."),

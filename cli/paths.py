@@ -32,6 +32,8 @@ def trace_paths(
     as_json: bool,
     out: Path | None,
     force: bool,
+    everything: bool,
+    top: int | None,
     **options: object,
 ) -> None:
     """Count the paths of the gradient through one network, weighted by energy.
@@ -53,4 +55,4 @@ def trace_paths(
 
         return paths(model, checkpoint=checkpoint, progress=progress, **options)
 
-    deliver(ctx, measure, Delivery(slug("paths", model), out, force, as_json))
+    deliver(ctx, measure, Delivery(slug("paths", model), out, force, as_json, everything=everything, top=top))

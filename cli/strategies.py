@@ -78,6 +78,8 @@ def measure_strategies(
     as_json: bool,
     out: Path | None,
     force: bool,
+    everything: bool,
+    top: int | None,
     resume: bool,
     **options: object,
 ) -> None:
@@ -120,7 +122,14 @@ def measure_strategies(
             **options,
         )
 
-    deliver(ctx, measure, Delivery(what, folder, force, as_json, cells))
+    pairs = _pairs(chosen, len(set(gamma)) * len(set(partial)))
+    deliver(ctx, measure, Delivery(what, folder, force, as_json, cells, everything, top, pairs))
+
+
+def _pairs(strategies: list[str], variants: int) -> int:
+    """Return the number of pairs of networks, of which each strategy but none has several variants."""
+    networks = sum(1 if name == "none" else variants for name in set(strategies))
+    return networks * (networks - 1) // 2
 
 
 def _check_cells(cells: Path, resume: bool, force: bool) -> None:

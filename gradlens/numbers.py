@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from gradlens.catalogue import Format, quantity
 
@@ -135,6 +136,15 @@ def significant(value: float) -> str:
     if value < 0.09995:
         return f"{value:.3g}"
     return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.9995 else f"{value:.3f}"
+
+
+def power_of_ten(count: int) -> str:
+    """Return a count, from a million as a power of ten; it may be larger than any float.
+
+    >>> power_of_ten(4096), power_of_ten(10**400)
+    ('4096', '1.00e+400')
+    """
+    return f"{Decimal(count):.2e}" if count >= 10**6 else str(count)
 
 
 def percent(value: float, digits: int = 0, *, sign: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,25 +28,51 @@ CANCELLING = 0.5
 OUTLYING = 100.0
 """Ratio to the median RMS beyond which a signal explodes or vanishes."""
 
-MEANINGS = {
-    "duplicated pair": (
+
+class Kind(NamedTuple):
+    """A kind of conspicuous site.
+
+    Attributes:
+        meaning: definition, with its threshold.
+        words: what it means for the site, in plain words.
+    """
+
+    meaning: str
+    words: str
+
+
+KINDS = {
+    "dead signal": Kind(
+        "exactly zero in every sample: the layer receives no gradient",
+        "no gradient arrives, so it does not learn",
+    ),
+    "exploding signal": Kind(
+        f"RMS per element above {OUTLYING:g} times the median of the live signals before the pooling",
+        "the gradient is far larger than in most layers",
+    ),
+    "vanishing signal": Kind(
+        f"RMS per element below 1/{OUTLYING:g} of the median of the live signals before the pooling",
+        "the gradient is far smaller than in most layers",
+    ),
+    "cancelling fork": Kind(
+        f"the contributions cancel: less than {CANCELLING:g} of their energy is left (1 if they are unrelated)",
+        "the gradients of its branches cancel each other",
+    ),
+    "idle branch": Kind(
+        f"contributes less than {IDLE:.0%} of the energy that arrives at its fork or split",
+        "hardly any gradient comes through this branch",
+    ),
+    "duplicated pair": Kind(
         f"the gradients of these two layers are similar (CKA, energy: at least {DUPLICATED:g}; 1 for copies); "
-        "'given the loss' is the similarity that is left after partialling out the loss signal"
+        "'given the loss' is the similarity that is left after partialling out the loss signal",
+        "similar gradients",
     ),
-    "one gradient": "exactly the same gradient up to a factor, as in layers whose outputs are added",
-    "idle branch": f"contributes less than {IDLE:.0%} of the energy that arrives at its fork or split",
-    "cancelling fork": (
-        f"the contributions cancel: less than {CANCELLING:g} of their energy is left (1 if they are unrelated)"
-    ),
-    "dead signal": "exactly zero in every sample: the layer receives no gradient",
-    "exploding signal": (
-        f"RMS per element above {OUTLYING:g} times the median of the live signals before the pooling"
-    ),
-    "vanishing signal": (
-        f"RMS per element below 1/{OUTLYING:g} of the median of the live signals before the pooling"
+    "one gradient": Kind(
+        "exactly the same gradient up to a factor, as in layers whose outputs are added",
+        "the same gradient, as at the inputs of an addition",
     ),
 }
-"""Meaning of each kind of row, in the order in which they are shown."""
+"""Kinds of rows, in the order in which they are shown: the most urgent first."""
 COLUMNS = ("kind", "stage", "place", "other", "value", "reach", "given_loss")
 
 
@@ -65,13 +92,13 @@ class Diagnosis:
             return None
         rows = [row for select in (_pairs, _branches_and_forks, _outliers) for row in select(recording)]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
-        ranked = pd.concat([self._ranked(frame, kind) for kind in MEANINGS], ignore_index=True)
+        ranked = pd.concat([self._ranked(frame, kind) for kind in KINDS], ignore_index=True)
         ranked.insert(0, "network", recording.name)
         return Table(
             "diagnosis",
             ranked,
             "Conspicuous sites, the strongest of each kind first.",
-            how=". ".join(f"{kind.capitalize()}: {text}" for kind, text in MEANINGS.items())
+            how=". ".join(f"{kind.capitalize()}: {entry.meaning}" for kind, entry in KINDS.items())
             + f". {HALF_WIDTHS}",
             units={"value": "CKA, share, coherence, or RMS over the median, by kind"},
         )

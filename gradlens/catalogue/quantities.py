@@ -67,6 +67,7 @@ class Quantity:
         relative: a difference is also shown in percent.
         main: among the columns that notebooks show first.
         trained: a loss or an accuracy of a training that is measured.
+        brief: screens whose one table shows it also without ``--all``; ``inspect`` is that of one network.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Quantity:
     relative: bool = False
     main: bool = False
     trained: bool = False
+    brief: tuple[str, ...] = ()
 
     def column(self, screen: str) -> Column | None:
         """Return the column of the quantity on a screen; None if the screen does not show it."""
@@ -114,21 +116,22 @@ _COMPARE = tuple((Column("compare", block),) for block in range(5))
 _STRATEGIES = (Column("strategies"),)
 _PATHS = (Column("paths", 3),)
 _COSTS = (Column("strategies", 2),)
+_BRIEF = ("inspect", "compare", "strategies")
 
 # fmt: off
 QUANTITIES: tuple[Quantity, ...] = (
     Quantity("rarefied_duplication", "Duplication D_m, energy", "duplication", "D_m, 0 to 1",
              "D_m, 0 unrelated to 1 copies",
              tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="duplication D_m", version=ENERGY,
-             tested=True, with_interval=True, by_stage=True, main=True),
+             brief=_BRIEF, tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("mean_similarity", "Mean similarity, energy", "similarity", "mean CKA of two signals",
              "mean CKA of two signals, about 0 to 1",
              tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="mean similarity", version=ENERGY, mean=True,
-             tested=True, with_interval=True, by_stage=True, main=True),
+             brief=("inspect",), tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("rarefied_duplication_given_loss", "Duplication D_m, given the loss", "given loss", "D_m, 0 to 1",
              "D_m, 0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
              figure="D_m given the loss", version=ENERGY_GIVEN_LOSS,
-             tested=True, with_interval=True, by_stage=True, main=True),
+             brief=_BRIEF, tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("mean_similarity_given_loss", "Mean similarity, given the loss", "similarity given loss",
              "mean CKA of two signals", "mean CKA of two signals, about 0 to 1",
              tables=_EVERY, screens=(*_COMPARE[2], *_STRATEGIES), version=ENERGY_GIVEN_LOSS, mean=True,
@@ -137,7 +140,7 @@ QUANTITIES: tuple[Quantity, ...] = (
              "D_m, 0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[2], *_STRATEGIES), version=DIRECTION,
              tested=True, with_interval=True, by_stage=True),
     Quantity("structural_duplication", "Duplication by structure (graph alone)", "structural",
-             "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True,
+             "0 to 1, from the graph alone", tables=(*_ALL, "structure"), fixed=True, by_stage=True, brief=("paths",),
              measure="structure.structural_duplication",
              screens=(Column("compare", 4, last=True), *_STRATEGIES,
                       Column("paths", 2, head="structural duplication"))),
@@ -164,7 +167,7 @@ QUANTITIES: tuple[Quantity, ...] = (
              tables=_EVERY, screens=_COMPARE[4]),
     Quantity("flops", "FLOPs per image", "FLOPs", "FLOPs per image, multiply-add = 2", "per image, multiply-add = 2",
              format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[4], *_COSTS),
-             fixed=True, cost=True, by_stage=True, relative=True, main=True),
+             brief=_BRIEF, fixed=True, cost=True, by_stage=True, relative=True, main=True),
     Quantity("parameters", "Parameters", "parameters", "elements",
              format="amount", tables=(*_ALL, "cost"), screens=(*_COMPARE[4], *_COSTS),
              fixed=True, cost=True, by_stage=True, relative=True, main=True),
@@ -188,18 +191,18 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("train_loss", "Training loss", "training loss", "cross entropy, training batches",
              tables=_TRAINED, screens=_STRATEGIES, figure="training loss", trained=True),
     Quantity("layers", "Weighted layers", "layers", "weighted layers", "per network", format="count",
-             tables=("structure", "cost"), screens=(Column("paths"),), fixed=True),
+             tables=("structure", "cost"), screens=(Column("paths"),), fixed=True, brief=("paths",)),
     Quantity("timestamp_combinations", "Combinations of timestamps", "combinations", "count", "", format="count",
              tables=("structure",), screens=_PATHS, fixed=True),
     Quantity("mean_sources", "Sources of a layer, mean", "mean sources", "layers", "",
-             tables=("structure",), screens=_PATHS, fixed=True),
+             tables=("structure",), screens=_PATHS, fixed=True, brief=("paths",)),
     Quantity("max_reuse", "Readers of a layer, maximum", "max reuse", "layers", "", format="count",
              tables=("structure",), screens=_PATHS, fixed=True),
     Quantity("longest_shortest", "Longest of the shortest paths", "longest shortest path",
              "weighted layers, the longest of the layers' shortest paths", "", format="count",
              tables=("structure",), screens=_PATHS, fixed=True),
     Quantity("longest", "Longest path", "longest path", "weighted layers", "", format="count",
-             tables=("structure",), screens=_PATHS, fixed=True),
+             tables=("structure",), screens=_PATHS, fixed=True, brief=("paths",)),
     Quantity("cross_terms", "Cross terms", "cross terms", "relative to the branches' energy", "",
              tables=("structure",), screens=_PATHS),
 )

@@ -58,7 +58,7 @@ def page(
     return environment.get_template("page.html").render(
         title=_title(result),
         result=result,
-        finding=_parts(result.finding),
+        finding=(result.headline, result.details),
         partial=_partial(result.provenance.partial),
         overview=overview(result),
         sections=[
@@ -81,12 +81,6 @@ def _options(text: str) -> Markup:
         Markup('<code class="option">{}</code>').format(part) if index % 2 else part
         for index, part in enumerate(parts)
     )
-
-
-def _parts(finding: str) -> tuple[str, str]:
-    """Split a finding into its first sentence, the heading of the page, and the rest."""
-    first, stop, rest = finding.partition(". ")
-    return (first + stop.strip(), rest) if stop else (finding, "")
 
 
 def _basis(seeds: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ from gradlens.catalogue.transitions import STRATEGY_OF, strategies_by_label
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, Document, upgraded
 from gradlens.results.provenance import RunProvenance
+from gradlens.results.sentences import sentences
 from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
 
 if TYPE_CHECKING:
@@ -88,6 +89,16 @@ class Result:
     def provenance(self) -> RunProvenance:
         """How the result was made, read from ``meta``."""
         return RunProvenance.of(self.meta)
+
+    @property
+    def headline(self) -> str:
+        """The first sentence of the finding: the main result without its numbers."""
+        return sentences(self.finding, self.provenance.networks)[0]
+
+    @property
+    def details(self) -> str:
+        """The other sentences of the finding: its numbers and their limits."""
+        return sentences(self.finding, self.provenance.networks)[1]
 
     def __post_init__(self) -> None:
         """Store the transition strategy of each network in the frames, for the colours of plots."""

@@ -51,6 +51,16 @@ def joined(activations: Result, weights: Result) -> Result:
     return Result(
         tables=tables,
         meta={**activations.meta, "space": "activations", "study": study},
-        finding=f"{activations.finding} Of the gradients of weights: {weights.finding}",
+        finding=_both(activations, weights),
         warnings=tuple(dict.fromkeys([*activations.warnings, *weights.warnings])),
     )
+
+
+def _both(activations: Result, weights: Result) -> str:
+    """Return both findings: first their first sentences as one, then their numbers."""
+    texts = [
+        f"{activations.headline.removesuffix('.')}; of the gradients of weights: {weights.headline}",
+        activations.details,
+        f"Of the gradients of weights: {weights.details}" if weights.details else "",
+    ]
+    return " ".join(filter(None, texts))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import COUNTERPARTS
+from gradlens.numbers import power_of_ten
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.words.answers import answer, answers, opened
 from gradlens.words.warnings import BIASED, bias_of, live_difference
 from gradlens.words.wording import Verdict, unsigned, verdict_of, verdicts_of
 
 MANY = 10**6
-"""A larger count is also written as a power of ten."""
+"""From this count on, the exact count follows the power of ten."""
+UNFAIR = "Not a fair comparison"
+"""Opening of a finding about networks of which different kinds of layers are compared."""
 
 
 def finding_alone(recording: Recording, summary: Table) -> str:
@@ -24,15 +29,26 @@ def finding_alone(recording: Recording, summary: Table) -> str:
     whole = _row(summary.frame, WHOLE)
     if math.isnan(whole["mean_similarity"]):
         return f"{name}: duplication is not defined here, {_too_few(recording)}."
-    live = int(whole["signals"] - whole["dead_signals"])
+    top = _highest(summary.frame)
     given_loss = whole["mean_similarity_given_loss"]
     remaining = "" if math.isnan(given_loss) else f" Given the loss, it is {unsigned(given_loss)}."
     return (
-        f"{name}: mean similarity of its {live} live signals {_with_interval(whole, 'mean_similarity', recording)}"
-        f"{_highest(summary.frame)}.{remaining} Together they count as {whole['n_eff']:.1f} distinct signals "
-        f"(duplication D_{int(whole['m'])} {unsigned(whole['rarefied_duplication'])})."
+        f"{name}: {_counted(whole)}{f', most alike in stage {top[0]}' if top else ''}. Mean similarity of two "
+        f"{_with_interval(whole, 'mean_similarity', recording)}"
+        f"{f', {unsigned(top[1])} in stage {top[0]}' if top else ''}.{remaining} "
+        f"Duplication D_{int(whole['m'])} {unsigned(whole['rarefied_duplication'])}."
         f"{_too_few_samples(recording, whole['m'])}{_scope(recording)}"
     )
+
+
+def _counted(whole: Mapping[str, float]) -> str:
+    """Return how many gradients reach the layers, and how many distinct ones they count as."""
+    signals, dead = int(whole["signals"]), int(whole["dead_signals"])
+    distinct = f"count as {whole['n_eff']:.1f} distinct ones"
+    if not dead:
+        return f"the {signals} gradients that reach its layers {distinct}"
+    are = "is" if dead == 1 else "are"
+    return f"{dead} of its {signals} gradients {are} exactly zero, the other {signals - dead} {distinct}"
 
 
 def _with_interval(whole: Mapping[str, float], metric: str, recording: Recording) -> str:
@@ -42,26 +58,29 @@ def _with_interval(whole: Mapping[str, float], metric: str, recording: Recording
     return unsigned(whole[metric]) + (interval if math.isfinite(low) else "")
 
 
-def _highest(frame: pd.DataFrame) -> str:
-    """Name the stage with the most similar signals; empty for a network of one stage."""
+def _highest(frame: pd.DataFrame) -> tuple[str, float] | None:
+    """Return the stage with the most similar signals and their mean similarity; None for a network of one stage."""
     stages = frame[frame["stage"] != WHOLE].dropna(subset=["mean_similarity"])
     if len(stages) < 2:
-        return ""
+        return None
     top = stages.sort_values("mean_similarity", ascending=False).iloc[0]
-    return f", highest in stage {top['stage']} ({unsigned(top['mean_similarity'])})"
+    return str(top["stage"]), float(top["mean_similarity"])
 
 
 def finding_between(first: Recording, second: Recording, comparison: Table) -> str:
-    """Report the difference in duplication of two networks, with its interval, and the same given the loss."""
+    """Report which of two networks has less duplication in a plain sentence, then the numbers and their limits."""
     whole = _row(comparison.frame, WHOLE)
     for recording, side in ((first, "a"), (second, "b")):
         if math.isnan(whole[f"mean_similarity_{side}"]):
             return f"No comparison of duplication: {recording.name}, {_too_few(recording)}."
     noise, over = _noise(first, second), _over(first)
     raw, given_loss = (verdict_of(whole, metric) for metric in COUNTERPARTS)
+    unfair = _unfair(first, second)
+    plain = answer(raw, given_loss, second.name, first.name, noise)
     return (
-        f"{raw.sentence(second.name, first.name, noise, over)}. Given the loss, {given_loss.clause(noise, over)}."
-        f"{_unfair(first, second)}{_too_few_samples(first, whole['m'])}{_scope(first, second)}"
+        f"{f'{UNFAIR}: {plain}' if unfair else opened(plain)}. In numbers: {raw.clause(noise, over)}. "
+        f"Given the loss, {given_loss.clause(noise, over)}."
+        f"{unfair}{_too_few_samples(first, whole['m'])}{_scope(first, second)}"
     )
 
 
@@ -76,16 +95,17 @@ def finding_among(recordings: Sequence[Recording], contrasts: Table) -> str:
         return f"No comparison of duplication: {reference} or all others have fewer than two live signals."
     over, verdict = _over(recordings[0]), next(iter(raw.values()))
     against = f"{verdict.label} {unsigned(verdict.duplication.reference)}, mean similarity "
+    unfair = next(filter(None, (_unfair(recordings[0], other) for other in recordings[1:])), "")
+    missing = [name for name in others if name not in raw]
+    plain = answers(raw, given_loss, reference, missing)
     parts = [
-        f"Gradient duplication against {reference} ({against}{unsigned(verdict.similarity.reference)}): "
-        f"{_listed(raw, over)}"
+        f"{UNFAIR}: g{plain[1:]}" if unfair else plain,
+        f"In numbers, against {reference} ({against}{unsigned(verdict.similarity.reference)}): {_listed(raw, over)}",
     ]
     if given_loss:
         parts.append(f"Given the loss: {_listed(given_loss, over)}")
-    missing = [name for name in others if name not in raw]
     if missing:
         parts.append(f"Not defined, because fewer than two signals are live: {', '.join(missing)}")
-    unfair = next(filter(None, (_unfair(recordings[0], other) for other in recordings[1:])), "")
     samples = _too_few_samples(recordings[0], verdict.m)
     return ". ".join(parts) + f".{unfair}{samples}{_scope(*recordings)}"
 
@@ -140,13 +160,10 @@ def finding_of_paths(recording: Recording, paths: Table | None) -> str:
     first = paths.frame.iloc[0]
     text = f"{name}: {_counted_paths(paths.frame)}"
     if math.isnan(first["effective_length"]):
-        return f"{text}; no energy arrives there at this state."
-    if first["paths"] == 1:
-        return f"{text}."
-    text += f"; weighted by energy {first['effective_length']:.1f}"
-    if math.isfinite(first["effective_low"]):
-        text += f" (95 % interval {first['effective_low']:.1f} to {first['effective_high']:.1f})"
-    return f"{text}."
+        text += "; no energy arrives there at this state"
+    elif int(first["paths"]) > 1:
+        text += f"; weighted by energy {first['effective_length']:.1f}"
+    return f"{text}.{_exactly(first)}"
 
 
 def _counted_paths(paths: pd.DataFrame) -> str:
@@ -155,17 +172,26 @@ def _counted_paths(paths: pd.DataFrame) -> str:
     count, longest = int(row["paths"]), int(row["longest"])
     if count == 1:
         return f"the only path from the loss to {row['layer']} has {longest} layer{'s' * (longest != 1)}"
-    number = f"{count:.3g} (exactly {count})" if count > MANY else str(count)
     return (
-        f"{number} paths lead from the loss to {row['layer']}, of {row['shortest']} to {longest} layers, "
+        f"{power_of_ten(count)} paths lead from the loss to {row['layer']}, of {row['shortest']} to {longest} layers, "
         f"{row['mean_length']:.1f} on average"
     )
+
+
+def _exactly(first: pd.Series[Any]) -> str:
+    """Return the exact number of paths and the interval of their weighted length, as sentences."""
+    count = int(first["paths"])
+    text = f" Exactly {count} paths." if count >= MANY else ""
+    if count == 1 or not math.isfinite(first["effective_low"]):
+        return text
+    low, high = first["effective_low"], first["effective_high"]
+    return f"{text} 95 % interval of the weighted length: {low:.1f} to {high:.1f}."
 
 
 def _unfair(first: Recording, second: Recording) -> str:
     """Return a warning if the two networks are compared over different kinds of layers; else empty."""
     difference = live_difference(first, second)
-    return f" Not a fair comparison: {difference}." if difference else ""
+    return f" It is not fair because {difference}." if difference else ""
 
 
 def _too_few_samples(recording: Recording, m: float) -> str:

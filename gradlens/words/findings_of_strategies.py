@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import COUNTERPARTS
+from gradlens.comparisons.effects import CUT, TRANSITIONS
 from gradlens.comparisons.training import STRATEGIES, WITHIN
 from gradlens.results import Table
+from gradlens.words.answers import answer
 from gradlens.words.wording import Verdict, signed, verdicts_of
 
 MAIN, GIVEN_LOSS = COUNTERPARTS
@@ -43,34 +46,49 @@ def finding_of_strategies(tables: dict[str, Table], state: str, model: str) -> s
     other = "csp" if "csp" in others else max(others, key=lambda name: abs(values[name] - values[base]))
     choice = "" if "csp" in others or len(others) == 1 else f", the farthest of {len(others)} from {base},"
     raw, given_loss = (_verdict(differences, metric, base, other) for metric in (MAIN, GIVEN_LOSS))
-    sentence = f"{other}{choice} cannot be compared with {base}"
-    if raw is not None:
-        sentence = raw.sentence(other + choice, base)
-    remaining = "Given the loss, the two cannot be compared."
-    if given_loss is not None:
-        remaining = f"Given the loss, {given_loss.clause()}."
+    parts = _parts(effects, other)
+    plain, *numbers = [f"{other}{choice} cannot be compared with {base}"]
+    if raw is not None and given_loss is not None:
+        plain = answer(raw, given_loss, f"{other}{choice}", base)
+        numbers = [f"In numbers: {raw.clause()}."]
+    remaining = [] if given_loss is None else [f"Given the loss, {given_loss.clause()}."]
     return " ".join(
         [
-            f"{model}, {state}: {sentence}.",
-            *_parts(effects, other),
-            remaining,
+            f"{model}, {state}: {plain}{_parts_in_words(parts)}.",
+            *numbers,
+            *(f"{subject}: {verdict.clause()}." for subject, verdict in parts.items()),
+            *remaining,
             _clear_pairs(differences),
             *_accuracy(tables.get("learning")),
         ]
     )
 
 
-def _parts(effects: Table | None, strategy: str) -> list[str]:
-    """Report the effect of the transitions of a strategy, and that of its cut; nothing without a control."""
+def _parts(effects: Table | None, strategy: str) -> dict[str, Verdict]:
+    """Return the effect of the transitions of a strategy, and that of its cut; nothing without a control."""
     if effects is None:
-        return []
+        return {}
     frame = effects.frame[effects.frame["strategy"] == strategy]
-    sentences = []
-    for effect, subject in (("transitions", "Its transitions alone"), ("cut", "The cut itself")):
+    parts = {}
+    for effect, subject in ((TRANSITIONS, "Its transitions alone"), (CUT, "The cut itself")):
         verdicts = list(verdicts_of(frame[frame["effect"] == effect], MAIN).values())
         if verdicts:
-            sentences.append(f"{subject}: {verdicts[0].clause()}.")
-    return sentences
+            parts[subject] = verdicts[0]
+    return parts
+
+
+def _parts_in_words(parts: Mapping[str, Verdict]) -> str:
+    """Return the effects of the parts as a clause without numbers, each with what it is compared with."""
+    words = {
+        "less": "less",
+        "more": "more",
+        "depends": "it depends on how layers are counted",
+        "undefined": "not defined",
+        "none": "no difference holds",
+    }
+    return "".join(
+        f"; {subject[0].lower()}{subject[1:]}: {words[part.answer]}" for subject, part in parts.items()
+    )
 
 
 def _verdict(frame: pd.DataFrame, metric: str, base: str, other: str) -> Verdict | None:

@@ -162,20 +162,15 @@ class Verdict:
         """Symbol of the rarefied duplication with its number of signals."""
         return "D" if math.isnan(self.m) else f"D_{int(self.m)}"
 
-    def sentence(self, name: str, reference: str, noise: str = "seeds", over: str = "") -> str:
-        """Report the comparison of ``name`` with ``reference`` as a sentence with its numbers, without its period."""
-        details = self.details(over)
+    @property
+    def answer(self) -> str:
+        """The answer in one word: ``less``, ``more``, ``depends``, ``undefined``, or ``none`` for no difference."""
         if self.clear:
-            return f"{name} has {self.duplication.change} gradient duplication than {reference} ({details})"
+            return "less" if self.duplication.difference < 0 else "more"
         if self.depends:
-            return (
-                f"Whether {name} has less or more gradient duplication than {reference} depends on how layers are "
-                f"counted ({details})"
-            )
-        if Outcome.UNDEFINED in (self.duplication.outcome, self.similarity.outcome):
-            return f"Between {name} and {reference} the difference in gradient duplication is not defined ({details})"
-        clause = self._weaker.clause(noise)
-        return f"{name} and {reference} show {clause} in gradient duplication ({details})"
+            return "depends"
+        undefined = Outcome.UNDEFINED in (self.duplication.outcome, self.similarity.outcome)
+        return "undefined" if undefined else "none"
 
     def clause(self, noise: str = "seeds", over: str = "") -> str:
         """Report the comparison without its subjects, with its numbers."""

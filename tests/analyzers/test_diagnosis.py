@@ -1,12 +1,8 @@
 """Findings of the diagnosis: detected, ranked, counted and explained."""
 
-import re
-
 import pytest
 
-from gradlens.analyzers.diagnosis import MEANINGS, Diagnosis
-from gradlens.results import Result
-from gradlens_cli.diagnosis import diagnosis_lines
+from gradlens.analyzers.diagnosis import KINDS, Diagnosis
 
 
 @pytest.fixture
@@ -36,7 +32,7 @@ def faulty(hand, draw):
 def test_each_kind_is_found(faulty):
     frame = Diagnosis()(faulty).frame
     by_kind = dict(list(frame.groupby("kind")))
-    assert set(by_kind) == set(MEANINGS) - {"vanishing signal"}
+    assert set(by_kind) == set(KINDS) - {"vanishing signal"}
     assert by_kind["one gradient"][["place", "other"]].to_numpy().tolist() == [["added.one", "added.two"]]
     pair = by_kind["duplicated pair"].iloc[0]
     assert {pair["place"], pair["other"]} <= {"added.one", "added.two", "similar"}
@@ -67,32 +63,6 @@ def test_only_the_top_findings_are_kept_and_all_are_counted(hand, draw):
     assert len(frame) == 4
     assert set(frame["found"]) == {15}
     assert frame["rank"].tolist() == [1, 2, 3, 4]
-
-
-def test_diagnosis_lines_show_kind_place_and_value(faulty):
-    table = Diagnosis()(faulty)
-    lines = list(diagnosis_lines(Result({"diagnosis": table}, {}, ""), top=1))
-    assert f"\ndead signal (1): {MEANINGS['dead signal']}" in lines
-    assert "  [4] dead" in lines
-    assert any(line.startswith("  [4] cancel:relu  coherence 0.006") for line in lines)
-    assert any(line.startswith("  [4] idle:relu | residual  0.00% of the energy") for line in lines)
-    assert any("duplicated pair (1 of " in line for line in lines)
-    assert lines[-1] == "\nnot found: vanishing signal"
-    findings = [line for line in lines if line.startswith("  ")]
-    assert len(findings) == 6
-
-
-def test_a_line_has_its_interval(hand, draw):
-    build = hand([(0, 0), (1, 0), (2, 0)])
-    a = draw(0, 3)
-    build.gradient(a, "one")
-    build.gradient(a + 0.1 * draw(1, 3), "two")
-    parts = [build.gradient(value, signal=False) for value in (a, 0.01 * draw(2, 3))]
-    build.group(parts, site="idle:relu", labels=("skip", "residual"))
-    table = Diagnosis()(build.recording())
-    lines = "\n".join(diagnosis_lines(Result({"diagnosis": table}, {}, ""), top=1))
-    assert re.search(r"one \| two  0\.9\d\d ± 0\.0\d\d", lines)
-    assert re.search(r"idle:relu \| residual  0\.01% ± 0\.00% of the energy", lines)
 
 
 def test_unrelated_signals_are_no_pair_and_a_head_is_not_compared(hand, draw):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,42 @@ def test_weights_for_an_unknown_network_are_wrong_usage(
 def test_the_summary_is_on_stdout_and_messages_on_stderr(run: Run, study: Any) -> None:
     ran = run("compare", "resnet50", "cspresnet50", "--out", "r")
     assert "resnet50 | cspresnet50" in ran.stdout
-    assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in ran.stdout
-    assert ran.stdout.rstrip().endswith("B copies less.")
+    assert ran.stdout.startswith("B copies less.\n\nstage  duplication")
+    assert "0.79 | 0.68  -0.11 ± 0.04" in ran.stdout
     assert max(map(len, ran.stdout.splitlines())) <= 120
-    assert ran.stderr.splitlines() == ["warning: only 3 seeds", f"report: {Path('r/report.html')}"]
+    few = "note: 3 seeds cannot pass the correction over about 30 hypotheses unless |t| > 24; use --seeds 5"
+    assert ran.stderr.splitlines() == [few, "warning: only 3 seeds", f"report: {Path('r/report.html')}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "seeds", "noted"),
+    [
+        (("compare", "a", "b"), 2, True),
+        (("compare", "a", "b", "c"), 3, True),
+        (("compare", "a", "b"), 5, False),
+        (("compare", "a", "b"), 1, False),
+        (("inspect", "a"), 2, False),
+    ],
+)
+def test_a_run_that_cannot_pass_its_correction_says_so_before_it_starts(
+    run: Run, study: Any, words: tuple[str, ...], seeds: int, noted: bool
+) -> None:
+    def fails(progress: object) -> Result:
+        raise GradlensError("not measured")
+
+    study.answer = fails
+    lines = run(*words, "--seeds", seeds).stderr.splitlines()
+    assert lines[-1] == "error: not measured"
+    assert [line.startswith(f"note: {seeds} seeds cannot pass") for line in lines[:-1]] == [True] * noted
+
+
+def test_a_warning_is_one_line_and_whole_if_verbose(run: Run, study: Any, compared: Result) -> None:
+    text = "b: D of 54 signals is biased by up to about 0.02, because batches are small; use batch_size=64. It falls."
+    study.answer = lambda progress: replace(compared, warnings=(text,))
+    brief = "warning: b: D of 54 signals is biased by up to about 0.02; use --batch-size 64"
+    assert brief in run("compare", "a", "b", "--out", "r").stderr.splitlines()
+    assert "It falls." in run("compare", "a", "b", "--out", "v", "--verbose").stderr
+    assert "It falls." in Path("r/result.json").read_text()
 
 
 def test_the_run_is_saved_with_its_command_line(run: Run, study: Any) -> None:
@@ -136,14 +169,14 @@ def test_an_error_is_one_line_and_exit_code_1(run: Run, study: Any) -> None:
         raise GradlensError("no such\nmodel")
 
     study.answer = fail
-    ran = run("compare", "a", "b")
+    ran = run("compare", "a", "b", "--seeds", 5)
     assert (ran.exit_code, ran.stdout, ran.stderr) == (1, "", "error: no such model\n")
     assert not Path("runs").exists()
 
 
 def test_an_unexpected_error_is_one_line(run: Run, study: Any) -> None:
     study.answer = lambda progress: 1 / 0
-    ran = run("compare", "a", "b")
+    ran = run("compare", "a", "b", "--seeds", 5)
     assert ran.exit_code == 1
     assert ran.stderr.startswith("error: unexpected ZeroDivisionError")
     assert isinstance(run("--debug", "compare", "a", "b").exception, ZeroDivisionError)
@@ -170,7 +203,7 @@ def test_an_interrupted_run_without_results_writes_nothing(run: Run, study: Any)
         raise KeyboardInterrupt
 
     study.answer = interrupted
-    ran = run("compare", "a", "b")
+    ran = run("compare", "a", "b", "--seeds", 5)
     assert (ran.exit_code, ran.stderr) == (1, "interrupted: nothing was finished\n")
     assert not Path("runs").exists()
 
@@ -225,11 +258,10 @@ def test_progress_is_printed_in_lines(run: Run, study: Any, compared: Result) ->
 def test_inspect_prints_one_row_per_stage(run: Run, study: Any, inspected: Result) -> None:
     study.answer = lambda progress: inspected
     lines = run("inspect", "resnet50").stdout.splitlines()
-    assert lines[0].split()[:3] == ["stage", "duplication", "given"]
-    assert "\N{EN DASH}" in lines[1]
-    assert lines[2].split()[0] == "whole"
-    assert lines[2].endswith("4.1 G  23.5 M")
-    assert lines[-1] == "It copies."
+    assert lines[:2] == ["It copies.", ""]
+    assert lines[2].split()[:3] == ["stage", "duplication", "given"]
+    assert lines[4] == "whole  0.50         0.50        4.1 G"
+    assert run("inspect", "resnet50", "--all").stdout.splitlines()[4].endswith("4.1 G  23.5 M")
     assert max(map(len, lines)) <= 120
 
 

@@ -29,7 +29,12 @@ def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], message:
     if words:
         assert json.loads(ran.stdout)["finding"] == result.finding
     else:
-        assert "longest shortest path" in ran.stdout.splitlines()[0]
+        lines = ran.stdout.splitlines()
+        assert lines[0].endswith(
+            f"weighted by energy {result['paths'].frame['effective_length'].iloc[0]:.1f}."
+        )
+        assert lines[2].split()[:3] == ["stage", "layers", "structural"]
+        assert "where to look:" in lines
 
 
 def test_a_network_without_gradients_reports_that_no_energy_arrives(run: Run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gradlens.catalogue import Quantity
 from gradlens.results import Result, Table
-from gradlens_cli import summary
+from gradlens_cli import cells, screen, summary
 from gradlens_cli.layout import Block, plain
 
 NAN = math.nan
@@ -35,22 +35,13 @@ def test_a_cell_shows_both_values_and_the_difference(values: tuple[Any, ...], fo
         f"m_{part}": value
         for part, value in zip(("a", "b", "difference", "low", "high"), values, strict=True)
     }
-    assert summary.compared_cell(row, Quantity("m", "M", "m", "1", format=form)) == text
+    assert cells.compared_cell(row, Quantity("m", "M", "m", "1", format=form)) == text
 
 
 def test_a_comparison_fits_120_columns(compared: Result) -> None:
     blocks = summary.blocks(compared)
-    assert [len(block.rows) for block in blocks] == [3, 3, 3, 3]
+    assert [len(block.rows) for block in blocks] == [3, 3, 3]
     assert max(len(line) for block in blocks for line in plain(block).splitlines()) <= 120
-
-
-def test_a_terminal_shows_a_table_with_intervals_in_brackets(
-    compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    summary.show(compared)
-    assert "0.79 | 0.68  -0.11 [-0.15, -0.07]" in capsys.readouterr().out
 
 
 def test_several_networks_are_rows_with_corrected_differences() -> None:
@@ -83,25 +74,9 @@ def test_several_networks_are_rows_with_corrected_differences() -> None:
     assert differences.splitlines()[2].endswith("\N{EN DASH}")
 
 
-def test_a_terminal_shows_the_units_of_its_columns(
-    compared: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    summary.show(compared)
-    assert "units:" not in capsys.readouterr().out
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    monkeypatch.setenv("COLUMNS", "60")
-    summary.show(compared)
-    output = " ".join(capsys.readouterr().out.split())
-    assert (
-        "units: duplication, given loss, direction: D_m, 0 unrelated to 1 copies; structural: 0 to 1"
-        in output
-    )
-    assert "traffic:" not in output
-
-
 def test_units_are_listed_for_the_columns_that_are_shown() -> None:
     head = ["layer", "signals", "at split", "structural duplication", "images/s", "at merge", "layers"]
-    assert summary.units([Block(head, [])]) == (
+    assert screen.units([Block(head, [])]) == (
         "structural duplication: 0 to 1, from the graph alone; at split, at merge: CKA, about 0 to 1;"
         " signals, layers: per network"
     )

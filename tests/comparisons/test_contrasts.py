@@ -96,28 +96,34 @@ def test_the_finding_lists_clear_differences_and_names_the_rest(networks):
     recordings = networks(THREE)
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
     first, same, close = (whole_duplication(recording).mean() for recording in recordings)
-    assert text.startswith(f"Gradient duplication against first (D_5 {first:.2f}, mean similarity ")
+    assert text.startswith(
+        "Gradient duplication against first: close has more, for same no difference holds, also given the loss. "
+        f"In numbers, against first (D_5 {first:.2f}, mean similarity "
+    )
     assert f": close {close - first:.2f} more (D_5 {close:.2f} against {first:.2f}, 95 % interval" in text
     assert f"no difference that holds for same ({same:.2f}, " in text
     assert "Given the loss: " in text
 
 
+NONE = "for b no difference holds"
 INTERVAL = "95 % interval of the difference -0.30 to -0.10, Holm p = 0.01"
 
 
 @pytest.mark.parametrize(
-    ("duplication", "similarity", "clause"),
+    ("duplication", "similarity", "answer", "clause"),
     [
         (
             (-0.3, -0.1, 0.01),
             (-0.3, -0.1, 0.01),
+            "b has less",
             f"b 0.20 less (D_4 0.50 against 0.70, {INTERVAL}; mean similarity 0.50 against 0.70, {INTERVAL})",
         ),
-        ((-0.3, -0.1, 0.2), (-0.3, -0.1, 0.2), "no difference that holds for b (0.50, 0.50)"),
-        ((-0.3, 0.1, 0.04), (-0.3, 0.1, 0.04), "no difference that holds for b (0.50, 0.50)"),
+        ((-0.3, -0.1, 0.2), (-0.3, -0.1, 0.2), NONE, "no difference that holds for b (0.50, 0.50)"),
+        ((-0.3, 0.1, 0.04), (-0.3, 0.1, 0.04), NONE, "no difference that holds for b (0.50, 0.50)"),
         (
             (-0.3, -0.1, 0.01),
             (-0.3, 0.1, 0.04),
+            "for b it depends on how layers are counted",
             "b it depends on how layers are counted (D_4 0.50 against 0.70, "
             f"{INTERVAL}; mean similarity 0.50 against 0.70, 95 % interval of the difference -0.30 to +0.10, "
             "Holm p = 0.04)",
@@ -125,12 +131,13 @@ INTERVAL = "95 % interval of the difference -0.30 to -0.10, Holm p = 0.01"
         (
             (np.nan, np.nan, np.nan),
             (np.nan, np.nan, np.nan),
+            NONE,
             "one seed, no interval, so no difference can be separated from noise: b (0.50, 0.50)",
         ),
     ],
     ids=["clear", "rejected", "noise", "depends", "one seed"],
 )
-def test_the_wording_of_a_difference(duplication, similarity, clause, networks):
+def test_the_wording_of_a_difference(duplication, similarity, answer, clause, networks):
     recordings = networks({"first": 0.3, "b": 0.9}, count=1)
     row = {"stage": "whole", "m": 4, "a": "first", "b": "b", "mean_a": 0.7, "mean_b": 0.5, "difference": -0.2}
     frame = pd.DataFrame(
@@ -138,8 +145,8 @@ def test_the_wording_of_a_difference(duplication, similarity, clause, networks):
         for metric, ends in (("rarefied_duplication", duplication), ("mean_similarity", similarity))
     )
     text = finding_among(recordings, Table("contrasts", frame, ""))
-    start = "Gradient duplication against first (D_4 0.70, mean similarity 0.70): "
-    assert text == f"{start}{clause}."
+    start = f"Gradient duplication against first: {answer}. In numbers, against first "
+    assert text == f"{start}(D_4 0.70, mean similarity 0.70): {clause}."
 
 
 def test_small_batches_are_reported(networks):
@@ -197,8 +204,12 @@ def test_a_network_without_live_signals_is_named(networks, hand, draw, seeds):
     recordings = [*networks(THREE), build.recording()]
     text = finding_among(recordings, Contrasts()(recordings)["contrasts"])
     assert (
-        "Not defined, because fewer than two signals are live: dead. Not a fair comparison: 5 of 5 signals of first"
+        "Not defined, because fewer than two signals are live: dead. It is not fair because 5 of 5 signals of first"
         in text
+    )
+    assert text.startswith(
+        "Not a fair comparison: gradient duplication against first: close has more, for same no difference holds, "
+        "also given the loss; for dead it is not defined. "
     )
     assert "Duplication is overestimated by up to about" in text
     alone = [recordings[-1], recordings[0]]

@@ -250,3 +250,14 @@ def test_the_error_for_a_table_without_a_plot_lists_those_with_one(result):
         match=r"no plot for table 'mixed'; tables with a plot: networks, .*strategies, .*duplication, .*correlation",
     ):
         result["mixed"].plot()
+
+
+def test_a_finding_is_split_after_its_first_sentence_also_if_a_name_has_a_period():
+    name = "old nets. 2019/net.py:make"
+    result = Result(
+        {}, {"a": "resnet50", "b": name}, f"{name} has less than resnet50. In numbers: 0.1. More."
+    )
+    assert result.headline == f"{name} has less than resnet50."
+    assert result.details == "In numbers: 0.1. More."
+    alone = Result({}, {}, "B copies less.")
+    assert (alone.headline, alone.details) == ("B copies less.", "")

@@ -34,8 +34,11 @@ def test_every_table_equals_that_of_a_separate_run(both, separate):
 
 
 def test_the_finding_and_the_warnings_are_of_both(both, separate):
-    assert both.finding.startswith(separate["activations"].finding)
-    assert both.finding.endswith(separate["weights"].finding)
+    activations, weights = separate["activations"], separate["weights"]
+    assert both.headline == (
+        f"{activations.headline.removesuffix('.')}; of the gradients of weights: {weights.headline}"
+    )
+    assert both.details == f"{activations.details} Of the gradients of weights: {weights.details}"
     for result in separate.values():
         assert set(result.warnings) <= set(both.warnings)
 

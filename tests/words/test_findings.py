@@ -54,7 +54,8 @@ def test_less_duplication(pair):
     interval = "0.68 against 0.79, 95 % interval of the difference -0.15 to -0.07"
     given_loss = "0.30 against 0.50, 95 % interval of the difference -0.25 to -0.15"
     assert between(pair, (0.79, 0.68, -0.15, -0.07)) == (
-        f"theirs has 0.11 less gradient duplication than ours (D_20 {interval}; mean similarity {interval}). "
+        "theirs has less gradient duplication than ours, also given the loss. "
+        f"In numbers: 0.11 less (D_20 {interval}; mean similarity {interval}). "
         f"Given the loss, 0.20 less (D_19 {given_loss}; mean similarity {given_loss})."
     )
 
@@ -67,7 +68,8 @@ def test_less_duplication(pair):
 def test_the_answer_depends_on_the_counting_if_the_mean_similarity_does_not_agree(pair, similarity):
     text = between(pair, (0.79, 0.68, -0.15, -0.07), similarity=similarity)
     assert text.startswith(
-        "Whether theirs has less or more gradient duplication than ours depends on how layers are counted (D_20 0.68 "
+        "Whether theirs has less or more gradient duplication than ours depends on how layers are counted; given the "
+        "loss, theirs has less. In numbers: it depends on how layers are counted (D_20 0.68 "
     )
     swapped = between(pair, similarity, similarity=(0.79, 0.68, -0.15, -0.07))
     assert "depends on how layers are counted" in swapped
@@ -76,15 +78,16 @@ def test_the_answer_depends_on_the_counting_if_the_mean_similarity_does_not_agre
 def test_a_difference_that_two_digits_would_contradict_has_three(pair):
     """0.59 and 0.55 are 0.04 apart, their difference of -0.033 is not."""
     text = between(pair, (0.587, 0.554, -0.04, -0.026))
-    assert text.startswith(
-        "theirs has 0.033 less gradient duplication than ours (D_20 0.554 against 0.587, 95 % interval of the "
-        "difference -0.040 to -0.026;"
-    )
+    assert (
+        "In numbers: 0.033 less (D_20 0.554 against 0.587, 95 % interval of the difference -0.040 to -0.026;"
+    ) in text
 
 
 def test_a_clear_difference_that_rounds_to_zero_has_three_digits(pair):
     text = between(pair, (0.5, 0.498, -0.003, -0.001))
-    assert text.startswith("theirs has 0.002 less gradient duplication than ours")
+    assert text.startswith(
+        "theirs has less gradient duplication than ours, also given the loss. In numbers: 0.002 l"
+    )
 
 
 def test_stored_weights_say_nothing_about_the_architecture(pair):
@@ -106,7 +109,10 @@ def test_networks_with_different_live_signals_are_not_a_fair_comparison(hand, dr
             build.gradient(draw(number, n=128) * (number >= dead))
         recordings.append(build.recording())
     text = between(recordings, (0.79, 0.68, -0.15, -0.07))
-    assert text.endswith(" Not a fair comparison: 1 of 3 signals of ours are live and 3 of 3 of theirs.")
+    assert text.startswith(
+        "Not a fair comparison: theirs has less gradient duplication than ours, also given the loss."
+    )
+    assert text.endswith(" It is not fair because 1 of 3 signals of ours are live and 3 of 3 of theirs.")
 
 
 def test_too_few_samples_are_reported(hand, draw):
@@ -121,7 +127,10 @@ def test_too_few_samples_are_reported(hand, draw):
 
 def test_more_duplication(pair):
     text = between(pair, (0.5, 0.75, 0.1, 0.4), (0.2, 0.3, -0.1, 0.3))
-    assert text.startswith("theirs has 0.25 more gradient duplication than ours (D_20 0.75 against 0.50,")
+    assert text.startswith(
+        "theirs has more gradient duplication than ours; given the loss, the difference does not hold. "
+        "In numbers: 0.25 more (D_20 0.75 against 0.50,"
+    )
     assert "Given the loss, no difference beyond the noise between seeds (D_19 0.30 against 0.20," in text
 
 
@@ -129,16 +138,17 @@ def test_an_interval_that_contains_zero_is_no_difference(pair):
     for low, high in ((-0.2, 0.1), (0.0, 0.1), (-0.2, 0.0)):
         text = between(pair, (0.6, 0.55, low, high))
         assert text.startswith(
-            "theirs and ours show no difference beyond the noise between seeds in gradient dup"
+            "theirs and ours show no difference in gradient duplication beyond the noise between seeds; given the "
+            "loss, theirs has less. "
         )
 
 
 def test_identical_networks_have_no_difference_at_all(pair):
     text = between(pair, (0.6, 0.6, 0.0, 0.0), (0.3, 0.3, -0.0, 0.0))
     assert text == (
-        "theirs and ours show no difference at all in gradient duplication (D_20 0.60 against 0.60; mean similarity "
-        "0.60 against 0.60). Given the loss, no difference at all (D_19 0.30 against 0.30; mean similarity "
-        "0.30 against 0.30)."
+        "theirs and ours have exactly the same gradient duplication, also given the loss. In numbers: no difference at "
+        "all (D_20 0.60 against 0.60; mean similarity 0.60 against 0.60). Given the loss, no difference at all (D_19 "
+        "0.30 against 0.30; mean similarity 0.30 against 0.30)."
     )
     assert "beyond the noise between seeds" in between(pair, (0.6, 0.6, 0.0, 1e-12))
 
@@ -155,6 +165,9 @@ def test_one_seed_is_reported_and_has_no_interval(pair):
     text = between(pair, (0.5, 0.4, NAN, NAN), (0.5, 0.4, NAN, NAN))
     assert "0.10 less" in text
     assert text.count("one seed, no interval") == 4
+    assert text.startswith(
+        "theirs and ours have no measured difference in gradient duplication, because one seed has"
+    )
 
 
 def test_one_seed_and_equal_values_are_neither_less_nor_more(pair):
@@ -175,6 +188,7 @@ def test_networks_are_not_compared_if_one_has_no_number(pair, a, b, name):
 def test_an_undefined_value_given_the_loss_does_not_hide_the_rest(pair):
     text = between(pair, (0.5, 0.75, 0.1, 0.4), (NAN, NAN, NAN, NAN))
     assert "0.25 more" in text
+    assert "; given the loss, they cannot be compared. In numbers" in text
     assert "Given the loss, the difference is not defined" in text
     assert "nan" not in text
 
@@ -215,9 +229,6 @@ def alone(pair, rows):
     return finding_alone(pair[0], Table("summary", frame, ""))
 
 
-COUNT = " Together they count as 2.5 distinct signals (duplication D_3 0.20)."
-
-
 def test_alone_the_stage_with_the_most_similar_signals_is_named(pair):
     rows = [
         ("4", 0.3, 0.1, 4, 1),
@@ -226,14 +237,17 @@ def test_alone_the_stage_with_the_most_similar_signals_is_named(pair):
         ("whole", 0.75, 0.4, 8, 2),
     ]
     assert alone(pair, rows) == (
-        "ours: mean similarity of its 6 live signals 0.75, highest in stage 8 (0.90). Given the loss, it is 0.40."
-        + COUNT
+        "ours: 2 of its 8 gradients are exactly zero, the other 6 count as 2.5 distinct ones, most alike in stage 8. "
+        "Mean similarity of two 0.75, 0.90 in stage 8. Given the loss, it is 0.40. Duplication D_3 0.20."
     )
 
 
 def test_alone_without_the_loss_and_without_stages(pair):
     text = alone(pair, [("whole", 0.5, NAN, 2, 0)])
-    assert text == "ours: mean similarity of its 2 live signals 0.50." + COUNT
+    assert text == (
+        "ours: the 2 gradients that reach its layers count as 2.5 distinct ones. Mean similarity of two 0.50. "
+        "Duplication D_3 0.20."
+    )
 
 
 def test_alone_without_a_number(pair):

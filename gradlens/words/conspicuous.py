@@ -1,0 +1,139 @@
+"""Where to look: the most conspicuous sites of a result, each with its value and what it means in plain words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from gradlens.analyzers.diagnosis import DUPLICATED, KINDS
+from gradlens.numbers import TERMINAL, fixed, power_of_ten, significant
+from gradlens.results import Result
+
+TABLE, PATHS = "diagnosis", "paths"
+"""Tables that name sites."""
+Row = Mapping[Any, Any]
+
+
+class Site(NamedTuple):
+    """A layer, pair of layers, branch or fork to look at.
+
+    Attributes:
+        network: display name.
+        stage: of the site.
+        name: of the layer or branch; of a pair both.
+        value: its number in words.
+        meaning: what the number means, in plain words.
+    """
+
+    network: str
+    stage: str
+    name: str
+    value: str
+    meaning: str
+
+
+def conspicuous(result: Result, most: int) -> list[Site]:
+    """Return up to ``most`` sites of each network but controls: the strongest of each kind, then the second strongest.
+
+    Args:
+        result: with the table ``diagnosis``, or of paths; others have no sites.
+        most: largest number of sites of a network.
+    """
+    if TABLE in result.tables:
+        frame = result.tables[TABLE].frame
+        shown = frame[frame["network"].isin(networks_with_sites(result))]
+        return [_site(row, rows) for rows in _by_network(shown, most) for row in rows]
+    if PATHS in result.tables:
+        return _of_paths(result.tables[PATHS].frame, most)
+    return []
+
+
+def networks_with_sites(result: Result) -> list[str]:
+    """Return the networks of the table ``diagnosis`` but controls; empty without the table."""
+    if TABLE not in result.tables:
+        return []
+    controls = set(result.meta.get("controls", {}).values())
+    return [name for name in result.tables[TABLE].frame["network"].unique() if name not in controls]
+
+
+def _by_network(frame: pd.DataFrame, most: int) -> Iterator[Sequence[Row]]:
+    urgency = list(KINDS)
+    for _, group in frame.groupby("network", sort=False):
+        rows = group.to_dict("records")
+        with_loss = not group["given_loss"].isna().all()
+        rows.sort(key=lambda row: (_expected(row, with_loss), row["rank"], urgency.index(row["kind"])))
+        yield rows[:most]
+
+
+def _expected(row: Row, with_loss: bool) -> bool:
+    """Whether a pair is similar in every network: one of the two is the loss signal, or both are one gradient."""
+    pair = row["kind"] == "duplicated pair"
+    return row["kind"] == "one gradient" or (with_loss and pair and _missing(row["given_loss"]))
+
+
+def _site(row: Row, shown: Sequence[Row]) -> Site:
+    """Return a row in words; the last one of its kind also has the number of those that are left out."""
+    same = [other for other in shown if other["kind"] == row["kind"]]
+    left = int(row["found"]) - len(same)
+    more = f" ({left} more)" if left and row is same[-1] else ""
+    joint = " and " if row["kind"] in ("duplicated pair", "one gradient") else ", "
+    name = joint.join(filter(None, [str(row["place"]), row["other"]]))
+    return Site(str(row["network"]), str(row["stage"]), name, _value(row), f"{_meaning(row)}{more}")
+
+
+def _meaning(row: Row) -> str:
+    words = KINDS[row["kind"]].words
+    if row["kind"] != "duplicated pair" or _missing(row["given_loss"]):
+        return words
+    return f"{words}, {'also given the loss' if row['given_loss'] >= DUPLICATED else 'mostly because of the loss'}"
+
+
+def _value(row: Row) -> str:
+    value = float(row["value"])
+    return {
+        "idle branch": f"{fixed(100 * value, 2)} % of the energy",
+        "cancelling fork": f"coherence {_decimal(value)}",
+        "duplicated pair": _decimal(value),
+        "one gradient": "1",
+        "dead signal": "0",
+    }.get(row["kind"], f"{significant(value)} times the median")
+
+
+def _decimal(value: float) -> str:
+    return fixed(value, 2, minus=TERMINAL.minus)
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _of_paths(frame: pd.DataFrame, most: int) -> list[Site]:
+    """Return the layers with the most paths, with the longest way by energy, and that most layers read."""
+    rows = [{**row, "paths": int(row["paths"])} for row in frame.to_dict("records")]
+    columns = {
+        "paths": ("{} paths", "the most paths of the gradient lead here"),
+        "effective_length": ("{} layers", "by energy, the gradient has the longest way to this layer"),
+        "reuse": ("{} layers", "the most layers receive the gradient of this layer"),
+    }
+    lists = []
+    for column, (value, meaning) in columns.items():
+        known = [row for row in rows if not _missing(row[column]) and row[column] > 1]
+        known.sort(key=lambda row: -row[column])
+        lists.append(
+            [
+                Site(row["network"], row["stage"], row["layer"], value.format(_count(row[column])), meaning)
+                for row in known
+            ]
+        )
+    ranks = range(max(map(len, lists), default=0))
+    return [entries[rank] for rank in ranks for entries in lists if rank < len(entries)][:most]
+
+
+def _count(value: float) -> str:
+    """Return a count of paths or layers, or a mean number of layers; a large count as a power of ten."""
+    if isinstance(value, int) or value == int(value):
+        return power_of_ten(int(value))
+    return f"{value:.1f}"

@@ -1,0 +1,38 @@
+"""The note about few seeds agrees with the t distribution."""
+
+import math
+
+import pytest
+from scipy import stats
+
+from gradlens.metrics import holm
+from gradlens.words.power import needed_t, too_few_seeds
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4, 5])
+@pytest.mark.parametrize("comparisons", [1, 30, 240])
+def test_the_least_t_just_passes_the_correction(seeds, comparisons):
+    least = needed_t(seeds, comparisons)
+    for factor, passes in ((1.001, True), (0.999, False)):
+        p = 2 * stats.t.sf(factor * least, seeds - 1)
+        assert (holm([p, *[1.0] * (comparisons - 1)])[0] < 0.05) is passes
+    if seeds == 2:  # a Cauchy distribution
+        assert least == pytest.approx(1 / math.tan(math.pi * 0.05 / comparisons / 2))
+
+
+def test_two_seeds_are_always_too_few_and_five_never():
+    assert too_few_seeds(2, 1) == (
+        "2 seeds cannot pass the correction over about 30 hypotheses unless |t| > 382; use seeds=5"
+    )
+    assert all(too_few_seeds(2, pairs) for pairs in (1, 3, 15))
+    assert not any(too_few_seeds(seeds, 10**6) for seeds in (1, 5, 12))
+
+
+def test_three_seeds_are_too_few_if_t_must_exceed_20():
+    assert "over about 30 hypotheses unless |t| > 24;" in too_few_seeds(3, 1)
+    assert too_few_seeds(4, 1) == ""
+    assert too_few_seeds(4, 6).startswith("4 seeds")
+
+
+def test_a_study_without_comparisons_has_no_note():
+    assert too_few_seeds(2, 0) == ""
