@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
+from gradlens.catalogue.datasets import check_data
 from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.digits import digit_samples
 from gradlens.data.folder import folder_samples
 from gradlens.data.noise import noise_samples
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
-from gradlens.errors import GradlensError, close_matches
 
 DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
 """Readers by the name of the data set; the option ``data`` of ``Study`` describes each."""
@@ -69,12 +69,5 @@ def load_data(
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if name in DATASETS:
         return DATASETS[name](request)
-    if name.strip() and Path(name).is_dir():
-        return folder_samples(Path(name), request, skip_bad)
-    allowed = f"give {', '.join(DATASETS)}, or the path of an image folder"
-    if name == "folder":
-        raise GradlensError(f"there is no folder {name!r} here; {allowed}")
-    if name.strip() and Path(name).exists():
-        raise GradlensError(f"data {name!r} is a file; {allowed}")
-    near = close_matches(name, DATASETS)
-    raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{near}")
+    check_data(name, DATASETS)
+    return folder_samples(Path(name), request, skip_bad)

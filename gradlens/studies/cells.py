@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from gradlens.data import Batches
 from gradlens.models import warm_up
 from gradlens.models.sgd import RECENT
@@ -57,6 +59,7 @@ class Cells:
         self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
         self._data: list[Mapping[str, object]] = []
+        self._built: dict[Subject, tuple[nn.Module, list[str]]] = {}
         self.partial = False
 
     @property
@@ -97,6 +100,10 @@ class Cells:
     def _run_seed(self, seed: int, row: list[Recording]) -> None:
         data = samples_of(self.study, seed)
         self._data.append(dict(data.identity))
+        if seed == 0 and len(self._networks) > 1:  # errors are raised before any measurement
+            self._built = {
+                network: build_network(self.study, network, data, seed) for network in self._networks
+            }
         for network in self._networks:
             recording = self._run_cell(seed, network, data)
             row.append(recording)
@@ -117,7 +124,7 @@ class Cells:
             else:
                 self._show(f"{what}: {remark}")
 
-        model, notes = build_network(study, network, data, seed)
+        model, notes = self._built.pop(network, None) or build_network(study, network, data, seed)
         with explain_misfit(network.name, data):
             losses: list[float] = []
             if study.warmup_steps:
