@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from .diagnosis import print_diagnosis
+from .interrupts import interrupts
 from .options import COMMAND_LINE
-from .output import destination, publish
+from .output import Destination, destination, publish
 from .progress import Progress
 from .summary import show
 from .terminal import tell
@@ -55,32 +56,44 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
     target = destination(delivery.out, delivery.what, delivery.force)
     values = {str(p.name): ctx.params[p.name] for p in ctx.command.params if p.name in ctx.params}
     diary.note(f"{ctx.command.name}: {settings(values)}")
-    try:
-        with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
-            result = measure(diary.watching(progress))
-    except KeyboardInterrupt:
-        tell("interrupted", f"nothing was finished{_how_to_resume(delivery)}", err=True)
-        ctx.exit(1)
-    result = result.with_meta(command=ctx.meta[COMMAND_LINE])
+    with interrupts() as ctrl_c:
+        try:
+            with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
+                result = measure(ctrl_c.checked(diary.watching(progress)))
+        except (KeyboardInterrupt, Exception):
+            if not ctrl_c.pressed():
+                raise
+            tell("interrupted", f"{ctrl_c.dropped}{_how_to_resume(delivery)}", err=True)
+            ctx.exit(1)
+        ctrl_c.measured = True
+        _deliver(result.with_meta(command=ctx.meta[COMMAND_LINE]), target, delivery, diary)
+    _end(ctx, result, delivery)
+
+
+def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary) -> None:
+    """Write the report and print the summary."""
     diary.note(surroundings())
-    for text in result.warnings if voice is not Voice.QUIET else ():
+    quiet = diary.voice is Voice.QUIET
+    for text in () if quiet else result.warnings:
         tell("warning", in_options(text), err=True)
     page = None
     try:
         with diary.timed(f"{len(result.tables)} tables written and drawn"):
             page = publish(result, target)
-        if voice is not Voice.QUIET:
+        if not quiet:
             click.echo(f"report: {page}", err=True)
         elif not delivery.as_json:
             click.echo(page)
+    except KeyboardInterrupt:
+        folder = publish(result, target, drawn=False).parent
+        click.echo(f"not drawn: {folder}; `gradlens report {folder}` draws it", err=True)
     finally:  # print the numbers even if the report cannot be written
         if delivery.as_json:
             click.echo(result.to_json())
-        elif voice is not Voice.QUIET or page is None:
+        elif not quiet or page is None:
             show(result)
             if delivery.top:
                 print_diagnosis(result, delivery.top)
-    _end(ctx, result, delivery)
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:

@@ -26,6 +26,8 @@ PATHS, STRUCTURE, EFFECTS = "paths", "structure", "effects"
 
 def show(result: Result) -> None:
     """Print the summary table of a result and its finding; on a terminal also the units."""
+    if result.provenance.partial:
+        say("partial: the run was interrupted, and the numbers are from its finished part\n")
     if COMPARISON in result.tables:
         say(f"{' | '.join(result.provenance.networks)}  difference [95 % interval]\n")
     tables = blocks(result)

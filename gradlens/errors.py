@@ -73,12 +73,11 @@ def callers_errors(part: str, model: object = None) -> Iterator[None]:
 
 def described(error: BaseException) -> str:
     """Return an exception as ``KeyError: 'neck' in models.py:32 (forward)``, with the caller's last line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    name, text, line = type(error).__name__, lines[0], _line_of(error)
-    if IN_WORKER.match(text):
-        name, _, text = lines[-1].partition(": ")
-    elif text.endswith(":") and len(lines) > 1:
-        text = f"{text} {lines[1]}"
+    name, text, line = type(error).__name__, str(error).strip(), _line_of(error)
+    first, _, _ = text.partition("\n")
+    if IN_WORKER.match(first):
+        name, _, text = text.rpartition("\n")[2].partition(": ")
+    text = " ".join(text.split())
     comma = "," if " " in text else ""
     return f"{name}: {text[:LONGEST]}".removesuffix(": ") + (line and comma + line)
 

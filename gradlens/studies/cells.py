@@ -61,6 +61,7 @@ class Cells:
         self._data: list[Mapping[str, object]] = []
         self._built: dict[Subject, tuple[nn.Module, list[str]]] = {}
         self.partial = False
+        self.finished = ""
 
     @property
     def meta(self) -> dict[str, object]:
@@ -88,6 +89,8 @@ class Cells:
         if not complete:
             raise KeyboardInterrupt
         del self._data[len(complete) :]
+        done = sum(len(row[0].replicates) for row in complete)
+        self.finished = f"{done} of {self.study.seeds * self.study.batches} batches"
         return [_merged(recordings) for recordings in zip(*complete, strict=True)]
 
     def _run_seeds(self, rows: list[list[Recording]]) -> None:

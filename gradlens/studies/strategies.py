@@ -23,6 +23,7 @@ from gradlens.studies.cell import Subject
 from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import ZERO_INIT, Training, study_of
+from gradlens.studies.partial import interrupted
 from gradlens.studies.spaces import require_one
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone, warnings_of_training
@@ -93,7 +94,8 @@ def strategies(
         "training": asdict(plan),
         "data_identity": grid.identities,
     }
-    return _analyzed(rows, networks, meta | ({"partial": True} if grid.partial else {}), study.extra)
+    result = _analyzed(rows, networks, meta, study.extra)
+    return interrupted(result, f"{len(rows)} of {study.seeds} seeds") if grid.partial else result
 
 
 def variants(
