@@ -66,12 +66,14 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
             tell("interrupted", f"{ctrl_c.dropped}{_how_to_resume(delivery)}", err=True)
             ctx.exit(1)
         ctrl_c.measured = True
-        _deliver(result.with_meta(command=ctx.meta[COMMAND_LINE]), target, delivery, diary)
+        drawn = _deliver(result.with_meta(command=ctx.meta[COMMAND_LINE]), target, delivery, diary)
     _end(ctx, result, delivery)
+    if not drawn:
+        ctx.exit(1)
 
 
-def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary) -> None:
-    """Write the report and print the summary."""
+def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary) -> bool:
+    """Write the report and print the summary; return whether Ctrl-C left time to draw the report."""
     diary.note(surroundings())
     quiet = diary.voice is Voice.QUIET
     for text in () if quiet else result.warnings:
@@ -87,6 +89,7 @@ def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Dia
     except KeyboardInterrupt:
         folder = publish(result, target, drawn=False).parent
         click.echo(f"not drawn: {folder}; `gradlens report {folder}` draws it", err=True)
+        return False
     finally:  # print the numbers even if the report cannot be written
         if delivery.as_json:
             click.echo(result.to_json())
@@ -94,6 +97,7 @@ def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Dia
             show(result)
             if delivery.top:
                 print_diagnosis(result, delivery.top)
+    return True
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:

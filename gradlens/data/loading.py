@@ -14,6 +14,7 @@ from gradlens.data.folder import folder_samples
 from gradlens.data.noise import noise_samples
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
+from gradlens.errors import GradlensError
 
 DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
 """Readers by the name of the data set; the option ``data`` of ``Study`` describes each."""
@@ -46,7 +47,15 @@ def load_data(
         GradlensError: no such data exists, it is too small, an image cannot be read, or a number is out of range.
     """
     request = Request(batch_size, batches, start, image_size, in_chans, seed)
-    samples = _samples(name, request, skip_bad)
+    try:
+        samples = _samples(name, request, skip_bad)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        raise GradlensError(
+            f"{request.samples} images of {image_size} x {image_size} do not fit into memory; use a smaller "
+            "image_size= or batch_size="
+        ) from error
     pairs = zip(
         torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True
     )

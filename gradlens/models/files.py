@@ -28,6 +28,11 @@ def check_network(
         raise GradlensError("pretrained weights and a checkpoint exclude each other; give one of them")
     if pretrained and network.changes:
         raise GradlensError(f"there are no pretrained weights of {network}; leave out pretrained=True")
+    if pretrained and source.kind not in ("timm", "torchvision"):
+        name = ":".join(part for part in (source.file, source.name) if part)
+        raise GradlensError(
+            f"there are no pretrained weights for {name}; give a file of weights as checkpoint=FILE"
+        )
     if source.kind == "file":
         check_factory(Path(source.file), source.name)
     elif source.kind == "darknet":

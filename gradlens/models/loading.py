@@ -81,11 +81,6 @@ def _build(source: Source, shape: InputShape, pretrained: bool) -> nn.Module:
         return timm_model(source.name, shape, pretrained)
     if source.kind == "torchvision":
         return torchvision_model(source.name, shape, pretrained)
-    if pretrained:
-        name = ":".join(part for part in (source.file, source.name) if part)
-        raise GradlensError(
-            f"there are no pretrained weights for {name}; give a file of weights as checkpoint=FILE"
-        )
     if source.kind == "gradlens":
         return PeleeNet(shape.num_classes or 1000, shape.in_chans, PELEENETS[source.name])
     if source.kind == "darknet":
