@@ -127,7 +127,10 @@ class Cells:
             else:
                 self._show(f"{what}: {remark}")
 
-        model, notes = self._built.pop(network, None) or build_network(study, network, data, seed)
+        built = (
+            self._built.pop(network) if network in self._built else build_network(study, network, data, seed)
+        )
+        model, notes = built
         with explain_misfit(network.name, data):
             losses: list[float] = []
             if study.warmup_steps:
