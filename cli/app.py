@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import shlex
-from typing import cast
+import sys
+from typing import Any, cast
 
 import click
 
@@ -42,6 +43,16 @@ class Commands(click.Group):
         ctx.meta[COMMAND_LINE] = shlex.join(["gradlens", *args])
         return super().parse_args(ctx, args)
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command line; report in one line that stdout cannot be written, as on a full disk."""
+        try:
+            return super().main(*args, **options)
+        except OSError as error:
+            if not options.get("standalone_mode", True):
+                raise
+            tell("error", _one_line(error), err=True)
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; report an error in one line, with exit code 1."""
         try:
@@ -59,6 +70,10 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, GradlensError):
         return text
+    if (
+        isinstance(error, OSError) and error.filename is None and error.errno is not None
+    ):  # files have messages
+        return f"cannot write to stdout: {error.strerror}; send it to another file"
     if isinstance(error, ImportError):
         return f"{text}; `gradlens doctor` lists what is missing and what to install"
     return f"unexpected {type(error).__name__}: {text}; `gradlens --debug ...` shows the traceback"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradlens.studies.requests import check_request
+
 from .completion import Model
 from .delivery import Delivery, deliver
 from .options import FILE, delivering_options, measuring_options
@@ -89,6 +91,7 @@ def compare_networks(
     """
     names = [a, b, *others]
     checkpoints = _checkpoints(names, {0: checkpoint_a, 1: checkpoint_b}, lettered)
+    check_request(names, checkpoints, options)
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import compare

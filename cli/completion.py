@@ -1,14 +1,8 @@
-"""Shell completion of model names, runs and their figures, without loading torch.
-
-Names of the libraries' models are read from their source files, which takes a few hundredths of a second.
-"""
+"""Shell completion of model names, runs and their figures, without loading torch."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -16,15 +10,12 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 from click.types import StringParamType  # ParamType takes parameters in newer clicks only
 
 from gradlens.catalogue.transitions import FLOPS, NARROW, OPTIONS, STRATEGIES
+from gradlens.models.registered import registered_names
 
 from .folders import read_run, run_folders
 from .output import RUNS
 
 SETTINGS = ("gamma=", *(f"{name}={value}" for name in ("partial", "cut", "stem") for value in OPTIONS[name]))
-BUILT_IN = ("peleenet", "peleenet_small")
-LIBRARIES = {"": "timm", "torchvision:": "torchvision"}
-REGISTRATION = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+)", re.MULTILINE)
-NAME_OPTION = re.compile(r'name="(\w+)"')
 
 
 class Model(StringParamType):
@@ -47,7 +38,7 @@ class Model(StringParamType):
             return [CompletionItem(f"{base}@{text}") for text in texts if text.startswith(spec)]
         if "/" in incomplete or incomplete.endswith((".py", ".")):
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(name) for name in model_names() if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in registered_names() if name.startswith(incomplete)]
 
 
 class RunFolder(click.Path):
@@ -135,27 +126,6 @@ def _run_of(ctx: click.Context) -> Path | None:
     """Return the run on the command line; click leaves it unparsed after an option without a value."""
     run = ctx.params.get("run") or next(iter(ctx.args), None)
     return None if run is None else Path(run)
-
-
-def model_names() -> list[str]:
-    """Return the names of ``gradlens.models.model_names`` without loading a library."""
-    names = list(BUILT_IN)
-    for prefix, library in LIBRARIES.items():
-        names += [prefix + name for name in _registered(library)]
-    return sorted(names)
-
-
-def _registered(library: str) -> Iterator[str]:
-    """Yield the names that a library's files register; none if the library is not installed."""
-    try:
-        spec = importlib.util.find_spec(library)
-    except (ImportError, ValueError):
-        return
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        for file in sorted((Path(folder) / "models").glob("*.py")):
-            for options, function in REGISTRATION.findall(file.read_text(encoding="utf-8", errors="replace")):
-                name = NAME_OPTION.search(options)
-                yield name[1] if name else function
 
 
 def _cfg_files(incomplete: str) -> list[str]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .interrupts import interrupts
 from .options import COMMAND_LINE
-from .output import destination, publish
+from .output import Destination, destination, publish
 from .progress import Progress
 from .screen import show
 from .terminal import tell
@@ -60,14 +61,26 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
     diary.note(f"{ctx.command.name}: {settings(values)}")
     if voice is not Voice.QUIET:
         _doubt(ctx, delivery)
-    try:
-        with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
-            result = measure(diary.watching(progress))
-    except KeyboardInterrupt:
-        tell("interrupted", f"nothing was finished{_how_to_resume(delivery)}", err=True)
+    with interrupts() as ctrl_c:
+        try:
+            with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
+                result = measure(ctrl_c.checked(diary.watching(progress)))
+        except (KeyboardInterrupt, Exception):
+            if not ctrl_c.pressed():
+                raise
+            tell("interrupted", f"{ctrl_c.dropped}{_how_to_resume(delivery)}", err=True)
+            ctx.exit(1)
+        ctrl_c.measured = True
+        drawn = _deliver(result.with_meta(command=ctx.meta[COMMAND_LINE]), target, delivery, diary)
+    _end(ctx, result, delivery)
+    if not drawn:
         ctx.exit(1)
-    result = result.with_meta(command=ctx.meta[COMMAND_LINE])
+
+
+def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary) -> bool:
+    """Write the report and print the summary; return whether Ctrl-C left time to draw the report."""
     diary.note(surroundings())
+    voice = diary.voice
     _warn(result, voice)
     page = None
     try:
@@ -77,12 +90,16 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
             click.echo(f"report: {page}", err=True)
         elif not delivery.as_json:
             click.echo(page)
+    except KeyboardInterrupt:
+        folder = publish(result, target, drawn=False).parent
+        click.echo(f"not drawn: {folder}; `gradlens report {folder}` draws it", err=True)
+        return False
     finally:  # print the numbers even if the report cannot be written
         if delivery.as_json:
             click.echo(result.to_json())
         elif voice is not Voice.QUIET or page is None:
             show(result, everything=delivery.everything, top=delivery.top)
-    _end(ctx, result, delivery)
+    return True
 
 
 def _doubt(ctx: click.Context, delivery: Delivery) -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradlens.studies.requests import check_request
+
 from .completion import Model
 from .delivery import Delivery, deliver
 from .options import CHECKPOINT, delivering_options, measuring_options
@@ -50,6 +52,7 @@ def inspect_network(
       gradlens inspect resnet50 --no-zero-init --top 10
       gradlens inspect nets/mine.py:build --checkpoint mine.safetensors --mode eval
     """
+    check_request([model], [checkpoint], options)
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import inspect

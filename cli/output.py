@@ -91,10 +91,11 @@ def _require_replaceable(folder: Path, force: bool) -> None:
             )
 
 
-def publish(result: Result, target: Destination) -> Path:
+def publish(result: Result, target: Destination, *, drawn: bool = True) -> Path:
     """Write a complete run, move it to its folder, and return the path of its page.
 
-    If another program has filled the folder meanwhile, the run takes the next free name.
+    If another program has filled the folder meanwhile, the run takes the next free name. Without ``drawn``, only
+    the result is written, and its path is returned.
 
     Raises:
         GradlensError: it cannot be written; no files remain then.
@@ -103,7 +104,11 @@ def publish(result: Result, target: Destination) -> Path:
 
     folder = target.folder
     with _staging(folder) as staging:
-        page = write(result, staging, _shown_name(folder), _wording(result)).relative_to(staging)
+        page = Path(RESULT)
+        if drawn:
+            page = write(result, staging, _shown_name(folder), _wording(result)).relative_to(staging)
+        else:
+            result.save(staging)
         if _filled(folder):
             if target.force:
                 _swap(staging, folder)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradlens.studies.requests import check_request
+
 from .completion import Model
 from .delivery import Delivery, deliver
 from .options import CHECKPOINT, delivering_options, path_options
@@ -49,6 +51,7 @@ def trace_paths(
       gradlens paths densenet121
       gradlens paths resnet50@csp --no-zero-init
     """
+    check_request([model], [checkpoint], options)
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import paths

@@ -26,6 +26,8 @@ def show(result: Result, *, everything: bool = False, top: int | None = None) ->
         everything: print the numbers of the finding and all tables instead of the one table.
         top: number of sites of each network; None is the usual number.
     """
+    if result.provenance.partial:
+        say("partial: the run was interrupted, and the numbers are from its finished part\n")
     say(f"{result.headline}\n")
     if everything and result.details:
         say(f"{result.details}\n")

@@ -22,6 +22,7 @@ from gradlens.catalogue.transitions import (
 from gradlens.errors import GradlensError
 from gradlens.options import build, options_of
 from gradlens.studies.options import ZERO_INIT, Training
+from gradlens.studies.requests import check_variants
 
 from .completion import Model
 from .delivery import Delivery, deliver
@@ -103,8 +104,9 @@ def measure_strategies(
     what = slug("strategies", model)
     folder = out or default_folder(what)
     cells = cells_folder(folder)
+    training = build(Training, {name: options.pop(name) for name in options_of(Training)})
+    check_variants(model, chosen, gamma, partial, stem, options)
     _check_cells(cells, resume, force)
-    training = {name: options.pop(name) for name in options_of(Training)}
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.strategies import strategies
@@ -116,7 +118,7 @@ def measure_strategies(
             partial=partial,
             stem=stem,
             controls=controls,
-            training=build(Training, training),
+            training=training,
             folder=cells,
             progress=progress,
             **options,

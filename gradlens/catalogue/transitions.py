@@ -7,8 +7,11 @@ figure 3): ``p1`` bypasses the block ``B``, ``p2`` passes through it, ``T`` is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from numbers import Real
+
+from gradlens.errors import GradlensError, close_matches
 
 STRATEGY_OF = "strategy_of"
 """Key of the strategies by network label, in the metadata of a run and in the attributes of its frames."""
@@ -150,6 +153,46 @@ NARROW = "narrow"
 """In place of a strategy: the baseline, narrowed until it needs as many FLOPs as a network with a strategy."""
 FLOPS = "flops"
 """Option of ``NARROW`` that names the strategy of the network to match; its further options may follow."""
+
+
+def check_options(
+    strategy: str, gamma: float, partial: str, cut: str = CUT, known: Collection[str] = tuple(STRATEGIES)
+) -> None:
+    """Check the options of ``cspify``; ``known`` are the names of the strategies.
+
+    Raises:
+        GradlensError: an unknown strategy, partial or cut, gamma outside [0, 1), or 0 with a strategy that adds no
+            transition, or a random cut of a network without a split.
+    """
+    if strategy not in known:
+        names, near = ", ".join(known), close_matches(str(strategy), known)
+        raise GradlensError(f"no transition strategy {strategy!r}; use one of {names}{near}")
+    if partial not in PARTIALS:
+        raise GradlensError(f"partial {partial!r} is not known; use one of {', '.join(PARTIALS)}")
+    if cut not in CUTS:
+        raise GradlensError(f"cut {cut!r} is not known; use one of {', '.join(CUTS)}")
+    if cut != CUT and (strategy == "none" or gamma == 0 or partial != PARTIAL):
+        raise GradlensError(
+            f"cut={cut!r} chooses the channels of a split, but here nothing is split; use a strategy with gamma above "
+            f"0 and partial={PARTIAL!r}, or leave it out"
+        )
+    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 <= gamma < 1:
+        raise GradlensError(
+            f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, at least 0 and below 1"
+        )
+    if gamma == 0 and strategy != "none" and partial != PARTIAL:
+        raise GradlensError(
+            f"gamma is 0, so nothing is cut and partial={partial!r} has no meaning; leave it out"
+        )
+    if gamma == 0 and strategy != "none" and not has_control(strategy):
+        raise GradlensError(
+            f"gamma is 0, but {strategy} adds no transition, so without a cut nothing would change; use a strategy "
+            "that adds one, or gamma above 0"
+        )
+
+
+def _format(gamma: object) -> str:
+    return f"{gamma:g}" if isinstance(gamma, float) else repr(gamma)
 
 
 def split_strategy(name: str) -> tuple[str, str]:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
+from gradlens.catalogue.datasets import check_data
 from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.digits import digit_samples
 from gradlens.data.folder import folder_samples
 from gradlens.data.noise import noise_samples
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
-from gradlens.errors import GradlensError, close_matches
+from gradlens.errors import GradlensError
 
 DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
 """Readers by the name of the data set; the option ``data`` of ``Study`` describes each."""
@@ -46,7 +47,15 @@ def load_data(
         GradlensError: no such data exists, it is too small, an image cannot be read, or a number is out of range.
     """
     request = Request(batch_size, batches, start, image_size, in_chans, seed)
-    samples = _samples(name, request, skip_bad)
+    try:
+        samples = _samples(name, request, skip_bad)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        raise GradlensError(
+            f"{request.samples} images of {image_size} x {image_size} do not fit into memory; use a smaller "
+            "image_size= or batch_size="
+        ) from error
     pairs = zip(
         torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True
     )
@@ -69,12 +78,5 @@ def load_data(
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if name in DATASETS:
         return DATASETS[name](request)
-    if name.strip() and Path(name).is_dir():
-        return folder_samples(Path(name), request, skip_bad)
-    allowed = f"give {', '.join(DATASETS)}, or the path of an image folder"
-    if name == "folder":
-        raise GradlensError(f"there is no folder {name!r} here; {allowed}")
-    if name.strip() and Path(name).exists():
-        raise GradlensError(f"data {name!r} is a file; {allowed}")
-    near = close_matches(name, DATASETS)
-    raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{near}")
+    check_data(name, DATASETS)
+    return folder_samples(Path(name), request, skip_bad)

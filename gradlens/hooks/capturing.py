@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import length_hint
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.checks import check_readable
 from gradlens.hooks.state import Guard, preserved
@@ -73,7 +73,7 @@ def capture(
         report = _reporter(show, batches)
         guard = Guard(model)
         watcher = Watcher(model, watch, step, lambda text: report(text, 0), guard)
-        rest = iter(batches)
+        rest = _supplied(batches)
         try:
             first = next(rest)
         except StopIteration:
@@ -121,6 +121,19 @@ def auxiliary(run: Callable[[], Value], failure: str, meta: dict[str, Any]) -> V
         reason = (str(error).strip().splitlines() or [""])[0]
         meta["notes"] = [*meta.get("notes", ()), f"{failure}: {type(error).__name__}: {reason}"]
         return None
+
+
+def _supplied(batches: Iterable[object]) -> Iterator[object]:
+    """Yield the batches; an exception of the caller's data is raised as theirs."""
+    with callers_errors("batches"):
+        remaining = iter(batches)
+    while True:
+        with callers_errors("batches"):
+            try:
+                batch = next(remaining)
+            except StopIteration:
+                return
+        yield batch
 
 
 def _reporter(show: Progress | None, batches: Iterable[object]) -> Callable[[str, int], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, callers_errors
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.checks import (
@@ -87,10 +87,11 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         n = checked_size(0, batch, self.watch)
-        state, forward = self._planned(0, batch, n)
-        if state.plan.weights:
-            self.report(str(forecast(state.plan, n)))
-        return state, self._watched(state, 0, batch, forward)
+        with self._callers_errors():
+            state, forward = self._planned(0, batch, n)
+            if state.plan.weights:
+                self.report(str(forecast(state.plan, n)))
+            return state, self._watched(state, 0, batch, forward)
 
     def next(self, state: Planned, index: int, batch: object) -> Watched:
         """Watch the backward pass of a later batch.
@@ -99,7 +100,12 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         check_same_size(index, checked_size(index, batch, self.watch), state.n)
-        return self._again(lambda: self._next(state, index, batch))
+        with self._callers_errors():
+            return self._again(lambda: self._next(state, index, batch))
+
+    def _callers_errors(self) -> AbstractContextManager[None]:
+        supervised = getattr(self.step, "__module__", "") == step_of.__module__
+        return callers_errors("loss" if supervised else "step", self.model)
 
     def _again(self, run: Callable[[], Result]) -> Result:
         """Run a pass; if the model keeps a part of an earlier graph in a cache, empty the cache and run it again."""

@@ -1,14 +1,36 @@
-"""Networks by name: models, weights, transition strategies and warm-up."""
+"""Networks by name: models, weights, transition strategies and warm-up.
 
-from gradlens.models.checkpoint import load_checkpoint
-from gradlens.models.cspify import StageNotCut, cspify
-from gradlens.models.families import FAMILIES
-from gradlens.models.loading import load_model
-from gradlens.models.naming import model_names
-from gradlens.models.transitions import TRANSITIONS
-from gradlens.models.warmup import warm_up
-from gradlens.models.width import narrow_to_flops
-from gradlens.models.zero_init import lift_zero_init
+Public names load on first use, so the name of a network can be checked (``spec``, ``naming``) without torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradlens.models.checkpoint import load_checkpoint
+    from gradlens.models.cross_stage import StageNotCut, cspify
+    from gradlens.models.families import FAMILIES
+    from gradlens.models.loading import load_model
+    from gradlens.models.naming import model_names
+    from gradlens.models.transitions import TRANSITIONS
+    from gradlens.models.warmup import warm_up
+    from gradlens.models.width import narrow_to_flops
+    from gradlens.models.zero_init import lift_zero_init
+
+_MODULES = {
+    "FAMILIES": "families",
+    "TRANSITIONS": "transitions",
+    "StageNotCut": "cross_stage",
+    "cspify": "cross_stage",
+    "lift_zero_init": "zero_init",
+    "load_checkpoint": "checkpoint",
+    "load_model": "loading",
+    "model_names": "naming",
+    "narrow_to_flops": "width",
+    "warm_up": "warmup",
+}
 
 __all__ = [
     "FAMILIES",
@@ -22,3 +44,9 @@ __all__ = [
     "narrow_to_flops",
     "warm_up",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'gradlens.models' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"gradlens.models.{_MODULES[name]}"), name)

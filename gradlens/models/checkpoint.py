@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
+from gradlens.models.files import require_file
 
 NESTINGS = ("state_dict", "model", "model_state_dict")
 PREFIXES = ("module.", "_orig_mod.")  # added by DataParallel and by torch.compile
@@ -66,9 +67,7 @@ def _listed(kind: str, problems: Mapping[str, str]) -> str:
 
 
 def _read(path: Path) -> object:
-    if not path.is_file():
-        problem = "is a folder" if path.is_dir() else "does not exist"
-        raise GradlensError(f"checkpoint {path} {problem}; give a file of weights")
+    require_file(path, "checkpoint")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
@@ -80,8 +79,6 @@ def _read(path: Path) -> object:
             f"checkpoint {path} is damaged or holds more than tensors, and gradlens executes no code from a file;"
             " save model.state_dict() on its own and give that file"
         ) from error
-    except PermissionError as error:
-        raise GradlensError(f"checkpoint {path} cannot be read; change its permissions") from error
     except (SafetensorError, RuntimeError, EOFError, OSError, LookupError, ValueError, struct.error) as error:
         raise GradlensError(
             f"checkpoint {path} is damaged or not a checkpoint ({type(error).__name__}); save or download it again"

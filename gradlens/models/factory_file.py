@@ -13,7 +13,8 @@ from types import ModuleType
 
 from torch import nn
 
-from gradlens.errors import GradlensError, close_matches
+from gradlens.errors import GradlensError, close_matches, described
+from gradlens.models.files import check_factory
 from gradlens.models.shape import InputShape
 
 
@@ -28,15 +29,14 @@ def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
         GradlensError: no such file or function, the file or function raises, or the returned value is not
             a ``torch.nn.Module``.
     """
-    if not file.is_file():
-        raise GradlensError(f"there is no file {file}{_near_files(file)}")
+    check_factory(file, factory)
     with _importable(file.resolve().parent):
         module = _run(file)
         function = _function(module, file, factory)
         try:
             model = function(**_accepted(function, shape))
         except Exception as error:
-            raise GradlensError(f"{file}:{factory} raised {_message(error)}") from error
+            raise GradlensError(f"{file}:{factory} raised {described(error)}") from error
     if not isinstance(model, nn.Module):
         raise GradlensError(
             f"{file}:{factory} returned a {type(model).__name__}; it must return a torch.nn.Module"
@@ -57,7 +57,7 @@ def _run(file: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise GradlensError(f"{file} cannot be run: {_message(error)}") from error
+        raise GradlensError(f"{file} cannot be run: {described(error)}") from error
     return module
 
 
@@ -109,13 +109,3 @@ def _is_in(module: ModuleType, folder: Path) -> bool:
     origin = Path(getattr(module, "__file__", None) or "")
     inside = origin.parent if origin.name == "__init__.py" else origin
     return inside.parent == folder and not module.__name__.startswith("_gradlens_")
-
-
-def _near_files(file: Path) -> str:
-    if not file.parent.is_dir():
-        return f"; there is no folder {file.parent} either"
-    return close_matches(file.name, (path.name for path in file.parent.glob("*.py")))
-
-
-def _message(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

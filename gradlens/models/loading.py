@@ -8,13 +8,14 @@ from pathlib import Path
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.models import peleenet
 from gradlens.models.checkpoint import load_checkpoint
-from gradlens.models.cspify import cspify
+from gradlens.models.cross_stage import cspify
 from gradlens.models.darknet import DarknetModel, darknet_model, load_weights, with_head_of
 from gradlens.models.factory_file import file_model
+from gradlens.models.files import check_network
 from gradlens.models.naming import Source
 from gradlens.models.peleenet import PeleeNet
+from gradlens.models.registered import PELEENETS
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stems import cifar_stem
@@ -59,10 +60,7 @@ def load_model(
     network = NetworkSpec.parse(name) if isinstance(name, str) else name
     source = network.source
     shape = InputShape(num_classes, in_chans, image_size)
-    if pretrained and checkpoint is not None:
-        raise GradlensError("pretrained weights and a checkpoint exclude each other; give one of them")
-    if pretrained and network.changes:
-        raise GradlensError(f"there are no pretrained weights of {network}; leave out pretrained=True")
+    check_network(network, checkpoint, pretrained)
     with seeded(seed):
         model = _build(source, shape, pretrained)
         if network.csp is not None:
@@ -83,13 +81,8 @@ def _build(source: Source, shape: InputShape, pretrained: bool) -> nn.Module:
         return timm_model(source.name, shape, pretrained)
     if source.kind == "torchvision":
         return torchvision_model(source.name, shape, pretrained)
-    if pretrained:
-        name = ":".join(part for part in (source.file, source.name) if part)
-        raise GradlensError(
-            f"there are no pretrained weights for {name}; give a file of weights as checkpoint=FILE"
-        )
     if source.kind == "gradlens":
-        return PeleeNet(shape.num_classes or 1000, shape.in_chans, peleenet.MODELS[source.name])
+        return PeleeNet(shape.num_classes or 1000, shape.in_chans, PELEENETS[source.name])
     if source.kind == "darknet":
         return darknet_model(Path(source.file), shape)
     return file_model(Path(source.file), source.name, shape)

@@ -1,4 +1,4 @@
-"""Forms of a model name, and the available names."""
+"""Forms of a model name, and the available names; no library is loaded to check a name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-import timm
-import torchvision
-
 from gradlens.errors import GradlensError, close_matches
-from gradlens.models import peleenet
+from gradlens.models.registered import PELEENETS, TORCHVISION, may_have, registered_names
 
-TORCHVISION = "torchvision:"
 DARKNET = "darknet:"
 FORMS = "a timm name (resnet50), peleenet, torchvision:NAME, darknet:FILE.cfg, or path/file.py:factory"
 
@@ -51,11 +47,16 @@ def source(name: str) -> Source:
         return _torchvision_source(name.removeprefix(TORCHVISION))
     if name.startswith(DARKNET):
         return Source("darknet", "", name.removeprefix(DARKNET))
-    if name in peleenet.MODELS:
+    if name in PELEENETS:
         return Source("gradlens", name)
+    if name.partition(":")[0].endswith(".ipynb"):
+        raise GradlensError(
+            f"{name!r} is a notebook, which cannot be imported; save the function that builds the model in a .py file "
+            "and give path/file.py:factory, or call gradlens in the notebook itself"
+        )
     if ":" in name or "/" in name:
         raise GradlensError(f"model {name!r} is not understood; give {FORMS}")
-    if not timm.is_model(name):
+    if not may_have("timm", name.partition(".")[0]):  # a tag of weights may follow
         raise unknown_model(name)
     return Source("timm", name)
 
@@ -66,7 +67,11 @@ def model_names(pattern: str | None = None) -> list[str]:
     Args:
         pattern: a wildcard pattern (``cs*50``); without wildcards it matches anywhere in the name.
     """
-    names = [*timm.list_models(), *peleenet.MODELS, *(TORCHVISION + name for name in _torchvision_names())]
+    import timm
+    import torchvision
+
+    classifiers = torchvision.models.list_models(module=torchvision.models)
+    names = [*timm.list_models(), *PELEENETS, *(TORCHVISION + name for name in classifiers)]
     if not pattern:
         return names
     if not re.search(r"[*?\[]", pattern):
@@ -76,7 +81,7 @@ def model_names(pattern: str | None = None) -> list[str]:
 
 def unknown_model(name: str) -> GradlensError:
     """Return the error for an unknown name, with similar names."""
-    near = close_matches(name, model_names())
+    near = close_matches(name, registered_names())
     return GradlensError(f"no model is called {name!r}{near or ';'} `gradlens models` lists the names")
 
 
@@ -90,14 +95,12 @@ def _file_source(file: str, factory: str) -> Source:
 
 
 def _torchvision_source(name: str) -> Source:
-    names = _torchvision_names()
-    if name not in names:
+    if not may_have("torchvision", name):
+        names = [
+            full.removeprefix(TORCHVISION) for full in registered_names() if full.startswith(TORCHVISION)
+        ]
         raise GradlensError(
             f"torchvision has no classification model {name!r}{close_matches(name, names) or ';'}"
             f" `gradlens models {TORCHVISION}` lists them"
         )
     return Source("torchvision", name)
-
-
-def _torchvision_names() -> list[str]:
-    return list(torchvision.models.list_models(module=torchvision.models))

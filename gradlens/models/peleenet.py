@@ -11,7 +11,9 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-DEPTHS = (3, 4, 8, 6)
+from gradlens.models.registered import PELEENETS
+
+DEPTHS = PELEENETS["peleenet"]
 BOTTLENECKS = (1, 2, 4, 4)
 GROWTH = 32
 STEM = 32
@@ -113,7 +115,3 @@ class PeleeNet(nn.Module):
         """Return logits ``[n, num_classes]``."""
         logits: Tensor = self.classifier(self.global_pool(self.features(x)).flatten(1))
         return logits
-
-
-MODELS = {"peleenet": DEPTHS, "peleenet_small": (2, 2, 4, 3)}
-"""Depths of the models by name; the small one, with about half the layers, is not from the paper."""

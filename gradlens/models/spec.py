@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 from gradlens.catalogue.transitions import (
@@ -16,11 +18,12 @@ from gradlens.catalogue.transitions import (
     STEM,
     STEM_HELP,
     STEMS,
+    STRATEGIES,
+    check_options,
     has_control,
     split_strategy,
 )
 from gradlens.errors import GradlensError, close_matches
-from gradlens.models.cspify import check_options
 from gradlens.models.naming import Source, source
 from gradlens.options import documented, option
 
@@ -43,7 +46,7 @@ class CspSpec:
     cut: str = option(CUT, "Channels of a split that bypass the block: first or random.")
 
     def __post_init__(self) -> None:
-        check_options(self.strategy, self.gamma, self.partial, self.cut)
+        check_options(self.strategy, self.gamma, self.partial, self.cut, known=_strategies())
         if self.stem not in (STEM, *STEMS):
             raise GradlensError(f"stem {self.stem!r} is not known; use {', '.join(STEMS)}, or leave it out")
 
@@ -58,6 +61,25 @@ class CspSpec:
     def changes(self) -> bool:
         """Whether the network differs from the unchanged one."""
         return self.strategy != "none" or bool(self.stem)
+
+
+def csp_specs(
+    strategies: Iterable[str], gammas: Sequence[float], partials: Sequence[str], stem: str = STEM
+) -> Iterator[CspSpec]:
+    """Yield every combination of strategies, gammas and partials that differs from the others.
+
+    Raises:
+        GradlensError: a list is empty, or a value is not allowed.
+    """
+    for name, values in (("gamma", gammas), ("partial", partials)):
+        if not values:
+            raise GradlensError(f"{name}= is empty; give at least one value, or leave it out")
+    if not strategies:
+        raise GradlensError("strategies= is empty; give at least one")
+    for strategy in dict.fromkeys(strategies):
+        for gamma in gammas if strategy != "none" else (GAMMA,):
+            for partial in partials if strategy != "none" and gamma else (PARTIAL,):
+                yield CspSpec(strategy, gamma, partial, stem)
 
 
 @dataclass(frozen=True)
@@ -110,6 +132,20 @@ class NetworkSpec:
             return f"{self.base}@{NARROW},{FLOPS}={self.twin}"
         return self.base if self.csp is None else f"{self.base}@{self.csp}"
 
+    def with_strategy(self, csp: CspSpec) -> NetworkSpec:
+        """Return the network with a strategy.
+
+        Raises:
+            GradlensError: it has a strategy already.
+        """
+        if self.twin is not None:
+            raise GradlensError(f"'{self}' is narrowed to the FLOPs of a strategy; give {self.base!r}")
+        if self.csp is not None:
+            raise GradlensError(
+                f"'{self}' has a strategy already; give {self.base!r} and strategies={self.csp.strategy!r}"
+            )
+        return NetworkSpec(self.base, csp)
+
     @property
     def changes(self) -> bool:
         """Whether the network differs from the model as its library builds it."""
@@ -136,6 +172,12 @@ class NetworkSpec:
             GradlensError: the base has no known form, or its library does not have the model.
         """
         return source(self.base)
+
+
+def _strategies() -> Collection[str]:
+    """Return the names of the strategies; those that a program adds are known once it has loaded their classes."""
+    loaded = sys.modules.get("gradlens.models.transitions")
+    return tuple(STRATEGIES if loaded is None else loaded.TRANSITIONS)
 
 
 def _option(name: str, text: str) -> tuple[str, str]:

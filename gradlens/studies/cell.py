@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from gradlens.data import Batches, load_data
-from gradlens.errors import GradlensError, ModelNote
+from gradlens.errors import CallerError, GradlensError, ModelNote, callers_errors
 from gradlens.hooks import capture
 from gradlens.models import load_model
 from gradlens.models.spec import NetworkSpec
@@ -145,12 +145,17 @@ def explain_misfit(name: str, data: Batches) -> Iterator[None]:
         GradlensError: the block raised such an error.
     """
     try:
-        yield
-    except UNFIT as error:
+        with callers_errors("model"):
+            yield
+    except (CallerError, *UNFIT) as error:
+        if isinstance(error, CallerError) and not isinstance(error.__cause__, UNFIT):
+            raise
         first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         advice = "if the images are too small for the network, use a larger image_size="
         if "out of bounds" in first_line:
             advice = "the network has fewer classes than the data"
+        if "memory" in first_line:
+            advice = "use a smaller batch_size= or image_size="
         images = (
             f"{data.in_chans} x {data.image_size} x {data.image_size} images of {data.num_classes} classes"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
+from torch import nn
+
 from gradlens.data import Batches
 from gradlens.models import warm_up
 from gradlens.models.sgd import RECENT
@@ -57,7 +59,9 @@ class Cells:
         self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
         self._data: list[Mapping[str, object]] = []
+        self._built: dict[Subject, tuple[nn.Module, list[str]]] = {}
         self.partial = False
+        self.finished = ""
 
     @property
     def meta(self) -> dict[str, object]:
@@ -85,6 +89,8 @@ class Cells:
         if not complete:
             raise KeyboardInterrupt
         del self._data[len(complete) :]
+        done = sum(len(row[0].replicates) for row in complete)
+        self.finished = f"{done} of {self.study.seeds * self.study.batches} batches"
         return [_merged(recordings) for recordings in zip(*complete, strict=True)]
 
     def _run_seeds(self, rows: list[list[Recording]]) -> None:
@@ -97,6 +103,10 @@ class Cells:
     def _run_seed(self, seed: int, row: list[Recording]) -> None:
         data = samples_of(self.study, seed)
         self._data.append(dict(data.identity))
+        if seed == 0 and len(self._networks) > 1:  # errors are raised before any measurement
+            self._built = {
+                network: build_network(self.study, network, data, seed) for network in self._networks
+            }
         for network in self._networks:
             recording = self._run_cell(seed, network, data)
             row.append(recording)
@@ -117,7 +127,10 @@ class Cells:
             else:
                 self._show(f"{what}: {remark}")
 
-        model, notes = build_network(study, network, data, seed)
+        built = (
+            self._built.pop(network) if network in self._built else build_network(study, network, data, seed)
+        )
+        model, notes = built
         with explain_misfit(network.name, data):
             losses: list[float] = []
             if study.warmup_steps:

@@ -9,6 +9,7 @@ from gradlens.catalogue import SUFFIX, about
 from gradlens.errors import GradlensError
 from gradlens.results import Result
 from gradlens.studies.options import BOTH
+from gradlens.studies.partial import interrupted
 
 
 def require_one(options: Mapping[str, object]) -> None:
@@ -31,7 +32,12 @@ def in_both(measure: Callable[..., Result], options: Mapping[str, object]) -> Re
         options: options of a study; ``space`` is replaced, and speed is measured once.
     """
     first = measure(**{**options, "space": "activations"})
-    second = measure(**{**options, "space": "weights", "throughput": False})
+    if first.provenance.partial:
+        return first
+    try:
+        second = measure(**{**options, "space": "weights", "throughput": False})
+    except KeyboardInterrupt:
+        return interrupted(first, "gradients at the outputs only")
     return joined(first, second)
 
 

@@ -13,7 +13,7 @@ from gradlens.comparisons.effects import Effects
 from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
-from gradlens.models.spec import CspSpec, NetworkSpec
+from gradlens.models.spec import CspSpec, NetworkSpec, csp_specs
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.progress import Progress
 from gradlens.results import Result
@@ -23,6 +23,7 @@ from gradlens.studies.cell import Subject
 from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import ZERO_INIT, Training, study_of
+from gradlens.studies.partial import interrupted
 from gradlens.studies.spaces import require_one
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone, warnings_of_training
@@ -93,7 +94,8 @@ def strategies(
         "training": asdict(plan),
         "data_identity": grid.identities,
     }
-    return _analyzed(rows, networks, meta | ({"partial": True} if grid.partial else {}), study.extra)
+    result = _analyzed(rows, networks, meta, study.extra)
+    return interrupted(result, f"{len(rows)} of {study.seeds} seeds") if grid.partial else result
 
 
 def variants(
@@ -105,26 +107,12 @@ def variants(
         GradlensError: the model has a strategy already, or a list is empty.
     """
     network = NetworkSpec.parse(model)
-    if network.twin is not None:
-        raise GradlensError(f"{model!r} is narrowed to the FLOPs of a strategy; give {network.base!r}")
-    if network.csp is not None:
-        raise GradlensError(
-            f"{model!r} has a strategy already; give {network.base!r} and strategies={network.csp.strategy!r}"
-        )
-    for name, values in (("gamma", gammas), ("partial", partials)):
-        if not values:
-            raise GradlensError(f"{name}= is empty; give at least one value, or leave it out")
     networks: dict[str, Subject] = {}
-    for strategy in dict.fromkeys(strategies):
-        for gamma in gammas if strategy != "none" else (GAMMA,):
-            for partial in partials if strategy != "none" and gamma else (PARTIAL,):
-                csp = CspSpec(strategy, gamma, partial, stem)
-                sweep = [f"γ={gamma}"] if len(gammas) > 1 and strategy != "none" else []
-                form = [partial] if len(partials) > 1 and strategy != "none" else []
-                label = " ".join([strategy, *sweep, *form]) if gamma else f"{strategy}, {CONTROL}"
-                networks[label] = Subject(NetworkSpec(network.base, csp), label)
-    if not networks:
-        raise GradlensError("strategies= is empty; give at least one")
+    for csp in csp_specs(strategies, gammas, partials, stem):
+        sweep = [f"γ={csp.gamma}"] if len(gammas) > 1 and csp.strategy != "none" else []
+        form = [csp.partial] if len(partials) > 1 and csp.strategy != "none" else []
+        label = " ".join([csp.strategy, *sweep, *form]) if csp.gamma else f"{csp.strategy}, {CONTROL}"
+        networks[label] = Subject(network.with_strategy(csp), label)
     return list(networks.values())
 
 

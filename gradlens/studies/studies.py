@@ -13,6 +13,7 @@ from gradlens.studies.analysis import analyze, analyze_pair, analyze_paths, anal
 from gradlens.studies.cell import Weights
 from gradlens.studies.cells import Cells, subjects
 from gradlens.studies.options import BOTH, study_of
+from gradlens.studies.partial import interrupted
 from gradlens.studies.spaces import in_both, require_one
 
 
@@ -118,4 +119,6 @@ def _controls_of(names: Sequence[str]) -> list[str]:
 
 def _complete(result: Result, cells: Cells) -> Result:
     """Add the options, and the identity of the data with its warnings, to a result."""
+    if cells.partial:
+        result = interrupted(result, cells.finished)
     return result.with_meta(**cells.meta, study=cells.study.flat()).warned(cells.warnings)

@@ -87,6 +87,8 @@ def study(monkeypatch: pytest.MonkeyPatch, compared: Result, inspected: Result) 
     stub.answer = lambda progress: compared
     module.compare = module.inspect = stub  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "gradlens.studies.studies", module)
+    for command in ("compare", "inspect"):  # the networks of the stub have no names in a library
+        monkeypatch.setattr(f"gradlens_cli.{command}.check_request", lambda *request: None)
     return stub
 
 

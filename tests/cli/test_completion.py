@@ -13,11 +13,10 @@ import pytest
 from click.shell_completion import ShellComplete
 
 from gradlens.catalogue.transitions import STRATEGIES
-from gradlens.models import TRANSITIONS
-from gradlens.models import model_names as loaded_names
+from gradlens.models import TRANSITIONS, model_names
+from gradlens.models.registered import registered_names
 from gradlens.results import Result
 from gradlens_cli.app import gradlens
-from gradlens_cli.completion import model_names
 
 
 def completions(*words: str) -> list[str]:
@@ -40,7 +39,7 @@ def runs(tmp_path: Path, compared: Result, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 def test_names_read_from_sources_equal_those_of_the_libraries() -> None:
-    assert model_names() == sorted(loaded_names())
+    assert registered_names() == sorted(model_names())
     assert set(STRATEGIES) == set(TRANSITIONS)
 
 

@@ -116,7 +116,7 @@ def truncated(path: Path) -> None:
         (pickled, "executes no code from a file"),
         (lambda path: torch.save(net(0), path), "executes no code from a file"),
         (lambda path: path.write_bytes(b"hello world"), "is damaged"),
-        (lambda path: path.write_bytes(b""), "is damaged"),
+        (lambda path: path.write_bytes(b""), "is empty"),
         (truncated, "is damaged"),
         (lambda path: torch.save({"epoch": 3}, path), "it holds: epoch"),
         (lambda path: torch.save([torch.ones(1)], path), "it holds: list"),

@@ -77,7 +77,7 @@ def test_the_weights_follow_the_seed(tmp_path: Path) -> None:
         ("def net(depth):\n    return nn.Linear(1, 1)\n", "net", "raised TypeError"),
         ("def net():\n    return 3\n", "net", "returned a int"),
         ("def net(:\n", "net", "cannot be run: SyntaxError"),
-        ("import no_such_package\n", "net", "No module named 'no_such_package'"),
+        ("import no_such_package\ndef net():\n    pass\n", "net", "No module named 'no_such_package'"),
     ],
 )
 def test_the_error_for_a_mistake_in_the_file_is_one_line(

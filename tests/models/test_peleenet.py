@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.models import cspify, load_model
-from gradlens.models.peleenet import MODELS, PeleeLayer, PeleeNet, PeleeStem
+from gradlens.models.peleenet import PeleeLayer, PeleeNet, PeleeStem
+from gradlens.models.registered import PELEENETS
 
 
 @functools.cache
@@ -73,7 +74,7 @@ def test_a_layer_concatenates_its_input_and_two_branches_of_half_the_growth() ->
     assert layer.short[0].conv.out_channels == 8  # half the growth times the bottleneck
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", PELEENETS)
 def test_classes_channels_and_seed(name: str) -> None:
     first, again = (load_model(name, num_classes=7, in_chans=2, seed=4) for _ in range(2))
     assert isinstance(first, PeleeNet)
@@ -83,5 +84,5 @@ def test_classes_channels_and_seed(name: str) -> None:
 
 
 def test_the_small_network_has_half_the_layers() -> None:
-    assert MODELS["peleenet_small"] == (2, 2, 4, 3)
-    assert sum(MODELS["peleenet_small"]) == pytest.approx(sum(MODELS["peleenet"]) / 2, abs=1)
+    assert PELEENETS["peleenet_small"] == (2, 2, 4, 3)
+    assert sum(PELEENETS["peleenet_small"]) == pytest.approx(sum(PELEENETS["peleenet"]) / 2, abs=1)

@@ -333,3 +333,24 @@ def test_networks_of_one_name_have_distinct_labels(checkpoints):
 def test_a_network_with_a_unique_name_keeps_it():
     assert labels(["a", "b", "a"], [None, None, None]) == ["a [1]", "b", "a [3]"]
     assert labels(["a", "a", "b", "b"], ["x", None, None, None]) == ["a [x]", "a [2]", "b [3]", "b [4]"]
+
+
+def test_every_network_is_built_before_the_first_is_measured(name_of, monkeypatch):
+    measured = []
+    monkeypatch.setattr(cell, "capture", lambda *_, **__: measured.append(1))
+    networks = subjects(
+        [name_of("small"), name_of("wide"), name_of("small")], [None, None, name_of("small")[:-6]]
+    )
+    with pytest.raises(GradlensError, match="checkpoint"):
+        Cells(Study(data="random", image_size=16, batch_size=6), networks, False).run()
+    assert measured == []
+
+
+def test_an_exception_of_a_network_is_shown_as_its_own(tmp_path):
+    text = "build = lambda: Neck(10, 4)\n\n\nclass Neck(Branched):\n    def forward(self, x):\n        {}['neck']\n"
+    (tmp_path / "networks.py").write_text(f"{NETWORKS}\n\n{text}")
+    networks = subjects([f"{tmp_path / 'networks.py'}:build"], [None])
+    with pytest.raises(
+        GradlensError, match=r"your model raised KeyError: 'neck' in .*networks.py:\d+ \(forward\)$"
+    ):
+        Cells(Study(data="random", image_size=16, batch_size=6), networks, False).run()

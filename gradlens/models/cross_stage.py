@@ -6,13 +6,12 @@ import copy
 import functools
 import warnings
 from collections.abc import Sequence
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-from gradlens.catalogue.transitions import CUT, CUTS, GAMMA, PARTIAL, PARTIALS, has_control
-from gradlens.errors import GradlensError, ModelNote, close_matches
+from gradlens.catalogue.transitions import CUT, GAMMA, PARTIAL, check_options
+from gradlens.errors import GradlensError, ModelNote
 from gradlens.models.cutting import Cuttable, Refused, examine
 from gradlens.models.stage import CspStage, Parts, Style, private_generator
 from gradlens.models.transitions import TRANSITIONS, Widths
@@ -65,7 +64,7 @@ def cspify(
     Warns:
         StageNotCut: a stage found by name is not cut.
     """
-    check_options(strategy, gamma, partial, cut)
+    check_options(strategy, gamma, partial, cut, known=TRANSITIONS)
     if not isinstance(model, nn.Module):
         raise GradlensError(
             f"a {type(model).__name__} is not a torch.nn.Module; load_model builds one from a name"
@@ -95,44 +94,6 @@ def cspify(
             _install(rebuilt, cuttable, stage.to(image))
     _check_shapes(rebuilt, image, cuts, before)
     return rebuilt
-
-
-def check_options(strategy: str, gamma: float, partial: str, cut: str = CUT) -> None:
-    """Check the options of ``cspify``.
-
-    Raises:
-        GradlensError: an unknown strategy, partial or cut, gamma outside [0, 1), or 0 with a strategy that adds no
-            transition, or a random cut of a network without a split.
-    """
-    if strategy not in TRANSITIONS:
-        names, near = ", ".join(TRANSITIONS), close_matches(str(strategy), TRANSITIONS)
-        raise GradlensError(f"no transition strategy {strategy!r}; use one of {names}{near}")
-    if partial not in PARTIALS:
-        raise GradlensError(f"partial {partial!r} is not known; use one of {', '.join(PARTIALS)}")
-    if cut not in CUTS:
-        raise GradlensError(f"cut {cut!r} is not known; use one of {', '.join(CUTS)}")
-    if cut != CUT and (strategy == "none" or gamma == 0 or partial != PARTIAL):
-        raise GradlensError(
-            f"cut={cut!r} chooses the channels of a split, but here nothing is split; use a strategy with gamma above "
-            f"0 and partial={PARTIAL!r}, or leave it out"
-        )
-    if not isinstance(gamma, Real) or isinstance(gamma, bool) or not 0 <= gamma < 1:
-        raise GradlensError(
-            f"gamma is {_format(gamma)}; it is the share of channels that bypasses the block, at least 0 and below 1"
-        )
-    if gamma == 0 and strategy != "none" and partial != PARTIAL:
-        raise GradlensError(
-            f"gamma is 0, so nothing is cut and partial={partial!r} has no meaning; leave it out"
-        )
-    if gamma == 0 and strategy != "none" and not has_control(strategy):
-        raise GradlensError(
-            f"gamma is 0, but {strategy} adds no transition, so without a cut nothing would change; use a strategy "
-            "that adds one, or gamma above 0"
-        )
-
-
-def _format(gamma: object) -> str:
-    return f"{gamma:g}" if isinstance(gamma, float) else repr(gamma)
 
 
 def _cuttable(candidates: Sequence[Cuttable | Refused], named: bool) -> list[Cuttable]:

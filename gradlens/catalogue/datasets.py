@@ -1,0 +1,26 @@
+"""The data sets that have a name, and the error for data that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from gradlens.errors import GradlensError, close_matches
+
+DATASETS = ("digits", "random")
+
+
+def check_data(name: str, names: Collection[str] = DATASETS) -> None:
+    """Check that data is a known data set or an existing folder.
+
+    Raises:
+        GradlensError: it is neither.
+    """
+    if name in names or (name.strip() and Path(name).is_dir()):
+        return
+    allowed = f"give {', '.join(names)}, or the path of an image folder"
+    if name == "folder":
+        raise GradlensError(f"there is no folder {name!r} here; {allowed}")
+    if name.strip() and Path(name).exists():
+        raise GradlensError(f"data {name!r} is a file; {allowed}")
+    raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{close_matches(name, names)}")

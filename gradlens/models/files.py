@@ -1,0 +1,114 @@
+"""The files that a request names, checked before torch is loaded: Python and darknet files, and weights."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gradlens.errors import GradlensError, close_matches
+from gradlens.models.spec import NetworkSpec
+
+DYNAMIC = ("import *", "__getattr__", "globals(", "setattr(", "exec(", "__dict__", "vars(", "sys.modules")
+"""Signs that a file may define names that its text does not show."""
+
+
+def check_network(
+    network: NetworkSpec, checkpoint: str | Path | None = None, pretrained: bool = False
+) -> None:
+    """Check the name of a network and its files without running or loading any of them.
+
+    Raises:
+        GradlensError: the name is unknown, a file does not exist or cannot be read, a Python file has an error of
+            syntax or no such function, or pretrained weights are requested that cannot exist.
+    """
+    source = network.source
+    if pretrained and checkpoint is not None:
+        raise GradlensError("pretrained weights and a checkpoint exclude each other; give one of them")
+    if pretrained and network.changes:
+        raise GradlensError(f"there are no pretrained weights of {network}; leave out pretrained=True")
+    if pretrained and source.kind not in ("timm", "torchvision"):
+        name = ":".join(part for part in (source.file, source.name) if part)
+        raise GradlensError(
+            f"there are no pretrained weights for {name}; give a file of weights as checkpoint=FILE"
+        )
+    if source.kind == "file":
+        check_factory(Path(source.file), source.name)
+    elif source.kind == "darknet":
+        require_file(Path(source.file), "darknet file")
+    if checkpoint is not None:
+        require_file(Path(checkpoint), "checkpoint")
+
+
+def require_file(path: Path, what: str) -> None:
+    """Check that a file exists, can be read and is not empty.
+
+    Raises:
+        GradlensError: it is not so; the message begins with ``what``.
+    """
+    try:
+        size = path.stat().st_size if path.is_file() else -1
+    except OSError as error:
+        raise GradlensError(
+            f"{what} {path} cannot be read: {error.strerror}; change its permissions"
+        ) from error
+    if size < 0:
+        problem = "is a folder" if path.is_dir() else f"does not exist{near_files(path)}"
+        raise GradlensError(f"{what} {path} {problem}; give the path of a file")
+    if not os.access(path, os.R_OK):
+        raise GradlensError(f"{what} {path} cannot be read; change its permissions")
+    if not size:
+        raise GradlensError(f"{what} {path} is empty; save or download it again")
+
+
+def check_factory(file: Path, factory: str) -> None:
+    """Check that a Python file can be parsed and binds a name, as far as its text shows.
+
+    Raises:
+        GradlensError: it cannot be parsed, or the name does not occur in it.
+    """
+    if not file.is_file():
+        raise GradlensError(f"there is no file {file}{near_files(file)}")
+    try:
+        text = file.read_bytes()
+        tree = ast.parse(text, filename=str(file))
+    except OSError as error:
+        raise GradlensError(f"{file} cannot be read: {error.strerror}; change its permissions") from error
+    except (SyntaxError, ValueError) as error:
+        raise GradlensError(f"{file} cannot be run: {_of_syntax(error, file)}") from error
+    names = set(_bound(tree))
+    if factory not in names and not any(sign.encode() in text for sign in DYNAMIC):
+        raise no_function(file, factory, sorted(name for name in names if not name.startswith("_")), tree)
+
+
+def no_function(file: Path, factory: str, names: list[str], tree: ast.Module) -> GradlensError:
+    """Return the error for a function that a file does not have, with similar names or those that it defines."""
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    defined = [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
+    near = close_matches(factory, names) or (f"; it has {', '.join(defined[:5])}" if defined else "")
+    return GradlensError(f"{file} has no function {factory!r}{near}")
+
+
+def near_files(file: Path) -> str:
+    """Return a clause about the folder of a missing file: files with similar names, or that it is missing too."""
+    if not file.parent.is_dir():
+        return f"; there is no folder {file.parent} either"
+    return close_matches(file.name, (path.name for path in file.parent.glob(f"*{file.suffix}")))
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """Yield all names that a file assigns, defines or imports anywhere."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+
+
+def _of_syntax(error: SyntaxError | ValueError, file: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} in {file.name}:{error.lineno}"
+    return f"{type(error).__name__}: {error}"

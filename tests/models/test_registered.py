@@ -1,0 +1,30 @@
+"""Names of models read from the sources of the libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import timm
+from timm.models import _registry
+
+from gradlens.models import registered
+
+
+def test_every_name_that_timm_accepts_is_written_in_its_sources() -> None:
+    text = registered._sources("timm")
+    words = set(registered.re.findall(r"\w+", text))
+    assert set(_registry._model_entrypoints) - words == set()
+
+
+def test_an_older_name_is_known_and_a_misspelt_one_is_not_without_loading_the_library() -> None:
+    older = next(iter(sorted(set(_registry._deprecated_models) - set(timm.list_models()))))
+    code = (
+        "import sys; from gradlens.models.registered import may_have; "
+        "print(may_have('timm', 'resnet50'), may_have('timm', 'resnet5O'), may_have('torchvision', 'resnet50'), "
+        f"'timm' in sys.modules, may_have('timm', {older!r}))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert ran.stdout.split() == ["True", "False", "True", "False", "True"]
