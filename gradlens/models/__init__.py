@@ -8,7 +8,7 @@ from gradlens.models.naming import model_names
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.models.warmup import warm_up
 from gradlens.models.width import narrow_to_flops
-from gradlens.models.zero_init import lift_zero_init
+from gradlens.models.zero_init import lift_zero_init, zero_gains
 
 __all__ = [
     "FAMILIES",
@@ -21,4 +21,5 @@ __all__ = [
     "model_names",
     "narrow_to_flops",
     "warm_up",
+    "zero_gains",
 ]

@@ -22,7 +22,8 @@ class Provenance:
         partly_seen: modules of weights that other operations read, too.
         dry_samples: samples of the dry pass; 0 if there was none.
         partial: whether the capture was stopped before its end.
-        zero_init: whether zero-initialised normalisation weights were kept; None if unknown.
+        zero_init: whether gains that the library initialises with zero were kept; None if unknown.
+        zero_gains: names of these gains; empty for weights from a file, which are never changed.
         warmup_steps: training steps before the capture.
         warmup_losses: training loss of the first warm-up step, and the mean of the last few, by seed.
         warmup_loss: training loss at which the warm-up was to end; 0 if it had a fixed number of steps.
@@ -41,6 +42,7 @@ class Provenance:
     dry_samples: int = 0
     partial: bool = False
     zero_init: bool | None = None
+    zero_gains: tuple[str, ...] = ()
     warmup_steps: int = 0
     stored_weights: bool = False
     warmup_losses: tuple[tuple[float, float], ...] = ()
@@ -56,9 +58,18 @@ class Provenance:
         return cls(**{**known, **lists, "network": str(name)})
 
     @property
+    def start(self) -> str:
+        """What became of the gains that the library initialises with zero; empty if there are none."""
+        if not self.zero_gains:
+            return ""
+        return (
+            f"gains that the library initialises with zero are {'kept' if self.zero_init else 'set to one'}"
+        )
+
+    @property
     def of_weights(self) -> bool:
         """Whether the signals are gradients of weights."""
         return self.space == "weights"
 
 
-_LISTS = ("notes", "unseen_layers", "partly_seen")
+_LISTS = ("notes", "zero_gains", "unseen_layers", "partly_seen")

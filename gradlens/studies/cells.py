@@ -117,7 +117,8 @@ class Cells:
             else:
                 self._show(f"{what}: {remark}")
 
-        model, notes = build_network(study, network, data, seed)
+        built = build_network(study, network, data, seed)
+        model = built.model
         with explain_misfit(network.name, data):
             losses: list[float] = []
             if study.warmup_steps:
@@ -132,7 +133,7 @@ class Cells:
                     )
                 self._done += study.warmup_steps - len(losses)
             recording = measure(study, model, network, data, seed, keep_partial=True, progress=batch)
-        return recording.with_meta(notes=[*notes, *recording.provenance.notes], **_warmed(study, losses))
+        return built.described(recording).with_meta(**_warmed(study, losses))
 
     def _advance(self, what: str) -> None:
         self._done += 1
