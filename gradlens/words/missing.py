@@ -120,17 +120,24 @@ def _named(cause: Cause, signal: str) -> str:
 def _advice(recording: Recording, dead: Sequence[str]) -> str:
     """Return advice about dead signals that was not followed yet; empty if there is none."""
     provenance = recording.provenance
-    causes = {cause.kind for name in dead for cause in provenance.dead_causes.get(name, ())}
+    causes = [cause for name in dead for cause in provenance.dead_causes.get(name, ())]
+    kinds, layers = ({cause[part] for cause in causes} for part in (0, 1))
     if provenance.warmup_steps:
         return "; they are still zero after the warm-up"
-    if provenance.stored_weights or causes == {UNREACHED}:
+    if provenance.stored_weights or kinds == {UNREACHED}:
         return ""
     if not causes:
         return f"; {remedy(recording)} shows whether they stay zero"
-    gains = ZERO_GAIN in causes or ZERO_SCALE in causes
-    if gains and provenance.zero_init is not False:
+    if provenance.zero_init and layers.intersection(_owners(provenance.zero_gains)):
         return "; zero_init=False sets such gains to one"
-    return "; warmup_steps=10 shows whether training revives them"
+    if provenance.zero_init is not None:
+        return "; warmup_steps=10 shows whether training revives them"
+    return "; gl.models.lift_zero_init(model) sets such gains to one" if ZERO_GAIN in kinds else ""
+
+
+def _owners(gains: Sequence[str]) -> set[str]:
+    """Return the names of gains, and of the normalisations that hold them, either of which a cause may name."""
+    return {*gains, *(gain.removesuffix(".weight") for gain in gains)}
 
 
 def _counted(count: int, noun: str) -> str:

@@ -99,8 +99,15 @@ def test_a_signal_without_a_cause_is_counted(sound: Factory) -> None:
 @pytest.mark.parametrize(
     ("kind", "meta", "advice"),
     [
-        (ZERO_GAIN, {"zero_init": True}, "; zero_init=False sets such gains to one"),
-        (ZERO_SCALE, {}, "; zero_init=False sets such gains to one"),
+        (
+            ZERO_GAIN,
+            {"zero_init": True, "zero_gains": ["x.weight"]},
+            "; zero_init=False sets such gains to one",
+        ),
+        (ZERO_SCALE, {"zero_init": True, "zero_gains": ["x"]}, "; zero_init=False sets such gains to one"),
+        (ZERO_SCALE, {"zero_init": True}, "; warmup_steps=10 shows whether training revives them"),
+        (ZERO_GAIN, {}, "; gl.models.lift_zero_init(model) sets such gains to one"),
+        (SHUT, {}, "(x)"),
         (ZERO_GAIN, {"zero_init": False}, "; warmup_steps=10 shows whether training revives them"),
         (ZERO_WEIGHT, {"zero_init": True}, "; warmup_steps=10 shows whether training revives them"),
         (SHUT, {"zero_init": True}, "; warmup_steps=10 shows whether training revives them"),
