@@ -24,6 +24,8 @@ from gradlens.graph.sites import site_names
 from gradlens.hooks.planned import Forward
 from gradlens.hooks.recorder import watch
 from gradlens.recording.causes import (
+    CANCELLED,
+    FACTOR,
     INPUT,
     OTHER,
     SHUT,
@@ -46,6 +48,8 @@ CHOICES = (
     ops.CUTTING | ops.SLICES | ops.CONCATENATIONS | ops.WRITING | {"Gather", "Where", "Maximum", "Minimum"}
 )
 """Operations that pass some of their inputs on, and not others."""
+FACTORS = ops.SCALINGS | {"Bmm", "Baddbmm", "Mm", "Addcmul"}
+"""Products, whose gradient at one input is a product with the other."""
 
 
 class Alive(NamedTuple):
@@ -160,7 +164,13 @@ def by_gradients(
             causes[number] = [Cause(INPUT, plan.owners[starts[0].node].module)]
             continue
         ends = _ends(graph, starts, verdict)
-        causes[number] = list(dict.fromkeys(_cause(plan, node, names, inner, zeros) for node in ends))
+        kinds = (
+            Cause(CANCELLED, names[node])
+            if kind is Verdict.CANCELS
+            else _cause(plan, node, names, inner, zeros)
+            for node, kind in ends.items()
+        )
+        causes[number] = list(dict.fromkeys(kinds))
     return causes
 
 
@@ -174,25 +184,27 @@ def zero_parameters(model: nn.Module) -> set[str]:
     }
 
 
-def _ends(graph: Graph, starts: Sequence[TensorKey], verdict: Callable[[Edge], Verdict]) -> list[int]:
-    """Return the nodes at which the gradient of tensors ends; node 0, the loss, if a way reaches it.
+def _ends(
+    graph: Graph, starts: Sequence[TensorKey], verdict: Callable[[Edge], Verdict]
+) -> dict[int, Verdict]:
+    """Return the nodes at which the gradient of tensors ends, and how; node 0, the loss, if a way reaches it.
 
     Where contributions cancel, it is the node of the tensor that receives them.
     """
-    waiting, seen, ends = list(starts), set[TensorKey](), dict[int, None]()
+    waiting, seen, ends = list(starts), set[TensorKey](), dict[int, Verdict]()
     for key in waiting:
         if key in seen:
             continue
         seen.add(key)
         if key.node == 0:
-            ends[0] = None
+            ends[0] = Verdict.ENDS
         for edge in graph.consumers.get(key, ()):
             judged = verdict(edge)
             if judged is Verdict.PASSES:
                 waiting += _outputs(graph, edge.consumer)
             else:
-                ends[edge.consumer if judged is Verdict.ENDS else key.node] = None
-    return list(ends)
+                ends[edge.consumer if judged is Verdict.ENDS else key.node] = judged
+    return ends
 
 
 def _outputs(graph: Graph, node: int) -> list[TensorKey]:
@@ -217,9 +229,9 @@ def _cause(
     read = [name for name in (*node.roots, *node.reads) if name in zeros]
     held = [name for name in sorted(zeros) if name.rpartition(".")[0] == owner.module]
     if not read and not held:
-        return Cause(OTHER, layer)
+        return Cause(FACTOR if node.operation in FACTORS else OTHER, names[index])
     if node.operation in ops.NORMS:
         return Cause(ZERO_GAIN, owner.module)
-    if node.weighted:
+    if node.weighted and f"{owner.module}.weight".lstrip(".") in (read or held):
         return Cause(ZERO_WEIGHT, owner.module or names[index])
     return Cause(ZERO_SCALE, (read or held)[0])

@@ -17,8 +17,12 @@ UNREACHED = "unreached"
 """What follows reads other values, or the loss passes nothing on."""
 INPUT = "input"
 """In weight space, a layer whose input is zero."""
+FACTOR = "factor"
+"""A product with another tensor that is zero, such as a gate that is closed or what it gates."""
+CANCELLED = "cancelled"
+"""Contributions that are not zero, whose sum is; or a hook that sets it to zero."""
 OTHER = "other"
-"""Another operation, where the gradient becomes zero or its contributions cancel."""
+"""Another operation, where the gradient becomes zero."""
 
 
 class Cause(NamedTuple):

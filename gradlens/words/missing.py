@@ -8,6 +8,8 @@ import numpy as np
 
 from gradlens.recording import Recording
 from gradlens.recording.causes import (
+    CANCELLED,
+    FACTOR,
     INPUT,
     OTHER,
     SHUT,
@@ -27,7 +29,9 @@ ENDS: dict[str, Callable[[int], str]] = {
     SHUT: lambda count: f"behind {_counted(count, 'activation')} shut for all samples",
     UNREACHED: lambda count: "not read by the loss",
     INPUT: lambda count: "with an input of zero",
-    OTHER: lambda count: f"ending at {_counted(count, 'operation')}, by cancellation or underflow",
+    FACTOR: lambda count: f"multiplied by zeros at {_counted(count, 'product')}",
+    CANCELLED: lambda count: f"cancelled at {_counted(count, 'sum')}",
+    OTHER: lambda count: f"zero from {_counted(count, 'operation')} on",
 }
 """Each cause in words, by the number of layers that it is due to."""
 

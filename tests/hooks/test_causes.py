@@ -14,6 +14,8 @@ from torch.utils.checkpoint import checkpoint
 
 import gradlens as gl
 from gradlens.recording.causes import (
+    CANCELLED,
+    FACTOR,
     INPUT,
     OTHER,
     SHUT,
@@ -327,6 +329,40 @@ def test_weights_are_dead_behind_a_shut_activation_and_before_it() -> None:
     assert recording.provenance.dead_causes == {"0": (Cause(SHUT, "1"),), "2": (Cause(INPUT, "2"),)}
 
 
+def test_the_gate_of_a_branch_that_is_zero_is_multiplied_by_zeros() -> None:
+    """Squeeze and excitation after a zero weight: the gate's gradient is a product with what it gates."""
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.c1, self.gate = nn.Conv2d(4, 4, 1, bias=False), nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.c1(x) * self.gate(x).sigmoid()
+
+    torch.manual_seed(0)
+    model = Net(Gated())
+    nn.init.zeros_(model.block.get_parameter("c1.weight"))
+    assert causes(model) == {"block.gate": {Cause(FACTOR, "block:mul")}}
+
+
+def test_a_layer_with_a_weight_that_is_scaled_by_a_gain_of_zero() -> None:
+    """Weight standardisation as in NFNet: the gain is named, not the weight."""
+
+    class Standardised(nn.Conv2d):
+        def __init__(self) -> None:
+            super().__init__(4, 4, 1)
+            self.gain = nn.Parameter(torch.zeros(4, 1, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            weight = (self.weight - self.weight.mean()) * self.gain
+            return functional.conv2d(x, weight, self.bias)
+
+    torch.manual_seed(0)
+    found = causes(Net(Block(last=Standardised())))
+    assert found["block.c1"] == found["block.c2"] == {Cause(ZERO_SCALE, "block.last.gain")}
+
+
 def test_contributions_that_cancel_are_another_cause() -> None:
     class Cancelled(nn.Module):
         def __init__(self) -> None:
@@ -338,7 +374,7 @@ def test_contributions_that_cancel_are_another_cause() -> None:
             return x + h.clone() - h.clone()
 
     torch.manual_seed(0)
-    assert causes(Net(Cancelled())) == {"block.c1": {Cause(OTHER, "block.c1")}}
+    assert causes(Net(Cancelled())) == {"block.c1": {Cause(CANCELLED, "block.c1:conv")}}
 
 
 def test_a_gradient_that_underflows_is_another_cause() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from gradlens.recording import Recording
 from gradlens.recording.causes import (
+    CANCELLED,
+    FACTOR,
     INPUT,
     OTHER,
     SHUT,
@@ -60,8 +62,10 @@ def test_old_recordings_do_not_guess(sound: Factory) -> None:
         (SHUT, ": 1 behind 1 activation shut for all samples (x)"),
         (UNREACHED, ": 1 not read by the loss ({})"),
         (INPUT, ": 1 with an input of zero (x)"),
-        (OTHER, ": 1 ending at 1 operation, by cancellation or underflow (x)"),
-        ("a kind of a newer version", ": 1 ending at 1 operation, by cancellation or underflow (x)"),
+        (OTHER, ": 1 zero from 1 operation on (x)"),
+        (FACTOR, ": 1 multiplied by zeros at 1 product (x)"),
+        (CANCELLED, ": 1 cancelled at 1 sum (x)"),
+        ("a kind of a newer version", ": 1 zero from 1 operation on (x)"),
     ],
 )
 def test_each_cause_has_its_words(sound: Factory, kind: str, reason: str) -> None:
