@@ -21,8 +21,8 @@ FOLDER = PAGE.parent / "images" / "gallery"
 COLOURS = 128  # of the palette; the figures have flat areas and one colour scale
 
 RUNS: dict[str, str] = {
-    "compare": "gradlens compare resnet50 cspresnet50 --no-zero-init",
-    "networks": "gradlens compare resnet50 cspresnet50 densenet121 --no-zero-init --seeds 5 --no-throughput",
+    "compare": "gradlens compare resnet50 cspresnet50",
+    "networks": "gradlens compare resnet50 cspresnet50 densenet121 --seeds 5 --no-throughput",
     "strategies": "gradlens strategies peleenet --seeds 5 --no-throughput",
     "training": "gradlens strategies peleenet --strategies none,csp --seeds 5 --train-steps 100 --eval --no-throughput",
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",

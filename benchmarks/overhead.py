@@ -36,7 +36,7 @@ def pair(
     name: str, sites: str, batch: int, size: int, space: str = "activations"
 ) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return a plain and a captured step of one model on one batch."""
-    model = gl.load_model(name, num_classes=10, seed=0, zero_init=False)
+    model = gl.load_model(name, num_classes=10, seed=0)
     images, targets = gl.load_data("random", batch_size=batch, batches=1, image_size=size)[0]
     parameters = list(model.parameters())
 

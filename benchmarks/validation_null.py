@@ -77,7 +77,7 @@ class Alarms(NamedTuple):
 
 def recorded(name: str, weights: int, samples: int) -> gl.Recording:
     """Capture a network with initial weights and digits of the given seeds."""
-    model = gl.load_model(name, num_classes=10, image_size=SCALE["image_size"], zero_init=False, seed=weights)
+    model = gl.load_model(name, num_classes=10, image_size=SCALE["image_size"], seed=weights)
     data = gl.load_data("digits", seed=samples, **SCALE)
     return gl.capture(model, data, seed=samples, costs=False)
 

@@ -85,7 +85,7 @@ def compare_networks(
     \b
     Examples:
       gradlens compare resnet50 cspresnet50
-      gradlens compare resnet50 cspresnet50 densenet121 --seeds 5 --no-zero-init
+      gradlens compare resnet50 cspresnet50 densenet121 --seeds 5
       gradlens compare resnet50 nets/mine.py:build --data photos/ --out runs/mine
       gradlens compare resnet50 cspresnet50 --json > result.json
     """

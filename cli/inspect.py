@@ -49,7 +49,7 @@ def inspect_network(
     \b
     Examples:
       gradlens inspect cspresnet50
-      gradlens inspect resnet50 --no-zero-init --top 10
+      gradlens inspect resnet50 --top 10
       gradlens inspect nets/mine.py:build --checkpoint mine.safetensors --mode eval
     """
     check_request([model], [checkpoint], options)

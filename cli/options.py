@@ -95,7 +95,8 @@ def declared_option(
     if isinstance(default, bool):
         if default:
             return click.option(f"--no-{flag}", name, is_flag=True, callback=negated, help=declared.off)
-        return click.option(f"--{flag}", name, is_flag=True, help=declared.help)
+        both = f"--{flag}/--no-{flag}" if declared.off else f"--{flag}"
+        return click.option(both, name, is_flag=True, help=declared.help)
     extra = "".join(f"; or {choice}, {help}" for choice, help in (more or {}).items())
     return click.option(
         f"--{flag}",

@@ -49,7 +49,7 @@ def trace_paths(
     \b
     Examples:
       gradlens paths densenet121
-      gradlens paths resnet50@csp --no-zero-init
+      gradlens paths resnet50@csp
     """
     check_request([model], [checkpoint], options)
 

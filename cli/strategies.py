@@ -21,7 +21,7 @@ from gradlens.catalogue.transitions import (
 )
 from gradlens.errors import GradlensError
 from gradlens.options import build, options_of
-from gradlens.studies.options import ZERO_INIT, Training
+from gradlens.studies.options import Training
 from gradlens.studies.requests import check_variants
 
 from .completion import Model
@@ -59,7 +59,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
               help=f"{FORMS}, or both.")  # fmt: skip
 @click.option("--stem", default=STEM, show_default=False, metavar="|".join(STEMS), help=f"{STEM_HELP}.")
 @click.option("--no-controls", "controls", is_flag=True, callback=negated, help=CONTROLS_OFF)
-@declared_option("zero_init", default=ZERO_INIT)
+@declared_option("zero_init")
 @sampling_options
 @training_options
 @delivering_options

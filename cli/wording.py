@@ -66,6 +66,8 @@ def _written(option: click.Option, value: str) -> str:
     flag = _flag(option)
     if not option.is_flag:
         return f"{flag} {value}".rstrip()
+    if option.secondary_opts:
+        return option.secondary_opts[0] if value == "False" else flag
     negative = flag.startswith("--no-")
     requested = {"True": not negative, "False": negative}.get(value, True)
     return flag if requested else f"no {flag}"

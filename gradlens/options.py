@@ -23,6 +23,9 @@ EXTRAS = "extras"
 STARTING = "starting"
 TRAINING = "training"
 
+ZERO_INIT = False
+"""Default of ``zero_init`` everywhere: gains that a library initialises with zero are set to one, so they are live."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -31,7 +34,7 @@ class Option:
     Attributes:
         default: value if the option is not set.
         help: one sentence for the command line and the docstring.
-        off: help of the flag ``--no-...``, if the option is true by default.
+        off: help of the flag ``--no-...``; an option that is false by default has it beside ``--...``.
         group: a command offers all options of a group; options without a group exist in Python only.
         flag: name on the command line without the dashes; empty to derive it from the field's name.
         choices: allowed values; empty if any value of the type is allowed.

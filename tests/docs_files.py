@@ -44,7 +44,7 @@ CHEAPER_PYTHON = {
 """Replacements in the Python snippets."""
 RUNS_FIRST = """
 import gradlens
-options = dict(zero_init=False, seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)
+options = dict(seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)
 gradlens.inspect("resnet18", **options).save("runs/first")
 """
 BEFORE_PYTHON = {

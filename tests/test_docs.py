@@ -45,7 +45,12 @@ def commands(group: click.Command = gradlens) -> Iterator[click.Command]:
 
 
 def options() -> set[str]:
-    names = {name for command in commands() for option in command.params for name in option.opts}
+    names = {
+        name
+        for command in commands()
+        for option in command.params
+        for name in (*option.opts, *option.secondary_opts)
+    }
     return names | {"--help", "-h"}
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
+from gradlens.graph.sites import numbered
 
 
 class Slice(NamedTuple):
@@ -136,6 +137,11 @@ class Plan:
     def outputs(self) -> list[int]:
         """The probes of the loss signal, one per output that the loss reads; empty if there is none."""
         return [] if self.loss is None else [self.loss, *self.further_outputs]
+
+    @cached_property
+    def signal_names(self) -> list[str]:
+        """The names of the signals in tables, in depth order."""
+        return numbered([self.probes[number].module or "(model)" for number in self.signals], "{}@{}")
 
     def probe_of(self, part: Slice) -> Probe:
         """Return the probe that watches a part of a weight."""

@@ -115,6 +115,8 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "space": watch.space,
         "not_measured": state.not_measured,
         "unseen_layers": state.unseen_layers,
+        "unreached_layers": state.unreached_layers,
+        "frozen_layers": state.frozen_layers,
         "partly_seen": state.partly_seen,
         "dry_samples": state.dry_samples,
         "notes": _notes(model, state),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import length_hint
 from typing import Any, TypeVar, cast
 
@@ -12,9 +12,10 @@ from torch import nn
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.checks import check_readable
+from gradlens.hooks.planned import Planned
 from gradlens.hooks.state import Guard, preserved
 from gradlens.hooks.steps import Loss, Step, step_of
-from gradlens.hooks.watcher import Watcher
+from gradlens.hooks.watcher import Watched, Watcher
 from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
@@ -89,6 +90,7 @@ def capture(
             for index, batch in enumerate(rest, 1):
                 finished.append(watcher.next(state, index, batch))
                 report("batches", index + 1)
+            look_up_dead(watcher, state, first, finished, extra)
             if costs:
                 counted = auxiliary(
                     lambda: watcher.costs(state, first), "the costs could not be counted", extra
@@ -108,6 +110,20 @@ def capture(
         notes = [*cast(list[str], described["notes"]), *extra.pop("notes", ())]
         described |= {**extra, "notes": notes}
     return assembled(state, finished, watch, counted, speeds, described)
+
+
+def look_up_dead(
+    watcher: Watcher, state: Planned, batch: object, finished: Sequence[Watched], meta: dict[str, Any]
+) -> None:
+    """Add to ``meta`` where the gradients of the signals end that are zero in every batch, if there are any."""
+    grams = [watched.grams.grams for watched in finished]
+    sampled = [number for number in state.plan.signals if state.plan.sampled(number)]
+    dead = [number for number in sampled if not any(gram[number].any() for gram in grams)]
+    if dead:
+        failure = "the cause of dead signals could not be looked up"
+        causes = auxiliary(lambda: watcher.causes(state, batch, dead), failure, meta) or {}
+        names = dict(zip(state.plan.signals, state.plan.signal_names, strict=True))
+        meta["dead_causes"] = {names[number]: list(map(list, causes[number])) for number in causes}
 
 
 def auxiliary(run: Callable[[], Value], failure: str, meta: dict[str, Any]) -> Value | None:

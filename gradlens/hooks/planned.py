@@ -22,7 +22,7 @@ from gradlens.hooks.calls import Calls
 from gradlens.hooks.checks import check_sites
 from gradlens.hooks.constants import Derived
 from gradlens.hooks.dry import DryPass
-from gradlens.hooks.unseen import not_measured, partly_seen, unseen_layers
+from gradlens.hooks.unseen import frozen_layers, not_measured, partly_seen, unreached_layers, unseen_layers
 from gradlens.recording.watch import Watch
 
 
@@ -55,6 +55,8 @@ class Planned:
         not_measured: trainable parameters that are no signal's weight, with the reason.
         products: forks of two branches whose inner products are computed from the contributions.
         unseen_layers: trainable layers that ran but have no signal.
+        unreached_layers: those that the loss does not depend on.
+        frozen_layers: layers that ran, are not trained, and are not passed by any gradient.
         partly_seen: modules of weights that other operations read, too.
         hooked: sites of the tensors whose gradient a hook of the user changes.
         derived: what does not derive from the batch, if the dry pass has seen it.
@@ -68,6 +70,8 @@ class Planned:
     not_measured: dict[str, str]
     products: frozenset[int]
     unseen_layers: list[str]
+    unreached_layers: list[str]
+    frozen_layers: list[str]
     partly_seen: list[str]
     hooked: tuple[str, ...] = ()
     derived: Derived | None = None
@@ -101,6 +105,8 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
     )
     plan = replace(plan, groups=groups)
     reasons = not_measured(model, plan, watch.modules) if watch.sites != "forks" else {}
+    unseen = unseen_layers(reasons, first.calls, watch.space == "weights")
+    frozen = frozen_layers(model, plan, first.calls, watch.modules) if watch.sites != "forks" else []
     return Planned(
         plan=plan,
         n=n,
@@ -108,7 +114,9 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         dry_samples=0 if dry is None else dry.samples,
         dry_errors=_errors(plan, {} if same is None else same.errors),
         not_measured=reasons,
-        unseen_layers=unseen_layers(reasons, first.calls, watch.space == "weights"),
+        unseen_layers=list(unseen),
+        unreached_layers=unreached_layers(unseen),
+        frozen_layers=frozen,
         products=_products(plan, watch, None if same is None else same.uneven),
         partly_seen=partly_seen(plan),
         hooked=_names(plan, hooked),

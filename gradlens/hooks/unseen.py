@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from torch import nn
@@ -95,8 +95,35 @@ def _reason(
     return f"read by {', '.join(operations)}, which is not known as a layer"
 
 
-def unseen_layers(reasons: Mapping[str, str], calls: Calls, weights: bool) -> list[str]:
+def frozen_layers(model: nn.Module, plan: Plan, calls: Calls, modules: str | None) -> list[str]:
+    """Return the layers that ran, whose parameters all require no gradient, and that no gradient passes through.
+
+    A frozen layer after a trainable one has a signal, because the gradient passes through it.
+
+    Args:
+        model: the network.
+        plan: what is watched.
+        calls: the module calls of the pass.
+        modules: glob of module paths that limits the sites.
+    """
+    closed, frozen = calls.called.difference(owner.module for owner in plan.owners), []
+    for path, module in model.named_modules():
+        held = list(module.parameters(recurse=False))
+        layer = path in closed and any(parameter.dim() > 1 for parameter in held)
+        if layer and not any(parameter.requires_grad for parameter in held):
+            frozen.append(path)
+    return [path for path in frozen if modules is None or fnmatchcase(path, modules)]
+
+
+def unreached_layers(unseen: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the modules, of those that ``unseen_layers`` returns, that the loss does not depend on."""
+    return [path for path, reasons in unseen.items() if {UNREACHED, UNREACHED_VECTOR}.issuperset(reasons)]
+
+
+def unseen_layers(reasons: Mapping[str, str], calls: Calls, weights: bool) -> dict[str, set[str]]:
     """Return the modules that ran and own a trainable parameter that is neither measured nor left out by definition.
+
+    The value is the set of reasons.
 
     A parameter of the model itself is named itself. In weight space every gain and vector is named as well.
 
@@ -106,13 +133,13 @@ def unseen_layers(reasons: Mapping[str, str], calls: Calls, weights: bool) -> li
         weights: whether the signals are gradients of weights.
     """
     by_definition = {UNSELECTED, BIAS} | (set() if weights else {GAIN, VECTOR, UNREACHED_VECTOR})
-    unseen: dict[str, None] = {}
+    unseen: dict[str, set[str]] = defaultdict(set)
     for name, reason in reasons.items():
         owner, _, last = name.partition(".parametrizations.")[0].rpartition(".")
         owner = f"{owner}.{last}".strip(".") if ".parametrizations." in name else owner
         if reason not in by_definition and _nearest(owner, calls.called) in calls.called:
-            unseen[owner or name] = None
-    return list(unseen)
+            unseen[owner or name].add(reason)
+    return dict(unseen)
 
 
 def _nearest(path: str, ran: set[str]) -> str:

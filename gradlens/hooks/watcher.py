@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,6 +17,7 @@ from torch.utils.checkpoint import CheckpointError
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.hooks.calls import module_calls
+from gradlens.hooks.causes import alive_after, by_gradients, by_parameters
 from gradlens.hooks.checks import (
     check_exact,
     check_same_graph,
@@ -40,6 +41,7 @@ from gradlens.hooks.state import Guard, restored
 from gradlens.hooks.steps import Step, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
 from gradlens.hooks.walking import graph_of
+from gradlens.recording.causes import Cause
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch
 
@@ -140,6 +142,25 @@ class Watcher:
         """Return the costs of one step on this batch."""
         run = lambda: step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)  # noqa: E731
         return self._again(run)
+
+    def causes(self, state: Planned, batch: object, numbers: Sequence[int]) -> dict[int, list[Cause]]:
+        """Return where the gradients of dead signals end; another step is run if the parameters do not show it.
+
+        Args:
+            state: what all batches share.
+            batch: a batch in which the signals are dead.
+            numbers: their probes.
+        """
+        causes = by_parameters(self.model, state.plan, numbers)
+        rest = [number for number in numbers if number not in causes]
+        if not rest:
+            return causes
+        forward = self._again(lambda: self._forward(0, batch, state.derived))
+        if forward.graph.structure != state.plan.graph.structure:
+            return causes
+        return causes | by_gradients(
+            self.model, state.plan, rest, alive_after(self.model, state.plan, rest, forward)
+        )
 
     def speeds(self, state: Planned, batch: object, repeats: int) -> dict[str, list[float]]:
         """Return measured images per second by pass."""

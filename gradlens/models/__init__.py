@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradlens.models.transitions import TRANSITIONS
     from gradlens.models.warmup import warm_up
     from gradlens.models.width import narrow_to_flops
-    from gradlens.models.zero_init import lift_zero_init
+    from gradlens.models.zero_init import lift_zero_init, zero_gains
 
 _MODULES = {
     "FAMILIES": "families",
@@ -30,6 +30,7 @@ _MODULES = {
     "model_names": "naming",
     "narrow_to_flops": "width",
     "warm_up": "warmup",
+    "zero_gains": "zero_init",
 }
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "model_names",
     "narrow_to_flops",
     "warm_up",
+    "zero_gains",
 ]
 
 

@@ -23,6 +23,7 @@ from gradlens.models.timm_zoo import timm_model
 from gradlens.models.torchvision_zoo import torchvision_model
 from gradlens.models.width import forward_flops, narrow_to_flops
 from gradlens.models.zero_init import lift_zero_init
+from gradlens.options import ZERO_INIT
 from gradlens.randomness import seeded
 
 
@@ -34,7 +35,7 @@ def load_model(
     image_size: int | None = None,
     pretrained: bool = False,
     checkpoint: str | Path | None = None,
-    zero_init: bool = True,
+    zero_init: bool = ZERO_INIT,
     seed: int | None = None,
 ) -> nn.Module:
     """Build a network by name, in train mode on the CPU.
@@ -49,7 +50,8 @@ def load_model(
         image_size: side of the images in pixels, for networks of fixed input size; others ignore it.
         pretrained: load the library's pretrained weights, from the cache or the internet.
         checkpoint: a file of weights to load instead (see ``load_checkpoint``).
-        zero_init: False sets gains that are initialised to zero to one (see ``lift_zero_init``).
+        zero_init: keep gains that the library initialises with zero; otherwise they are set to one (see
+            ``lift_zero_init``). Pretrained weights and those of a checkpoint are never changed.
         seed: determines the initial weights and leaves the global random state unchanged; None draws them
             from the global random state, as PyTorch does.
 
@@ -67,7 +69,7 @@ def load_model(
             model = _restructured(model, network.csp, image_size)
         if network.twin is not None:
             model = _narrowed(model, network.twin, image_size)
-    if not zero_init and not pretrained:
+    if not (zero_init or pretrained or checkpoint is not None):
         lift_zero_init(model)
     if checkpoint is not None and str(checkpoint).endswith(".weights"):
         model = _with_darknet_weights(model, source, shape, checkpoint)

@@ -47,7 +47,9 @@ def facts_of(
 
 def notes_of(provenance: Provenance) -> list[str]:
     """Return remarks on how the network was made and recorded that affect its numbers."""
-    notes = list(provenance.notes)
+    notes = [*provenance.notes, *([provenance.start] if provenance.start else [])]
+    if provenance.frozen_layers:
+        notes.append(f"{_count(len(provenance.frozen_layers), 'layer')} without a signal: frozen")
     unseen = provenance.unseen_layers
     if unseen:
         notes.append(

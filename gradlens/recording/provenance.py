@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from gradlens.recording.causes import Causes, read_causes
 
 
 @dataclass(frozen=True)
@@ -19,14 +21,18 @@ class Provenance:
         space: see ``Watch``.
         notes: remarks on how the network was made that affect its numbers.
         unseen_layers: trainable layers that ran but have no signal.
+        unreached_layers: those that the loss does not depend on.
+        frozen_layers: layers that ran, are not trained, and are not passed by any gradient.
         partly_seen: modules of weights that other operations read, too.
         dry_samples: samples of the dry pass; 0 if there was none.
         partial: whether the capture was stopped before its end.
-        zero_init: whether zero-initialised normalisation weights were kept; None if unknown.
+        zero_init: whether gains that the library initialises with zero were kept; None if unknown.
+        zero_gains: names of these gains; empty for weights from a file, which are never changed.
         warmup_steps: training steps before the capture.
         warmup_losses: training loss of the first warm-up step, and the mean of the last few, by seed.
         warmup_loss: training loss at which the warm-up was to end; 0 if it had a fixed number of steps.
         warmup_steps_taken: steps of the warm-up, by seed, if it could end early.
+        dead_causes: by name of a dead signal, where its gradient ends; empty if not recorded.
         stored_weights: whether the weights come from a file, so that they are the same for every seed.
     """
 
@@ -37,12 +43,16 @@ class Provenance:
     space: str = "activations"
     notes: tuple[str, ...] = ()
     unseen_layers: tuple[str, ...] = ()
+    unreached_layers: tuple[str, ...] = ()
+    frozen_layers: tuple[str, ...] = ()
     partly_seen: tuple[str, ...] = ()
     dry_samples: int = 0
     partial: bool = False
     zero_init: bool | None = None
+    zero_gains: tuple[str, ...] = ()
     warmup_steps: int = 0
     stored_weights: bool = False
+    dead_causes: Causes = field(default_factory=dict)
     warmup_losses: tuple[tuple[float, float], ...] = ()
     warmup_loss: float = 0.0
     warmup_steps_taken: tuple[int, ...] = ()
@@ -50,10 +60,20 @@ class Provenance:
     @classmethod
     def of(cls, meta: Mapping[str, Any]) -> Provenance:
         """Read the entries of a recording's ``meta``."""
-        known = {field.name: meta[field.name] for field in fields(cls) if meta.get(field.name) is not None}
+        known = {entry.name: meta[entry.name] for entry in fields(cls) if meta.get(entry.name) is not None}
         lists = {name: tuple(map(str, known[name])) for name in _LISTS if name in known}
+        causes = read_causes(meta.get("dead_causes") or {})
         name = meta.get("network") or meta.get("model_class") or cls.network
-        return cls(**{**known, **lists, "network": str(name)})
+        return cls(**{**known, **lists, "dead_causes": causes, "network": str(name)})
+
+    @property
+    def start(self) -> str:
+        """What became of the gains that the library initialises with zero; empty if there are none."""
+        if not self.zero_gains:
+            return ""
+        return (
+            f"gains that the library initialises with zero are {'kept' if self.zero_init else 'set to one'}"
+        )
 
     @property
     def of_weights(self) -> bool:
@@ -61,4 +81,4 @@ class Provenance:
         return self.space == "weights"
 
 
-_LISTS = ("notes", "unseen_layers", "partly_seen")
+_LISTS = ("notes", "zero_gains", "unseen_layers", "unreached_layers", "frozen_layers", "partly_seen")

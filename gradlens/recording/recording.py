@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from gradlens.errors import GradlensError
 from gradlens.graph.plan import Group, Plan, Signal
 from gradlens.graph.probes import Probe
-from gradlens.graph.sites import numbered
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
@@ -72,8 +71,7 @@ class Recording:
     def signals(self) -> tuple[Signal, ...]:
         """The signals with their names, in depth order."""
         probes = [self.plan.probes[number] for number in self.plan.signals]
-        names = numbered([probe.module or "(model)" for probe in probes], "{}@{}")
-        return tuple(map(Signal, self.plan.signals, names, probes))
+        return tuple(map(Signal, self.plan.signals, self.plan.signal_names, probes))
 
     @property
     def signal_grams(self) -> Array:

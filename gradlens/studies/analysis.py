@@ -20,6 +20,7 @@ from gradlens.recording import Recording
 from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
+from gradlens.words.starting import started
 from gradlens.words.warnings import warnings_alone, warnings_between
 
 PATH_TABLES = sorted((entry for entry in TABLES if entry.in_paths), key=lambda entry: entry.in_paths)
@@ -53,7 +54,7 @@ def analyze(
         tables={"summary": summary, **others},
         meta=_meta(recording, INSPECT),
         finding=finding_alone(recording, summary),
-        warnings=tuple(warnings_alone(recording)),
+        warnings=(*warnings_alone(recording), *started([recording])),
     )
 
 
@@ -87,7 +88,7 @@ def analyze_paths(recording: Recording) -> Result:
         tables=tables,
         meta=_meta(recording, PATHS),
         finding=finding_of_paths(recording, tables.get("paths")),
-        warnings=recording.provenance.notes,
+        warnings=(*recording.provenance.notes, *started([recording])),
     )
 
 
@@ -111,7 +112,7 @@ def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ())
         },
         meta=meta,
         finding=finding_between(first, second, comparison),
-        warnings=tuple(warnings_between(first, second)),
+        warnings=(*warnings_between(first, second), *started([first, second])),
     )
 
 
@@ -135,7 +136,7 @@ def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) 
             "models": {name: dict(recording.meta) for name, recording in zip(names, recordings, strict=True)},
         },
         finding=finding_among(recordings, contrasts["contrasts"]),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=(*dict.fromkeys(warnings), *started(recordings)),
     )
 
 

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import nn
 
 from gradlens.data import Batches, load_data
 from gradlens.errors import CallerError, GradlensError, ModelNote, callers_errors
 from gradlens.hooks import capture
-from gradlens.models import load_model
+from gradlens.models import lift_zero_init, load_model, zero_gains
 from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress
 from gradlens.recording import Recording
@@ -40,6 +41,25 @@ class Subject:
     def name(self) -> str:
         """Name of the network."""
         return str(self.spec)
+
+
+class Built(NamedTuple):
+    """A network with its initial weights.
+
+    Attributes:
+        model: the network.
+        notes: remarks on how it was made.
+        zero_gains: names of the gains that its library initialises with zero.
+    """
+
+    model: nn.Module
+    notes: list[str]
+    zero_gains: list[str]
+
+    def described(self, recording: Recording) -> Recording:
+        """Return a recording of the network with these remarks in its ``meta``."""
+        notes = [*self.notes, *recording.provenance.notes]
+        return recording.with_meta(notes=notes, zero_gains=self.zero_gains)
 
 
 def samples_of(study: Study, seed: int, *, batches: int | None = None, start: int = 0) -> Batches:
@@ -86,8 +106,8 @@ def spare_batches(study: Study, seed: int, data: Batches, count: int, start: int
     return samples_of(study, seed, batches=min(count, left), start=start)
 
 
-def build_network(study: Study, network: Subject, data: Batches, seed: int) -> tuple[nn.Module, list[str]]:
-    """Return the network with the initial weights of the seed, built for the data, and remarks on how it was made."""
+def build_network(study: Study, network: Subject, data: Batches, seed: int) -> Built:
+    """Build a network for the data, with the initial weights of the seed; loaded weights are never changed."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelNote)
         model = load_model(
@@ -97,13 +117,18 @@ def build_network(study: Study, network: Subject, data: Batches, seed: int) -> t
             image_size=study.image_size,
             pretrained=study.pretrained,
             checkpoint=network.checkpoint,
-            zero_init=study.zero_init,
+            zero_init=True,
             seed=seed,
         )
     for warning in caught:
         if not issubclass(warning.category, ModelNote):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return model, [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+    loaded = study.pretrained or network.checkpoint is not None
+    gains = [] if loaded else zero_gains(model)
+    if gains and not study.zero_init:
+        lift_zero_init(model)
+    notes = [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+    return Built(model, notes, gains)
 
 
 def measure(

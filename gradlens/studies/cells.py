@@ -5,8 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from torch import nn
-
 from gradlens.data import Batches
 from gradlens.models import warm_up
 from gradlens.models.sgd import RECENT
@@ -15,6 +13,7 @@ from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
 from gradlens.studies.cell import (
+    Built,
     Subject,
     Weights,
     build_network,
@@ -59,7 +58,7 @@ class Cells:
         self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
         self._data: list[Mapping[str, object]] = []
-        self._built: dict[Subject, tuple[nn.Module, list[str]]] = {}
+        self._built: dict[Subject, Built] = {}
         self.partial = False
         self.finished = ""
 
@@ -130,7 +129,7 @@ class Cells:
         built = (
             self._built.pop(network) if network in self._built else build_network(study, network, data, seed)
         )
-        model, notes = built
+        model = built.model
         with explain_misfit(network.name, data):
             losses: list[float] = []
             if study.warmup_steps:
@@ -145,7 +144,7 @@ class Cells:
                     )
                 self._done += study.warmup_steps - len(losses)
             recording = measure(study, model, network, data, seed, keep_partial=True, progress=batch)
-        return recording.with_meta(notes=[*notes, *recording.provenance.notes], **_warmed(study, losses))
+        return built.described(recording).with_meta(**_warmed(study, losses))
 
     def _advance(self, what: str) -> None:
         self._done += 1

@@ -134,7 +134,8 @@ class Grid:
 
     def _measure(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
         training, study = self.training, self.study
-        model, notes = build_network(study, variant, data, seed)
+        built = build_network(study, variant, data, seed)
+        model = built.model
         held_out, rest = self._others(seed, data)
         stops, snapshots = set(training.stops()), list[Snapshot]()
         dropout = seeded(seed if training.steps else None)
@@ -149,9 +150,8 @@ class Grid:
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
                     recording = measure(timed, model, variant, data, seed, progress=self._counted(name))
-                    recording = recording.with_meta(notes=[*notes, *recording.provenance.notes])
                     result = score(model, held_out) if held_out else NO_SCORE
-                    snapshots.append(Snapshot(step, recording, *result, train_loss))
+                    snapshots.append(Snapshot(step, built.described(recording), *result, train_loss))
         return snapshots
 
     def _next_stop(self, step: int) -> str:

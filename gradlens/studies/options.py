@@ -13,6 +13,7 @@ from gradlens.options import (
     SAMPLES,
     STARTING,
     TRAINING,
+    ZERO_INIT,
     build,
     check,
     check_names,
@@ -24,9 +25,6 @@ from gradlens.recording import Watch
 
 BOTH = "both"
 """Value of ``space`` that requests one measurement per space."""
-
-ZERO_INIT = False
-"""Default of ``zero_init`` in a study of strategies."""
 
 SCHEDULES = ("cosine", "constant")
 
@@ -72,9 +70,10 @@ class Study:
         least=0,
     )
     zero_init: bool = option(
-        True,
-        "Keep the last normalisation weight of each block at zero if the network initialises it with zero.",
-        off="Initialise the last normalisation weight of each block with one instead of zero.",
+        ZERO_INIT,
+        "Keep gains (often of the last normalisation of a block) that the library initialises with zero; otherwise "
+        "they are set to one, so that every layer is live. Loaded weights are never changed.",
+        off="Set gains that the library initialises with zero to one.",
         group=STARTING,
     )
     pretrained: bool = option(False, "Load the pretrained weights of timm or torchvision.", group=STARTING)

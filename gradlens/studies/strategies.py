@@ -22,10 +22,11 @@ from gradlens.studies.analysis import tables_of
 from gradlens.studies.cell import Subject
 from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
-from gradlens.studies.options import ZERO_INIT, Training, study_of
+from gradlens.studies.options import Training, study_of
 from gradlens.studies.partial import interrupted
 from gradlens.studies.spaces import require_one
 from gradlens.words.findings_of_strategies import finding_of_strategies
+from gradlens.words.starting import started
 from gradlens.words.warnings import warnings_alone, warnings_of_training
 
 Value = TypeVar("Value", str, float)
@@ -70,7 +71,7 @@ def strategies(
         raise GradlensError(f"a {type(model).__name__} is not a model name; give a name such as 'resnet50'")
     plan = training or Training()
     require_one(options)
-    study = study_of({"zero_init": ZERO_INIT, **options})
+    study = study_of(options)
     if study.warmup_steps:
         raise GradlensError(
             "warmup_steps works only in compare, inspect and paths; use training=Training(steps=...) here"
@@ -182,7 +183,7 @@ def _analyzed(
         tables=tables,
         meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
         finding=finding_of_strategies(tables, str(meta["state"]), str(meta["a"])),
-        warnings=(*skipped_images(meta["data_identity"]), *risen, *warnings),
+        warnings=(*skipped_images(meta["data_identity"]), *risen, *warnings, *started(last.recordings)),
     )
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
 from gradlens.metrics import duplication_bias
 from gradlens.numbers import PAGE, format_number
 from gradlens.recording import Recording
+from gradlens.words.missing import dead_signals, missing_signals, remedy
 
 BIASED = 0.01
 """Expected duplication of unrelated signals above which the batches are too small."""
@@ -23,19 +23,13 @@ UNSTEADY = 1.5
 """Ratio of the fastest to the slowest repeat above which a speed is unreliable."""
 
 
-def dead_signals(recording: Recording) -> int:
-    """Return the number of signals that are exactly zero in every replicate."""
-    sampled = [signal for signal in recording.signals if signal.sampled]
-    return sum(not recording.grams[signal.number].any() for signal in sampled)
-
-
 def warnings_alone(recording: Recording) -> Iterator[str]:
     """Yield the warnings about one network."""
     name, provenance = recording.name, recording.provenance
     for note in provenance.notes:
         yield f"{name}: {note}"
     yield from _warm_up(recording)
-    yield from _missing_signals(recording)
+    yield from missing_signals(recording)
     weights = provenance.partly_seen
     if weights:
         yield (
@@ -97,35 +91,6 @@ def warnings_of_training(trajectory: pd.DataFrame) -> list[str]:
     ]
 
 
-def _missing_signals(recording: Recording) -> Iterator[str]:
-    """Yield warnings about signals that are left out."""
-    name, signals = recording.name, len(recording.signals)
-    dead = dead_signals(recording)
-    if dead:
-        yield (
-            f"{name}: {dead} of {signals} signals are dead (exactly zero) and are left out of similarities; "
-            f"{_advice(recording)}"
-        )
-    unseen = recording.provenance.unseen_layers
-    if unseen:
-        yield (
-            f"{name}: {len(unseen)} layers ran whose gradient is not among the signals ({', '.join(unseen[:4])}); "
-            "meta['not_measured'] has the reason for each parameter"
-        )
-    unsampled = sum(not signal.sampled for signal in recording.signals)
-    if unsampled:
-        yield f"{name}: {unsampled} of {signals} signals have no axis that holds the samples and are left out"
-    unknown = sum(
-        signal.sampled and not np.isfinite(recording.grams[signal.number]).all()
-        for signal in recording.signals
-    )
-    if unknown:
-        yield (
-            f"{name}: {unknown} of {signals} signals have no value in some batch, where their samples cannot be told "
-            "or their weight is complex, and are left out of similarities"
-        )
-
-
 def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     """Yield warnings about a comparison of two networks, and about each of them."""
     a, b = first.name, second.name
@@ -133,7 +98,7 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     if difference:
         yield (
             f"not a fair comparison: {difference}, so similarities are over different kinds of layers; use "
-            "warmup_steps=10 or zero_init=False"
+            f"{remedy(first, second)}"
         )
     modes = first.provenance.mode, second.provenance.mode
     if modes[0] != modes[1]:
@@ -216,15 +181,6 @@ def _enough(recording: Recording, signals: int) -> int:
     while duplication_bias(signals, size, _batches(recording)) > BIASED:
         size *= 2
     return size
-
-
-def _advice(recording: Recording) -> str:
-    """Return advice about dead signals that was not followed yet."""
-    if recording.provenance.warmup_steps:
-        return "they are still zero after the warm-up: check the loss, and whether some branches are switched off"
-    if recording.provenance.zero_init is False:
-        return "zero-initialised normalisation is not the cause; warmup_steps=10 shows whether training revives them"
-    return "the common cause is zero-initialised normalisation weights; warmup_steps=10 or zero_init=False avoids this"
 
 
 def _one_position(recording: Recording) -> int:

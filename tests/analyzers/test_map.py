@@ -239,7 +239,7 @@ def test_weight_space_has_the_same_graph():
 
 def test_stages_agree_with_the_tables():
     """A block between two stages is counted in neither."""
-    recording = record(gl.load_model("resnet18", num_classes=10, zero_init=False, seed=0), 64, costs=True)
+    recording = record(gl.load_model("resnet18", num_classes=10, seed=0), 64, costs=True)
     nodes = MapNodes()(recording).frame
     cost = Cost()(recording).frame.set_index("stage")
     signals = Duplication()(recording).frame.query("version == 'energy'").set_index("stage")["signals"]

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "space": "activations",
     "warmup_steps": 0,
     "warmup_loss": 0.0,
-    "zero_init": True,
+    "zero_init": False,
     "pretrained": False,
     "skip_bad": False,
     "throughput": True,
@@ -62,14 +62,14 @@ def test_defaults_of_inspect(run: Run, study: Any, inspected: Result) -> None:
 def test_all_options_are_passed(run: Run, study: Any) -> None:
     line = (
         "--data random --image-size 32 --batch-size 8 --batches 2 --seeds 1 --sites layer* --pairs exact --mode eval"
-        " --space weights --warmup-steps 3 --warmup-loss 1.5 --no-zero-init --pretrained --skip-bad --no-throughput"
+        " --space weights --warmup-steps 3 --warmup-loss 1.5 --zero-init --pretrained --skip-bad --no-throughput"
         " --null --cca --checkpoint-a w.pt"
     )
     words = shlex.split(line)
     assert run("compare", "a", "b", *words).exit_code == 0
     expected = {
         "data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 1, "sites": "layer*",
-        "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "warmup_loss": 1.5, "zero_init": False,
+        "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "warmup_loss": 1.5, "zero_init": True,
         "pretrained": True,
         "skip_bad": True, "throughput": False, "null": True, "cca": True, "checkpoint": (Path("w.pt"), None),
     }  # fmt: skip

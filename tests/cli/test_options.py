@@ -29,6 +29,8 @@ def test_a_command_offers_every_option_of_its_groups_with_its_default(command: s
         option = options[name]
         flag = declared.flag or name.replace("_", "-")
         assert option.opts == [f"--no-{flag}" if declared.default is True else f"--{flag}"]
+        both = declared.default is False and declared.off
+        assert option.secondary_opts == ([f"--no-{flag}"] if both else [])
         assert ctx.params[name] == declared.default
         shown = declared.off if declared.default is True else declared.help
         assert str(option.help).startswith(shown.removesuffix("."))

@@ -17,7 +17,7 @@ SMALL = ["--data", "random", "--image-size", "32", "--batch-size", "4", "--batch
 
 @pytest.mark.parametrize(("words", "message"), [([], "weighted by energy"), (["--json"], '"kind": "paths"')])
 def test_paths_of_a_network(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
-    ran = run("paths", "resnet10t", "--no-zero-init", *SMALL, "--out", str(tmp_path / "p"), *words)
+    ran = run("paths", "resnet10t", *SMALL, "--out", str(tmp_path / "p"), *words)
     assert ran.exit_code == 0, ran.stderr
     assert message in ran.stdout
     result = gl.load(tmp_path / "p")

@@ -67,8 +67,21 @@ def test_options_in_the_name_of_a_network_stay(options_text: str, message: str) 
 
 
 def test_the_running_command_takes_precedence() -> None:
-    assert translated("zero_init=True", options("strategies")) == "--zero-init"
-    assert translated("zero_init=False", options("inspect")) == "--no-zero-init"
+    group = click.Group(
+        commands=[
+            click.Command("first", params=[click.Option(["--bare", "x"], is_flag=True)]),
+            click.Command("second", params=[click.Option(["--plain", "x"], is_flag=True)]),
+        ]
+    )
+    assert translated("x=True", options_of(group, "first")) == "--bare"
+    assert translated("x=True", options_of(group, "second")) == "--plain"
+
+
+@pytest.mark.parametrize("command", ["inspect", "compare", "paths", "strategies"])
+def test_a_switch_with_two_flags_is_named_by_the_one_that_is_meant(command: str) -> None:
+    assert translated("zero_init=True", options(command)) == "--zero-init"
+    assert translated("use zero_init=False.", options(command)) == "use --no-zero-init."
+    assert translated("zero_init=", options(command)) == "--zero-init"
 
 
 def test_without_a_command_a_text_is_unchanged() -> None:

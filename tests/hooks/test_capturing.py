@@ -440,7 +440,7 @@ def test_stock_networks_with_in_place_operations_are_captured_unmodified(make: A
 
 
 def test_zero_initialised_residual_branches_are_exactly_dead_and_reported() -> None:
-    model = gl.load_model("resnet18", num_classes=5, seed=0)
+    model = gl.load_model("resnet18", num_classes=5, seed=0, zero_init=True)
     data = [(torch.randn(6, 3, 64, 64), torch.arange(6) % 5)]
     recording = gl.capture(model, data, costs=False)
     assert not np.isnan(recording.grams).any()
@@ -452,7 +452,7 @@ def test_zero_initialised_residual_branches_are_exactly_dead_and_reported() -> N
     residual = shares[(shares["kind"] == "residual") & (shares["branch"] == "residual")]
     assert len(residual) == 8
     assert (residual["share"] == 0).all()
-    live = gl.load_model("resnet18", num_classes=5, seed=0, zero_init=False)
+    live = gl.load_model("resnet18", num_classes=5, seed=0)
     assert all(grams.any() for grams in signals(gl.capture(live, data, costs=False)).values())
 
 

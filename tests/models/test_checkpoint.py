@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
-from gradlens.models import load_checkpoint, load_model
+from gradlens.models import load_checkpoint, load_model, zero_gains
 
 
 def net(seed: int, width: int = 3) -> nn.Sequential:
@@ -68,10 +68,13 @@ def test_old_files_without_batch_counters_load(tmp_path: Path) -> None:
     assert torch.equal(target[0].weight, state["0.weight"])  # type: ignore[arg-type]
 
 
-def test_load_model_loads_a_checkpoint_after_lifting_the_zero_initialisation(tmp_path: Path) -> None:
-    source = load_model("resnet18", num_classes=3, seed=0)
+@pytest.mark.parametrize("zero_init", [True, False])
+@pytest.mark.parametrize("name", ["resnet18", "cspresnet50", "resnet18@csp"])
+def test_gains_that_are_zero_in_a_checkpoint_stay_zero(tmp_path: Path, name: str, zero_init: bool) -> None:
+    source = load_model(name, num_classes=3, seed=0, zero_init=True)
+    assert zero_gains(source)
     torch.save(source.state_dict(), tmp_path / "w.pt")
-    target = load_model("resnet18", num_classes=3, seed=1, checkpoint=tmp_path / "w.pt", zero_init=False)
+    target = load_model(name, num_classes=3, seed=1, checkpoint=tmp_path / "w.pt", zero_init=zero_init)
     assert same(source, target)
 
 

@@ -28,7 +28,7 @@ def dense_net() -> nn.Module:
 
 
 def res_net() -> nn.Module:
-    return load_model("resnet18", num_classes=3, zero_init=False, seed=0)
+    return load_model("resnet18", num_classes=3, seed=0)
 
 
 NETWORKS = {"resnet": res_net, "densenet": dense_net}

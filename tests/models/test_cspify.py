@@ -190,9 +190,7 @@ def test_a_network_without_batch_normalisation_stays_without_it() -> None:
 @pytest.mark.parametrize("strategy", [*STRATEGIES, "no_fusion"])
 @pytest.mark.parametrize("partial", ["split", "project"])
 def test_all_weights_of_a_cut_network_receive_gradients(strategy: str, partial: str) -> None:
-    made = cspify(
-        load_model("resnet18", num_classes=10, zero_init=False, seed=0), strategy, partial=partial, seed=0
-    )
+    made = cspify(load_model("resnet18", num_classes=10, seed=0), strategy, partial=partial, seed=0)
     made(images(4, 32)).logsumexp(1).sum().backward()
     assert [
         name for name, value in made.named_parameters() if value.grad is None or not value.grad.any()

@@ -138,8 +138,8 @@ def test_weights_are_a_function_of_the_seed_and_uncut_layers_equal_the_baseline(
 
 
 def test_zero_init_is_also_lifted_after_the_cut() -> None:
-    lifted = load_model("resnet18@csp", num_classes=3, seed=0, zero_init=False)
-    zeroed = load_model("resnet18@csp", num_classes=3, seed=0)
+    lifted = load_model("resnet18@csp", num_classes=3, seed=0)
+    zeroed = load_model("resnet18@csp", num_classes=3, seed=0, zero_init=True)
     gains = [
         name for name, value in zeroed.named_parameters() if name.endswith("bn2.weight") and not value.any()
     ]

@@ -47,7 +47,7 @@ def test_batches_are_cycled(linear: nn.Linear) -> None:
 
 
 def test_one_step_makes_all_zero_initialised_gains_nonzero() -> None:
-    model = load_model("resnet18", num_classes=3, seed=0)
+    model = load_model("resnet18", num_classes=3, seed=0, zero_init=True)
     model.eval()
     data = (torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 0]))
     warm_up(model, [data], steps=1)

@@ -20,7 +20,7 @@ from gradlens.results import Result
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>"
-SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2, "zero_init": False}
+SMALL: dict[str, Any] = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2}
 
 
 @pytest.fixture(scope="module")

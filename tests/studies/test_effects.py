@@ -146,7 +146,7 @@ def test_fusion_first_and_last_without_a_cut_are_the_same_network():
 
 def test_the_control_is_the_limit_of_a_narrow_bypass():
     """One channel of many bypasses the block: nearly nothing is cut, so duplication is nearly that of the control."""
-    options = {**SMALL, "zero_init": False, "batches": 2}
+    options = {**SMALL, "batches": 2}
     values = [
         gl.inspect(name, **options)["summary"].frame.query("stage == 'whole'")["mean_similarity"].iloc[0]
         for name in ("resnet10t@csp,gamma=0", "resnet10t@csp,gamma=0.001", "resnet10t")

@@ -10,7 +10,7 @@ from gradlens.report.charts import charts
 from gradlens.report.drawing import figures
 from gradlens.report.formats import drawable
 
-SMALL = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2, "zero_init": False, "throughput": False}
+SMALL = {"image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2, "throughput": False}
 
 
 @pytest.fixture(scope="module")

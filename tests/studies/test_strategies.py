@@ -117,7 +117,7 @@ def test_bad_variants_are_refused_before_anything_is_measured(arguments, message
 
 
 def test_the_row_of_a_strategy_equals_inspecting_it_alone(fresh, network):
-    alone = gl.inspect(f"{network}@csp", zero_init=False, **SMALL)["summary"].frame
+    alone = gl.inspect(f"{network}@csp", **SMALL)["summary"].frame
     alone = alone[alone["stage"] == "whole"].iloc[0]
     row = whole(fresh).set_index("network").loc["csp"]
     for metric in (
@@ -132,7 +132,7 @@ def test_the_row_of_a_strategy_equals_inspecting_it_alone(fresh, network):
 
 
 def test_none_is_the_unchanged_network(fresh, network):
-    alone = gl.inspect(network, zero_init=False, **SMALL)["summary"].frame.set_index("stage")
+    alone = gl.inspect(network, **SMALL)["summary"].frame.set_index("stage")
     rows = fresh["strategies"].frame
     rows = rows[rows["network"] == "none"].set_index("stage")
     assert set(rows.index) == set(alone.index)
