@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradlens.catalogue import CLEAR, HEADLINES, Quantity, quantities_with
-from gradlens.numbers import TERMINAL, format_number, format_p
+from gradlens.numbers import DASH, TERMINAL, format_number, format_p
 
 from .cells import compared_cell, difference_cell, interval_cell, number, text, value_cell
 from .layout import WHOLE, Block, Row, without_empty_rows
@@ -121,15 +121,18 @@ def _side_by_side(result: Result, name: str) -> list[Block]:
 def effects(result: Result) -> Block:
     """Return the table of the effects of transitions and of the cut."""
     metrics = [entry for entry in quantities_with(tested=True) if entry.name in HEADLINES]
-    rows: dict[tuple[str, str], list[str]] = {}
+    rows: dict[tuple[str, str], dict[str, str]] = {}
     for metric in metrics:
         for row in records_of(result, EFFECTS):
             if row["stage"] == WHOLE and row["metric"] == metric.name:
                 key = str(row["strategy"]), str(row["effect"])
-                rows.setdefault(key, []).append(_effect(row, metric))
-    heads = [metric.heading("strategies") for metric in metrics]
+                rows.setdefault(key, {})[metric.name] = _effect(row, metric)
     return Block(
-        ["effect (* p < 0.05, Holm)", *heads], [[f"{a}: {b}", *cells] for (a, b), cells in rows.items()]
+        ["effect (* p < 0.05, Holm)", *(metric.heading("strategies") for metric in metrics)],
+        [
+            [f"{a}: {b}", *(cells.get(metric.name, DASH) for metric in metrics)]
+            for (a, b), cells in rows.items()
+        ],
     )
 
 
