@@ -64,6 +64,10 @@ class Alive(NamedTuple):
     tensors: frozenset[TensorKey]
 
 
+FIRST = 64
+"""Entries of a weight that are read first."""
+
+
 class Verdict(Enum):
     """What becomes of a gradient at an edge, seen from the signal that would receive it."""
 
@@ -180,8 +184,13 @@ def zero_parameters(model: nn.Module) -> set[str]:
     return {
         name
         for name, value in chain(model.named_parameters(remove_duplicate=False), buffers)
-        if not is_lazy(value) and "bias" not in name.rpartition(".")[2] and value.numel() and not value.any()
+        if not is_lazy(value) and "bias" not in name.rpartition(".")[2] and value.numel() and _is_zero(value)
     }
+
+
+def _is_zero(value: Tensor) -> bool:
+    """Return whether all entries are zero; most weights are known by their first entries."""
+    return not value.detach().reshape(-1)[:FIRST].any() and not value.any()
 
 
 def _ends(

@@ -18,6 +18,7 @@ SCALARS = ("gain", "gamma", "alpha", "scale", "resweight")
 OTHERS = ("log", "temp", "bias")
 """Parts of the names of a single number that is used in another way, such as ``logit_scale``."""
 SIDE = 4
+"""Size of the axes of a trial input, and entries of a weight that are read first."""
 
 
 def zero_gains(model: nn.Module) -> list[str]:
@@ -55,7 +56,7 @@ def _zero_gains(model: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Para
         zeros = [
             (name, value)
             for name, value in module.named_parameters(recurse=False)
-            if not is_lazy(value) and value.numel() and not value.any()
+            if not is_lazy(value) and value.numel() and not value.flatten()[:SIDE].any() and not value.any()
         ]
         for name, value in zeros:
             if _is_gain(module, name, value):
