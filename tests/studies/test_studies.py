@@ -219,7 +219,7 @@ def test_an_interrupted_comparison_equals_a_shorter_one(name_of):
         pd.testing.assert_frame_equal(kept[name].frame, short[name].frame, check_exact=True)
     assert kept.meta["partial"] is True
     assert kept.meta["seeds"] == [0]
-    assert kept.finding == short.finding
+    assert kept.finding == f"Partial (2 of 6 batches, then interrupted): {short.finding}"
 
 
 def test_an_interrupt_before_anything_can_be_compared_is_raised(name_of):
