@@ -91,7 +91,7 @@ def compare_networks(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import compare
 
-        return compare(a, b, *others, checkpoint=checkpoints, progress=progress, **options)
+        return compare(a, b, *others, checkpoint=checkpoints, labels=(), progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("compare", *names), out, force, as_json))
 

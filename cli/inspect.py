@@ -55,6 +55,6 @@ def inspect_network(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import inspect
 
-        return inspect(model, checkpoint=checkpoint, progress=progress, **options)
+        return inspect(model, checkpoint=checkpoint, label="", progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("inspect", model), out, force, as_json, top=top))

@@ -51,6 +51,6 @@ def trace_paths(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import paths
 
-        return paths(model, checkpoint=checkpoint, progress=progress, **options)
+        return paths(model, checkpoint=checkpoint, label="", progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("paths", model), out, force, as_json))

@@ -115,6 +115,7 @@ def measure_strategies(
             stem=stem,
             controls=controls,
             training=build(Training, training),
+            label="",
             folder=cells,
             progress=progress,
             **options,

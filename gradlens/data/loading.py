@@ -13,6 +13,7 @@ from gradlens.data.folder import folder_samples
 from gradlens.data.noise import noise_samples
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
+from gradlens.data.tokens import TOKENS, Tokens
 from gradlens.errors import GradlensError, close_matches
 
 DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
@@ -33,7 +34,8 @@ def load_data(
     """Return batches of a seeded selection of samples; equal arguments return equal tensors.
 
     Args:
-        name: ``digits``, ``random``, or the path of a folder with one folder of images per class.
+        name: ``digits``, ``random``, the path of a folder with one folder of images per class, or random tokens with
+            class targets: ``tokens:length=32,vocabulary=100``.
         batch_size: samples ``n`` per batch, at least 4.
         batches: number of batches.
         image_size: height and width in pixels.
@@ -63,12 +65,21 @@ def load_data(
         "sha256": fingerprint(items),
         "skipped": list(samples.skipped),
     }
-    return Batches(items, len(samples.class_names), samples.class_names, in_chans, image_size, identity)
+    described = str(Tokens.parse(name)) if _is_tokens(name) else ""
+    return Batches(
+        items, len(samples.class_names), samples.class_names, in_chans, image_size, identity, described
+    )
+
+
+def _is_tokens(name: str) -> bool:
+    return name.partition(":")[0].strip() == TOKENS
 
 
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if name in DATASETS:
         return DATASETS[name](request)
+    if _is_tokens(name):
+        return Tokens.parse(name).samples(request)
     if name.strip() and Path(name).is_dir():
         return folder_samples(Path(name), request, skip_bad)
     allowed = f"give {', '.join(DATASETS)}, or the path of an image folder"
@@ -76,5 +87,5 @@ def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
         raise GradlensError(f"there is no folder {name!r} here; {allowed}")
     if name.strip() and Path(name).exists():
         raise GradlensError(f"data {name!r} is a file; {allowed}")
-    near = close_matches(name, DATASETS)
+    near = close_matches(name, [*DATASETS, TOKENS])
     raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{near}")

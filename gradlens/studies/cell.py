@@ -14,7 +14,9 @@ from gradlens.data import Batches, load_data
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import load_model
+from gradlens.models.shape import InputShape
 from gradlens.models.spec import NetworkSpec
+from gradlens.models.supplied import Factory, copied, supplied_model
 from gradlens.progress import Progress
 from gradlens.recording import Recording
 from gradlens.studies.options import Study
@@ -30,16 +32,29 @@ Weights = str | Path | None
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure, its label in tables, and its file of weights or None."""
+    """A network to measure.
+
+    Attributes:
+        spec: its name and transition strategy.
+        label: its name in tables.
+        checkpoint: its file of weights, or None.
+        supplied: the module or factory of a network that has no name for ``load_model``, or None.
+    """
 
     spec: NetworkSpec
     label: str
     checkpoint: Weights = None
+    supplied: nn.Module | Factory | None = None
 
     @property
     def name(self) -> str:
         """Name of the network."""
         return str(self.spec)
+
+    @property
+    def stored(self) -> bool:
+        """Whether its weights are the same for every seed."""
+        return self.checkpoint is not None or isinstance(self.supplied, nn.Module)
 
 
 def samples_of(study: Study, seed: int, *, batches: int | None = None, start: int = 0) -> Batches:
@@ -54,10 +69,14 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
     Raises:
         GradlensError: the data has a single class.
     """
+    count = study.batches if batches is None else batches
+    if study.supply.batches is not None:
+        supplied: Batches = study.supply.batches.batches(seed, count, start)
+        return supplied
     data = load_data(
         study.data,
         batch_size=study.batch_size,
-        batches=study.batches if batches is None else batches,
+        batches=count,
         image_size=study.image_size,
         seed=seed,
         skip_bad=study.skip_bad,
@@ -77,6 +96,10 @@ def spare_batches(study: Study, seed: int, data: Batches, count: int, start: int
         GradlensError: no batch is left.
     """
     total = data.identity["total"]
+    if study.supply.batches is not None:
+        left = count if total is None else max(int(total) // max(study.batch_size, 1) - start, 1)
+        supplied: Batches = study.supply.batches.batches(seed, min(count, left), start)
+        return supplied
     left = count if total is None else int(total) // study.batch_size - start
     if left < 1:
         raise GradlensError(
@@ -90,20 +113,40 @@ def build_network(study: Study, network: Subject, data: Batches, seed: int) -> t
     """Return the network with the initial weights of the seed, built for the data, and remarks on how it was made."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelNote)
-        model = load_model(
-            network.spec,
-            num_classes=data.num_classes,
-            in_chans=data.in_chans,
-            image_size=study.image_size,
-            pretrained=study.pretrained,
-            checkpoint=network.checkpoint,
-            zero_init=study.zero_init,
-            seed=seed,
-        )
+        model = _built(study, network, data, seed)
     for warning in caught:
         if not issubclass(warning.category, ModelNote):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return model, [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+
+
+def _built(study: Study, network: Subject, data: Batches, seed: int) -> nn.Module:
+    stages = [path.strip() for path in study.stages.split(",") if path.strip()] or None
+    classes = study.num_classes or data.num_classes or None
+    if network.supplied is not None:
+        batches = study.supply.batches
+        model = supplied_model(
+            network.supplied,
+            network.spec.csp,
+            InputShape(classes, data.in_chans, study.image_size),
+            seed=seed,
+            image=study.image_size if batches is None or batches.image is None else batches.image,
+            zero_init=study.zero_init,
+            checkpoint=network.checkpoint,
+            stages=stages,
+        )
+        return copied(model) if study.warmup_steps and model is network.supplied else model
+    return load_model(
+        network.spec,
+        num_classes=classes,
+        in_chans=data.in_chans,
+        image_size=study.image_size,
+        pretrained=study.pretrained,
+        checkpoint=network.checkpoint,
+        zero_init=study.zero_init,
+        seed=seed,
+        stages=stages if network.spec.csp is not None or network.spec.twin is not None else None,
+    )
 
 
 def measure(
@@ -126,12 +169,14 @@ def measure(
         throughput=REPEATS if study.throughput and seed == 0 else 0,
         keep_partial=keep_partial,
         progress=progress,
+        loss=study.supply.loss,
+        step=study.supply.step,
         meta={
             "network": network.label,
             "name": network.name,
             "zero_init": study.zero_init,
             "warmup_steps": study.warmup_steps,
-            "stored_weights": network.checkpoint is not None or study.pretrained,
+            "stored_weights": network.stored or study.pretrained,
             "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
         },
     )
@@ -151,7 +196,4 @@ def explain_misfit(name: str, data: Batches) -> Iterator[None]:
         advice = "if the images are too small for the network, use a larger image_size="
         if "out of bounds" in first_line:
             advice = "the network has fewer classes than the data"
-        images = (
-            f"{data.in_chans} x {data.image_size} x {data.image_size} images of {data.num_classes} classes"
-        )
-        raise GradlensError(f"{name} fails on {images}: {first_line} ({advice})") from error
+        raise GradlensError(f"{name} fails on {data}: {first_line} ({advice})") from error

@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from gradlens.data import Batches
 from gradlens.models import warm_up
 from gradlens.models.sgd import RECENT
-from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
 from gradlens.studies.cell import (
     Subject,
-    Weights,
     build_network,
     explain_misfit,
     measure,
@@ -25,20 +23,6 @@ from gradlens.studies.options import Study
 
 SHOWN = 3
 """Largest number of skipped files that a warning names."""
-
-
-def subjects(names: Sequence[str], checkpoints: Sequence[Weights]) -> list[Subject]:
-    """Give networks distinct labels: repeated names are followed by their file of weights or their position."""
-    labels = list(names)
-    for name in {name for name in names if names.count(name) > 1}:
-        positions = [index for index, other in enumerate(names) if other == name]
-        tags = [str(checkpoints[index] or index + 1) for index in positions]
-        if len(set(tags)) < len(tags):
-            tags = [f"{tag}, {index + 1}" for tag, index in zip(tags, positions, strict=True)]
-        for index, tag in zip(positions, tags, strict=True):
-            labels[index] = f"{name} [{tag}]"
-    specs = map(NetworkSpec.parse, names)
-    return [Subject(*parts) for parts in zip(specs, labels, checkpoints, strict=True)]
 
 
 class Cells:
@@ -128,6 +112,8 @@ class Cells:
                         others,
                         steps=study.warmup_steps,
                         until=study.warmup_loss,
+                        loss=study.supply.loss,
+                        step=study.supply.step,
                         progress=warm_up_step,
                     )
                 self._done += study.warmup_steps - len(losses)
