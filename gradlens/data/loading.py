@@ -11,7 +11,7 @@ from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.digits import digit_samples
 from gradlens.data.folder import folder_samples
 from gradlens.data.noise import noise_samples
-from gradlens.data.request import Request
+from gradlens.data.request import CLASSES, Request
 from gradlens.data.samples import Samples
 from gradlens.data.tokens import TOKENS, Tokens
 from gradlens.errors import GradlensError, close_matches
@@ -30,6 +30,7 @@ def load_data(
     skip_bad: bool = False,
     start: int = 0,
     in_chans: int = 3,
+    num_classes: int = 0,
 ) -> Batches:
     """Return batches of a seeded selection of samples; equal arguments return equal tensors.
 
@@ -43,11 +44,12 @@ def load_data(
         skip_bad: skip images that cannot be read (``identity["skipped"]`` names them).
         start: number of batches to skip at the start of the order, such as those of a warm-up.
         in_chans: channels; image files have 1 or 3.
+        num_classes: classes of the targets of random data; 0 for 10.
 
     Raises:
         GradlensError: no such data exists, it is too small, an image cannot be read, or a number is out of range.
     """
-    request = Request(batch_size, batches, start, image_size, in_chans, seed)
+    request = Request(batch_size, batches, start, image_size, in_chans, seed, num_classes or CLASSES)
     samples = _samples(name, request, skip_bad)
     pairs = zip(
         torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True
@@ -65,7 +67,7 @@ def load_data(
         "sha256": fingerprint(items),
         "skipped": list(samples.skipped),
     }
-    described = str(Tokens.parse(name)) if _is_tokens(name) else ""
+    described = str(Tokens.parse(name, request.num_classes)) if _is_tokens(name) else ""
     return Batches(
         items, len(samples.class_names), samples.class_names, in_chans, image_size, identity, described
     )
@@ -79,7 +81,7 @@ def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if name in DATASETS:
         return DATASETS[name](request)
     if _is_tokens(name):
-        return Tokens.parse(name).samples(request)
+        return Tokens.parse(name, request.num_classes).samples(request)
     if name.strip() and Path(name).is_dir():
         return folder_samples(Path(name), request, skip_bad)
     allowed = f"give {', '.join(DATASETS)}, or the path of an image folder"

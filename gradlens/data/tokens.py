@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from gradlens.data.noise import CLASSES
-from gradlens.data.request import Request
+from gradlens.data.request import CLASSES, Request
 from gradlens.data.samples import Samples
 from gradlens.errors import GradlensError, close_matches
 
@@ -33,8 +32,8 @@ class Tokens:
     classes: int = CLASSES
 
     @classmethod
-    def parse(cls, text: str) -> Tokens:
-        """Parse ``tokens``, or a text such as ``FORM``.
+    def parse(cls, text: str, classes: int = CLASSES) -> Tokens:
+        """Parse ``tokens``, or a text such as ``FORM``; ``classes`` is the default number of classes.
 
         Raises:
             GradlensError: an option is not known, or not a number that is allowed.
@@ -54,7 +53,7 @@ class Tokens:
                     f"{key} in {text!r} is {number!r}; give a whole number of at least {least}"
                 )
             values[key] = int(number)
-        return cls(**values)
+        return cls(**{"classes": classes, **values})
 
     def samples(self, request: Request) -> Samples:
         """Return uniform tokens ``[batches * n, length]`` int64 with uniform class targets, by the seed."""

@@ -14,6 +14,7 @@ from gradlens.data import Batches, load_data
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import load_model
+from gradlens.models.checkpoint import head_classes
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import NetworkSpec
 from gradlens.models.supplied import Factory, copied, supplied_model
@@ -25,6 +26,8 @@ REPEATS = 5
 """Timed steps if throughput is measured."""
 UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 """Exceptions of torch if images do not fit a network."""
+
+DARKNET_WEIGHTS = ".weights"
 
 Weights = str | Path | None
 """A file of weights, or None for fresh ones."""
@@ -81,6 +84,7 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
         seed=seed,
         skip_bad=study.skip_bad,
         start=start,
+        num_classes=study.num_classes,
     )
     if data.num_classes < 2:
         raise GradlensError(
@@ -117,12 +121,42 @@ def build_network(study: Study, network: Subject, data: Batches, seed: int) -> t
     for warning in caught:
         if not issubclass(warning.category, ModelNote):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return model, [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+    notes = [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+    return model, list(dict.fromkeys(notes))
 
 
 def _built(study: Study, network: Subject, data: Batches, seed: int) -> nn.Module:
+    """Return the network of a seed, with the head of its file of weights, else one for the classes of the data."""
+    if 0 < study.num_classes < data.num_classes:
+        raise GradlensError(
+            f"num_classes={study.num_classes} is less than the {data.num_classes} classes of the data; use "
+            f"num_classes={data.num_classes} or more"
+        )
+    if network.checkpoint is None or study.num_classes or not data.num_classes:
+        return _of_classes(study, network, data, seed, study.num_classes or data.num_classes or None)
+    if str(network.checkpoint).endswith(DARKNET_WEIGHTS):  # its head is taken over layer by layer
+        return _of_classes(study, network, data, seed, data.num_classes)
+    without = replace(study, pretrained=False), replace(network, checkpoint=None)
+    fresh = _of_classes(*without, data, seed, data.num_classes)
+    classes = head_classes(fresh, network.checkpoint, data.num_classes)
+    if classes is None:
+        return _of_classes(study, network, data, seed, data.num_classes)
+    if classes < data.num_classes:
+        raise GradlensError(
+            f"the head of {network.checkpoint} has {classes} classes, the data {data.num_classes}; use data with at "
+            "most as many"
+        )
+    warnings.warn(
+        f"the head has the {classes} classes of {Path(network.checkpoint).name}, of which the data use "
+        f"{data.num_classes}",
+        ModelNote,
+        stacklevel=2,
+    )
+    return _of_classes(study, network, data, seed, classes)
+
+
+def _of_classes(study: Study, network: Subject, data: Batches, seed: int, classes: int | None) -> nn.Module:
     stages = [path.strip() for path in study.stages.split(",") if path.strip()] or None
-    classes = study.num_classes or data.num_classes or None
     if network.supplied is not None:
         batches = study.supply.batches
         model = supplied_model(
@@ -196,4 +230,8 @@ def explain_misfit(name: str, data: Batches) -> Iterator[None]:
         advice = "if the images are too small for the network, use a larger image_size="
         if "out of bounds" in first_line:
             advice = "the network has fewer classes than the data"
+        elif data.described:
+            advice = "if the network takes other inputs, use other batches, or step="
+        elif "Long" in first_line or "indices" in first_line:
+            advice = "a network of tokens needs input=tokens:length=32,vocabulary=100"
         raise GradlensError(f"{name} fails on {data}: {first_line} ({advice})") from error
