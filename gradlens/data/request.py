@@ -45,14 +45,7 @@ class Request:
                 f"the batch size is {self.batch_size}; similarity between gradients (unbiased HSIC)"
                 f" needs at least {SMALLEST_BATCH} samples per batch"
             )
-        for name, least in (
-            ("batches", 1),
-            ("start", 0),
-            ("image_size", 1),
-            ("in_chans", 1),
-            ("seed", 0),
-            ("classes", 2),
-        ):
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise GradlensError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         if self.seed >= SEED_LIMIT:

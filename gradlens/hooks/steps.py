@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -83,6 +84,12 @@ def _cross_entropy(output: object, targets: object) -> Tensor:
             f"the model returns a {type(output).__name__}{_contents(output)}, not a tensor of logits; give "
             f"{loss_line(output)}"
         )
+    line = _line_of_numbers(output, targets)
+    if line:
+        raise GradlensError(
+            f"the targets are numbers of shape {list(targets.shape)}, not classes or probabilities of the "  # type: ignore[attr-defined]
+            f"{output.shape[1] if output.dim() > 1 else 1} logits; give {line}"
+        )
     try:
         return functional.cross_entropy(output, targets)  # type: ignore[arg-type]
     except (RuntimeError, ValueError, TypeError) as error:
@@ -91,6 +98,19 @@ def _cross_entropy(output: object, targets: object) -> Tensor:
             f"cross entropy does not fit an output of shape {list(output.shape)} and targets {shape} "
             f"({' '.join(str(error).split())[:120]}); give {loss_line(output)}, or another loss of yours"
         ) from error
+
+
+def _line_of_numbers(output: Tensor, targets: object) -> str:
+    """Return the loss to give if cross entropy of these targets has a value without a meaning; else empty."""
+    if not isinstance(targets, Tensor) or output.shape != targets.shape or not targets.is_floating_point():
+        return ""
+    sums = targets.detach().sum(1) if targets.dim() > 1 else targets.detach()
+    several = output.dim() > 1 and output.shape[1] > 1
+    if several and bool((targets >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        return ""
+    binary = bool(((targets >= 0) & (targets <= 1)).all())
+    name = "binary_cross_entropy_with_logits" if binary else "mse_loss"
+    return f"`loss=lambda output, target: torch.nn.functional.{name}(output, target)`"
 
 
 def seed_draws(seed: int, batch: int) -> None:

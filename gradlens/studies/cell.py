@@ -208,7 +208,7 @@ def measure(
         meta={
             "network": network.label,
             "name": network.name,
-            "zero_init": study.zero_init,
+            "zero_init": None if isinstance(network.supplied, nn.Module) else study.zero_init,
             "warmup_steps": study.warmup_steps,
             "stored_weights": network.stored or study.pretrained,
             "checkpoint": None if network.checkpoint is None else str(network.checkpoint),

@@ -20,6 +20,7 @@ from gradlens.studies.cell import (
     spare_batches,
 )
 from gradlens.studies.options import Study
+from gradlens.studies.subjects import unvaried
 
 SHOWN = 3
 """Largest number of skipped files that a warning names."""
@@ -40,6 +41,7 @@ class Cells:
         self._progress: Progress | None = None
         self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
+        self._fixed = unvaried(study, networks)
         self._data: list[Mapping[str, object]] = []
         self.partial = False
 
@@ -51,7 +53,7 @@ class Cells:
     @property
     def warnings(self) -> list[str]:
         """Warnings about the data."""
-        return skipped_images(self._data)
+        return [*skipped_images(self._data), *same_for_all_seeds(self._fixed)]
 
     def run(self) -> list[Recording]:
         """Measure all cells, and return one recording per network, all with the same replicates.
@@ -140,6 +142,16 @@ def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
     more = ", ..." if len(files) > SHOWN else ""
     return [
         f"{len(files)} images or folders could not be read and were skipped: {', '.join(files[:SHOWN])}{more}"
+    ]
+
+
+def same_for_all_seeds(labels: Sequence[str]) -> list[str]:
+    """Return a warning about networks whose weights and batches no seed varies; empty without one."""
+    if not labels:
+        return []
+    return [
+        f"{', '.join(labels)}: the same weights and batches for every seed, so intervals of these values have no "
+        "width, and those of differences are over the seeds of the other networks only"
     ]
 
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
+from torch import nn
+
 from gradlens.analyzers.duplication import common_sizes
 from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
 from gradlens.comparisons.effects import Effects
@@ -25,7 +27,7 @@ from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import ZERO_INIT, Study, Training
 from gradlens.studies.spaces import require_one
-from gradlens.studies.subjects import check_weights, subjects
+from gradlens.studies.subjects import check_weights, subjects, unvaried
 from gradlens.studies.supply import supplied_study
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.warnings import warnings_alone, warnings_of_training
@@ -84,6 +86,8 @@ def strategies(
     control_of = control_by_label(networks) if controls else {}
     networks = list(dict.fromkeys([*networks, *control_of.values()]))
     check_weights(study, networks)
+    if isinstance(model, nn.Module) and study.seeds > 1 and not plan.steps:
+        unvaried(study, [base])
     grid = Grid(study, plan, networks, None if folder is None else Path(folder), progress)
     rows = grid.run()
     meta = {

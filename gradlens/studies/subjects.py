@@ -34,6 +34,28 @@ def subjects(
     ]
 
 
+def unvaried(study: Study, networks: Sequence[Subject]) -> list[str]:
+    """Return the labels of networks that have the same weights and the same batches for every seed.
+
+    Raises:
+        GradlensError: all have, so that the seeds vary nothing.
+    """
+    source = study.supply.batches
+    fixed = [network.label for network in networks if network.stored or study.pretrained]
+    if source is None or study.seeds == 1 or not fixed:
+        return []
+    first, second = (source.batches(seed, study.batches, 0).identity["sha256"] for seed in (0, 1))
+    if first != second:  # the loader shuffles
+        return []
+    if len(fixed) == len(networks):
+        raise GradlensError(
+            f"seeds={study.seeds} would measure the same weights on the same batches each time; use seeds=1, whose "
+            "intervals are over batches, a loader that shuffles, or a function that builds the network: lambda seed: "
+            "Net()"
+        )
+    return fixed
+
+
 def check_weights(study: Study, networks: Sequence[Subject]) -> None:
     """Check that options about weights have a network that they are about.
 
