@@ -10,7 +10,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 from torch.utils import _pytree
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from gradlens.data.batches import Batches
 from gradlens.errors import GradlensError
@@ -37,6 +37,7 @@ class SuppliedBatches:
     samples: int
     first: object
     _kept: list[object] = field(default_factory=list)
+    _classes: list[int] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -70,7 +71,9 @@ class SuppliedBatches:
                 "are measured; give more, or lower batches="
             )
         channels, side, _ = self.image or (3, 0, 0)
-        classes = classes_of(self.source, items)
+        if not self._classes:
+            self._classes.append(classes_of(self.source, items))
+        (classes,) = self._classes  # the same for every seed, so that heads have one width
         length = length_of(self.source)
         identity = {
             "name": self.name,
@@ -102,11 +105,17 @@ def length_of(source: Iterable[object]) -> int | None:
 
 
 def classes_of(source: object, items: Iterable[object]) -> int:
-    """Return the number of classes: that of the loader's data set, or the largest target + 1; 0 without targets."""
-    named = getattr(getattr(source, "dataset", None), "classes", None)
+    """Return the number of classes of batches of (inputs, targets); 0 if the targets are no classes.
+
+    It is that of the loader's data set if it tells, else the largest target of these batches + 1.
+    """
+    dataset = getattr(source, "dataset", None)
+    named = getattr(dataset, "classes", None)
     if isinstance(named, Sized) and len(named):
         return len(named)
-    targets = [item[1] for item in items if isinstance(item, (tuple, list)) and len(item) == 2]
+    targets: list[object] = [item[1] for item in items if isinstance(item, (tuple, list)) and len(item) == 2]
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
+        targets = [dataset.tensors[1]]
     integers = [
         target
         for target in targets
