@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import ascii_uppercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,7 +67,7 @@ def compare_networks(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Compare the gradients of networks on the same images, stage by stage.
 
@@ -91,7 +91,7 @@ def compare_networks(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import compare
 
-        return compare(a, b, *others, checkpoint=checkpoints, labels=(), progress=progress, **options)
+        return compare(a, b, *others, checkpoint=checkpoints, progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("compare", *names), out, force, as_json))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -35,7 +35,7 @@ def inspect_network(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Measure the gradients of one network, stage by stage.
 
@@ -55,6 +55,6 @@ def inspect_network(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import inspect
 
-        return inspect(model, checkpoint=checkpoint, label="", progress=progress, **options)
+        return inspect(model, checkpoint=checkpoint, progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("inspect", model), out, force, as_json, top=top))

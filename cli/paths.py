@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,7 +32,7 @@ def trace_paths(
     as_json: bool,
     out: Path | None,
     force: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Count the paths of the gradient through one network, weighted by energy.
 
@@ -51,6 +51,6 @@ def trace_paths(
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import paths
 
-        return paths(model, checkpoint=checkpoint, label="", progress=progress, **options)
+        return paths(model, checkpoint=checkpoint, progress=progress, **options)
 
     deliver(ctx, measure, Delivery(slug("paths", model), out, force, as_json))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -79,7 +79,7 @@ def measure_strategies(
     out: Path | None,
     force: bool,
     resume: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Convert a network to cross stage partial form with each transition strategy, and compare the gradients.
 
@@ -115,7 +115,6 @@ def measure_strategies(
             stem=stem,
             controls=controls,
             training=build(Training, training),
-            label="",
             folder=cells,
             progress=progress,
             **options,
