@@ -73,7 +73,8 @@ class Study:
     Python, ``data`` may be batches in any iterable, for example a ``DataLoader``, of which the first ``batches`` are
     measured and the others are left for warm-up and training; ``batches`` may be such an iterable itself, of which all
     are measured. Each seed sees the same batches, unless the loader shuffles. ``step`` and ``loss`` may be functions,
-    ``stages`` a list, and ``samples`` is the number of samples per batch if a batch does not show it.
+    ``stages`` a list; ``samples`` is the number of samples per batch if a batch does not show it, and ``reduction``
+    is ``sum`` if the loss is a sum over the samples.
 
     Raises:
         GradlensError: a value is not allowed.

@@ -20,10 +20,13 @@ from gradlens.models.factory_file import file_function
 from gradlens.models.supplied import Network
 from gradlens.options import options_of
 from gradlens.randomness import seeded
+from gradlens.recording.watch import watch_of
 from gradlens.studies.options import Study, Supply, study_of
 
 DEFAULTS = {name: declared.default for name, declared in options_of(Study).items()}
 FUNCTIONS = ("step", "loss")
+PYTHON_ONLY = ("samples", "reduction")
+"""Options of ``Watch`` about the batches and the loss of the caller."""
 
 
 def supplied_study(options: Mapping[str, object], networks: Iterable[Network] = ()) -> Study:
@@ -33,14 +36,15 @@ def supplied_study(options: Mapping[str, object], networks: Iterable[Network] = 
     are over batches.
 
     Args:
-        options: fields of ``Study`` and of its ``Watch``, and ``samples``.
+        options: fields of ``Study`` and of its ``Watch``, and ``PYTHON_ONLY``.
         networks: the networks to measure.
 
     Raises:
         GradlensError: an option is not known, its value is not allowed, or two options contradict each other.
     """
     values = {**options}
-    samples = cast(int | None, values.pop("samples", None))
+    watching = {name: values.pop(name) for name in PYTHON_ONLY if name in values}
+    samples = cast(int | None, watching.get("samples"))
     functions = {name: _function(name, values) for name in FUNCTIONS}
     if isinstance(values.get("stages"), (list, tuple)):
         values["stages"] = ",".join(map(str, values["stages"]))  # type: ignore[call-overload]
@@ -51,8 +55,7 @@ def supplied_study(options: Mapping[str, object], networks: Iterable[Network] = 
         values.setdefault("seeds", 1)
     batches = None if source is None else _supplied(source, whole, samples, values)
     study = study_of(values)
-    if samples is not None:
-        study = replace(study, watch=replace(study.watch, samples=samples))
+    study = replace(study, watch=watch_of(study.watch, watching))
     return replace(study, supply=Supply(batches, **functions))
 
 

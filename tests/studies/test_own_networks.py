@@ -396,6 +396,15 @@ def test_accuracy_is_not_measured_with_a_step() -> None:
         gl.strategies(Staged, step=detection, training=gl.Training(steps=2, evaluate=True), **QUIET)
 
 
+def test_a_summed_loss_and_the_number_of_samples_are_declared_as_in_capture() -> None:
+    def summed(model: nn.Module, batch: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        return 8 * two_inputs(model, batch)
+
+    mean = gl.inspect(TwoInputs, batches=vectors(), step=two_inputs, **QUIET)
+    total = gl.inspect(TwoInputs, batches=vectors(), step=summed, reduction="sum", samples=8, **QUIET)
+    np.testing.assert_allclose(total["flow"].frame["rms"], mean["flow"].frame["rms"], rtol=1e-5)
+
+
 def line_of(error: GradlensError) -> str:
     return str(error).split("`")[1]
 
