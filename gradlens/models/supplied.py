@@ -24,6 +24,8 @@ Network = str | nn.Module | Factory
 """A network to measure: a name for ``load_model``, a module, or a factory."""
 
 SEED = "seed"
+SOME_SHAPE = InputShape(10, 3, 64)
+"""A shape for a network that is built to see its class."""
 
 
 def supplied_model(
@@ -89,7 +91,7 @@ def title_of(network: nn.Module | Factory) -> str:
     if name and name != "<lambda>":
         return str(name)
     with seeded(0):
-        return title_of(_built(network, InputShape(None, 3, None), 0))
+        return title_of(_built(network, SOME_SHAPE, 0))
 
 
 def _built(factory: Factory, shape: InputShape, seed: int) -> nn.Module:
@@ -126,9 +128,9 @@ def _arguments(factory: Factory, shape: InputShape, seed: int) -> inspect.BoundA
     if len(missing) == 1 and SEED not in values and not inspect.isclass(factory):
         values[missing.pop()] = seed
     if missing:
+        build = f"{_title(factory)}({missing[0]}=...)" if inspect.isclass(factory) else "Net(...)"
         raise GradlensError(
-            f"{_title(factory)} needs {', '.join(missing)}; give a function of the seed that passes them: "
-            f"lambda seed: {_title(factory)}({missing[0]}=...)"
+            f"{_title(factory)} needs {', '.join(missing)}; give a function of the seed alone: lambda seed: {build}"
         )
     extra = {name: value for name, value in values.items() if name not in signature.parameters}
     named = {name: value for name, value in values.items() if name in signature.parameters}

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
 
 from gradlens.catalogue import TABLES
 from gradlens.errors import GradlensError
@@ -22,6 +21,7 @@ from gradlens.options import (
     options_of,
 )
 from gradlens.recording import Watch
+from gradlens.studies.objects import NO_SUPPLY, Supply
 
 BOTH = "both"
 """Value of ``space`` that requests one measurement per space."""
@@ -33,35 +33,6 @@ SCHEDULES = ("cosine", "constant")
 
 WATCHED = tuple(name for name, declared in options_of(Watch).items() if declared.group)
 """Options of ``Watch`` that a study accepts; it sets the other options itself."""
-
-
-class Batched(Protocol):
-    """Batches that the caller supplies; ``gradlens.data.SuppliedBatches`` without torch."""
-
-    @property
-    def image(self) -> tuple[int, int, int] | None:
-        """Channels, height and width of the images, or None."""
-
-    def batches(self, seed: int, count: int, start: int) -> Any:
-        """Return ``count`` batches after the first ``start``, in the order of a seed."""
-
-
-@dataclass(frozen=True, eq=False)
-class Supply:
-    """What the caller supplies as objects; the options of a study describe them.
-
-    Attributes:
-        batches: batches to measure, instead of a data set by name.
-        step: function of (model, batch) that returns the loss.
-        loss: function of (output, target) that returns the loss.
-    """
-
-    batches: Batched | None = None
-    step: Callable[..., Any] | None = None
-    loss: Callable[..., Any] | None = None
-
-
-NO_SUPPLY = Supply()
 
 
 @documented

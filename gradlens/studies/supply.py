@@ -21,7 +21,8 @@ from gradlens.models.supplied import Network
 from gradlens.options import options_of
 from gradlens.randomness import seeded
 from gradlens.recording.watch import watch_of
-from gradlens.studies.options import Study, Supply, study_of
+from gradlens.studies.objects import Supply
+from gradlens.studies.options import Study, study_of
 
 DEFAULTS = {name: declared.default for name, declared in options_of(Study).items()}
 FUNCTIONS = ("step", "loss")
@@ -86,7 +87,7 @@ def _source(values: dict[str, object]) -> tuple[Iterable[object] | None, bool]:
     whole = not isinstance(batches, numbers.Integral)
     for name, value in (("data", data), ("batches", batches)):
         number_or_name = isinstance(value, str if name == "data" else numbers.Integral)
-        if isinstance(value, (Dataset, Tensor, str)) and not number_or_name:
+        if isinstance(value, (Dataset, Tensor, Mapping, str)) and not number_or_name:
             raise GradlensError(
                 f"{name}= is a {type(value).__name__}; give a list of batches, or DataLoader(dataset, batch_size=32, "
                 "drop_last=True)"
@@ -132,6 +133,11 @@ def _supplied(
         first = kept[0] if kept else next(iter(source), None)
     if first is None:
         raise GradlensError("there are no batches to measure; give at least one")
+    if isinstance(first, Tensor) and not values.get("step"):
+        raise GradlensError(
+            "the first item of the batches is a tensor, not (inputs, targets); give a list of batches, [(inputs, "
+            "targets), ...], or a step= of a tensor"
+        )
     n = samples or batch_size(first)
     batches = SuppliedBatches(source, n, first, kept)
     if whole or "batches" not in values:

@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from gradlens.models.sgd import RECENT, Batch, sgd
-from gradlens.studies.options import NO_SUPPLY, Supply, Training
+from gradlens.studies.objects import NO_SUPPLY, Supply
+from gradlens.studies.options import Training
 
 __all__ = ["Score", "Training", "score", "train"]
 

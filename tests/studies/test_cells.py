@@ -284,7 +284,7 @@ def test_warm_up_repeats_batches_if_few_samples_are_left(run, monkeypatch):
     monkeypatch.setattr(
         cells,
         "warm_up",
-        lambda model, batches, *, steps, until, progress: used.append((len(batches), steps)) or [],
+        lambda model, batches, *, steps, **_: used.append((len(batches), steps)) or [],
     )
     monkeypatch.setattr(cell, "capture", stop)
     run(data="digits", batch_size=359, batches=4, image_size=8, warmup_steps=3)
