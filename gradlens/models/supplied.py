@@ -144,6 +144,6 @@ def _arguments(factory: Factory, shape: InputShape, seed: int) -> inspect.BoundA
     )
 
 
-def _title(factory: Factory) -> str:
+def _title(factory: object) -> str:
     name = getattr(factory, "__name__", type(factory).__name__)
     return "the lambda" if name == "<lambda>" else str(name)
