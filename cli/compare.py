@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import ascii_uppercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -71,7 +71,7 @@ def compare_networks(
     force: bool,
     everything: bool,
     top: int | None,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Compare the gradients of networks on the same images, stage by stage.
 

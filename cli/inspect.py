@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,7 +36,7 @@ def inspect_network(
     force: bool,
     everything: bool,
     top: int | None,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Measure the gradients of one network, stage by stage.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,7 +36,7 @@ def trace_paths(
     force: bool,
     everything: bool,
     top: int | None,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Count the paths of the gradient through one network, weighted by energy.
 

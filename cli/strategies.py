@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -82,7 +82,7 @@ def measure_strategies(
     everything: bool,
     top: int | None,
     resume: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Convert a network to cross stage partial form with each transition strategy, and compare the gradients.
 

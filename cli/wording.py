@@ -9,6 +9,8 @@ import click
 
 PARAMETER = re.compile(r"""(?<![\w.,@=/\[-])(\w+)=('[^']*'|"[^"]*"|[^\s'",;:()]*)""")
 """``name=value``, not within a name of a network such as ``resnet50@csp,gamma=0.25``."""
+LINE = re.compile(r"(`(?:step|loss)=lambda [^`]*`)")
+"""A line of Python that the command line reads from a file."""
 
 
 def in_options(text: str, running: str = "") -> str:
@@ -59,7 +61,16 @@ def translated(text: str, options: Mapping[str, click.Option]) -> str:
         stop = "." if value.endswith(".") else ""  # the end of the sentence
         return _written(options[name], value.removesuffix(".").strip("'\"")) + stop
 
-    return PARAMETER.sub(option, text)
+    parts = LINE.split(text)
+    return "".join(_in_file(part) if LINE.fullmatch(part) else PARAMETER.sub(option, part) for part in parts)
+
+
+def _in_file(line: str) -> str:
+    """Return what to write instead of a parameter with a lambda: a function in a file, and its option."""
+    name, _, function = line.strip("`").partition("=lambda ")
+    arguments, _, value = function.partition(": ")
+    imports = "import torch and " if "torch." in value else ""
+    return f"--{name} file.py:{name}, with {imports}`def {name}({arguments}): return {value}` in file.py"
 
 
 def _written(option: click.Option, value: str) -> str:

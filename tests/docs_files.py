@@ -16,6 +16,46 @@ def make(num_classes: int) -> nn.Module:
     layers = [nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), nn.ReLU()]
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))
 """
+MORE = """
+
+import torch
+
+
+class Staged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.body = nn.ModuleList([nn.Sequential(*(self.block() for _ in range(2))) for _ in range(2)])
+        self.head = nn.Linear(8, 10)
+
+    def block(self):
+        return nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU())
+
+    def forward(self, x):
+        x = self.body[1](self.body[0](self.stem(x)))
+        return self.head(x.mean((2, 3)))
+
+
+class Text(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.inner, self.head = nn.Embedding(100, 8), nn.Linear(8, 8), nn.Linear(8, 10)
+
+    def forward(self, tokens):
+        return self.head(torch.relu(self.inner(self.embedding(tokens))).mean(1))
+
+
+def staged():
+    return Staged()
+
+
+def text():
+    return Text()
+
+
+def step(model, batch):
+    return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
+"""
 SMALL = ["--seeds", "1", "--batches", "1", "--batch-size", "4", "--image-size", "32"]
 QUICK = [*SMALL, "--no-throughput"]
 CHEAPER: dict[str, list[str]] = {
@@ -56,6 +96,11 @@ image_a, image_b = torch.rand(2, 3, 32, 32)
 my_loss = torch.nn.functional.cross_entropy
 def my_step(model, batch):
     return my_loss(model(batch[0]), batch[1])
+class Yolo(torch.nn.Sequential):
+    def __init__(self, block):
+        parts = [torch.nn.Conv2d(3, 8, 3, 2), block(8, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+        super().__init__(*parts, torch.nn.Linear(8, 10))
+C2f = C3 = torch.nn.Conv2d
 """,
     "tutorial.md": """
 import gradlens
@@ -70,7 +115,7 @@ def make_files(folder: Path) -> None:
     """Write network files, weights, photos, a darknet definition with weights, and a folder for pages."""
     (folder / "net.py").write_text(NET)
     (folder / "nets").mkdir()
-    (folder / "nets" / "mine.py").write_text(NET.replace("def make", "def build"))
+    (folder / "nets" / "mine.py").write_text(NET.replace("def make", "def build") + MORE)
     for name in ("old.pt", "new.pt"):
         _save_weights(folder / "nets" / "mine.py:build", folder / name)
     (folder / "page").mkdir()

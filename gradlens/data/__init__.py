@@ -2,5 +2,6 @@
 
 from gradlens.data.batches import Batches
 from gradlens.data.loading import DATASETS, load_data
+from gradlens.data.supplied import SuppliedBatches
 
-__all__ = ["DATASETS", "Batches", "load_data"]
+__all__ = ["DATASETS", "Batches", "SuppliedBatches", "load_data"]

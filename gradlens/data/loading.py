@@ -12,8 +12,9 @@ from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.digits import digit_samples
 from gradlens.data.folder import folder_samples
 from gradlens.data.noise import noise_samples
-from gradlens.data.request import Request
+from gradlens.data.request import CLASSES, Request
 from gradlens.data.samples import Samples
+from gradlens.data.tokens import TOKENS, Tokens
 from gradlens.errors import GradlensError
 
 DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
@@ -30,11 +31,13 @@ def load_data(
     skip_bad: bool = False,
     start: int = 0,
     in_chans: int = 3,
+    num_classes: int = 0,
 ) -> Batches:
     """Return batches of a seeded selection of samples; equal arguments return equal tensors.
 
     Args:
-        name: ``digits``, ``random``, or the path of a folder with one folder of images per class.
+        name: ``digits``, ``random``, the path of a folder with one folder of images per class, or random tokens with
+            class targets: ``tokens:length=32,vocabulary=100``.
         batch_size: samples ``n`` per batch, at least 4.
         batches: number of batches.
         image_size: height and width in pixels.
@@ -42,11 +45,12 @@ def load_data(
         skip_bad: skip images that cannot be read (``identity["skipped"]`` names them).
         start: number of batches to skip at the start of the order, such as those of a warm-up.
         in_chans: channels; image files have 1 or 3.
+        num_classes: classes of the targets of random data; 0 for 10.
 
     Raises:
         GradlensError: no such data exists, it is too small, an image cannot be read, or a number is out of range.
     """
-    request = Request(batch_size, batches, start, image_size, in_chans, seed)
+    request = Request(batch_size, batches, start, image_size, in_chans, seed, num_classes or CLASSES)
     try:
         samples = _samples(name, request, skip_bad)
     except (MemoryError, RuntimeError) as error:
@@ -72,11 +76,20 @@ def load_data(
         "sha256": fingerprint(items),
         "skipped": list(samples.skipped),
     }
-    return Batches(items, len(samples.class_names), samples.class_names, in_chans, image_size, identity)
+    described = str(Tokens.parse(name, request.num_classes)) if _is_tokens(name) else ""
+    return Batches(
+        items, len(samples.class_names), samples.class_names, in_chans, image_size, identity, described
+    )
+
+
+def _is_tokens(name: str) -> bool:
+    return name.partition(":")[0].strip() == TOKENS
 
 
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if name in DATASETS:
         return DATASETS[name](request)
-    check_data(name, DATASETS)
+    if _is_tokens(name):
+        return Tokens.parse(name, request.num_classes).samples(request)
+    check_data(name, [*DATASETS, TOKENS])
     return folder_samples(Path(name), request, skip_bad)

@@ -8,8 +8,6 @@ import torch
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
 
-CLASSES = 10
-
 
 def noise_samples(request: Request) -> Samples:
     """Return standard normal images with uniform targets; the seed and its number determine a batch."""
@@ -18,5 +16,5 @@ def noise_samples(request: Request) -> Samples:
     for index in range(request.start, request.start + request.batches):
         generator = np.random.default_rng([request.seed, index])
         images.append(torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)))
-        targets.append(torch.from_numpy(generator.integers(CLASSES, size=request.batch_size)))
-    return Samples(torch.cat(images), torch.cat(targets), tuple(map(str, range(CLASSES))), None)
+        targets.append(torch.from_numpy(generator.integers(request.num_classes, size=request.batch_size)))
+    return Samples(torch.cat(images), torch.cat(targets), tuple(map(str, range(request.num_classes))), None)

@@ -9,7 +9,9 @@ import torch
 from gradlens.errors import GradlensError
 from gradlens.randomness import SEED_LIMIT
 
+CLASSES = 10
 SMALLEST_BATCH = 4  # the unbiased HSIC divides by n - 3
+LEAST = {"batches": 1, "start": 0, "image_size": 1, "in_chans": 1, "seed": 0, "num_classes": 2}
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Request:
         image_size: height and width in pixels.
         in_chans: channels ``c``.
         seed: determines the order.
+        num_classes: number of classes of random targets.
 
     Raises:
         GradlensError: a number is out of range.
@@ -34,6 +37,7 @@ class Request:
     image_size: int
     in_chans: int
     seed: int
+    num_classes: int = CLASSES
 
     def __post_init__(self) -> None:
         if self.batch_size < SMALLEST_BATCH:
@@ -41,7 +45,7 @@ class Request:
                 f"the batch size is {self.batch_size}; similarity between gradients (unbiased HSIC)"
                 f" needs at least {SMALLEST_BATCH} samples per batch"
             )
-        for name, least in (("batches", 1), ("start", 0), ("image_size", 1), ("in_chans", 1), ("seed", 0)):
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise GradlensError(f"{name} is {getattr(self, name)}; it must be at least {least}")
         if self.seed >= SEED_LIMIT:

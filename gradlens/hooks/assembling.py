@@ -105,7 +105,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "python": platform.python_version(),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
-        "model_class": type(model).__name__,
+        "model_class": str(vars(model).get("gradlens_name") or type(model).__name__),
         "mode": watch.mode,
         "training": model.training,
         "batch_norms": norms,

@@ -40,6 +40,7 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
         raise GradlensError(
             f"batch {index} has {n} samples; gradients are compared over samples and the unbiased "
             f"HSIC needs at least {FEWEST} (and BatchNorm in train mode at least 2): use larger batches"
+            + ("; a DataLoader leaves out a smaller last batch with drop_last=True" if index else "")
         )
     return n
 
@@ -66,7 +67,10 @@ def check_readable(model: nn.Module) -> None:
 def check_same_size(index: int, n: int, first: int) -> None:
     """Raise if the number of samples differs from the first batch."""
     if n != first:
-        raise GradlensError(f"batch {index} has {n} samples, the first {first}; use batches of equal size")
+        last = "; a DataLoader leaves out a smaller last batch with drop_last=True" if n < first else ""
+        raise GradlensError(
+            f"batch {index} has {n} samples, the first {first}; use batches of equal size{last}"
+        )
 
 
 def checked_loss(index: int, model: nn.Module, run: Callable[[], Tensor]) -> Tensor:

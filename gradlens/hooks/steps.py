@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
+from gradlens.hooks.remedies import loss_line, needed_inputs, step_line
 from gradlens.randomness import seed_all
 
 Loss = Callable[[Any, Any], Tensor]
@@ -29,32 +31,86 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
         raise GradlensError("give either loss= or step=, not both: a step computes its own loss")
     if step is not None:
         return step
+
     criterion = loss or functional.cross_entropy
+    usual = criterion is functional.cross_entropy
 
     def supervised(model: nn.Module, batch: object) -> Tensor:
-        inputs, targets = _pair(batch)
+        inputs, targets = _pair(model, batch)
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
             inputs, targets = inputs.to(parameter.device), targets.to(parameter.device)
         output = model(inputs)
-        if criterion is functional.cross_entropy and not isinstance(output, Tensor):
-            raise GradlensError(
-                f"the model returns a {type(output).__name__}, not logits; give loss=(output, target) -> scalar, "
-                "or step=(model, batch) -> loss"
-            )
-        return criterion(output, targets)
+        return _cross_entropy(output, targets) if usual else criterion(output, targets)
 
     return supervised
 
 
-def _pair(batch: object) -> Pair:
-    try:
-        inputs, targets = cast(Pair, batch)
-    except (TypeError, ValueError):
+def _pair(model: nn.Module, batch: object) -> Pair:
+    """Return the inputs and the targets of a batch for a model of one input.
+
+    Raises:
+        GradlensError: the batch has another form, or the model takes several inputs.
+    """
+    needed = needed_inputs(model)
+    several = len(needed) > 1
+    pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+    if not pair:
+        kind = f"{type(batch).__name__}{_contents(batch)}"
+        raise GradlensError(f"a batch is a {kind}, not (inputs, targets); give {step_line(model, batch)}")
+    inputs, targets = cast(Pair, batch)
+    if several:
         raise GradlensError(
-            f"a batch is a {type(batch).__name__}, not (inputs, targets); give step=(model, batch) -> loss"
-        ) from None
+            f"{type(model).__name__} takes {len(needed)} inputs ({', '.join(needed)}), and a batch is (inputs, "
+            f"targets); give {step_line(model, batch)}"
+        )
     return inputs, targets
+
+
+def _contents(batch: object) -> str:
+    if isinstance(batch, Mapping):
+        return f" with {', '.join(map(str, list(batch)[:6]))}" if batch else ""
+    return f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
+
+
+def _cross_entropy(output: object, targets: object) -> Tensor:
+    """Return the cross entropy of logits and classes.
+
+    Raises:
+        GradlensError: the output is not one tensor, or does not fit the targets.
+    """
+    if not isinstance(output, Tensor):
+        raise GradlensError(
+            f"the model returns a {type(output).__name__}{_contents(output)}, not a tensor of logits; give "
+            f"{loss_line(output)}"
+        )
+    line = _line_of_numbers(output, targets)
+    if line:
+        raise GradlensError(
+            f"the targets are numbers of shape {list(targets.shape)}, not classes or probabilities of the "  # type: ignore[attr-defined]
+            f"{output.shape[1] if output.dim() > 1 else 1} logits; give {line}"
+        )
+    try:
+        return functional.cross_entropy(output, targets)  # type: ignore[arg-type]
+    except (RuntimeError, ValueError, TypeError) as error:
+        shape = list(targets.shape) if isinstance(targets, Tensor) else type(targets).__name__
+        raise GradlensError(
+            f"cross entropy does not fit an output of shape {list(output.shape)} and targets {shape} "
+            f"({' '.join(str(error).split())[:120]}); give {loss_line(output)}, or another loss of yours"
+        ) from error
+
+
+def _line_of_numbers(output: Tensor, targets: object) -> str:
+    """Return the loss to give if cross entropy of these targets has a value without a meaning; else empty."""
+    if not isinstance(targets, Tensor) or output.shape != targets.shape or not targets.is_floating_point():
+        return ""
+    sums = targets.detach().sum(1) if targets.dim() > 1 else targets.detach()
+    several = output.dim() > 1 and output.shape[1] > 1
+    if several and bool((targets >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        return ""
+    binary = bool(((targets >= 0) & (targets <= 1)).all())
+    name = "binary_cross_entropy_with_logits" if binary else "mse_loss"
+    return f"`loss=lambda output, target: torch.nn.functional.{name}(output, target)`"
 
 
 def seed_draws(seed: int, batch: int) -> None:

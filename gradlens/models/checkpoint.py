@@ -44,6 +44,30 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     model.load_state_dict(weights, strict=False)  # strict would require num_batches_tracked
 
 
+def head_classes(model: nn.Module, path: str | Path, num_classes: int) -> int | None:
+    """Return the number of classes of the head in a file of weights, or None if only the head does not tell it.
+
+    Args:
+        model: the network with a head of another width.
+        path: the file of weights.
+        num_classes: the width of the model's head.
+
+    Raises:
+        GradlensError: the file is missing, damaged or holds more than tensors.
+    """
+    expected = model.state_dict()
+    weights = _unprefixed(_unwrapped(_read(Path(path)), Path(path)), expected)
+    widths = set()
+    for key, value in expected.items():
+        saved = weights.get(key)
+        if saved is None or saved.shape == value.shape:
+            continue
+        if value.dim() == 0 or len(value) != num_classes or saved.shape[1:] != value.shape[1:]:
+            return None
+        widths.add(len(saved))
+    return widths.pop() if len(widths) == 1 else None
+
+
 def misfits(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
     """Yield each key at which the weights differ from the expected state, with a description of the problem.
 

@@ -51,7 +51,7 @@ def cspify(
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
         cut: channels of a split that bypass the block: the ``first`` ones, or as many drawn at ``random``, once for
             each stage when the network is built. They are stored in the buffer ``cut.order`` of the stage.
-        stages: module paths to cut; None finds the stages by name.
+        stages: module paths to cut, in a list or separated by commas; None finds the stages by name.
         image_size: size of a test image that runs through the model: side, or (channels, height, width);
             None uses the model's configuration, else 64.
         seed: determines the weights of the new layers and the channels of a random cut; None draws them from the
@@ -77,7 +77,7 @@ def cspify(
     rebuilt = copy.deepcopy(model)
     if strategy == "none":
         return rebuilt
-    stages = [stages] if isinstance(stages, str) else stages
+    stages = [path.strip() for path in stages.split(",")] if isinstance(stages, str) else stages
     if stages is not None and not all(isinstance(path, str) for path in stages):
         raise GradlensError(f"stages={list(stages)!r}; give module paths such as ['layer1', 'layer2']")
     image = image_for(rebuilt, image_size)

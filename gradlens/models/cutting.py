@@ -85,8 +85,8 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
         paths = stage_paths(model)
         if not paths:
             raise GradlensError(
-                f"found no stages in {type(model).__name__} (layer1, stages.0, denseblock1, …); in Python, name them "
-                "with cspify(..., stages=[...])"
+                f"found no stages in {type(model).__name__} (layer1, stages.0, denseblock1, …); name them, for example "
+                f"stages={','.join(_sequences(model)) or 'body.0,body.1'}"
             )
     modules = dict(model.named_modules())
     if not paths:
@@ -221,3 +221,14 @@ def _steps(stage: nn.Module) -> Iterator[nn.Module]:
             yield from child.children()
         else:
             yield child
+
+
+def _sequences(model: nn.Module) -> list[str]:
+    """Return the paths of a few sequences of blocks, which may be stages."""
+    sequences = {
+        path: module
+        for path, module in model.named_modules()
+        if path and isinstance(module, nn.Sequential) and len(module) > 1
+    }
+    outer = [path for path in sequences if not any(path.startswith(f"{other}.") for other in sequences)]
+    return outer[:4]

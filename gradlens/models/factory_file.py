@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from torch import nn
 
 from gradlens.errors import GradlensError, close_matches, described
-from gradlens.models.files import check_factory
+from gradlens.models.files import check_factory, near_files
 from gradlens.models.shape import InputShape
 
 
@@ -34,7 +35,7 @@ def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
         module = _run(file)
         function = _function(module, file, factory)
         try:
-            model = function(**_accepted(function, shape))
+            model = function(**accepted(function, shape))
         except Exception as error:
             raise GradlensError(f"{file}:{factory} raised {described(error)}") from error
     if not isinstance(model, nn.Module):
@@ -42,6 +43,26 @@ def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:
             f"{file}:{factory} returned a {type(model).__name__}; it must return a torch.nn.Module"
         )
     return model
+
+
+def file_function(name: str, parameter: str) -> Callable[..., Any]:
+    """Run the file of a name such as ``losses.py:focal`` and return its function.
+
+    Args:
+        name: ``path/file.py:function``.
+        parameter: the parameter that takes the name, for messages.
+
+    Raises:
+        GradlensError: the name has another form, there is no such file or function, or the file raises.
+    """
+    file, colon, function = name.rpartition(":")
+    if not colon or not file.endswith(".py") or not function.isidentifier():
+        raise GradlensError(f"{parameter}={name!r} is not understood; give {parameter}=path/file.py:function")
+    path = Path(file)
+    if not path.is_file():
+        raise GradlensError(f"there is no file {path}{near_files(path)}")
+    with _importable(path.resolve().parent):
+        return _function(_run(path), path, function)
 
 
 def _run(file: Path) -> ModuleType:
@@ -61,21 +82,20 @@ def _run(file: Path) -> ModuleType:
     return module
 
 
-def _function(module: ModuleType, file: Path, factory: str) -> Callable[..., object]:
+def _function(module: ModuleType, file: Path, factory: str) -> Callable[..., Any]:
     function: object = getattr(module, factory, None)
     if callable(function):
         return function
     public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
     if function is not None:
-        raise GradlensError(
-            f"{file}:{factory} is a {type(function).__name__}, not a function that returns a model"
-        )
+        raise GradlensError(f"{file}:{factory} is a {type(function).__name__}, not a function")
     defined = [name for name in public if getattr(vars(module)[name], "__module__", "") == module.__name__]
     near = close_matches(factory, public) or (f"; it has {', '.join(defined[:5])}" if defined else "")
     raise GradlensError(f"{file} has no function {factory!r}{near}")
 
 
-def _accepted(function: Callable[..., object], shape: InputShape) -> dict[str, int]:
+def accepted(function: Callable[..., object], shape: InputShape) -> dict[str, int]:
+    """Return those values of a shape that the signature of a function names, by parameter."""
     values = {
         "num_classes": shape.num_classes,
         "in_chans": shape.in_chans,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -26,6 +27,9 @@ from gradlens.models.zero_init import lift_zero_init
 from gradlens.options import ZERO_INIT
 from gradlens.randomness import seeded
 
+NAME = "gradlens_name"
+"""Attribute of a module that holds the name by which ``load_model`` made it; recordings are named after it."""
+
 
 def load_model(
     name: str | NetworkSpec,
@@ -37,6 +41,7 @@ def load_model(
     checkpoint: str | Path | None = None,
     zero_init: bool = ZERO_INIT,
     seed: int | None = None,
+    stages: Sequence[str] | None = None,
 ) -> nn.Module:
     """Build a network by name, in train mode on the CPU.
 
@@ -54,6 +59,7 @@ def load_model(
             ``lift_zero_init``). Pretrained weights and those of a checkpoint are never changed.
         seed: determines the initial weights and leaves the global random state unchanged; None draws them
             from the global random state, as PyTorch does.
+        stages: paths of the modules that a transition strategy cuts; None finds them by name.
 
     Raises:
         GradlensError: the name is unknown, the model cannot be built for this shape, or its weights are
@@ -66,15 +72,16 @@ def load_model(
     with seeded(seed):
         model = _build(source, shape, pretrained)
         if network.csp is not None:
-            model = _restructured(model, network.csp, image_size)
+            model = restructured(model, network.csp, image_size, stages)
         if network.twin is not None:
-            model = _narrowed(model, network.twin, image_size)
+            model = _narrowed(model, network.twin, image_size, stages)
     if not (zero_init or pretrained or checkpoint is not None):
         lift_zero_init(model)
     if checkpoint is not None and str(checkpoint).endswith(".weights"):
         model = _with_darknet_weights(model, source, shape, checkpoint)
     elif checkpoint is not None:
         load_checkpoint(model, checkpoint)
+    setattr(model, NAME, str(network))
     return model.train()
 
 
@@ -102,7 +109,17 @@ def _with_darknet_weights(
     return with_head_of(weighted, model)
 
 
-def _restructured(model: nn.Module, csp: CspSpec, image_size: int | None) -> nn.Module:
+def restructured(
+    model: nn.Module,
+    csp: CspSpec,
+    image_size: int | tuple[int, int, int] | None,
+    stages: Sequence[str] | None = None,
+) -> nn.Module:
+    """Return a copy of a model that is cross stage partial.
+
+    Raises:
+        GradlensError: the model has no stages that can be cut.
+    """
     if isinstance(model, DarknetModel) and csp.strategy != "none":
         raise GradlensError(
             "a darknet .cfg has no stages to cut: its layers form one flat list; write the CSP network as a .cfg"
@@ -110,16 +127,24 @@ def _restructured(model: nn.Module, csp: CspSpec, image_size: int | None) -> nn.
     if csp.stem:
         cifar_stem(model)
     return cspify(
-        model, csp.strategy, gamma=csp.gamma, partial=csp.partial, cut=csp.cut, image_size=image_size
+        model,
+        csp.strategy,
+        gamma=csp.gamma,
+        partial=csp.partial,
+        cut=csp.cut,
+        stages=stages,
+        image_size=image_size,
     )
 
 
-def _narrowed(model: nn.Module, csp: CspSpec, image_size: int | None) -> nn.Module:
+def _narrowed(
+    model: nn.Module, csp: CspSpec, image_size: int | None, stages: Sequence[str] | None
+) -> nn.Module:
     """Narrow a model to the FLOPs of the same model with a transition strategy."""
     if isinstance(model, DarknetModel):
         raise GradlensError("a darknet .cfg has fixed widths; write the narrower network as a .cfg")
     with seeded(0):  # the twin's weights do not matter, and must not change those drawn later
-        twin = _restructured(copy.deepcopy(model), csp, image_size)
+        twin = restructured(copy.deepcopy(model), csp, image_size, stages)
     if csp.stem:
         cifar_stem(model)
     return narrow_to_flops(model, forward_flops(twin, image_size), image_size=image_size)

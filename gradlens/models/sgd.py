@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ RECENT = 5
 """Number of steps over which a training loss is averaged."""
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[[nn.Module, Any], Tensor]
 
 
 def sgd(
@@ -25,6 +27,7 @@ def sgd(
     momentum: float = 0.0,
     weight_decay: float = 0.0,
     loss: Loss | None = None,
+    step: Step | None = None,
     name: str = "training",
 ) -> Iterator[float]:
     """Take one step per learning rate, and yield the loss of each.
@@ -38,26 +41,35 @@ def sgd(
         momentum: momentum of SGD.
         weight_decay: weight decay of SGD.
         loss: function of output and target; None means cross entropy.
+        step: function of model and batch that returns the loss, instead of ``loss``.
         name: name of the steps in the error message.
 
     Raises:
         GradlensError: a loss is not finite.
     """
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=momentum, weight_decay=weight_decay)
-    criterion: Loss = loss or functional.cross_entropy
-    for step, (rate, (images, targets)) in enumerate(zip(rates, batches, strict=False), start=1):
+    loss_of = step or _supervised(loss or functional.cross_entropy)
+    for number, (rate, batch) in enumerate(zip(rates, batches, strict=False), start=1):
         model.train()
         for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         try:
-            value = criterion(model(images), targets)
-            number = _finite(value, f"{name} step {step} (learning rate {rate:g})")
+            value = loss_of(model, batch)
+            finite = _finite(value, f"{name} step {number} (learning rate {rate:g})")
             value.backward()
             optimizer.step()
         finally:
             optimizer.zero_grad(set_to_none=True)
-        yield number
+        yield finite
+
+
+def _supervised(loss: Loss) -> Step:
+    def step(model: nn.Module, batch: Batch) -> Tensor:
+        images, targets = batch
+        return loss(model(images), targets)
+
+    return step
 
 
 def _finite(value: Tensor, step: str) -> float:

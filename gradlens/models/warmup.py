@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.sgd import RECENT, Batch, Loss, sgd
+from gradlens.models.sgd import RECENT, Batch, Loss, Step, sgd
 
 
 def warm_up(
@@ -20,6 +20,7 @@ def warm_up(
     lr: float = 0.01,
     momentum: float = 0.9,
     loss: Loss | None = None,
+    step: Step | None = None,
     until: float = 0.0,
     progress: Callable[[int], object] | None = None,
 ) -> list[float]:
@@ -29,11 +30,12 @@ def warm_up(
 
     Args:
         model: any module that takes the images and returns logits ``[n, classes]``.
-        batches: pairs of images ``[n, c, h, w]`` and targets ``[n]``.
+        batches: pairs of images ``[n, c, h, w]`` and targets ``[n]``, or what ``step`` takes.
         steps: number of updates; 0 changes nothing.
         lr: learning rate.
         momentum: momentum of SGD.
         loss: function of output and target; None means cross entropy.
+        step: function of model and batch that returns the loss, instead of ``loss``.
         until: end when the mean loss of the last ``RECENT`` steps is at most this; 0 takes all steps.
         progress: called after each step with the number of steps done.
 
@@ -47,7 +49,10 @@ def warm_up(
     model.train()
     rates = itertools.repeat(lr, steps)
     losses: list[float] = []
-    for value in sgd(model, itertools.cycle(batches), rates, momentum=momentum, loss=loss, name="warm-up"):
+    updates = sgd(
+        model, itertools.cycle(batches), rates, momentum=momentum, loss=loss, step=step, name="warm-up"
+    )
+    for value in updates:
         losses.append(value)
         if progress is not None:
             progress(len(losses))

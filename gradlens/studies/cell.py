@@ -15,7 +15,10 @@ from gradlens.data import Batches, load_data
 from gradlens.errors import CallerError, GradlensError, ModelNote, callers_errors
 from gradlens.hooks import capture
 from gradlens.models import lift_zero_init, load_model, zero_gains
+from gradlens.models.checkpoint import head_classes
+from gradlens.models.shape import InputShape
 from gradlens.models.spec import NetworkSpec
+from gradlens.models.supplied import Factory, copied, supplied_model
 from gradlens.progress import Progress
 from gradlens.recording import Recording
 from gradlens.studies.options import Study
@@ -25,22 +28,37 @@ REPEATS = 5
 UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 """Exceptions of torch if images do not fit a network."""
 
+DARKNET_WEIGHTS = ".weights"
+
 Weights = str | Path | None
 """A file of weights, or None for fresh ones."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network to measure, its label in tables, and its file of weights or None."""
+    """A network to measure.
+
+    Attributes:
+        spec: its name and transition strategy.
+        label: its name in tables.
+        checkpoint: its file of weights, or None.
+        supplied: the module or factory of a network that has no name for ``load_model``, or None.
+    """
 
     spec: NetworkSpec
     label: str
     checkpoint: Weights = None
+    supplied: nn.Module | Factory | None = None
 
     @property
     def name(self) -> str:
         """Name of the network."""
         return str(self.spec)
+
+    @property
+    def stored(self) -> bool:
+        """Whether its weights are the same for every seed."""
+        return self.checkpoint is not None or isinstance(self.supplied, nn.Module)
 
 
 class Built(NamedTuple):
@@ -74,14 +92,19 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
     Raises:
         GradlensError: the data has a single class.
     """
+    count = study.batches if batches is None else batches
+    if study.supply.batches is not None:
+        supplied: Batches = study.supply.batches.batches(seed, count, start)
+        return supplied
     data = load_data(
         study.data,
         batch_size=study.batch_size,
-        batches=study.batches if batches is None else batches,
+        batches=count,
         image_size=study.image_size,
         seed=seed,
         skip_bad=study.skip_bad,
         start=start,
+        num_classes=study.num_classes,
     )
     if data.num_classes < 2:
         raise GradlensError(
@@ -97,6 +120,10 @@ def spare_batches(study: Study, seed: int, data: Batches, count: int, start: int
         GradlensError: no batch is left.
     """
     total = data.identity["total"]
+    if study.supply.batches is not None:
+        left = count if total is None else max(int(total) // max(study.batch_size, 1) - start, 1)
+        supplied: Batches = study.supply.batches.batches(seed, min(count, left), start)
+        return supplied
     left = count if total is None else int(total) // study.batch_size - start
     if left < 1:
         raise GradlensError(
@@ -110,25 +137,73 @@ def build_network(study: Study, network: Subject, data: Batches, seed: int) -> B
     """Build a network for the data, with the initial weights of the seed; loaded weights are never changed."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ModelNote)
-        model = load_model(
-            network.spec,
-            num_classes=data.num_classes,
-            in_chans=data.in_chans,
-            image_size=study.image_size,
-            pretrained=study.pretrained,
-            checkpoint=network.checkpoint,
-            zero_init=True,
-            seed=seed,
-        )
+        model = _built(study, network, data, seed)
     for warning in caught:
         if not issubclass(warning.category, ModelNote):
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    loaded = study.pretrained or network.checkpoint is not None
-    gains = [] if loaded else zero_gains(model)
+    notes = [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
+    gains = [] if study.pretrained or network.stored else zero_gains(model)
     if gains and not study.zero_init:
         lift_zero_init(model)
-    notes = [str(note.message) for note in caught if issubclass(note.category, ModelNote)]
-    return Built(model, notes, gains)
+    return Built(model, list(dict.fromkeys(notes)), gains)
+
+
+def _built(study: Study, network: Subject, data: Batches, seed: int) -> nn.Module:
+    """Return the network of a seed, with the head of its file of weights, else one for the classes of the data."""
+    if 0 < study.num_classes < data.num_classes:
+        raise GradlensError(
+            f"num_classes={study.num_classes} is less than the {data.num_classes} classes of the data; use "
+            f"num_classes={data.num_classes} or more"
+        )
+    if network.checkpoint is None or study.num_classes or not data.num_classes:
+        return _of_classes(study, network, data, seed, study.num_classes or data.num_classes or None)
+    if str(network.checkpoint).endswith(DARKNET_WEIGHTS):  # its head is taken over layer by layer
+        return _of_classes(study, network, data, seed, data.num_classes)
+    without = replace(study, pretrained=False), replace(network, checkpoint=None)
+    fresh = _of_classes(*without, data, seed, data.num_classes)
+    classes = head_classes(fresh, network.checkpoint, data.num_classes)
+    if classes is None:
+        return _of_classes(study, network, data, seed, data.num_classes)
+    if classes < data.num_classes:
+        raise GradlensError(
+            f"the head of {network.checkpoint} has {classes} classes, the data {data.num_classes}; use data with at "
+            "most as many"
+        )
+    warnings.warn(
+        f"the head has the {classes} classes of {Path(network.checkpoint).name}, of which the data use "
+        f"{data.num_classes}",
+        ModelNote,
+        stacklevel=2,
+    )
+    return _of_classes(study, network, data, seed, classes)
+
+
+def _of_classes(study: Study, network: Subject, data: Batches, seed: int, classes: int | None) -> nn.Module:
+    stages = [path.strip() for path in study.stages.split(",") if path.strip()] or None
+    if network.supplied is not None:
+        batches = study.supply.batches
+        model = supplied_model(
+            network.supplied,
+            network.spec.csp,
+            InputShape(classes, data.in_chans, study.image_size),
+            seed=seed,
+            image=study.image_size if batches is None or batches.image is None else batches.image,
+            zero_init=True,
+            checkpoint=network.checkpoint,
+            stages=stages,
+        )
+        return copied(model) if study.warmup_steps and model is network.supplied else model
+    return load_model(
+        network.spec,
+        num_classes=classes,
+        in_chans=data.in_chans,
+        image_size=study.image_size,
+        pretrained=study.pretrained,
+        checkpoint=network.checkpoint,
+        zero_init=True,
+        seed=seed,
+        stages=stages if network.spec.csp is not None or network.spec.twin is not None else None,
+    )
 
 
 def measure(
@@ -151,12 +226,14 @@ def measure(
         throughput=REPEATS if study.throughput and seed == 0 else 0,
         keep_partial=keep_partial,
         progress=progress,
+        loss=study.supply.loss,
+        step=study.supply.step,
         meta={
             "network": network.label,
             "name": network.name,
-            "zero_init": study.zero_init,
+            "zero_init": None if isinstance(network.supplied, nn.Module) else study.zero_init,
             "warmup_steps": study.warmup_steps,
-            "stored_weights": network.checkpoint is not None or study.pretrained,
+            "stored_weights": network.stored or study.pretrained,
             "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
         },
     )
@@ -181,7 +258,8 @@ def explain_misfit(name: str, data: Batches) -> Iterator[None]:
             advice = "the network has fewer classes than the data"
         if "memory" in first_line:
             advice = "use a smaller batch_size= or image_size="
-        images = (
-            f"{data.in_chans} x {data.image_size} x {data.image_size} images of {data.num_classes} classes"
-        )
-        raise GradlensError(f"{name} fails on {images}: {first_line} ({advice})") from error
+        elif data.described:
+            advice = "if the network takes other inputs, use other batches, or step="
+        elif "Long" in first_line or "indices" in first_line:
+            advice = "a network of tokens needs input=tokens:length=32,vocabulary=100"
+        raise GradlensError(f"{name} fails on {data}: {first_line} ({advice})") from error

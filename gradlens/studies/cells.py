@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from gradlens.data import Batches
 from gradlens.models import warm_up
 from gradlens.models.sgd import RECENT
-from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
 from gradlens.studies.cell import (
     Built,
     Subject,
-    Weights,
     build_network,
     explain_misfit,
     measure,
@@ -23,23 +21,10 @@ from gradlens.studies.cell import (
     spare_batches,
 )
 from gradlens.studies.options import Study
+from gradlens.studies.subjects import unvaried
 
 SHOWN = 3
 """Largest number of skipped files that a warning names."""
-
-
-def subjects(names: Sequence[str], checkpoints: Sequence[Weights]) -> list[Subject]:
-    """Give networks distinct labels: repeated names are followed by their file of weights or their position."""
-    labels = list(names)
-    for name in {name for name in names if names.count(name) > 1}:
-        positions = [index for index, other in enumerate(names) if other == name]
-        tags = [str(checkpoints[index] or index + 1) for index in positions]
-        if len(set(tags)) < len(tags):
-            tags = [f"{tag}, {index + 1}" for tag, index in zip(tags, positions, strict=True)]
-        for index, tag in zip(positions, tags, strict=True):
-            labels[index] = f"{name} [{tag}]"
-    specs = map(NetworkSpec.parse, names)
-    return [Subject(*parts) for parts in zip(specs, labels, checkpoints, strict=True)]
 
 
 class Cells:
@@ -57,6 +42,7 @@ class Cells:
         self._progress: Progress | None = None
         self._total = study.seeds * len(networks) * (study.warmup_steps + study.batches)
         self._done = 0
+        self._fixed = unvaried(study, networks)
         self._data: list[Mapping[str, object]] = []
         self._built: dict[Subject, Built] = {}
         self.partial = False
@@ -70,7 +56,7 @@ class Cells:
     @property
     def warnings(self) -> list[str]:
         """Warnings about the data."""
-        return skipped_images(self._data)
+        return [*skipped_images(self._data), *same_for_all_seeds(self._fixed)]
 
     def run(self) -> list[Recording]:
         """Measure all cells, and return one recording per network, all with the same replicates.
@@ -140,6 +126,8 @@ class Cells:
                         others,
                         steps=study.warmup_steps,
                         until=study.warmup_loss,
+                        loss=study.supply.loss,
+                        step=study.supply.step,
                         progress=warm_up_step,
                     )
                 self._done += study.warmup_steps - len(losses)
@@ -166,6 +154,16 @@ def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:
     more = ", ..." if len(files) > SHOWN else ""
     return [
         f"{len(files)} images or folders could not be read and were skipped: {', '.join(files[:SHOWN])}{more}"
+    ]
+
+
+def same_for_all_seeds(labels: Sequence[str]) -> list[str]:
+    """Return a warning about networks whose weights and batches no seed varies; empty without one."""
+    if not labels:
+        return []
+    return [
+        f"{', '.join(labels)}: the same weights and batches for every seed, so intervals of these values have no "
+        "width, and those of differences are over the seeds of the other networks only"
     ]
 
 

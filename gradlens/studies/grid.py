@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gradlens.data import Batches
 from gradlens.data.batches import Batch
+from gradlens.data.supplied import fingerprint_of
 from gradlens.errors import GradlensError
-from gradlens.models.spec import NetworkSpec
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.studies.cell import (
@@ -104,7 +103,7 @@ class Grid:
         Raises:
             GradlensError: a variant cannot be built, or the cells belong to another run.
         """
-        file = digest_of(self.variants[0].spec)
+        file = self._digest(data) if self._folder is not None else ""
         request = {**self._request, "samples": data.identity["sha256"], "file": file}
         self.store = Store(self._folder, request)
         cells = [(seed, variant) for seed in range(self.study.seeds) for variant in self.variants]
@@ -113,6 +112,19 @@ class Grid:
         for variant in dict.fromkeys(variant for _, variant in missing):
             if len(self.variants) > 1:
                 build_network(self.study, variant, data, 0)
+
+    def _digest(self, data: Batches) -> str:
+        """Return what identifies the network and the code of the caller, "" if all comes from libraries."""
+        network = self.variants[0]
+        files = [self.study.step, self.study.loss]
+        if network.supplied is None:
+            files.append(network.spec.source.file)
+            weights = []
+        else:
+            weights = [build_network(self.study, network, data, 0)[0].state_dict()]
+        paths = [Path(file.rpartition(":")[0] or file) for file in files if file]
+        texts = [path.read_bytes() for path in paths if path.is_file()]
+        return fingerprint_of([*(text.hex() for text in texts), *weights]) if texts or weights else ""
 
     @property
     def _cell_size(self) -> int:
@@ -140,7 +152,7 @@ class Grid:
         stops, snapshots = set(training.stops()), list[Snapshot]()
         dropout = seeded(seed if training.steps else None)
         with explain_misfit(variant.name, data), dropout:
-            for step, train_loss in train(model, rest, training, seed):
+            for step, train_loss in train(model, rest, training, seed, study.supply):
                 if step:
                     self._done += 1
                 if step == 1:
@@ -195,9 +207,3 @@ class Grid:
 
 def _name(seed: int, variant: Subject) -> str:
     return f"{variant.name} seed {seed}"
-
-
-def digest_of(network: NetworkSpec) -> str:
-    """Return the SHA-256 of the file that a network comes from, or "" if it comes from a library."""
-    file = network.source.file
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""

@@ -22,6 +22,7 @@ from gradlens.options import (
     options_of,
 )
 from gradlens.recording import Watch
+from gradlens.studies.objects import NO_SUPPLY, Supply
 
 BOTH = "both"
 """Value of ``space`` that requests one measurement per space."""
@@ -37,7 +38,12 @@ WATCHED = tuple(name for name, declared in options_of(Watch).items() if declared
 class Study:
     """How each network is measured: the options of ``compare``, ``inspect``, ``paths`` and ``strategies``.
 
-    The attribute ``watch`` holds the options of the capture.
+    The attribute ``watch`` holds the options of the capture, ``supply`` the functions and batches of the caller. In
+    Python, ``data`` may be batches in any iterable, for example a ``DataLoader``, of which the first ``batches`` are
+    measured and the others are left for warm-up and training; ``batches`` may be such an iterable itself, of which all
+    are measured. Each seed sees the same batches, unless the loader shuffles. ``step`` and ``loss`` may be functions,
+    ``stages`` a list; ``samples`` is the number of samples per batch if a batch does not show it, and ``reduction``
+    is ``sum`` if the loss is a sum over the samples.
 
     Raises:
         GradlensError: a value is not allowed.
@@ -52,6 +58,38 @@ class Study:
     image_size: int = option(64, "Height and width of the images in pixels.", group=SAMPLES, least=1)
     batch_size: int = option(32, "Samples per batch; at least 4.", group=SAMPLES, least=4)
     batches: int = option(4, "Batches that are measured for each seed.", group=SAMPLES, least=1)
+    input: str = option(
+        "",
+        "Inputs of another form than images: random tokens with class targets.",
+        group=SAMPLES,
+        metavar="tokens:length=32,vocabulary=100",
+    )
+    step: str = option(
+        "",
+        "Function of (model, batch) that returns the loss, for networks with several inputs or outputs; the file is "
+        "RUN.",
+        group=SAMPLES,
+        metavar="FILE.py:FN",
+    )
+    loss: str = option(
+        "",
+        "Function of (output, target) that returns the loss, instead of cross entropy; the file is RUN.",
+        group=SAMPLES,
+        metavar="FILE.py:FN",
+    )
+    num_classes: int = option(
+        0,
+        "Classes of the networks' heads; 0 takes those of the checkpoint, else those of the data.",
+        group=SAMPLES,
+        least=0,
+    )
+    stages: str = option(
+        "",
+        "Module paths of the stages that a transition strategy cuts, such as body.0,body.1; needed for networks whose "
+        "stages are not found by name.",
+        group=SAMPLES,
+        metavar="LIST",
+    )
     seeds: int = option(
         3,
         "Number of seeds; each sets fresh weights and the choice of samples, and intervals are over the seeds.",
@@ -88,9 +126,12 @@ class Study:
         group=EXTRAS,
     )
     cca: bool = option(False, "Also SVCCA and PWCCA of each pair of signals.", group=EXTRAS)
+    supply: Supply = NO_SUPPLY
 
     def __post_init__(self) -> None:
         check(self)
+        if self.step and self.loss:
+            raise GradlensError("give either loss= or step=, not both: a step computes its own loss")
         if self.warmup_loss and not self.warmup_steps:
             raise GradlensError(
                 "warmup_loss ends a warm-up early; also give its largest number of steps, for example warmup_steps=500"
@@ -102,14 +143,15 @@ class Study:
         return [entry.name for entry in TABLES if entry.option and getattr(self, entry.option)]
 
     def flat(self) -> dict[str, object]:
-        """Return all options by name, as results and finished cells store them."""
+        """Return all options by name, as results and finished cells store them; objects by their description."""
         return {name: getattr(self.watch if name in WATCHED else self, name) for name in NAMES}
 
 
 def _flat_names() -> tuple[str, ...]:
     names: list[str] = []
     for entry in fields(Study):
-        names += WATCHED if entry.name == "watch" else (entry.name,)
+        if entry.name != "supply":
+            names += WATCHED if entry.name == "watch" else (entry.name,)
     return tuple(names)
 
 

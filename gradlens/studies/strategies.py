@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
+from torch import nn
+
 from gradlens.analyzers.duplication import common_sizes
 from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
 from gradlens.comparisons.effects import Effects
@@ -14,6 +16,7 @@ from gradlens.comparisons.training import learning, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
 from gradlens.models.spec import CspSpec, NetworkSpec, csp_specs
+from gradlens.models.supplied import Network
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.progress import Progress
 from gradlens.results import Result
@@ -22,9 +25,11 @@ from gradlens.studies.analysis import tables_of
 from gradlens.studies.cell import Subject
 from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
-from gradlens.studies.options import Training, study_of
+from gradlens.studies.options import Study, Training
 from gradlens.studies.partial import interrupted
 from gradlens.studies.spaces import require_one
+from gradlens.studies.subjects import check_weights, subjects, unvaried
+from gradlens.studies.supply import supplied_study
 from gradlens.words.findings_of_strategies import finding_of_strategies
 from gradlens.words.starting import started
 from gradlens.words.warnings import warnings_alone, warnings_of_training
@@ -33,7 +38,7 @@ Value = TypeVar("Value", str, float)
 
 
 def strategies(
-    model: str,
+    model: Network,
     *,
     strategies: Sequence[str] = DEFAULT,
     gamma: float | Sequence[float] = GAMMA,
@@ -41,6 +46,7 @@ def strategies(
     stem: str = STEM,
     controls: bool = True,
     training: Training | None = None,
+    label: str = "",
     folder: str | Path | None = None,
     progress: Progress | bool | None = None,
     **options: object,
@@ -50,7 +56,8 @@ def strategies(
     All variants see the same samples in the same order, and each seed sets the weights of all variants.
 
     Args:
-        model: a name that ``load_model`` accepts, without a strategy.
+        model: a name that ``load_model`` accepts, without a strategy, a module, or a function that builds one; these
+            are converted by ``cspify``, and ``stages=`` names stages that are not found by name.
         strategies: keys of ``TRANSITIONS``; ``none`` is the unchanged network.
         gamma: share of channels that bypasses the block; several values make a sweep.
         partial: ``split``, ``project`` or both.
@@ -59,6 +66,7 @@ def strategies(
             the added layers from that of the cut (table ``effects``). Controls are no strategies: they do not count in
             the tables ``differences`` and ``learning``.
         training: also measure during and after a short training.
+        label: name of the network; by default its own.
         folder: folder for finished cells; cells that are already there are used again.
         progress: called with (step, done, total); by default a line in a notebook, ``False`` shows nothing.
         **options: fields of ``Study``.
@@ -67,23 +75,26 @@ def strategies(
         GradlensError: bad input, explained in one sentence.
         KeyboardInterrupt: interrupted before all strategies of the first seed were finished.
     """
-    if not isinstance(model, str):
-        raise GradlensError(f"a {type(model).__name__} is not a model name; give a name such as 'resnet50'")
     plan = training or Training()
     require_one(options)
-    study = study_of(options)
+    study = supplied_study(options, [model])
+    check_training(study, plan)
     if study.warmup_steps:
         raise GradlensError(
             "warmup_steps works only in compare, inspect and paths; use training=Training(steps=...) here"
         )
-    networks = variants(model, _listed(strategies), _listed(gamma), _listed(partial), stem)
+    (base,) = subjects([model], [None], [label] if label else ())
+    networks = variants(base, _listed(strategies), _listed(gamma), _listed(partial), stem)
     control_of = control_by_label(networks) if controls else {}
     networks = list(dict.fromkeys([*networks, *control_of.values()]))
+    check_weights(study, networks)
+    if isinstance(model, nn.Module) and study.seeds > 1 and not plan.steps:
+        unvaried(study, [base])
     grid = Grid(study, plan, networks, None if folder is None else Path(folder), progress)
     rows = grid.run()
     meta = {
         "kind": "strategies",
-        "a": model,
+        "a": base.label,
         "strategies": [network.label for network in networks],
         "names": [network.name for network in networks],
         STRATEGY_OF: {network.label: strategy_of(network) for network in networks},
@@ -99,21 +110,37 @@ def strategies(
     return interrupted(result, f"{len(rows)} of {study.seeds} seeds") if grid.partial else result
 
 
+def check_training(study: Study, training: Training) -> None:
+    """Check that the loss of a study is one that held-out samples can be scored by.
+
+    Raises:
+        GradlensError: accuracy is requested with a step or a loss of the caller.
+    """
+    if training.evaluate and (study.step or study.loss):
+        name = "step" if study.step else "loss"
+        raise GradlensError(
+            f"evaluate=True measures accuracy from logits and classes, and {name}= may have neither; leave it out"
+        )
+
+
 def variants(
-    model: str, strategies: Sequence[str], gammas: Sequence[float], partials: Sequence[str], stem: str = STEM
+    model: Subject,
+    strategies: Sequence[str],
+    gammas: Sequence[float],
+    partials: Sequence[str],
+    stem: str = STEM,
 ) -> list[Subject]:
     """Return the variants of a network, with labels that contain only what differs between them.
 
     Raises:
         GradlensError: the model has a strategy already, or a list is empty.
     """
-    network = NetworkSpec.parse(model)
     networks: dict[str, Subject] = {}
     for csp in csp_specs(strategies, gammas, partials, stem):
         sweep = [f"γ={csp.gamma}"] if len(gammas) > 1 and csp.strategy != "none" else []
         form = [csp.partial] if len(partials) > 1 and csp.strategy != "none" else []
         label = " ".join([csp.strategy, *sweep, *form]) if csp.gamma else f"{csp.strategy}, {CONTROL}"
-        networks[label] = Subject(network.with_strategy(csp), label)
+        networks[label] = Subject(model.spec.with_strategy(csp), label, supplied=model.supplied)
     return list(networks.values())
 
 
@@ -141,7 +168,7 @@ def _control(sharers: Sequence[Subject]) -> Subject:
     first = sharers[0].spec
     names = "/".join(dict.fromkeys(map(strategy_of, sharers)))
     csp = CspSpec(strategy_of(sharers[0]), 0, PARTIAL, first.csp.stem if first.csp else STEM)
-    return Subject(NetworkSpec(first.base, csp), f"{names}, {CONTROL}")
+    return Subject(NetworkSpec(first.base, csp), f"{names}, {CONTROL}", supplied=sharers[0].supplied)
 
 
 def strategy_of(network: Subject) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from gradlens.models.sgd import RECENT, Batch, sgd
+from gradlens.studies.objects import NO_SUPPLY, Supply
 from gradlens.studies.options import Training
 
 __all__ = ["Score", "Training", "score", "train"]
@@ -32,11 +33,13 @@ class Step(NamedTuple):
     loss: float
 
 
-def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: int) -> Iterator[Step]:
+def train(
+    model: nn.Module, batches: Sequence[Batch], training: Training, seed: int, supply: Supply = NO_SUPPLY
+) -> Iterator[Step]:
     """Train a network, and yield the finished steps with their loss: at the start, then after each step.
 
     Each epoch visits the batches in a new order, which the seed determines. The model is in train mode during a
-    step, and ``.grad`` is empty between steps.
+    step, and ``.grad`` is empty between steps. ``supply`` has the step or the loss of the caller.
 
     Raises:
         GradlensError: the loss is not finite.
@@ -48,6 +51,8 @@ def train(model: nn.Module, batches: Sequence[Batch], training: Training, seed: 
         map(training.rate, range(training.steps)),
         momentum=training.momentum,
         weight_decay=training.weight_decay,
+        loss=supply.loss,
+        step=supply.step,
     )
     recent = collections.deque[float](maxlen=RECENT)
     for done, loss in enumerate(losses, start=1):

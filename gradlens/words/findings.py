@@ -149,7 +149,8 @@ def _scope(*recordings: Recording) -> str:
     if not stored:
         return ""
     those = "these weights" if len(stored) == len(recordings) else f"the weights of {', '.join(stored)}"
-    return f" The seeds vary the samples only: this is about {those}, not about the architecture."
+    this = "This" if len(recordings[0].seeds) == 1 else "The seeds vary the samples only: this"
+    return f" {this} is about {those}, not about the architecture."
 
 
 def finding_of_paths(recording: Recording, paths: Table | None) -> str:

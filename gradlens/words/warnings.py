@@ -156,12 +156,15 @@ def _replication(recording: Recording) -> Iterator[str]:
             f"batches have {recording.n} samples; use batch_size={_enough(recording, signals)}. The bias falls "
             "with the square of the batch size, but only linearly with the number of batches"
         )
-    if recording.noise == "batches":
+    stored = recording.provenance.stored_weights
+    if recording.noise == "batches" and not stored:
         yield (
             "one seed: intervals are over its batches and show what other samples would change, not what other "
             "initial weights would; use seeds=3 or more for that"
         )
-    elif len(seeds) < 2:
+    elif len(seeds) < 2 and stored and recording.noise != "batches":
+        yield f"{recording.name}: too few batches for an interval; use batches=4 or more"
+    elif len(seeds) < 2 and not stored:
         yield "one seed: no interval over seeds; use seeds=3 or more to separate a finding from noise"
 
 

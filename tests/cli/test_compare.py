@@ -22,6 +22,11 @@ DEFAULTS: dict[str, Any] = {
     "image_size": 64,
     "batch_size": 32,
     "batches": 4,
+    "input": "",
+    "step": "",
+    "loss": "",
+    "num_classes": 0,
+    "stages": "",
     "seeds": 3,
     "sites": "signals",
     "pairs": "sketch",
@@ -63,14 +68,14 @@ def test_all_options_are_passed(run: Run, study: Any) -> None:
     line = (
         "--data random --image-size 32 --batch-size 8 --batches 2 --seeds 1 --sites layer* --pairs exact --mode eval"
         " --space weights --warmup-steps 3 --warmup-loss 1.5 --zero-init --pretrained --skip-bad --no-throughput"
-        " --null --cca --checkpoint-a w.pt"
+        " --null --cca --checkpoint-a w.pt --input tokens --step s.py:f --loss l.py:f --num-classes 7 --stages a,b"
     )
     words = shlex.split(line)
     assert run("compare", "a", "b", *words).exit_code == 0
     expected = {
         "data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 1, "sites": "layer*",
         "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "warmup_loss": 1.5, "zero_init": True,
-        "pretrained": True,
+        "pretrained": True, "input": "tokens", "step": "s.py:f", "loss": "l.py:f", "num_classes": 7, "stages": "a,b",
         "skip_bad": True, "throughput": False, "null": True, "cca": True, "checkpoint": (Path("w.pt"), None),
     }  # fmt: skip
     assert last_call(study)[1] == expected

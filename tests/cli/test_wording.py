@@ -41,6 +41,18 @@ def options(command: str) -> dict[str, click.Option]:
         ("x.seeds=3", "x.seeds=3"),
         ("costs=True", "costs=True"),  # not an option of the command line
         ("a = 3, seed 0: b", "a = 3, seed 0: b"),
+        ("name them with stages=body.0,body.1", "name them with --stages body.0,body.1"),
+        ("needs input=tokens:length=32,vocabulary=100", "needs --input tokens:length=32,vocabulary=100"),
+        (
+            'give `step=lambda model, batch: model(input=batch["input"]).loss`, seeds=3',
+            'give --step file.py:step, with `def step(model, batch): return model(input=batch["input"]).loss` in '
+            "file.py, --seeds 3",
+        ),
+        (
+            "give `loss=lambda output, target: torch.nn.functional.mse_loss(output, target)`",
+            "give --loss file.py:loss, with import torch and `def loss(output, target): return "
+            "torch.nn.functional.mse_loss(output, target)` in file.py",
+        ),
     ],
 )
 def test_parameters_become_options(text: str, expected: str) -> None:

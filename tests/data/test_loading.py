@@ -112,3 +112,41 @@ def test_the_error_for_unknown_data_lists_available_data(name: str, message: str
 @pytest.mark.parametrize("name", [*DATASETS, "folder"])
 def test_every_data_set_is_described_in_the_help_of_its_option(name: str) -> None:
     assert name in options_of(Study)["data"].help
+
+
+def test_tokens_are_integers_below_the_vocabulary_with_class_targets_by_the_seed() -> None:
+    batches = load_data("tokens:length=7,vocabulary=11,classes=3", batch_size=50, batches=2, seed=1)
+    tokens = torch.cat([inputs for inputs, _ in batches])
+    targets = torch.cat([targets for _, targets in batches])
+    assert tokens.shape == (100, 7)
+    assert tokens.dtype == targets.dtype == torch.int64
+    assert sorted(set(tokens.flatten().tolist())) == list(range(11))
+    assert sorted(set(targets.tolist())) == [0, 1, 2]
+    again = load_data("tokens:length=7,vocabulary=11,classes=3", batch_size=50, batches=2, seed=1)
+    other = load_data("tokens:length=7,vocabulary=11,classes=3", batch_size=50, batches=2, seed=2)
+    assert batches.identity["sha256"] == again.identity["sha256"] != other.identity["sha256"]
+    later = load_data("tokens:length=7,vocabulary=11,classes=3", batch_size=50, batches=1, seed=1, start=1)
+    assert torch.equal(later[0][0], batches[1][0])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tokens:len=7", "did you mean length"),
+        ("tokens:length=0", "give a whole number of at least 1"),
+        ("tokens:vocabulary=1", "at least 2"),
+        ("tokens:length=7.5", "whole number"),
+        ("tokens:length=7,length=8", "not understood"),
+        ("token", "did you mean tokens"),
+    ],
+)
+def test_tokens_of_an_unknown_form_are_refused(name: str, message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
+        load_data(name)
+
+
+def test_random_targets_stay_below_the_number_of_classes() -> None:
+    targets = torch.cat(
+        [targets for _, targets in load_data("random", image_size=1, num_classes=3, batches=8)]
+    )
+    assert sorted(set(targets.tolist())) == [0, 1, 2]

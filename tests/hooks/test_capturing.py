@@ -936,7 +936,7 @@ def test_a_batch_without_visible_samples_needs_their_number() -> None:
 
 
 def test_a_batch_that_is_no_pair_needs_a_step() -> None:
-    with pytest.raises(GradlensError, match=r"not \(inputs, targets\); give step="):
+    with pytest.raises(GradlensError, match=r"not \(inputs, targets\); give `step="):
         gl.capture(Net(), [batches()[0][0]])
 
 
@@ -945,7 +945,9 @@ def test_an_output_that_is_no_tensor_needs_a_loss() -> None:
         def forward(self, x: Tensor) -> Any:
             return {"logits": super().forward(x)}
 
-    with pytest.raises(GradlensError, match=r"returns a dict, not logits; give loss="):
+    with pytest.raises(
+        GradlensError, match=r"returns a dict with logits, not a tensor of logits; give `loss="
+    ):
         gl.capture(DictOutput(), batches())
     assert (
         gl.capture(DictOutput(), batches(), loss=lambda out, y: functional.cross_entropy(out["logits"], y)).n

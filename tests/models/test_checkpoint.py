@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
 from gradlens.models import load_checkpoint, load_model, zero_gains
+from gradlens.models.checkpoint import head_classes
 
 
 def net(seed: int, width: int = 3) -> nn.Sequential:
@@ -163,3 +164,12 @@ def test_the_error_for_a_short_damaged_file_contains_its_name(tmp_path: Path) ->
     (tmp_path / "w.pt").write_bytes(b"junk")
     with pytest.raises(GradlensError, match=r"w\.pt is damaged"):
         load_checkpoint(net(0), tmp_path / "w.pt")
+
+
+def test_the_classes_of_a_head_are_read_from_a_file_whose_other_weights_fit(tmp_path: Path) -> None:
+    save_file(load_model("resnet18", num_classes=33).state_dict(), tmp_path / "w.safetensors")
+    model = load_model("resnet18", num_classes=5)
+    assert head_classes(model, tmp_path / "w.safetensors", 5) == 33
+    assert head_classes(load_model("resnet18", num_classes=33), tmp_path / "w.safetensors", 33) is None
+    assert head_classes(load_model("resnet34", num_classes=5), tmp_path / "w.safetensors", 5) == 33
+    assert head_classes(load_model("resnet50", num_classes=5), tmp_path / "w.safetensors", 5) is None

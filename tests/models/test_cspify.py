@@ -576,7 +576,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "no stages": (
         Straight,
-        r"found no stages in Straight .*in Python, name them with cspify\(\.\.\., stages=\[\.\.\.\]\)",
+        r"found no stages in Straight .*name them, for example stages=",
     ),
     "one channel": (lambda: Net(1, block(1)), "layer1 has 1 channel and cannot be cut"),
     "other size": (

@@ -10,8 +10,9 @@ from gradlens.data import load_data
 from gradlens.data.batches import fingerprint
 from gradlens.errors import GradlensError
 from gradlens.studies import cell, cells
-from gradlens.studies.cells import Cells, subjects
+from gradlens.studies.cells import Cells
 from gradlens.studies.options import Study
+from gradlens.studies.subjects import subjects
 
 NETWORKS = '''
 import torch
@@ -247,9 +248,9 @@ def test_an_interrupt_is_not_reported_as_an_error(run):
 def test_warm_up_trains_on_samples_that_are_not_measured(run, monkeypatch, data):
     used = []
 
-    def spy(model, batches, *, steps, until, progress):
+    def spy(model, batches, *, steps, **options):
         used.append((steps, [images for images, _ in batches]))
-        return warm_up(model, batches, steps=steps, until=until, progress=progress)
+        return warm_up(model, batches, steps=steps, **options)
 
     warm_up = cells.warm_up
     monkeypatch.setattr(cells, "warm_up", spy)
@@ -283,7 +284,7 @@ def test_warm_up_repeats_batches_if_few_samples_are_left(run, monkeypatch):
     monkeypatch.setattr(
         cells,
         "warm_up",
-        lambda model, batches, *, steps, until, progress: used.append((len(batches), steps)) or [],
+        lambda model, batches, *, steps, **_: used.append((len(batches), steps)) or [],
     )
     monkeypatch.setattr(cell, "capture", stop)
     run(data="digits", batch_size=359, batches=4, image_size=8, warmup_steps=3)

@@ -12,6 +12,9 @@ from gradlens.catalogue import names
 from gradlens.metrics import holm
 from gradlens.models import cspify, load_model
 from gradlens.studies.strategies import control_by_label, variants
+from gradlens.studies.subjects import subjects
+
+(NET,) = subjects(["net"], [None])
 
 SMALL = {"seeds": 3, "batches": 1, "batch_size": 16, "image_size": 32, "throughput": False, "progress": False}
 LABEL = "csp, transitions only"
@@ -112,7 +115,7 @@ def test_one_seed_has_an_effect_over_batches():
     ],
 )
 def test_strategies_with_the_same_transitions_share_a_control(strategies, gammas, labels):
-    networks = variants("net", strategies, gammas, ["split"])
+    networks = variants(NET, strategies, gammas, ["split"])
     controls = control_by_label(networks)
     assert {label: control.label for label, control in controls.items()} == labels
     assert all(control.spec.csp.gamma == 0 for control in controls.values())

@@ -22,6 +22,9 @@ from gradlens.report import write
 from gradlens.report.page import page
 from gradlens.studies import grid
 from gradlens.studies.strategies import variants
+from gradlens.studies.subjects import subjects
+
+(NET,) = subjects(["net"], [None])
 
 NETWORK = """
 from torch import nn
@@ -89,7 +92,7 @@ def whole(result: gl.Result, table: str = "strategies") -> pd.DataFrame:
 
 
 def test_names_describe_variants_and_labels_their_differences():
-    built = variants("net", ["none", "csp"], [0.25, 0.5], ["split", "project"])
+    built = variants(NET, ["none", "csp"], [0.25, 0.5], ["split", "project"])
     assert [(variant.label, variant.name) for variant in built] == [
         ("none", "net@none"),
         ("csp γ=0.25 split", "net@csp,gamma=0.25"),
@@ -97,8 +100,8 @@ def test_names_describe_variants_and_labels_their_differences():
         ("csp γ=0.5 split", "net@csp"),
         ("csp γ=0.5 project", "net@csp,partial=project"),
     ]
-    assert [variant.label for variant in variants("net", ["csp"], [0.25], ["project"])] == ["csp"]
-    assert variants("net", ["none"], [0.5], ["split"], "cifar")[0].name == "net@none,stem=cifar"
+    assert [variant.label for variant in variants(NET, ["csp"], [0.25], ["project"])] == ["csp"]
+    assert variants(NET, ["none"], [0.5], ["split"], "cifar")[0].name == "net@none,stem=cifar"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +116,7 @@ def test_names_describe_variants_and_labels_their_differences():
 )
 def test_bad_variants_are_refused_before_anything_is_measured(arguments, message):
     with pytest.raises(GradlensError, match=message):
-        variants(*arguments)
+        variants(subjects([arguments[0]], [None])[0], *arguments[1:])
 
 
 def test_the_row_of_a_strategy_equals_inspecting_it_alone(fresh, network):
@@ -244,7 +247,7 @@ def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
     def keep(kind, batches):
         used[kind] += [image.numpy().tobytes() for images, _ in batches for image in images]
 
-    def train(model, batches, training, seed):
+    def train(model, batches, training, seed, supply):
         keep("trained", batches)
         yield 0, 2.0
 
@@ -416,9 +419,9 @@ def test_empty_lists_are_refused(network, arguments, message):
         gl.strategies(network, **{**SMALL, **arguments})
 
 
-def test_a_module_instead_of_a_name_is_refused():
-    with pytest.raises(GradlensError, match="a Linear is not a model name"):
-        gl.strategies(torch.nn.Linear(2, 2))
+def test_something_that_is_no_network_is_refused():
+    with pytest.raises(GradlensError, match="a int is not a network; give a name such as 'resnet50'"):
+        gl.strategies(50)
 
 
 @pytest.mark.parametrize("state", ["nothing", "finished"])

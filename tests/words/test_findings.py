@@ -93,11 +93,9 @@ def test_a_clear_difference_that_rounds_to_zero_has_three_digits(pair):
 def test_stored_weights_say_nothing_about_the_architecture(pair):
     stored = [recording.with_meta(stored_weights=True) for recording in pair]
     text = between(stored, (0.6, 0.55, -0.2, 0.1))
-    assert text.endswith(
-        " The seeds vary the samples only: this is about these weights, not about the architecture."
-    )
+    assert text.endswith(" This is about these weights, not about the architecture.")  # of one seed
     mixed = between([pair[0], stored[1]], (0.6, 0.55, -0.2, 0.1))
-    assert "this is about the weights of theirs, not" in mixed
+    assert "This is about the weights of theirs, not" in mixed
 
 
 def test_networks_with_different_live_signals_are_not_a_fair_comparison(hand, draw):

@@ -1,0 +1,96 @@
+"""The one line to write for a network or a batch that is not one input, one output and one target.
+
+The line is Python, between backquotes: a ``step=`` or a ``loss=`` with a lambda.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+CROSS_ENTROPY = "torch.nn.functional.cross_entropy"
+TARGETS = ("labels", "label", "targets", "target", "y", "classes", "class")
+LOGITS = ("logits", "out", "output", "prediction", "pred", "scores")
+
+
+def needed_inputs(model: nn.Module) -> list[str]:
+    """Return the names of the parameters without a default that the forward of a model takes; empty if unknown."""
+    if type(model).forward is nn.Module.forward:
+        return []
+    try:
+        parameters = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [item.name for item in parameters if item.kind in kinds and item.default is item.empty]
+
+
+def step_line(model: nn.Module, batch: object) -> str:
+    """Return a step for a batch that is not (inputs, targets), or a model of several inputs."""
+    inputs = needed_inputs(model)
+    if isinstance(batch, Mapping):
+        arguments, target = _from_mapping(model, inputs, batch)
+        if target is None:
+            return f"`step=lambda model, batch: model({arguments}).loss`"
+    elif isinstance(batch, Sequence) and len(batch) == 2:
+        arguments, target = _from_pair(batch[0], len(inputs)), "batch[1]"
+    elif isinstance(batch, Sequence) and len(batch) > 2:
+        count = min(len(inputs) or 1, len(batch) - 1)
+        arguments = ", ".join(f"batch[{index}]" for index in range(count))
+        target = f"batch[{count}]"
+    else:
+        return "`step=lambda model, batch: model(batch).mean()`"
+    return f"`step=lambda model, batch: {CROSS_ENTROPY}(model({arguments}), {target})`"
+
+
+def loss_line(output: object) -> str:
+    """Return a loss for an output that is not logits."""
+    if isinstance(output, Mapping):
+        names = [str(name) for name, value in output.items() if isinstance(value, Tensor)]
+        name = next((name for name in LOGITS if name in names), names[0] if names else "logits")
+        return f'`loss=lambda output, target: {CROSS_ENTROPY}(output["{name}"], target)`'
+    if isinstance(output, (list, tuple)):
+        heads = all(isinstance(item, Tensor) for item in output)
+        if heads and len(output) > 1:
+            return f"`loss=lambda output, target: sum({CROSS_ENTROPY}(head, target) for head in output)`"
+        return f"`loss=lambda output, target: {CROSS_ENTROPY}(output[0], target)`"
+    if isinstance(output, Tensor):
+        if output.dim() == 0:
+            return "`loss=lambda output, target: output`"
+        return "`loss=lambda output, target: output.flatten(1).square().mean()`"
+    names = [name for name, value in getattr(output, "__dict__", {}).items() if isinstance(value, Tensor)]
+    name = next((name for name in LOGITS if name in names), names[0] if names else "logits")
+    return f"`loss=lambda output, target: {CROSS_ENTROPY}(output.{name}, target)`"
+
+
+def _from_mapping(
+    model: nn.Module, inputs: Sequence[str], batch: Mapping[object, object]
+) -> tuple[str, str | None]:
+    """Return the arguments of the model and the target; the target is None if the model computes its loss."""
+    names = [name for name in batch if isinstance(name, str)]
+    parameters = _parameters(model)
+    target = next((name for name in TARGETS if name in names), names[-1] if names else "target")
+    if target in parameters:
+        return "**batch", None
+    shared = [name for name in names if name in parameters and name != target]
+    if shared:
+        return ", ".join(f'{name}=batch["{name}"]' for name in shared), f'batch["{target}"]'
+    others = [name for name in names if name != target][: max(len(inputs), 1)] or ["inputs"]
+    return ", ".join(f'batch["{name}"]' for name in others), f'batch["{target}"]'
+
+
+def _parameters(model: nn.Module) -> Mapping[str, object]:
+    try:
+        return inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def _from_pair(inputs: object, count: int) -> str:
+    if isinstance(inputs, Mapping):
+        return "**batch[0]"
+    if isinstance(inputs, (list, tuple)):
+        return "*batch[0]"
+    return ", ".join(["batch[0]"] * max(count, 1))
