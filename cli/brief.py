@@ -23,6 +23,8 @@ from .summary import (
     present,
     records_of,
     single,
+    size,
+    size_head,
 )
 
 if TYPE_CHECKING:
@@ -90,11 +92,12 @@ def _compared(result: Result) -> Brief:
     records = records_of(result, COMPARISON)
     quantities = present(_chosen(COMPARISON, "compare"), records, "_a")
     rows = [
-        [str(row["stage"]), *(_pair(row, entry) for entry in quantities)]
+        [str(row["stage"]), *size(row, records, quantities), *(_pair(row, entry) for entry in quantities)]
         for row in _filled(records, quantities, ("_a", "_b"))
     ]
     networks = " | ".join(result.provenance.networks)
-    block = Block(["stage", *(entry.heading("compare") for entry in quantities)], rows)
+    headers = ["stage", *size_head(records, quantities), *(entry.heading("compare") for entry in quantities)]
+    block = Block(headers, rows)
     return Brief(block, f"{networks}  difference; {HALF}\n{HOLDS}")
 
 
@@ -127,6 +130,7 @@ def _side_by_side(result: Result, name: str) -> Brief:
     records = [row for row in records_of(result, name) if row["stage"] == WHOLE]
     quantities = present(_chosen(name, "strategies"), records)
     networks = [str(row["network"]) for row in records]
+    heading += "".join(f" (m = {m})" for m in size(records[0], records, quantities))
     headers, columns = [heading], [networks]
     for entry in quantities:
         headers.append(entry.heading("strategies"))

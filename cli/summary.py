@@ -53,11 +53,11 @@ def _compared(records: Sequence[Row]) -> list[Block]:
         by_block.setdefault(column.block if column else 0, []).append(quantity)
     return [
         Block(
-            ["stage", *_size_head(records, block), *(quantity.heading("compare") for quantity in block)],
+            ["stage", *size_head(records, block), *(quantity.heading("compare") for quantity in block)],
             [
                 [
                     str(row["stage"]),
-                    *_size(row, records, block),
+                    *size(row, records, block),
                     *(compared_cell(row, quantity) for quantity in block),
                 ]
                 for row in records
@@ -67,13 +67,14 @@ def _compared(records: Sequence[Row]) -> list[Block]:
     ]
 
 
-def _size_head(records: Sequence[Row], block: Sequence[Quantity]) -> list[str]:
+def size_head(records: Sequence[Row], block: Sequence[Quantity]) -> list[str]:
     """Return the heading of the column with the number of signals of the duplication, if the block has one."""
     return ["m"] if "m" in records[0] and any(quantity.version for quantity in block) else []
 
 
-def _size(row: Row, records: Sequence[Row], block: Sequence[Quantity]) -> list[str]:
-    return [format_number(number(row["m"]), "count", TERMINAL) for _ in _size_head(records, block)]
+def size(row: Row, records: Sequence[Row], block: Sequence[Quantity]) -> list[str]:
+    """Return the number of signals of the duplication of a row, if the block has a column for it."""
+    return [format_number(number(row["m"]), "count", TERMINAL) for _ in size_head(records, block)]
 
 
 def single(records: Sequence[Row], quantities: Sequence[Quantity], screen: str) -> Block:
@@ -82,13 +83,13 @@ def single(records: Sequence[Row], quantities: Sequence[Quantity], screen: str) 
     rows = [
         [
             str(row["stage"]),
-            *_size(row, records, columns),
+            *size(row, records, columns),
             *(value_cell(row, quantity) for quantity in columns),
         ]
         for row in records
     ]
     return Block(
-        ["stage", *_size_head(records, columns), *(quantity.heading(screen) for quantity in columns)], rows
+        ["stage", *size_head(records, columns), *(quantity.heading(screen) for quantity in columns)], rows
     )
 
 

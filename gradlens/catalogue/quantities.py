@@ -127,7 +127,7 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("mean_similarity", "Mean similarity, energy", "similarity", "mean CKA of two signals",
              "mean CKA of two signals, about 0 to 1",
              tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES), figure="mean similarity", version=ENERGY, mean=True,
-             brief=("inspect",), tested=True, with_interval=True, by_stage=True, main=True),
+             brief=("inspect", "compare"), tested=True, with_interval=True, by_stage=True, main=True),
     Quantity("rarefied_duplication_given_loss", "Duplication D_m, given the loss", "given loss", "D_m, 0 to 1",
              "D_m, 0 unrelated to 1 copies", tables=_EVERY, screens=(*_COMPARE[1], *_STRATEGIES),
              figure="D_m given the loss", version=ENERGY_GIVEN_LOSS,
