@@ -140,7 +140,8 @@ def _side_by_side(result: Result, name: str) -> Brief:
             headers.append("difference")
             columns.append([against.get(network, "") for network in networks])
     block = Block(headers, [list(row) for row in zip(*columns, strict=True)])
-    return Brief(block, f"difference from {networks[0]}; {HALF}\n{HOLDS}")
+    legend = f"difference from {networks[0]}; {HALF}\n{HOLDS}" if len(networks) > 1 else HALF
+    return Brief(block, legend)
 
 
 def _against(result: Result, table: str, quantity: Quantity, reference: str) -> dict[str, str]:

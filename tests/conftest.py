@@ -28,6 +28,14 @@ from gradlens.recording.costs import Costs
 Read = Callable[..., tuple[Graph, list[Owner]]]
 
 
+LONGEST = ("test_docs_run", "test_validation", "test_notebooks")
+"""Modules whose tests run first, so that two processes end at about the same time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not any(name in item.nodeid for name in LONGEST))  # a stable order
+
+
 @pytest.fixture(autouse=True)
 def seed() -> Iterator[None]:
     with torch.random.fork_rng():

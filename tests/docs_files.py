@@ -61,7 +61,7 @@ QUICK = [*SMALL, "--no-throughput"]
 CHEAPER: dict[str, list[str]] = {
     "compare": QUICK,
     "inspect": QUICK,
-    "strategies": QUICK,
+    "strategies": [*QUICK, "--no-controls"],
     "hardest": QUICK,
     "paths": SMALL,
 }

@@ -10,8 +10,8 @@ from gradlens.errors import GradlensError, close_matches
 DATASETS = ("digits", "random")
 
 
-def check_data(name: str, names: Collection[str] = DATASETS) -> None:
-    """Check that data is a known data set or an existing folder.
+def check_data(name: str, names: Collection[str] = DATASETS, others: Collection[str] = ()) -> None:
+    """Check that data is a known data set or an existing folder; a misspelt name may also mean one of ``others``.
 
     Raises:
         GradlensError: it is neither.
@@ -23,4 +23,6 @@ def check_data(name: str, names: Collection[str] = DATASETS) -> None:
         raise GradlensError(f"there is no folder {name!r} here; {allowed}")
     if name.strip() and Path(name).exists():
         raise GradlensError(f"data {name!r} is a file; {allowed}")
-    raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{close_matches(name, names)}")
+    raise GradlensError(
+        f"there is no data set and no folder {name!r}; {allowed}{close_matches(name, [*names, *others])}"
+    )

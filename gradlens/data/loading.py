@@ -91,5 +91,5 @@ def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
         return DATASETS[name](request)
     if _is_tokens(name):
         return Tokens.parse(name, request.num_classes).samples(request)
-    check_data(name, [*DATASETS, TOKENS])
+    check_data(name, DATASETS, [TOKENS])
     return folder_samples(Path(name), request, skip_bad)

@@ -30,7 +30,7 @@ def check_request(
     networks = [NetworkSpec.parse(model) for model in models]
     for network, checkpoint in zip_longest(networks, checkpoints):
         check_network(network, checkpoint, study.pretrained)
-    if ":" not in study.data:  # a name with options of its own
+    if not study.input:
         check_data(study.data)
 
 

@@ -204,6 +204,8 @@ def verdicts_of(frame: pd.DataFrame, metric: str) -> dict[tuple[str, str], Verdi
         frame: of the table ``contrasts``, ``differences`` or ``effects``.
         metric: the name of a rarefied duplication.
     """
+    if frame.empty:  # a single network: it has no columns either
+        return {}
     whole = frame[frame["stage"] == WHOLE]
     duplication, similarity = (_contrasts(whole, name) for name in (metric, COUNTERPARTS[metric]))
     sizes = whole[whole["metric"] == metric].set_index(["a", "b"])["m"].to_dict() if "m" in whole else {}

@@ -144,7 +144,7 @@ def test_shares_of_every_tensor_sum_to_one(seeded):
 
 
 def test_a_dead_branch_carries_nothing(seeded):
-    model = gl.load_model("resnet18", num_classes=10, seed=0)
+    model = gl.load_model("resnet18", num_classes=10, zero_init=True, seed=0)
     frame = Paths()(record(model)).frame.set_index("layer")
     assert frame.loc["conv1", "paths"] == str(2**8)
     assert frame.loc["conv1", "effective_length"] == frame.loc["conv1", "shortest"] == 5

@@ -254,3 +254,14 @@ def test_paths_name_the_layers_with_the_most_paths_and_the_longest_way() -> None
         "  [2] stem: 5.3 layers, by energy, the gradient has the longest way to this layer",
         "  [4] last: 3 layers, the most layers receive the gradient of this layer",
     ]
+
+
+def test_a_single_strategy_has_no_differences() -> None:
+    frames = {
+        "strategies": pd.DataFrame([{"network": "none", "stage": "whole", MAIN: 0.6, "flops": 1e9}]),
+        "differences": pd.DataFrame(),
+    }
+    table = brief(Result({name: Table(name, frame, "") for name, frame in frames.items()}, {}, ""))
+    assert table is not None
+    assert [row[0] for row in table.block.rows] == ["none"]
+    assert "difference from" not in table.legend
