@@ -34,14 +34,14 @@ def forget_graphs(model: nn.Module) -> bool:
 
     Such a cache (the position biases of attention in eval mode) is filled again by the next pass.
     """
-    found = False
+    emptied = False
     for module in model.modules():
         for value in vars(module).values():
             kept = [key for key, item in value.items() if _has_graph(item)] if type(value) is dict else []
             for key in kept:
                 del value[key]
-            found |= bool(kept)
-    return found
+            emptied |= bool(kept)
+    return emptied
 
 
 def _has_graph(value: object) -> bool:

@@ -59,10 +59,14 @@ def _scaling(block: nn.Module, width: int, new_width: int) -> Count:
     def count(size: int) -> int:
         if size == width:
             return new_width
-        multiple = multiples.get(size, 1)
-        return max(multiple, multiple * round(size * factor / multiple))
+        return scaled(size, factor, multiples.get(size, 1))
 
     return count
+
+
+def scaled(size: int, factor: float, multiple: int) -> int:
+    """Return a number of channels times a factor, rounded to a multiple of ``multiple``, at least that."""
+    return max(multiple, multiple * round(size * factor / multiple))
 
 
 def channel_multiples(block: nn.Module) -> dict[int, int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,11 @@ RECENT = 5
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
+
+
+def recent_loss(losses: Sequence[float]) -> float:
+    """Return the mean loss of the last ``RECENT`` steps, or of all if there are fewer."""
+    return statistics.fmean(losses[-RECENT:])
 
 
 def sgd(

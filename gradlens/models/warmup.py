@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Callable, Sequence
 
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.sgd import RECENT, Batch, Loss, Step, sgd
+from gradlens.models.sgd import RECENT, Batch, Loss, Step, recent_loss, sgd
 
 
 def warm_up(
@@ -56,6 +55,6 @@ def warm_up(
         losses.append(value)
         if progress is not None:
             progress(len(losses))
-        if until and len(losses) >= RECENT and statistics.fmean(losses[-RECENT:]) <= until:
+        if until and len(losses) >= RECENT and recent_loss(losses) <= until:
             break
     return losses

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.errors import GradlensError
-from gradlens.models.narrowing import channel_multiples, resize
+from gradlens.models.narrowing import channel_multiples, resize, scaled
 from gradlens.models.trial import ERRORS, evaluating, image_for
 
 TOLERANCE = 0.01
@@ -132,10 +132,7 @@ class _Trial:
 
     def scaled(self, factor: float) -> Sizes:
         """Return all widths scaled by one factor and rounded to their multiples."""
-        return {
-            size: max(multiple, multiple * round(size * factor / multiple))
-            for size, multiple in self.multiples.items()
-        }
+        return {size: scaled(size, factor, multiple) for size, multiple in self.multiples.items()}
 
 
 def _sizes_for(trial: _Trial, flops: int) -> Sizes:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 
 from gradlens.data import Batches
 from gradlens.models import warm_up
-from gradlens.models.sgd import RECENT
+from gradlens.models.sgd import recent_loss
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
@@ -171,7 +170,7 @@ def _warmed(study: Study, losses: Sequence[float]) -> dict[str, object]:
     """Return how the warm-up of one seed went, as provenance."""
     if not losses:
         return {}
-    ends = {"warmup_losses": [[losses[0], statistics.fmean(losses[-RECENT:])]]}
+    ends = {"warmup_losses": [[losses[0], recent_loss(losses)]]}
     taken = {"warmup_loss": study.warmup_loss, "warmup_steps_taken": [len(losses)]}
     return ends | (taken if study.warmup_loss else {})
 
