@@ -15,6 +15,7 @@ from gradlens.catalogue.transitions import STRATEGY_OF, strategies_by_label
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, Document, upgraded
 from gradlens.results.provenance import RunProvenance
+from gradlens.results.quoting import quote
 from gradlens.results.sentences import sentences
 from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
 
@@ -99,6 +100,19 @@ class Result:
     def details(self) -> str:
         """The other sentences of the finding: its numbers and their limits."""
         return sentences(self.finding, self.provenance.networks)[1]
+
+    def sentence(self, quantity: str = "rarefied_duplication", stage: str = "whole") -> str:
+        """Return one number of one or two networks as a sentence, with its interval, for a text.
+
+        Args:
+            quantity: a column of the table ``summary`` or ``comparison``, without ``_a`` or ``_b``.
+            stage: a stage of that table; the whole network by default.
+
+        Raises:
+            GradlensError: the result has no such table, stage or quantity.
+        """
+        frames = {name: table.frame for name, table in self.tables.items()}
+        return quote(frames, self.provenance.networks, len(self.provenance.seeds), quantity, stage)
 
     def __post_init__(self) -> None:
         """Store the transition strategy of each network in the frames, for the colours of plots."""
