@@ -74,6 +74,8 @@ SHORTER = {
     "--warmup-steps": ["--warmup-steps", "1"],
 }
 """Options that are appended if a command has the option of the key."""
+SMALLER = {"resnet50": "resnet18", "densenet121": "resnet26", "peleenet": "resnet18"}
+"""Networks of the commands, and the smaller ones that the tests run instead."""
 CHEAPER_PYTHON = {
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
     "batch_size=32, batches=4, image_size=32": "batch_size=4, batches=1, image_size=32",
@@ -92,15 +94,15 @@ BEFORE_PYTHON = {
     "report.md": RUNS_FIRST,
     "README.md": """
 import torch
-image_a, image_b = torch.rand(2, 3, 32, 32)
-my_loss = torch.nn.functional.cross_entropy
+my_loader = [(torch.rand(8, 3, 16, 16), torch.randint(10, (8,))) for _ in range(5)]
 def my_step(model, batch):
-    return my_loss(model(batch[0]), batch[1])
+    return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
 class Yolo(torch.nn.Sequential):
     def __init__(self, block):
         parts = [torch.nn.Conv2d(3, 8, 3, 2), block(8, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
         super().__init__(*parts, torch.nn.Linear(8, 10))
 C2f = C3 = torch.nn.Conv2d
+my_model = Yolo(C3)
 """,
     "tutorial.md": """
 import gradlens

@@ -15,10 +15,12 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 import pytest
+import timm
 from click.testing import CliRunner
-from docs_files import BEFORE_PYTHON, CHEAPER, CHEAPER_PYTHON, SHORTER, make_files
+from docs_files import BEFORE_PYTHON, CHEAPER, CHEAPER_PYTHON, SHORTER, SMALLER, make_files
 from pages import PAGES, ROOT, Block, blocks
 
+from gradlens.models.registered import PELEENETS
 from gradlens_cli.app import gradlens
 
 ELSEWHERE = {
@@ -44,12 +46,13 @@ LEFT_BY_COMMANDS = {
 }
 """Files that the commands of a page write outside the folder of a run."""
 LEFT_BY_PYTHON = {
-    "README.md": ["runs/csp/result.json", "csp.safetensors"],
+    "README.md": ["runs/mine/result.json"],
     "cli.md": ["duplication.pdf"],
     "report.md": ["map.html"],
     "extend.md": ["runs/hardness/report.html", "runs/hardness/figures/hardness.png"],
 }
 """Files that the snippets of a page write."""
+NAMES = rf"(?<![\w/.])({'|'.join(SMALLER)})(?![\w.])"
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::gradlens.models.StageNotCut")]
 
 
@@ -100,11 +103,24 @@ def commands_of(block: Block) -> Iterator[tuple[str, list[str]]]:
             yield line, words
 
 
+def elsewhere(words: list[str], page: Path) -> bool:
+    """Whether an earlier page has the same command, which writes to no folder of its own."""
+    pages = [
+        other
+        for other in PAGES[: PAGES.index(page)]
+        for block in runnable(other, "bash")
+        if words in [same for _, same in commands_of(block)]
+    ]
+    return bool(pages) and "--out" not in words and words[:2] != ["gradlens", "open"]
+
+
 def cheaper(words: list[str]) -> list[str]:
     """Return a command with settings with which it ends in seconds."""
     if words[0].startswith("-") or "--help" in words:
         return words
     added = [word for option, short in SHORTER.items() if option in words for word in short]
+    if words[0] != "models":
+        words = [re.sub(NAMES, lambda name: SMALLER[name[0]], word) for word in words]
     return [*words, *CHEAPER.get(words[0], []), *added]
 
 
@@ -163,11 +179,11 @@ def test_the_commands_of_a_page_run(
             expected_opened += words[:2] == ["gradlens", "open"]
             if words[0] == "gradlens" and "|" in words:
                 run_piped(words, label)
-            elif words[0] == "gradlens":
+            elif words[0] == "gradlens" and not elsewhere(words, page):
                 run_gradlens(cheaper(words[1:]), label)
             elif words[0] == "python" and (folder / words[1]).is_file():
                 run_script([words[1], *cheaper(words[2:])], label, monkeypatch)
-            else:
+            elif words[0] != "gradlens":
                 assert line in ELSEWHERE, f"{label} is run by no test"
     assert [Path(url2pathname(urlparse(address).path)).is_file() for address in opened_addresses] == [
         True
@@ -206,6 +222,14 @@ def test_the_examples_in_the_files_of_a_page_run(folder: Path) -> None:
 @pytest.mark.parametrize("text", CHEAPER_PYTHON)
 def test_every_cheaper_setting_replaces_something(text: str) -> None:
     assert any(text in block.text for page in PAGES for block in runnable(page, "python"))
+
+
+@pytest.mark.parametrize("name", SMALLER)
+def test_a_network_that_is_replaced_by_a_smaller_one_exists(name: str) -> None:
+    assert timm.is_model(name) or name in PELEENETS
+    assert any(
+        name in line for page in PAGES for block in runnable(page, "bash") for line, _ in commands_of(block)
+    )
 
 
 @pytest.mark.parametrize("file", RUN_BY)

@@ -49,16 +49,22 @@ def test_a_difference_has_its_interval_and_p_value() -> None:
 
 def test_a_cost_has_no_interval() -> None:
     text = of_pair("flops", "4").replace("\u202f", " ")
-    assert text.endswith("in stage 4: 1.00 M for first and 2.00 M for second (paired difference +1.00 M, 5 seeds)")
+    assert text.endswith(
+        "in stage 4: 1.00 M for first and 2.00 M for second (paired difference +1.00 M, 5 seeds)"
+    )
 
 
 def test_a_missing_value_is_said() -> None:
-    assert of_pair("rarefied_duplication", "4").endswith("0.500 for first and not defined for second (5 seeds)")
+    assert of_pair("rarefied_duplication", "4").endswith(
+        "0.500 for first and not defined for second (5 seeds)"
+    )
 
 
 def test_one_network_has_its_own_interval() -> None:
     text = quote({"summary": ALONE}, ["first"], 1, "rarefied_duplication", "whole")
-    assert text.endswith("(m = 5) of the whole network: 0.400 for first (95 % interval 0.300 to 0.500, 1 seed)")
+    assert text.endswith(
+        "(m = 5) of the whole network: 0.400 for first (95 % interval 0.300 to 0.500, 1 seed)"
+    )
 
 
 @pytest.mark.parametrize(("metric", "stage", "message"), [
@@ -71,5 +77,5 @@ def test_an_unknown_name_gets_the_known_ones(metric: str, stage: str, message: s
 
 
 def test_a_result_of_many_networks_names_its_tables() -> None:
-    with pytest.raises(GradlensError, match="one network or of two networks.*: networks, contrasts"):
+    with pytest.raises(GradlensError, match=r"one network or of two networks.*: networks, contrasts"):
         quote({"networks": ALONE, "contrasts": ALONE}, ["a", "b", "c"], 3, "flops", "whole")
