@@ -63,7 +63,8 @@ def _values(row: Mapping[str, Any], entry: Quantity, table: str, networks: Seque
     suffixes = ("",) if table == "summary" else ("_a", "_b")
     numbers = [row[entry.name + suffix] for suffix in suffixes]
     values = [
-        "not defined" if math.isnan(number) else format_number(number, entry.format, PAGE) for number in numbers
+        "not defined" if math.isnan(number) else format_number(number, entry.format, PAGE)
+        for number in numbers
     ]
     return " and ".join(
         f"{value} for {network}" for value, network in zip(values, networks[: len(values)], strict=True)
