@@ -21,7 +21,9 @@ ROWS = 40_000
 DIGITS = 9
 """Digits of a number that the page contains; it shows three."""
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
-SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "panel.js", "map.js")
+SCRIPTS = (
+    "data.js", "scrolling.js", "theme.js", "tables.js", "charts.js", "copy.js", "panel.js", "map.js", "contents.js",
+)  # fmt: skip
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
