@@ -23,18 +23,21 @@ SCREENS = (
 )
 """Tables with the main numbers, and the screen of the command that makes them; a result has one of them."""
 
+
 @dataclass(frozen=True)
 class Row:
     """A row of text: a label, one cell per network, and the difference if two networks are compared.
 
-    ``within`` holds the half-width of each cell, such as ``± 0.010``; empty if it has no interval. ``clear`` is true
-    if the interval of the difference excludes 0 and its p is below 0.05 after the correction over the table.
+    ``half`` is half of the interval of the difference, and ``within`` that of each cell, such as ``± 0.010``; empty
+    if there is none. ``clear`` is true if the interval of the difference excludes 0 and its p is below 0.05 after the
+    correction over the table.
     """
 
     label: str
     cells: tuple[str, ...]
     difference: str = ""
     interval: str = ""
+    half: str = ""
     clear: bool = False
     within: tuple[str, ...] = ()
 
@@ -134,7 +137,8 @@ def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str,
         return Row(label, cells, text)
     span = f"{_text(low, quantity, sign=True)} to {_text(high, quantity, sign=True)}"
     p = float(values.get(f"{quantity.name}{CORRECTED}", math.nan))
-    return Row(label, cells, text, span, clear=(low > 0 or high < 0) and not p >= CLEAR)
+    half = f"± {_text((high - low) / 2, quantity)}"
+    return Row(label, cells, text, span, half, clear=(low > 0 or high < 0) and not p >= CLEAR)
 
 
 def _over_m(m: float) -> str:

@@ -14,7 +14,14 @@ from gradlens.results import Table
 LONG = ("comparison", "summary", "networks", "strategies")
 """Tables with a row per stage, or per network and stage, and several columns for each quantity."""
 KEYS = ("network", "stage")
-PAIR = {"_a": "a", "_b": "b", "_difference": "difference", "_low": "low", "_high": "high", CORRECTED: "p_holm"}
+PAIR = {
+    "_a": "a",
+    "_b": "b",
+    "_difference": "difference",
+    "_low": "low",
+    "_high": "high",
+    CORRECTED: "p_holm",
+}
 ALONE = {"": "value", "_low": "low", "_high": "high"}
 
 
@@ -31,7 +38,7 @@ def in_rows(table: Table, networks: tuple[str, ...] = ()) -> Table:
     endings = PAIR if paired else ALONE
     rows = [row for record in table.frame.to_dict("records") for row in _rows(record, table.name, endings)]
     units = dict(zip(("a", "b"), networks, strict=False)) if paired else {}
-    kept = pd.DataFrame(rows, columns=[*KEYS, "quantity", "m", *endings.values(), "unit"])
+    kept = pd.DataFrame(rows, columns=[*KEYS, "quantity", "m", *endings.values()])
     kept = kept.drop(columns=[name for name in ("network", "m") if kept[name].isna().all()])
     return replace(table, frame=kept, units=units)
 
@@ -43,5 +50,5 @@ def _rows(record: Mapping[Any, Any], name: str, endings: Mapping[str, str]) -> I
         if all(pd.isna(value) for value in values.values()):
             continue
         m = record.get(size_column(quantity.name))
-        named = {key: record.get(key) for key in KEYS} | {"quantity": quantity.title, "unit": quantity.unit}
+        named = {key: record.get(key) for key in KEYS} | {"quantity": quantity.title}
         yield {**named, "m": m, **values}

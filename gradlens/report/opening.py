@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
 from gradlens.results import Result
-from gradlens.showing.embedding import Json
 from gradlens.words.brief import in_brief
 from gradlens.words.conspicuous import Site, conspicuous, usual
 from gradlens.words.doubts import doubts, others
@@ -40,19 +39,6 @@ class Heading:
         """The class of the heading, by its length."""
         length = len(self.text) + len(self.mark)
         return "longer" if length > LONGER else "long" if length > LONG else "short"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A row of "where to look".
-
-    Attributes:
-        site: what to look at.
-        target: what the map is to show, as ``{"signals": [...], "site": ...}``; None if the map does not have it.
-    """
-
-    site: Site
-    target: Json | None
 
 
 @dataclass(frozen=True)
@@ -94,30 +80,7 @@ def leading(names: Iterable[str]) -> str:
     return next((name for name in LEADING if name in present), "")
 
 
-def places(result: Result) -> dict[str, list[Place]]:
-    """Return the most conspicuous sites by network, each with what to show on the map."""
-    nodes = _nodes(result)
+def places(result: Result) -> dict[str, list[Site]]:
+    """Return the most conspicuous sites by network, as many as a command prints."""
     sites = conspicuous(result, usual(result))
-    return {
-        network: [Place(site, _target(site, nodes.get(network, []))) for site in group]
-        for network, group in groupby(sites, lambda site: site.network)
-    }
-
-
-def _nodes(result: Result) -> dict[str, list[Mapping[str, str]]]:
-    """Return the operations of the map by network; empty if there is no map."""
-    if not {"map_nodes", "map_edges"} <= set(result.tables):
-        return {}
-    frame = result.tables["map_nodes"].frame[["network", "site", "signal", "fork"]].fillna("").astype(str)
-    return {str(name): rows.to_dict("records") for name, rows in frame.groupby("network", sort=False)}
-
-
-def _target(site: Site, nodes: Sequence[Mapping[str, str]]) -> Json | None:
-    """Return the layers, or the operation that makes the tensor of the fork; None if the map lacks one of them."""
-    if site.fork:
-        node = next((node for node in nodes if site.fork in node["fork"].split("; ")), None)
-        return node and {"signals": [node["signal"]] if node["signal"] else [], "site": node["site"]}
-    by_signal = {node["signal"]: node["site"] for node in nodes}
-    if not site.layers or not set(site.layers) <= set(by_signal):
-        return None
-    return {"signals": list(site.layers), "site": by_signal[site.layers[0]]}
+    return {network: list(group) for network, group in groupby(sites, lambda site: site.network)}

@@ -20,6 +20,9 @@ from gradlens.results.provenance import STRATEGIES
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, script, table_data
 from gradlens.words.conspicuous import TABLE as SITES
 
+CONTROLS = ("copy.js", "contents.js", "scrolling.js")
+"""Scripts of the page alone, after those of the map: what they touch is then there."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -70,7 +73,7 @@ def page(
             name: as_json(table_data(in_rows(table, result.provenance.networks)))
             for name, table in result.tables.items()
         },
-        scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS)],
+        scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS, *CONTROLS)],
     )
 
 

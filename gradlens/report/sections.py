@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from gradlens.catalogue import TABLES, PagePosition, about, kind
-from gradlens.numbers import format_cell
+from gradlens.numbers import DASH, format_cell
 from gradlens.plots import PLOTS
 from gradlens.report.captions import caption
 from gradlens.report.charts import charts
 from gradlens.report.long import in_rows
 from gradlens.results import Result, Table
-from gradlens.showing.embedding import as_json, columns
+from gradlens.showing.embedding import REACH, as_json, columns
 
 ROWS = 30  # rows of a table that the page shows if scripts are disabled
 Section = dict[str, Any]
@@ -87,5 +87,16 @@ def _inches(svg: bytes) -> float:
 
 
 def _cells(frame: pd.DataFrame) -> list[list[str]]:
-    columns = [[format_cell(value, str(name)) for value in frame[name]] for name in frame.columns]
+    """Return the rows as text, each value with its half-width if it has one."""
+    texts = {name: [format_cell(value, str(name)) for value in frame[name]] for name in frame.columns}
+    columns = [_within(cells, texts.get(f"{name}{REACH}", ())) for name, cells in texts.items()]
     return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _within(cells: Sequence[str], reaches: Sequence[str]) -> Sequence[str]:
+    """Return values with their half-widths, if there are any."""
+    if not reaches:
+        return cells
+    return [
+        cell if reach == DASH else f"{cell} ± {reach}" for cell, reach in zip(cells, reaches, strict=True)
+    ]

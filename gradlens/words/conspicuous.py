@@ -43,6 +43,11 @@ class Site(NamedTuple):
     fork: str = ""
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What the map is to show: the layers, or the fork."""
+        return self.layers or (self.fork,)
+
+    @property
     def sentence(self) -> str:
         """The meaning as a sentence of its own.
 

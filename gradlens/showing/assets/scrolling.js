@@ -8,6 +8,7 @@
     if (sides) region.dataset.more = sides;
     else delete region.dataset.more;
   }
+  // The map has signs of its own.
   const sizes = new ResizeObserver((entries) => entries.forEach((entry) => update(entry.target.closest("[data-scrolls]") ?? entry.target)));
   window.gradlens.scrolls = (region) => {
     if ("scrolls" in region.dataset) return region;
@@ -18,5 +19,5 @@
     [...region.children].forEach((child) => sizes.observe(child));
     return region;
   };
-  document.querySelectorAll(".scroll, .data").forEach(window.gradlens.scrolls);
+  document.querySelectorAll(".scroll:not(.map *), .data").forEach(window.gradlens.scrolls);
 })();
