@@ -99,7 +99,7 @@ TABLES: tuple[About, ...] = (
           needs=(Need.WEIGHTS, Need.SOURCES), each_space=False),
     About("reuse", "Reuse of the sources", "weights.Reuse", "reuse.REUSE", needs=(Need.WEIGHTS, Need.SOURCES),
           each_space=False),
-    About("diagnosis", "Where to look", "diagnosis.Diagnosis"),
+    About("diagnosis", "All conspicuous layers and branches", "diagnosis.Diagnosis"),
     About("cost", "Cost by stage", "cost.Cost", "cost.COST", needs=(Need.COSTS,), each_space=False),
     About("throughput", "Speed", "cost.Throughput", "cost.THROUGHPUT", needs=(Need.SPEEDS,), each_space=False),
     About("null", "Duplication against its null", "extra.Nulls", option="null", needs=(Need.SIGNALS,)),

@@ -18,7 +18,6 @@ from gradlens.report.sections import sections
 from gradlens.results import Result
 from gradlens.results.provenance import STRATEGIES
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, script, table_data
-from gradlens.words.conspicuous import TABLE as SITES
 
 CONTROLS = ("copy.js", "contents.js", "scrolling.js")
 """Scripts of the page alone, after those of the map: what they touch is then there."""
@@ -63,7 +62,6 @@ def page(
         overview=overview(result),
         places=places(result),
         lead=shown.get(lead),
-        sites=shown.pop(SITES, None),
         sections=list(shown.values()),
         has_map={"map_nodes", "map_edges"} <= set(result.tables),
         basis=_basis(result.provenance.seeds),

@@ -6,7 +6,7 @@
   window.gradlens.views = views;
 
   const LIGHT = { "--ink": "#1d2126", "--soft": "#5b636d", "--line": "#dfe3e8" };  // of a copy, which is on white
-  const LOW = 215;  // pixels: height of the figure at the top of the page
+  const LOW = 255;  // pixels: height of the figure at the top of the page
 
   function colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();

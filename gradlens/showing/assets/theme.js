@@ -1,7 +1,7 @@
 // Light, dark, or the system's theme; the choice is stored if the browser allows it.
 "use strict";
 (() => {
-  const PAPER = "#15181c";  // of a dark page
+  const PAPER = "#15181c", INK = "#e6e9ec";  // of a dark page
   const CHOICES = ["system", "light", "dark"];
   const button = document.getElementById("theme");
   let choice = "system";
@@ -16,13 +16,14 @@
   function darkened(svg) {
     const levels = (text) => [1, 3, 5].map((k) => parseInt(text.slice(k, k + 2), 16));
     return svg
-      .replace(/(<g id="patch_\d+"> ?<path d="[^"]*"(?: clip-path="[^"]*")? style="fill: )#ffffff/g, `$1${PAPER}`)
+      .replace("<svg ", `<svg fill="${INK}" `)
       .replace(/(fill|stroke): (#[0-9a-f]{6})/g, (whole, what, hex) => {
         const [r, g, b] = levels(hex);
         if (Math.max(r, g, b) - Math.min(r, g, b) > 24 || hex === "#ffffff") return whole;
         const level = Math.round(235 - 0.8 * g).toString(16).padStart(2, "0");
         return `${what}: #${level.repeat(3)}`;
-      });
+      })
+      .replace(/(<g id="patch_\d+"> ?<path d="[^"]*"(?: clip-path="[^"]*")? style="fill: )#ffffff/g, `$1${PAPER}`);
   }
 
   function repaint(image, on) {
