@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,7 +17,7 @@ LEADING = (
     "effects", "contrasts", "differences", "trajectory", "duplication", "paths", "structure", "flow",
 )  # fmt: skip
 """Tables whose figure carries the finding: the first that the result has."""
-LONG, LONGER = 160, 240
+LONG, LONGER = 140, 210
 """Characters of a heading from which on it is set in smaller letters, so that it keeps to two lines."""
 
 
@@ -58,6 +59,8 @@ def heading(result: Result) -> Heading:
     """Return the finding as a heading, with what a reader must know first."""
     limits = doubts(result)
     text = result.headline.removeprefix(f"{UNFAIR}: ")
+    if len(text) > LONG:  # of an older version, with its numbers in parentheses
+        text = re.sub(r" \([^()]*\)", "", text)
     if not text.startswith(result.provenance.networks or ("\0",)):
         text = text[:1].upper() + text[1:]
     marks = dict.fromkeys(limit.mark for limit in limits)
@@ -67,6 +70,12 @@ def heading(result: Result) -> Heading:
         for limit in limits
     )
     return Heading(text, mark, reasons)
+
+
+def details(result: Result) -> str:
+    """Return the finding in numbers: what the heading leaves out; empty if it is whole."""
+    whole = result.headline.endswith(heading(result).text[1:])
+    return result.details if whole else result.finding
 
 
 def cautions(result: Result) -> list[Caution]:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from gradlens.numbers import format_cell
 from gradlens.report.comparison import essentials, overview
 from gradlens.report.long import in_rows
-from gradlens.report.opening import cautions, heading, leading, places
+from gradlens.report.opening import cautions, details, heading, leading, places
 from gradlens.report.sections import sections
 from gradlens.results import Result
 from gradlens.results.provenance import STRATEGIES
@@ -57,6 +57,7 @@ def page(
         title=_title(result),
         result=result,
         heading=heading(result),
+        details=details(result),
         cautions=cautions(result),
         essentials=essentials(result),
         overview=overview(result),

@@ -15,13 +15,13 @@
   });
   document.addEventListener("click", (event) => { if (!event.target.closest(".side")) close(); });
 
-  // The last heading above the upper third of the window is that of the section on the screen.
+  // The last heading in the upper third of the window, or above, is that of the section on the screen.
   const links = [...menu.querySelectorAll("a")];
   const heads = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
   let waiting = false;
   function mark() {
     waiting = false;
-    const index = heads.findLastIndex((head) => head && head.getBoundingClientRect().top < innerHeight / 3);
+    const index = scrollY === 0 ? 0 : heads.findLastIndex((head) => head && head.getBoundingClientRect().top < innerHeight / 3);
     links.forEach((link, i) => (i === Math.max(index, 0) ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
   }
   addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } }, { passive: true });

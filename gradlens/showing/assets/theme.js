@@ -23,6 +23,7 @@
         const level = Math.round(235 - 0.8 * g).toString(16).padStart(2, "0");
         return `${what}: #${level.repeat(3)}`;
       })
+      .replace(/fill: #ffffff; stroke: /g, `fill: ${PAPER}; stroke: `)  // open marks
       .replace(/(<g id="patch_\d+"> ?<path d="[^"]*"(?: clip-path="[^"]*")? style="fill: )#ffffff/g, `$1${PAPER}`);
   }
 
