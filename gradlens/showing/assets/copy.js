@@ -10,8 +10,7 @@
   async function drawing(figure) {
     const chart = figure.querySelector("[data-chart]");
     if (chart && window.gradlens.still) return window.gradlens.still(chart);
-    const picture = figure.querySelector(".picture img");
-    return decoded(picture.dataset.light ?? picture.src);
+    return decoded(figure.querySelector(".picture img").src);
   }
 
   async function pixels(svg) {

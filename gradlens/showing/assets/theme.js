@@ -27,17 +27,21 @@
       .replace(/(<g id="patch_\d+"> ?<path d="[^"]*"(?: clip-path="[^"]*")? style="fill: )#ffffff/g, `$1${PAPER}`);
   }
 
-  function repaint(image, on) {
-    image.dataset.light ??= image.src;
-    const code = (address) => new TextDecoder().decode(Uint8Array.from(atob(address.split(",")[1]), (letter) => letter.charCodeAt(0)));
-    const address = on ? `data:image/svg+xml;charset=utf-8,${encodeURIComponent(darkened(code(image.dataset.light)))}` : image.dataset.light;
-    if (image.src !== address) image.src = address;
+  // The dark picture stands beside the light one, which is printed.
+  function paint(picture) {
+    if (picture.classList.contains("painted")) return;
+    const image = picture.querySelector("img"), twin = image.cloneNode();
+    const svg = new TextDecoder().decode(Uint8Array.from(atob(image.src.split(",")[1]), (letter) => letter.charCodeAt(0)));
+    twin.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(darkened(svg))}`;
+    twin.className = "dark";
+    image.after(twin);
+    picture.classList.add("painted");
   }
 
   function apply() {
     document.documentElement.dataset.theme = dark() ? "dark" : "light";
     button.textContent = `Theme: ${choice}`;
-    document.querySelectorAll(".picture img").forEach((image) => repaint(image, dark()));
+    if (dark()) document.querySelectorAll(".picture").forEach(paint);
     document.dispatchEvent(new CustomEvent("themechange"));
   }
 
