@@ -7,16 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
+from gradlens.catalogue import about
 from gradlens.results import Result
 from gradlens.words.brief import in_brief
 from gradlens.words.conspicuous import Site, conspicuous, usual
 from gradlens.words.doubts import doubts, others
 from gradlens.words.findings import UNFAIR
 
-LEADING = (
-    "effects", "contrasts", "differences", "trajectory", "duplication", "paths", "structure", "flow",
-)  # fmt: skip
-"""Tables whose figure carries the finding: the first that the result has."""
 LONG, LONGER = 140, 210
 """Characters of a heading from which on it is set in smaller letters, so that it keeps to two lines."""
 
@@ -85,8 +82,8 @@ def cautions(result: Result) -> list[Caution]:
 
 def leading(names: Iterable[str]) -> str:
     """Return the name of the figure that carries the finding, among those of the page; empty if it has none."""
-    present = list(names)
-    return next((name for name in LEADING if name in present), "")
+    ranks = {name: about(name).leads for name in names}
+    return min(filter(ranks.get, ranks), key=ranks.__getitem__, default="")
 
 
 def places(result: Result) -> dict[str, list[Site]]:

@@ -62,5 +62,5 @@ def _too_few_seeds(result: Result) -> Iterator[Doubt]:
     pairs = len(frame[["a", "b"]].drop_duplicates()) if {"a", "b"} <= set(frame) else 1
     text = too_few_seeds(len(result.provenance.seeds), pairs)
     corrected = frame[[column for column in frame if str(column).endswith(CORRECTED.removeprefix("_"))]]
-    if text and not (corrected < CLEAR).any(axis=None):
+    if text and len(corrected.columns) and not (corrected < CLEAR).any(axis=None):
         yield Doubt("Too few seeds", text)
