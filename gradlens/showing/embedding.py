@@ -22,9 +22,9 @@ DIGITS = 9
 """Digits of a number that the page contains; it shows three."""
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
 SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "panel.js", "map.js")
+_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 REACH = "_reach"
 """Ending of the column with the half-width of the interval of another column."""
-_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def script(name: str) -> Markup:
