@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from gradlens.catalogue import CORRECTED, OF_PAIR, quantities_with, size_column
+from gradlens.catalogue import CORRECTED, OF_PAIR, kind, quantities_with, size_column
 from gradlens.results import Table
 
 LONG = ("comparison", "summary", "networks", "strategies")
@@ -32,11 +32,13 @@ def in_rows(table: Table, networks: tuple[str, ...] = ()) -> Table:
         table: with a column per quantity, and those of its interval or of its two networks.
         networks: names of ``a`` and ``b``.
     """
-    if table.name not in LONG or table.frame.empty:
+    if kind(table.name) not in LONG or table.frame.empty:
         return table
     paired = any(str(name).endswith(OF_PAIR[0]) for name in table.frame)
     endings = PAIR if paired else ALONE
-    rows = [row for record in table.frame.to_dict("records") for row in _rows(record, table.name, endings)]
+    rows = [
+        row for record in table.frame.to_dict("records") for row in _rows(record, kind(table.name), endings)
+    ]
     units = dict(zip(("a", "b"), networks, strict=False)) if paired else {}
     kept = pd.DataFrame(rows, columns=[*KEYS, "quantity", "m", *endings.values()])
     kept = kept.drop(columns=[name for name in ("network", "m") if kept[name].isna().all()])

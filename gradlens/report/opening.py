@@ -55,12 +55,12 @@ class Caution:
 def heading(result: Result) -> Heading:
     """Return the finding as a heading, with what a reader must know first."""
     limits = doubts(result)
-    text = result.headline.removeprefix(f"{UNFAIR}: ")
+    marks = dict.fromkeys(limit.mark for limit in limits)
+    text = result.headline.removeprefix(f"{UNFAIR}: " if UNFAIR in marks else "")
     if len(text) > LONG:  # of an older version, with its numbers in parentheses
         text = re.sub(r" \([^()]*\)", "", text)
     if not text.startswith(result.provenance.networks or ("\0",)):
         text = text[:1].upper() + text[1:]
-    marks = dict.fromkeys(limit.mark for limit in limits)
     mark = "; ".join(mark if index == 0 else mark.lower() for index, mark in enumerate(marks))
     reasons = tuple(
         f"{limit.mark}: {limit.reason}" if len(marks) > 1 else f"{limit.reason[:1].upper()}{limit.reason[1:]}"

@@ -36,6 +36,8 @@ def test_a_finding_that_says_so_itself_is_marked_once(make_result):
         head = heading(replace(result, finding=finding))
         assert (head.mark, head.text) == ("Not a fair comparison", text)
         assert details(replace(result, finding=finding)) == "More."
+    alone = heading(replace(result, finding="Not a fair comparison: cspresnet50 has less.", warnings=()))
+    assert (alone.mark, alone.text) == ("", "Not a fair comparison: cspresnet50 has less.")
 
 
 def test_a_partial_run_and_an_unfair_comparison_share_the_mark(make_result):
