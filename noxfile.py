@@ -56,6 +56,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def screenshots(session: nox.Session) -> None:
+    """Make the pictures of the page in README and docs anew; takes the folder of a run, else measures one."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "docs.screenshots", *session.posargs, env={"HF_HUB_OFFLINE": "1"})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Cost of capturing against a plain step; prints JSON."""
     session.install("-e", ".[test]")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gradlens.words.brief import in_brief
+
 from .interrupts import interrupts
 from .options import COMMAND_LINE
 from .output import Destination, destination, publish
@@ -17,7 +19,7 @@ from .progress import Progress
 from .screen import show
 from .terminal import tell
 from .voice import Diary, Voice, progress_on_stderr, settings, surroundings, voice_of, warnings_as_notes
-from .wording import in_brief, in_options
+from .wording import in_options
 
 if TYPE_CHECKING:
     from gradlens.results import Result

@@ -10,9 +10,6 @@ from .terminal import say
 if TYPE_CHECKING:
     from gradlens.results import Result
 
-USUAL, FEW = 3, 2
-"""Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
-
 
 def print_sites(result: Result, top: int | None, *, gap: bool = False) -> None:
     """Print up to ``top`` sites of each network, after an empty line if ``gap``; None is the usual number."""
@@ -25,10 +22,10 @@ def print_sites(result: Result, top: int | None, *, gap: bool = False) -> None:
 
 def site_lines(result: Result, top: int | None = None) -> Iterator[str]:
     """Yield a heading and one line per site, of each network if there are several; nothing without sites."""
-    from gradlens.words.conspicuous import conspicuous, networks_with_sites
+    from gradlens.words.conspicuous import conspicuous, networks_with_sites, usual
 
     names = networks_with_sites(result)
-    most = top or (USUAL if len(names) <= FEW else 1)
+    most = top or usual(result)
     network = ""
     for site in conspicuous(result, most):
         prefix = f"{site.network} " if len(names) > 1 and most == 1 else ""

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import click
 
-PARAMETER = re.compile(r"""(?<![\w.,@=/\[-])(\w+)=('[^']*'|"[^"]*"|[^\s'",;:()]*)""")
-"""``name=value``, not within a name of a network such as ``resnet50@csp,gamma=0.25``."""
+from gradlens.words.brief import PARAMETER
+
 LINE = re.compile(r"(`(?:step|loss)=lambda [^`]*`)")
 """A line of Python that the command line reads from a file."""
 
@@ -25,18 +25,6 @@ def in_options(text: str, running: str = "") -> str:
         return text
     root = ctx.find_root()
     return translated(text, options_of(root.command, running or root.invoked_subcommand or ""))
-
-
-def in_brief(text: str) -> str:
-    """Return what a warning says first and what to do; the saved result and its page have the whole text.
-
-    >>> in_brief("net: D of 21 signals is biased, because batches have 32 samples; use batch_size=64. It falls slowly.")
-    'net: D of 21 signals is biased; use batch_size=64'
-    """
-    first, *others = re.split(r"; |\. |, because ", text.removesuffix("."))
-    first = re.sub(r" \([^()]*\)", "", first)
-    remedies = (clause for clause in others if clause.startswith("use ") or PARAMETER.search(clause))
-    return "; ".join([first, *([] if PARAMETER.search(first) else [*remedies][:1])])
 
 
 def options_of(group: click.Command, running: str) -> dict[str, click.Option]:

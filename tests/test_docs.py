@@ -14,6 +14,7 @@ import click
 import pytest
 import yaml
 from pages import PAGES, ROOT, anchor, blocks, code_spans, headings, links, prose
+from PIL import Image
 
 import gradlens as gl
 from benchmarks import gallery
@@ -31,7 +32,7 @@ OTHER_OPTIONS = {
     "--rounds": "benchmarks/strategies.py",
 }
 """Options in the pages that belong to a benchmark, and its file."""
-LARGEST = 60_000  # bytes of a picture
+LARGEST, SCREEN = 60_000, 120_000  # bytes of a picture, and of one of a whole screen
 
 
 def each_page() -> pytest.MarkDecorator:
@@ -77,7 +78,13 @@ def test_every_picture_is_used_and_small() -> None:
     assert pictures
     for picture in pictures:
         assert picture.resolve() in used, f"no page shows {picture.relative_to(DOCS)}"
-        assert picture.stat().st_size < LARGEST, f"{picture.name} has {picture.stat().st_size} bytes"
+        most = SCREEN if picture.stem == "page-first-screen" else LARGEST
+        assert picture.stat().st_size < most, f"{picture.name} has {picture.stat().st_size} bytes"
+
+
+def test_the_picture_of_the_first_screen_has_the_size_of_a_screen() -> None:
+    with Image.open(DOCS / "images" / "page-first-screen.png") as picture:
+        assert picture.size == (1400, 900)
 
 
 @each_page()

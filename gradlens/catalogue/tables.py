@@ -48,6 +48,7 @@ class About:
         each_space: whether a result of both spaces holds one such table per space, or only one.
         in_paths: position among the tables of a result about paths; 0 if it is not one of them.
         position: on the page.
+        leads: rank of its figure among those that can carry the finding at the top of the page; 0 if it is none.
     """
 
     name: str
@@ -59,6 +60,7 @@ class About:
     each_space: bool = True
     in_paths: int = 0
     position: PagePosition = PagePosition.NORMAL
+    leads: int = 0
 
     def missing(self, space: object) -> str:
         """Return why a recording in ``space`` has no such table: the end of the sentence "this recording ..."."""
@@ -69,14 +71,14 @@ class About:
 # fmt: off
 TABLES: tuple[About, ...] = (
     About("networks", "All numbers of the networks", plot="strategies.TRADE_OFF"),
-    About("contrasts", "Each network against the first", plot="strategies.FOREST"),
-    About("effects", "Effects of transitions and of the cut", plot="strategies.EFFECTS"),
+    About("contrasts", "Each network against the first", plot="strategies.FOREST", leads=2),
+    About("effects", "Effects of transitions and of the cut", plot="strategies.EFFECTS", leads=1),
     About("strategies", "Strategies against their cost", plot="strategies.TRADE_OFF"),
-    About("differences", "Pairs of strategies", plot="strategies.FOREST"),
-    About("trajectory", "During training", plot="strategies.TRAJECTORY"),
+    About("differences", "Pairs of strategies", plot="strategies.FOREST", leads=3),
+    About("trajectory", "During training", plot="strategies.TRAJECTORY", leads=4),
     About("learning", "Duplication and accuracy"),
     About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
-          needs=(Need.SIGNALS,)),
+          needs=(Need.SIGNALS,), leads=5),
     About("rarefaction", "Distinct signals among m", "rarefaction.Rarefaction", "rarefaction.RAREFACTION",
           needs=(Need.SIGNALS,)),
     About("lags", "Similarity by distance", "rarefaction.Lags", "rarefaction.LAGS", needs=(Need.SIGNALS,)),
@@ -87,10 +89,11 @@ TABLES: tuple[About, ...] = (
           each_space=False),
     About("shares", "Shares of the branches", "branches.Shares", "shares.SHARES", needs=(Need.FORKS,), each_space=False,
           in_paths=4),
-    About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW"),
+    About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW", leads=8),
     About("structure", "Duplication by structure", "structure.Structure", "paths.STRUCTURE",
-          each_space=False, in_paths=1),
-    About("paths", "Gradient paths over depth", "paths.Paths", "paths.PATHS", each_space=False, in_paths=2),
+          each_space=False, in_paths=1, leads=7),
+    About("paths", "Gradient paths over depth", "paths.Paths", "paths.PATHS", each_space=False, in_paths=2,
+          leads=6),
     About("path_lengths", "Lengths of the gradient's paths", "paths.PathLengths", "paths.LENGTHS", each_space=False,
           in_paths=3),
     About("noise", "Signal and noise of the weight gradients", "weights.NoiseScale", needs=(Need.WEIGHTS,),
@@ -99,7 +102,7 @@ TABLES: tuple[About, ...] = (
           needs=(Need.WEIGHTS, Need.SOURCES), each_space=False),
     About("reuse", "Reuse of the sources", "weights.Reuse", "reuse.REUSE", needs=(Need.WEIGHTS, Need.SOURCES),
           each_space=False),
-    About("diagnosis", "Where to look", "diagnosis.Diagnosis"),
+    About("diagnosis", "All conspicuous layers and branches", "diagnosis.Diagnosis"),
     About("cost", "Cost by stage", "cost.Cost", "cost.COST", needs=(Need.COSTS,), each_space=False),
     About("throughput", "Speed", "cost.Throughput", "cost.THROUGHPUT", needs=(Need.SPEEDS,), each_space=False),
     About("null", "Duplication against its null", "extra.Nulls", option="null", needs=(Need.SIGNALS,)),

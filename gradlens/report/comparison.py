@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -12,19 +13,31 @@ from gradlens.numbers import PAGE, format_number, percent
 from gradlens.plots import order
 from gradlens.results import Result
 
+SIDE_BY_SIDE = ("strategies", "networks")
+"""Tables with a row per network and stage."""
+SCREENS = (
+    *((name, "strategies") for name in SIDE_BY_SIDE),
+    ("comparison", "compare"),
+    ("summary", "inspect"),
+    ("structure", "paths"),
+)
+"""Tables with the main numbers, and the screen of the command that makes them; a result has one of them."""
+
 
 @dataclass(frozen=True)
 class Row:
     """A row of text: a label, one cell per network, and the difference if two networks are compared.
 
-    ``within`` holds the half-width of each cell, such as ``± 0.010``; empty if it has no interval. ``clear`` is true
-    if the interval of the difference excludes 0 and its p is below 0.05 after the correction over the table.
+    ``half`` is half of the interval of the difference, and ``within`` that of each cell, such as ``± 0.010``; empty
+    if there is none. ``clear`` is true if the interval of the difference excludes 0 and its p is below 0.05 after the
+    correction over the table.
     """
 
     label: str
     cells: tuple[str, ...]
     difference: str = ""
     interval: str = ""
+    half: str = ""
     clear: bool = False
     within: tuple[str, ...] = ()
 
@@ -44,25 +57,39 @@ class Overview:
 
 def overview(result: Result) -> Overview | None:
     """Return the comparison (two networks), the networks (more) or the summary (one) as text, or None."""
-    for name in ("strategies", "networks"):
+    for name, _ in SCREENS[:-1]:
         if name in result.tables and not result.tables[name].frame.empty:
-            return _side_by_side(name, result.tables[name].frame)
-    for name, keys in (("comparison", ("a", "b")), ("summary", ("a",))):
-        if name in result.tables and not result.tables[name].frame.empty:
-            names = result.provenance.networks
-            networks = (*names, *(key.upper() for key in keys[len(names) :]))[: len(keys)]
-            suffixes = tuple(f"_{key}" for key in keys) if name == "comparison" else ("",)
-            return _by_stage(name, result.tables[name].frame, networks, suffixes)
+            return _overview(result, name, quantities_with(name))
     return None
 
 
+def essentials(result: Result) -> Overview | None:
+    """Return the quantities that the screen of a command shows, over the whole network, with short labels; or None."""
+    for name, screen in SCREENS:
+        if name in result.tables and not result.tables[name].frame.empty:
+            chosen = [entry for entry in quantities_with(name) if screen in entry.brief]
+            return _overview(result, name, [replace(entry, title=entry.head) for entry in chosen])
+    return None
+
+
+def _overview(result: Result, name: str, quantities: Sequence[Quantity]) -> Overview:
+    frame = result.tables[name].frame
+    if name in SIDE_BY_SIDE:
+        return _side_by_side(frame, quantities)
+    keys = ("a", "b") if name == "comparison" else ("a",)
+    names = result.provenance.networks
+    networks = (*names, *(key.upper() for key in keys[len(names) :]))[: len(keys)]
+    suffixes = tuple(f"_{key}" for key in keys) if name == "comparison" else ("",)
+    return _by_stage(frame, quantities, networks, suffixes)
+
+
 def _by_stage(
-    name: str, frame: pd.DataFrame, networks: tuple[str, ...], suffixes: tuple[str, ...]
+    frame: pd.DataFrame, quantities: Sequence[Quantity], networks: tuple[str, ...], suffixes: tuple[str, ...]
 ) -> Overview:
     """Return the overview of one network, or of two and their difference."""
     stages = order.stages(frame["stage"])
     rows = {str(row["stage"]): row for _, row in frame.iterrows()}
-    columns = [quantity for quantity in quantities_with(name) if quantity.name + suffixes[0] in frame]
+    columns = [quantity for quantity in quantities if quantity.name + suffixes[0] in frame]
     whole = [_row(quantity.title, rows[stages[-1]], quantity, suffixes) for quantity in columns]
     by_stage = {
         quantity.title: tuple(_row(stage, rows[stage], quantity, suffixes) for stage in stages)
@@ -71,12 +98,12 @@ def _by_stage(
     return Overview(networks, tuple(whole), by_stage)
 
 
-def _side_by_side(name: str, frame: pd.DataFrame) -> Overview:
+def _side_by_side(frame: pd.DataFrame, quantities: Sequence[Quantity]) -> Overview:
     """Return the overview of networks or strategies side by side; their differences are in another table."""
     networks = tuple(order.networks(frame))
     stages = order.stages(frame["stage"])
     cells = {(str(row["stage"]), str(row["network"])): row for _, row in frame.iterrows()}
-    columns = [quantity for quantity in quantities_with(name) if quantity.name in frame]
+    columns = [quantity for quantity in quantities if quantity.name in frame]
 
     def line(label: str, stage: str, quantity: Quantity) -> Row:
         rows = [cells.get((stage, network), pd.Series(dtype=float)) for network in networks]
@@ -110,7 +137,8 @@ def _row(label: str, values: pd.Series, quantity: Quantity, suffixes: tuple[str,
         return Row(label, cells, text)
     span = f"{_text(low, quantity, sign=True)} to {_text(high, quantity, sign=True)}"
     p = float(values.get(f"{quantity.name}{CORRECTED}", math.nan))
-    return Row(label, cells, text, span, clear=(low > 0 or high < 0) and not p >= CLEAR)
+    half = f"± {_text((high - low) / 2, quantity)}"
+    return Row(label, cells, text, span, half, clear=(low > 0 or high < 0) and not p >= CLEAR)
 
 
 def _over_m(m: float) -> str:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from gradlens.catalogue import TABLES, PagePosition, about, kind
 from gradlens.numbers import format_cell
-from gradlens.plots import PLOTS
-from gradlens.report.captions import caption
-from gradlens.report.charts import charts
-from gradlens.report.comparison import overview
-from gradlens.results import Result, Table
+from gradlens.report.comparison import essentials, overview
+from gradlens.report.long import in_rows
+from gradlens.report.opening import cautions, details, heading, leading, places
+from gradlens.report.sections import sections
+from gradlens.results import Result
 from gradlens.results.provenance import STRATEGIES
-from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, columns, script, table_data
+from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, script, table_data
 
-ROWS = 60  # rows of a table that the page shows if scripts are disabled
+CONTROLS = ("copy.js", "contents.js", "scrolling.js")
+"""Scripts of the page alone, after those of the map: what they touch is then there."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +51,28 @@ def page(
         lstrip_blocks=True,
     )
     environment.filters["options"] = lambda text: _options(wording(text))
-    interactive = charts(result)
+    shown = {section["name"]: section for section in sections(result, images)}
+    lead = leading(name for name, section in shown.items() if section["image"] or section["chart"])
     return environment.get_template("page.html").render(
         title=_title(result),
         result=result,
-        finding=(result.headline, result.details),
-        partial=_partial(result.provenance.partial),
+        heading=heading(result),
+        details=details(result),
+        cautions=cautions(result),
+        essentials=essentials(result),
         overview=overview(result),
-        sections=[
-            _section(result[name], images.get(name), interactive.get(name))
-            for name in _ordered(result.tables)
-        ],
-        has_map="map_nodes" in result.tables and "map_edges" in result.tables,
+        places=places(result),
+        lead=shown.get(lead),
+        sections=list(shown.values()),
+        has_map={"map_nodes", "map_edges"} <= set(result.tables),
         basis=_basis(result.provenance.seeds),
         run=shlex.quote(run),
         provenance=entries(result.meta),
-        data={name: as_json(table_data(table)) for name, table in result.tables.items()},
-        scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS)],
+        data={
+            name: as_json(table_data(in_rows(table, result.provenance.networks)))
+            for name, table in result.tables.items()
+        },
+        scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS, *CONTROLS)],
     )
 
 
@@ -116,49 +118,3 @@ def _title(result: Result) -> str:
         return f"transition strategies of {networks[0]}"
     first, others = networks[:1], networks[1:]
     return " against ".join([*first, *([", ".join(others)] if others else [])]) or "gradient report"
-
-
-def _partial(partial: bool) -> str:
-    return "This run was stopped before its end; the numbers are from the finished part." if partial else ""
-
-
-def _ordered(names: Iterable[str]) -> list[str]:
-    """Return tables with a figure first, then others, then those with a late position."""
-    present = list(names)
-    first = [name for plot in PLOTS for name in present if kind(name) == plot]
-    late = [entry.name for entry in TABLES if entry.position is PagePosition.LATE]
-    last = [name for table in late for name in present if kind(name) == table]
-    return first + [name for name in present if name not in (*first, *last)] + last
-
-
-def _section(table: Table, image: bytes | None, chart: dict[str, Any] | None) -> dict[str, Any]:
-    frame = table.frame
-    title = about(table.name).title
-    title = f"{title}: gradients of weights" if kind(table.name) != table.name else title
-    sentence = caption(kind(table.name), frame)
-    described = f"{title}. {sentence or table.caption} The table below contains all values."
-    picture = base64.b64encode(image).decode("ascii") if image else ""
-    return {
-        "name": table.name,
-        "title": title,
-        "sentence": sentence,
-        "alt": f"{title}. {sentence or table.caption}",
-        "image": f"data:image/svg+xml;base64,{picture}" if picture else "",
-        "inches": _inches(image) if image else 0.0,
-        "chart": as_json({**chart, "description": described}) if chart else "",
-        "table": table,
-        "columns": columns(table),
-        "rows": _cells(frame.head(ROWS)),
-        "total": len(frame),
-    }
-
-
-def _inches(svg: bytes) -> float:
-    """Return the width of an SVG, so that a narrow figure is not stretched to the width of the page."""
-    match = re.search(rb'<svg[^>]*? width="([\d.]+)pt"', svg)
-    return float(match[1]) / 72 if match else 7.2
-
-
-def _cells(frame: pd.DataFrame) -> list[list[str]]:
-    columns = [[format_cell(value, str(name)) for value in frame[name]] for name in frame.columns]
-    return [list(row) for row in zip(*columns, strict=True)]

@@ -23,6 +23,8 @@ DIGITS = 9
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
 SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "panel.js", "map.js")
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+REACH = "_reach"
+"""Ending of the column with the half-width of the interval of another column."""
 
 
 def script(name: str) -> Markup:
@@ -39,15 +41,24 @@ def as_json(value: object) -> Markup:
 
 
 def columns(table: Shown) -> list[Json]:
-    """Return name, heading, unit and kind of each column; the scripts format values as ``format_cell`` does."""
+    """Return name, heading, unit and kind of each column; the scripts format values as ``format_cell`` does.
+
+    A half-width, such as ``energy_reach``, is hidden and shown beside its value: ``reach`` names its column.
+    """
+    names = [str(name) for name in table.frame]
     described = []
     for name, column in table.frame.items():
-        kind = _kind(str(name), column)
-        number = kind not in ("text", "flag")
-        heading = str(name).replace("_", " ")
+        name, kind = str(name), _kind(str(name), column)
         described.append(
-            {"name": str(name), "heading": heading, "unit": table.units.get(str(name), ""), "kind": kind}
-            | {"number": number}
+            {
+                "name": name,
+                "heading": name.replace("_", " "),
+                "unit": table.units.get(name, ""),
+                "kind": kind,
+                "number": kind not in ("text", "flag"),
+                "reach": f"{name}{REACH}" if f"{name}{REACH}" in names else "",
+                "hidden": name.endswith(REACH) and name.removesuffix(REACH) in names,
+            }
         )
     return described
 

@@ -14,6 +14,10 @@ from gradlens.results import Result
 
 TABLE, PATHS = "diagnosis", "paths"
 """Tables that name sites."""
+PAIRS, FORKS = ("duplicated pair", "one gradient"), ("idle branch", "cancelling fork")
+"""Kinds of rows that are two layers, and that are a fork or one of its branches."""
+USUAL, FEW = 3, 2
+"""Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
 Row = Mapping[Any, Any]
 
 
@@ -26,6 +30,8 @@ class Site(NamedTuple):
         name: of the layer or branch; of a pair both.
         value: its number in words.
         meaning: what the number means, in plain words.
+        layers: the layer, or both of a pair; empty for a fork or branch.
+        fork: the fork or split; empty for layers.
     """
 
     network: str
@@ -33,6 +39,24 @@ class Site(NamedTuple):
     name: str
     value: str
     meaning: str
+    layers: tuple[str, ...] = ()
+    fork: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the map is to show: the layers, or the fork."""
+        return self.layers or (self.fork,)
+
+    @property
+    def sentence(self) -> str:
+        """The meaning as a sentence of its own.
+
+        >>> Site("net", "8", "a and b", "0.99", "similar gradients, also given the loss", ("a", "b")).sentence
+        'These two layers have similar gradients, also given the loss.'
+        """
+        if len(self.layers) == 2:
+            return f"These two layers have {self.meaning}."
+        return f"{self.meaning[:1].upper()}{self.meaning[1:]}."
 
 
 def conspicuous(result: Result, most: int) -> list[Site]:
@@ -49,6 +73,11 @@ def conspicuous(result: Result, most: int) -> list[Site]:
     if PATHS in result.tables:
         return _of_paths(result.tables[PATHS].frame, most)
     return []
+
+
+def usual(result: Result) -> int:
+    """Return how many sites of each network are shown if no number is requested."""
+    return USUAL if len(networks_with_sites(result)) <= FEW else 1
 
 
 def networks_with_sites(result: Result) -> list[str]:
@@ -79,9 +108,11 @@ def _site(row: Row, shown: Sequence[Row]) -> Site:
     same = [other for other in shown if other["kind"] == row["kind"]]
     left = int(row["found"]) - len(same)
     more = f" ({left} more)" if left and row is same[-1] else ""
-    joint = " and " if row["kind"] in ("duplicated pair", "one gradient") else ", "
-    name = joint.join(filter(None, [str(row["place"]), row["other"]]))
-    return Site(str(row["network"]), str(row["stage"]), name, _value(row), f"{_meaning(row)}{more}")
+    kind, place = row["kind"], str(row["place"])
+    name = (" and " if kind in PAIRS else ", ").join(filter(None, [place, row["other"]]))
+    layers = () if kind in FORKS else (place, str(row["other"])) if kind in PAIRS else (place,)
+    meaning, fork = f"{_meaning(row)}{more}", place if kind in FORKS else ""
+    return Site(str(row["network"]), str(row["stage"]), name, _value(row), meaning, layers, fork)
 
 
 def _meaning(row: Row) -> str:
@@ -124,7 +155,14 @@ def _of_paths(frame: pd.DataFrame, most: int) -> list[Site]:
         known.sort(key=lambda row: -row[column])
         lists.append(
             [
-                Site(row["network"], row["stage"], row["layer"], value.format(_count(row[column])), meaning)
+                Site(
+                    row["network"],
+                    row["stage"],
+                    row["layer"],
+                    value.format(_count(row[column])),
+                    meaning,
+                    (row["layer"],),
+                )
                 for row in known
             ]
         )

@@ -103,11 +103,30 @@ def warnings_between(first: Recording, second: Recording) -> Iterator[str]:
     modes = first.provenance.mode, second.provenance.mode
     if modes[0] != modes[1]:
         yield f"not a fair comparison: {a} in {modes[0]} mode, {b} in {modes[1]}"
+    yield from _at_other_states(first, second)
     counts = tuple(len(recording.replicates) * recording.n for recording in (first, second))
     if counts[0] != counts[1] or first.n != second.n:
         yield f"not a fair comparison: {counts[0]} samples for {a}, {counts[1]} for {b}"
     yield from _other_differences(first, second)
     yield from dict.fromkeys([*warnings_alone(first), *warnings_alone(second)])
+
+
+def _at_other_states(first: Recording, second: Recording) -> Iterator[str]:
+    """Yield why two different networks are not equally far trained; one network before and after is what is asked."""
+    if [signal.name for signal in first.signals] == [signal.name for signal in second.signals]:
+        return
+    a, b = first.provenance, second.provenance
+    if a.stored_weights != b.stored_weights:
+        stored, fresh = (first, second) if a.stored_weights else (second, first)
+        yield (
+            f"not a fair comparison: the weights of {stored.name} are from a file and those of {fresh.name} are fresh, "
+            "so differences are not those of the architecture; use fresh weights, or trained ones, for both"
+        )
+    if a.warmup_steps != b.warmup_steps:
+        yield (
+            f"not a fair comparison: {first.name} after {a.warmup_steps} warm-up steps, {second.name} after "
+            f"{b.warmup_steps}; use equal warmup_steps="
+        )
 
 
 def live_difference(first: Recording, second: Recording) -> str:

@@ -1,5 +1,6 @@
 """The page: its order, no external files, and names that contain HTML."""
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -51,18 +52,18 @@ def render(result):
 @pytest.mark.parametrize(
     ("finding", "heading", "lead"),
     [
-        ("a is less (0.5).", "a is less (0.5).", ""),
-        ("a is less (0.5). Few samples.", "a is less (0.5).", "Few samples."),
+        ("resnet50 is less (0.5).", "resnet50 is less (0.5).", ""),
+        ("resnet50 is less (0.5). Few samples.", "resnet50 is less (0.5).", "Few samples."),
         (
-            "a is less (0.5). Given the loss, more (0.6). Few.",
-            "a is less (0.5).",
+            "resnet50 is less (0.5). Given the loss, more (0.6). Few.",
+            "resnet50 is less (0.5).",
             "Given the loss, more (0.6). Few.",
         ),
     ],
 )
 def test_the_first_sentence_of_the_finding_is_the_heading(finding, heading, lead, make_result):
     text = render(replace(make_result(), finding=finding))
-    assert f"<h1>{heading}</h1>" in text
+    assert re.search("<h1 class=.short.>(.*)</h1>", text)[1] == heading
     assert ('<p class="lead">' in text) == bool(lead)
     assert not lead or f'<p class="lead">{lead}</p>' in text
 
@@ -78,10 +79,11 @@ def test_the_page_starts_with_the_finding_and_the_warnings(make_result):
         for words in (
             "cspresnet50 duplicates less than resnet50.",
             "Two signals are dead.",
-            "How to read it Duplication D",
-            "whole network",
+            "Overview whole network",
+            "What not to conclude",
             "Table: 96 rows",
-            "Provenance kind compare",
+            "Provenance Versions",
+            "kind compare",
             "Glossary Weighted layer",
         )
     ]
@@ -124,9 +126,9 @@ def test_the_page_is_accessible(make_result):
 
 def test_long_tables_are_truncated_with_a_note(make_result):
     text = render(make_result())
-    assert "The first 60 are shown. All 260 rows are in" in Outline(text).text
+    assert "The first 30 are shown. All rows are in" in Outline(text).text
     flow = text[text.index('id="flow"') : text.index('id="exactness"')]
-    assert flow.count("<tr>") == 61
+    assert flow.count("<tr>") == 31
 
 
 def test_differences_and_intervals_are_readable(make_result):
@@ -169,3 +171,28 @@ def test_options_in_warnings_are_code_and_the_rest_is_text():
         '<code class="option">--warmup-steps 10</code> or <code class="option">--no-zero-init</code>' in text
     )
     assert "&lt;script&gt;alert(1)&lt;/script&gt;: use" in text
+
+
+def test_the_figure_of_the_finding_is_at_the_top_only(make_result):
+    text = render(make_result())
+    assert text.count('data-figure="duplication"') == 1
+    assert text.index('data-figure="duplication"') < text.index("<h2")
+    assert "The figure is" in text[text.index('id="duplication"') :].split("</section>")[0]
+
+
+def test_each_figure_has_its_command(make_result):
+    text = Outline(render(make_result())).text
+    assert "gradlens figure RUN duplication" in text
+    assert "gradlens figure RUN flow" in text
+
+
+def test_still_figures_are_embedded_without_what_no_screen_shows(make_result):
+    """Their numbers below 1 scale letters and keep all digits."""
+    drawn = encoded(figures(make_result())["flow"], "svg")
+    text = render(make_result())
+    section = text[text.index('id="flow"') :].split("</section>")[0]
+    embedded = base64.b64decode(re.search(r"base64,([^\"]+)", section)[1]).decode()
+    assert len(embedded) < 0.9 * len(drawn)
+    assert embedded.count("<use") == drawn.decode().count("<use")
+    assert set(re.findall(r"scale\([^)]*\)", embedded)) == set(re.findall(r"scale\([^)]*\)", drawn.decode()))
+    assert "<!--" not in embedded

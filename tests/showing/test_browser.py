@@ -17,6 +17,7 @@ import gradlens as gl
 from gradlens.numbers import format_cell
 from gradlens.report import write
 from gradlens.results import Result
+from gradlens.words.conspicuous import conspicuous, usual
 
 pytestmark = pytest.mark.slow
 HOSTILE = "<script>alert(1)</script>"
@@ -95,11 +96,22 @@ def test_the_page_opens_offline_in_both_themes(chromium: Any, page_path: Path, t
         drawn(page, "correlation")
 
 
-def test_the_finding_comes_first_then_how_to_read_it(chromium: Any, page_path: Path, result: Result) -> None:
-    with opened(chromium, page_path) as page:
-        head = [page.locator("h1").inner_text(), *page.locator(".lead").all_inner_texts()]
-        assert " ".join(head) == result.finding
-        assert page.locator("main h2").first.inner_text() == "How to read it"
+def test_the_first_screen_has_the_finding_its_figure_and_where_to_look(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
+    with opened(chromium, page_path, width=1400) as page:
+        heading = page.locator("h1")
+        assert heading.inner_text().endswith(result.headline)
+        assert heading.bounding_box()["height"] <= 2.5 * float(
+            heading.evaluate("(h1) => parseFloat(getComputedStyle(h1).lineHeight)")
+        )
+        page.locator("text=The finding in numbers").click()
+        assert page.locator(".lead").inner_text() == result.details
+        drawn(page, "duplication")
+        page.evaluate("scrollTo(0, 0)")
+        for part in ("[data-chart=duplication]", ".essentials", "#where-to-look", ".looking li"):
+            box = page.locator(part).first.bounding_box()
+            assert box["y"] + box["height"] <= 900, part
         text = page.locator("main").inner_text()
         assert f"gradlens figure {page_path.parent.name} duplication" in text
         assert f'gradlens.load("{page_path.parent.name}").map()' in text
@@ -393,6 +405,99 @@ def test_the_map_can_be_saved_as_a_page(chromium: Any, result: Result, tmp_path:
         page.locator("#map .item").first.click()
         assert page.locator("#map .detail dl").is_visible()
     assert result.map()._repr_html_().startswith("<iframe ")
+
+
+def test_a_place_to_look_at_asks_the_map_to_show_it(chromium: Any, page_path: Path, result: Result) -> None:
+    first = conspicuous(result, usual(result))[0]
+    with opened(chromium, page_path) as page:
+        page.evaluate(
+            "document.addEventListener('gradlens:show', (event) => { window.asked = event.detail; })"
+        )
+        page.locator(".looking a").first.click()
+        asked = page.evaluate("window.asked")
+        assert (asked["network"], asked["signals"]) == (first.network, list(first.names))
+        assert abs(page.locator("#network-map").bounding_box()["y"]) < 120
+
+
+def test_the_contents_are_a_column_or_a_menu(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path, width=1400) as page:
+        assert page.locator(".side a[href='#glossary']").is_visible()
+        assert not page.locator(".side summary").is_visible()
+        page.locator(".side a[href='#cost']").click()
+        page.wait_for_selector(".side a[href='#cost'][aria-current]")
+        assert page.locator(".side [aria-current]").count() == 1
+    with opened(chromium, page_path, width=400) as page:
+        link = page.locator(".side a[href='#cost']")
+        assert not link.is_visible()
+        page.locator(".side summary").click()
+        link.click()
+        assert not link.is_visible()
+        assert 0 <= page.locator("#cost").bounding_box()["y"] < 200
+        page.locator(".side summary").click()
+        page.keyboard.press("Escape")
+        assert not link.is_visible()
+
+
+def test_figures_and_commands_can_be_copied_or_saved(chromium: Any, page_path: Path, result: Result) -> None:
+    with opened(chromium, page_path, theme="dark") as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+
+        def copied(label: str) -> str:
+            button = page.locator(f"button[aria-label='{label}']")
+            button.click()
+            page.wait_for_function("(one) => one.dataset.done", arg=button.element_handle())
+            assert button.get_attribute("data-done") == "copied"
+            return str(page.evaluate("navigator.clipboard.readText()"))
+
+        select = drawn(page, "flow").locator("select[name=quantity]")
+        first = copied("Copy Gradient flow over depth as SVG")
+        select.select_option("effective_rank")
+        interactive, still = (
+            copied(f"Copy {title} as SVG") for title in ("Gradient flow over depth", "Cost by stage")
+        )
+        assert interactive != first
+        for svg, ink in ((interactive, "#1d2126"), (still, "fill: #ffffff")):
+            assert re.match(r"(<\?xml[^>]*>\s*(<!DOCTYPE[^>]*>\s*)?)?<svg ", svg)
+            assert ink in svg
+        lines = copied("Copy the data of Cost by stage").splitlines()
+        frame = result["cost"].frame
+        assert lines[0].split("\t") == list(frame.columns)
+        assert len(lines) == 1 + len(frame)
+        command = f"gradlens figure {page_path.parent.name} cost"
+        assert copied(f"Copy {command}") == command
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+        with page.expect_download() as saved:
+            page.locator("button[aria-label='Copy Cost by stage as PNG']").click()
+        assert saved.value.suggested_filename == "cost.png"
+        with Image.open(saved.value.path()) as image:
+            assert image.size[0] > 900
+            assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_still_figures_have_the_colours_of_the_page_on_the_screen_only(
+    chromium: Any, page_path: Path
+) -> None:
+    with opened(chromium, page_path) as page:
+        light, dark = page.locator("#cost ~ figure img:not(.dark)"), page.locator("#cost ~ figure img.dark")
+        assert (light.is_visible(), dark.count()) == (True, 0)
+        for _ in range(2):
+            page.locator("#theme").click()
+        assert (light.is_visible(), dark.is_visible()) == (False, True)
+        assert "%2315181c" in dark.get_attribute("src")
+        page.emulate_media(media="print")
+        assert (light.is_visible(), dark.is_visible()) == (True, False)
+
+
+def test_what_scrolls_sideways_says_so(chromium: Any, page_path: Path) -> None:
+    with opened(chromium, page_path, width=400) as page:
+        region = page.locator("#shares ~ figure .picture")
+        region.scroll_into_view_if_needed()
+        page.wait_for_selector("#shares ~ figure .picture[data-more=right]")
+        assert page.locator("#shares ~ figure .hint").is_visible()
+        region.evaluate("(one) => { one.scrollLeft = 1e6; }")
+        page.wait_for_selector("#shares ~ figure .picture[data-more=left]")
+    with opened(chromium, page_path, width=1400) as page:
+        assert not page.locator("#shares ~ figure .hint").is_visible()
 
 
 def test_hostile_names_are_displayed_as_text(

@@ -79,6 +79,25 @@ def test_different_samples_are_not_a_fair_comparison(sound):
     assert warnings == ["not a fair comparison: 768 samples for a, 768 for b"]
 
 
+def test_different_states_of_different_networks_are_not_a_fair_comparison(sound):
+    stored = sound("a").with_meta(stored_weights=True)
+    (warning, *_) = warnings_between(stored, sound("b", signals=4))
+    assert warning.startswith(
+        "not a fair comparison: the weights of a are from a file and those of b are fresh"
+    )
+    (reverse, *_) = warnings_between(sound("b", signals=4), stored)
+    assert reverse == warning
+    (steps, *_) = warnings_between(sound("a").with_meta(warmup_steps=10), sound("b", signals=4))
+    assert steps == ("not a fair comparison: a after 10 warm-up steps, b after 0; use equal warmup_steps=")
+    both = (sound(name, signals=count).with_meta(stored_weights=True) for name, count in (("a", 3), ("b", 4)))
+    assert not any("fair" in text for text in warnings_between(*both))
+
+
+def test_a_network_before_and_after_a_training_is_a_fair_comparison(sound):
+    trained = sound("after").with_meta(stored_weights=True, warmup_steps=10)
+    assert not any("fair" in text for text in warnings_between(sound("before"), trained))
+
+
 def test_other_differences_are_listed(sound):
     (warning,) = warnings_between(
         sound("a", parameters=2_000_000, flops=4e9), sound("b", parameters=1_500_000, signals=4)

@@ -5,12 +5,15 @@
   const views = new Map();
   window.gradlens.views = views;
 
+  const LIGHT = { "--ink": "#1d2126", "--soft": "#5b636d", "--line": "#dfe3e8" };  // of a copy, which is on white
+  const LOW = 255;  // pixels: height of the figure at the top of the page
+
   function colour(name) {
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
-  function config() {
-    const ink = colour("--ink"), soft = colour("--soft"), line = colour("--line");
+  function config(light) {
+    const [ink, soft, line] = Object.keys(LIGHT).map((name) => (light ? LIGHT[name] : colour(name)));
     return {
       background: "transparent",
       font: "system-ui, sans-serif",
@@ -31,30 +34,60 @@
     return pairs.concat(transposed);
   }
 
-  async function draw(holder) {
+  function specification(holder) {
     const spec = JSON.parse(holder.querySelector("script").textContent);
     const source = spec.usermeta;
     if (source.tables.length) {
       const values = source.tables.flatMap(([space, name]) => rows(name).map((row) => ({ ...row, space })));
       spec.data = { values: source.mirrored ? mirrored(values) : values };
     }
+    if (holder.closest(".lead-figure") && typeof spec.height === "number") spec.height = Math.min(spec.height, LOW);
+    return spec;
+  }
+
+  // The values of the parameters, as they are set.
+  const choicesOf = (spec, chart) => (chart ? (spec.params || []).map(({ name }) => [name, chart.view.signal(name)]) : []);
+
+  async function set(chart, choices) {
+    for (const [name, value] of choices) chart.view.signal(name, value);
+    if (choices.length) await chart.view.runAsync();
+  }
+
+  async function draw(holder) {
+    const spec = specification(holder), source = spec.usermeta;
     const container = holder.querySelector(".view");
     const previous = views.get(holder.dataset.chart);
-    const choices = previous ? (spec.params || []).map(({ name }) => [name, previous.view.signal(name)]) : [];
+    const choices = choicesOf(spec, previous);
     if (previous) previous.finalize();
     const tools = holder.querySelector(".tools");
     tools.replaceChildren();
     const chart = await vegaEmbed(container, spec, {
       bind: tools,
       renderer: source.renderer || "svg", config: config(), tooltip: { theme: document.documentElement.dataset.theme },
-      actions: { export: true, source: false, compiled: false, editor: false },
-      downloadFileName: `gradlens-${holder.dataset.chart}`,
+      actions: false,
     });
-    for (const [name, value] of choices) chart.view.signal(name, value);
-    if (choices.length) await chart.view.runAsync();
+    await set(chart, choices);
     views.set(holder.dataset.chart, chart);
     holder.dataset.ready = "yes";
   }
+
+  // The figure as it is set, as an SVG in the colours of a light page.
+  window.gradlens.still = async (holder) => {
+    const spec = specification(holder), previous = views.get(holder.dataset.chart);
+    const container = document.createElement("div");
+    container.style.cssText = `position: absolute; left: -9999px; width: ${holder.clientWidth}px`;
+    container.className = "still";
+    document.body.append(container);
+    try {
+      const chart = await vegaEmbed(container, spec, { bind: document.createElement("div"), renderer: "svg", config: config(true), actions: false, tooltip: false });
+      await set(chart, choicesOf(spec, previous));
+      const text = await chart.view.toSVG();
+      chart.finalize();
+      return text;
+    } finally {
+      container.remove();
+    }
+  };
 
   const holders = [...document.querySelectorAll("[data-chart]")];
   const observer = new IntersectionObserver((entries) => {

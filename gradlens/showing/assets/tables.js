@@ -60,6 +60,8 @@
     const content = table(region.dataset.rows);
     if (!content) return;
     const body = region.querySelector("tbody"), heads = [...region.querySelectorAll("thead th")];
+    const visible = content.columns.filter((column) => !column.hidden);
+    const reaches = new Map(visible.map((column) => [column, content.columns.find((other) => other.name === column.reach)]));
     const state = { sorted: -1, descending: false, text: "", most: STEP };
     const status = make("span", { role: "status", class: "small" });
     const more = make("button", { type: "button", onclick: () => { state.most += 5 * STEP; draw(); } }, "Show more rows");
@@ -70,13 +72,19 @@
     region.before(make("div", { class: "tools" }, make("label", {}, "Filter ", field), status));
     region.after(more);
 
+    // A cell, with its half-width if it has one.
+    function text(column, i) {
+      const cell = formatCell(column.values[i], column.kind), reach = reaches.get(column);
+      return reach && reach.values[i] !== null ? `${cell} \u00b1 ${formatCell(reach.values[i], reach.kind)}` : cell;
+    }
+
     function draw() {
       const filter = tests(state.text, content.columns);
       const kept = [];
       for (let i = 0; i < content.rows; i += 1) if (filter.tests.every((test) => test(i))) kept.push(i);
-      if (state.sorted >= 0) kept.sort(comparator(content.columns[state.sorted].values, state.descending));
-      body.replaceChildren(...kept.slice(0, state.most).map((i) => make("tr", {}, ...content.columns.map((column) =>
-        make("td", { class: column.number ? "number" : null }, formatCell(column.values[i], column.kind))))));
+      if (state.sorted >= 0) kept.sort(comparator(visible[state.sorted].values, state.descending));
+      body.replaceChildren(...kept.slice(0, state.most).map((i) => make("tr", {}, ...visible.map((column) =>
+        make("td", { class: column.number ? "number" : null }, text(column, i))))));
       more.hidden = kept.length <= state.most;
       const whole = content.total > content.rows ? `; the page contains the first ${content.rows} of ${content.total} rows` : "";
       status.textContent = ` ${Math.min(kept.length, state.most)} of ${kept.length} rows shown` +
@@ -88,7 +96,7 @@
 
     heads.forEach((head, k) => {
       const sort = make("button", { type: "button", class: "sort", onclick: () => {
-        state.descending = state.sorted === k ? !state.descending : content.columns[k].number;
+        state.descending = state.sorted === k ? !state.descending : visible[k].number;
         state.sorted = k;
         draw();
       } });
