@@ -67,10 +67,10 @@
     }
   }
 
-  // What an event `gradlens:show` names: its operations, and a sentence on what is not there.
-  function asked(networks, { network, signals, signal } = {}) {
-    const names = [signals ?? signal ?? []].flat().filter((name) => typeof name === "string");
-    const where = networks.filter(({ name }) => network === undefined || name === network);
+  // What an event `gradlens:show` names (signals, one signal, or a site): its operations, and a sentence on what is not there.
+  function asked(networks, { network, signals, signal, site }) {
+    const [names = []] = [signals, signal, site].map((one) => [one].flat().filter((name) => name && typeof name === "string")).filter((one) => one.length);
+    const where = networks.filter(({ name }) => !network || name === network);
     if (!where.length) return { targets: [], message: `${network} is not on the map` };
     const targets = names.map((name) => where.map((one) => named(one, name)).find(Boolean) ?? name);
     const missing = targets.filter((target) => typeof target === "string");

@@ -110,18 +110,19 @@
     }
 
     draw() {
+      const focused = this.arrangement?.all.flatMap(({ items }) => items).find((item) => item.id === document.activeElement?.dataset?.key);
       if (this.difference && this.quantity) this.difference.label(this.quantity);
       this.arrangement = mapping.arranged(this.drawn, { narrow: this.frame.narrow, values: this.values && !this.difference });
       const scale = this.scale(), handlers = { select: (item) => this.select(item), toggle: (item) => this.toggle(item), key: (...event) => this.key(...event) };
       const view = { scale, quantity: this.quantity, least: this.least, values: this.difference ? "" : this.values, handlers };
-      const focused = document.activeElement?.dataset?.key, value = (item) => (this.quantity ? item.value(this.quantity) : null);
+      const value = (item) => (this.quantity ? item.value(this.quantity) : null);
       this.frame.show(new Picture(this.arrangement, view).element(), this.arrangement, (item) => (value(item) === null ? "var(--soft)" : scale.colour(value(item))));
       this.root.querySelectorAll("[data-level]").forEach((button) => {
         button.setAttribute("aria-pressed", String(this.drawn.every((network) => network.level() === button.dataset.level)));
         button.hidden = Boolean(this.difference) && button.dataset.level === "all";
       });
       this.mark();
-      if (focused) this.element(focused)?.focus();
+      if (focused) this.refocus(focused);
       this.legend.replaceChildren(...scale.legend(this.difference ? `${this.quantity?.logarithmic ? "log10 of the ratio" : "difference"}; dashed frame: no partner` : "grey: no value"));
       this.onLines.forEach((label) => { label.hidden = Boolean(this.difference); });
       this.aligned.hidden = !this.difference;
@@ -158,6 +159,12 @@
     focus(element, options) {
       this.frame.canvas.querySelectorAll(".item").forEach((item) => item.setAttribute("tabindex", item === element ? 0 : -1));
       element.focus(options);
+    }
+
+    // The box that was focused may be open or inside another one now: then the first box with its operations is focused.
+    refocus({ nodes }) {
+      const drawn = this.arrangement.all.flatMap(({ items }) => items).find((item) => item.nodes.some((node) => nodes.includes(node)));
+      if (drawn) this.focus(this.element(drawn.id), { preventScroll: true });
     }
 
     toggle(item) {

@@ -7,10 +7,10 @@ window.gradlens.mapping = (() => {
   const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
   const known = (values) => values.filter((value) => typeof value === "number");
   const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/^(Batch|Layer|Group|Instance)Norm$/, "norm").replace(/2D|WithIndices|Backward/g, "").replace(/^(Unsafe)?Split(WithSizes)?$/, "split");
-  // The last part of a path, or the last two if one is not informative: `denselayer9`, but `layer1.0`, `conv1.conv`.
+  // The last part of a path, or up to three if it is not informative: `denselayer9`, but `layer1.0`, `conv1.conv`, `stages.1.0`.
   function last(path) {
-    const parts = path.split(".");
-    return parts.slice(/^(\d+|conv|bn|norm|fc)$/.test(parts.at(-1)) ? -2 : -1).join(".");
+    const parts = path.split("."), vague = (part) => /^(\d+|conv|bn|norm|fc)$/.test(part);
+    return parts.slice(!vague(parts.at(-1)) ? -1 : !vague(parts.at(-2)) ? -2 : -3).join(".");
   }
 
   // The quantities of a box, by name: title, kind, whether it is logarithmic, a sum, or a similarity. The catalogue declares them.
