@@ -76,7 +76,7 @@ def table_data(table: Shown) -> Json:
             {
                 **column,
                 **_colour(table.name, column["name"]),
-                **_values(frame[column["name"]], column["kind"]),
+                **_values(frame[str(column["name"])], column["kind"]),
             }
             for column in columns(table)
         ],

@@ -302,6 +302,17 @@ def test_colours_do_not_change_if_a_stage_is_opened(chromium: Any, page_path: Pa
                 assert legend.startswith("0 ")
 
 
+def test_the_difference_of_two_networks_is_that_of_the_tables(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
+    table = result["comparison"].frame.set_index("stage")["mean_similarity_difference"]
+    with opened(chromium, page_path) as page:
+        page.get_by_label("Networks or their difference").select_option(index=1)
+        for stage in ("4", "8", "16", "32"):
+            box = page.locator(f"#map .item[data-place='{stage}'] text")
+            assert box.all_text_contents()[1] == format_cell(table[stage], sign=True)
+
+
 def test_weak_lines_can_be_hidden(chromium: Any, page_path: Path, result: Result) -> None:
     edges = result["map_edges"].frame
     shares = edges["share"].fillna(1).groupby([edges[c] for c in ("network", "consumer", "producer")]).max()

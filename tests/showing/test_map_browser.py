@@ -83,10 +83,24 @@ class Net(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Returning(Net):
+    """It returns to the stage of the first blocks, as a decoder does."""
+
+    def __init__(self) -> None:
+        super().__init__(["identity"], ["plain"], wide=False)
+        self.up, self.last = nn.ConvTranspose2d(CHANNELS, CHANNELS, 2, stride=2), Pair("identity")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stages[0][0](self.stem(x).relu())
+        deep = self.stages[1][0](self.down["to4"](x).relu())
+        return self.head(self.last(x + self.up(deep)).mean((2, 3)))
+
+
 NETWORKS = {
     "forms": lambda: Net(list(FORMS)),
     "A": lambda: Net(["identity"] * 2, ["identity"] * 3),
     "B": lambda: Net(["identity"] * 2, ["plain"] * 2, ["plain"], wide=False),
+    "U": Returning,
 }
 
 
@@ -283,7 +297,7 @@ def test_the_menu_of_colours_has_the_words_of_the_tables(
 def mean(tables: dict[str, gl.Table], network: str, place: str) -> float:
     """Return the mean similarity of the layers in a block or stage."""
     frame = tables["map_nodes"].frame
-    rows = frame[(frame["network"] == network) & ((frame["block"] == place) | (frame["group"] == place))]
+    rows = frame[(frame["network"] == network) & ((frame["block"] == place) | (frame["stage"] == place))]
     return rows["alike"].mean()
 
 
@@ -309,7 +323,7 @@ def test_the_difference_map_pairs_stages_and_blocks_and_shows_b_minus_a(
         for i in range(2):
             change = mean(tables, "B", f"stages.1.{i}") - mean(tables, "A", f"stages.1.{i}")
             assert blocks[f"stages.1.{i} | stages.1.{i}"] == [f"stages.1.{i}", format_cell(change, sign=True)]
-        assert blocks["stages.1.2"][1] == blocks["aside"][1] == "only A"
+        assert blocks["stages.1.2"][1] == blocks["aside:conv"][1] == "only A"
         page.locator("#map select[aria-label='Colour of the map']").select_option("flops")
         assert boxes(page)["stages.1.0 | stages.1.0"][1] == "0"  # log10 of the ratio of equal costs
         page.locator("#map .item[data-place='stages.1.0 | stages.1.0']").click()
@@ -334,6 +348,22 @@ def test_the_difference_of_two_of_three_networks_can_be_asked_for_in_python(
         )
         assert "var(--tint)" in colours
         assert any(colour.startswith("rgb") for colour in colours)
+
+
+def test_a_stage_that_a_network_returns_to_is_compared_as_in_the_tables(
+    chromium: Any, tables: dict[str, gl.Table], tmp_path: Path
+) -> None:
+    assert "2 (2)" in set(only(tables, "U")["map_nodes"].frame["group"])
+    view = NetworkMap(only(tables, "A", "U"), difference=True)
+    with opened(chromium, view.save(tmp_path / "map.html")) as page:
+        page.locator("#map button[data-level=stages]").click()
+        change = mean(tables, "U", "2") - mean(tables, "A", "2")
+        assert boxes(page)["2"] == ["stage 2", format_cell(change, sign=True)]
+        assert "stages of the same name (2, 4, head)" in page.locator("#map .aligned").inner_text()
+        page.locator("#map button[data-level=blocks]").click()
+        assert boxes(page)["stages.0.0 | stages.0.0"][0] == "stages.0.0"
+        assert boxes(page)["stages.0.1"][1] == "only A"
+        assert boxes(page)["last.second:conv"][1] == "only U"
 
 
 def shown(page: Any, detail: dict[str, object]) -> list[str]:

@@ -1,4 +1,5 @@
-// The difference of two networks, B minus A: stages with the same name are aligned, and blocks by their order in a stage.
+// The difference of two networks, B minus A: stages of the tables with the same name are aligned, and blocks by their order in
+// a stage. A stage that a network returns to is one stage here.
 "use strict";
 (() => {
   const { formatCell, mapping } = window.gradlens;
@@ -6,9 +7,9 @@
   const NAMED = 8;  // blocks without a partner that the text names
 
   // Blocks of a stage with their weighted layers. Operations without weights have no values, so they are left out.
-  function blocksIn(network, group) {
-    return network.partsIn(group).map(([part, nodes]) => new Item(network, nodes.length > 1 ? `block:${part}` : `node:${nodes[0].node}`, nodes))
-      .filter((item) => item.nodes.some(weighted));
+  function blocksIn(network, stage) {
+    return [...network.parts].filter(([, nodes]) => nodes[0].stage === stage && nodes.some(weighted))
+      .map(([part, nodes]) => new Item(network, nodes.length > 1 ? `block:${part}` : `node:${nodes[0].node}`, nodes));
   }
 
   const layers = (item) => item.nodes.filter(weighted).length;
@@ -75,12 +76,11 @@
   class Difference {
     constructor(a, b) {
       Object.assign(this, { a, b, name: `${b.name} \u2212 ${a.name}`, open: new Set() });
-      const kept = [a, b].map((network) => network.groups.filter((group) => blocksIn(network, group).length));
-      this.groups = merged(kept);
+      this.groups = merged([a, b].map((network) => [...new Set(network.nodes.filter(weighted).map((node) => node.stage))]));
       this.stages = this.groups.map((group) => {
         const [mine, yours] = [a, b].map((network) => blocksIn(network, group));
         const whole = [[a, mine], [b, yours]].map(([network, items]) => (items.length
-          ? new Item(network, `stage:${group}`, network.nodes.filter((node) => node.group === group)) : null));
+          ? new Item(network, `stage:${group}`, network.nodes.filter((node) => node.stage === group)) : null));
         const blocks = pairs(mine, yours).map(([x, y], i) => new Pair(this, `block:${group}:${i}`, group, x, y));
         return { group, whole: new Pair(this, `stage:${group}`, group, ...whole), blocks };
       });
@@ -101,10 +101,6 @@
 
     keyOf(node) {
       return this.items().items.find((item) => item.nodes.includes(node))?.key ?? "";
-    }
-
-    keysTo(node) {
-      return [`stage:${node.group}`];
     }
 
     allItems() {
@@ -139,7 +135,7 @@
       const single = this.stages.flatMap(({ whole, blocks }) => (whole.alone ? [whole] : blocks.filter((pair) => pair.alone)));
       const names = single.slice(0, NAMED).map((pair) => `${pair.text} (${pair.kind === "stage" ? "" : `${stageTitle(pair.group)}, `}${(pair.a ? this.a : this.b).name})`);
       const more = single.length > NAMED ? ` and ${single.length - NAMED} more` : "";
-      return `${this.b.name} minus ${this.a.name}, means over seeds. Aligned: stages of the same name (${stages.join(", ")}), and ` +
+      return `${this.b.name} minus ${this.a.name}, means over seeds; their intervals are in the tables. Aligned: stages of the same name (${stages.join(", ")}), and ` +
         `${count} blocks and layers by their order within a stage. ${single.length ? `Without partner: ${names.join(", ")}${more}.` : "All have a partner."}`;
     }
   }

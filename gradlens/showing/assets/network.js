@@ -83,10 +83,6 @@ window.gradlens.mapping = (() => {
       return `${node.block}\u0001${node.group}`;
     }
 
-    partsIn(group) {
-      return [...this.parts].filter(([, nodes]) => nodes[0].group === group);
-    }
-
     // Whether a stage has more than one operation; others are drawn as that operation at every level.
     opens(group) {
       this.sizes ??= new Map(this.groups.map((name) => [name, this.nodes.filter((node) => node.group === name).length]));
