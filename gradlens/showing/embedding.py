@@ -32,6 +32,7 @@ MAP = (
     "frame.js",
     "finding.js",
     "panel.js",
+    "controls.js",
     "map.js",
 )
 """The scripts of the network map; each uses the ones before it."""

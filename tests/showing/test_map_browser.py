@@ -192,7 +192,7 @@ def test_a_stage_can_be_fitted_and_the_strip_moves_the_visible_part(
 ) -> None:
     with opened(chromium, paths["AB"], width=800) as page:
         page.locator("#map button[data-level=all]").click()
-        page.locator("#map select[aria-label='Part that fits the frame']").select_option("4")
+        page.locator("#map select[aria-label='Part that fits the frame']").select_option("stage:4")
         frame = page.locator("#map .canvas").bounding_box()
         first = page.locator("#map .item[data-place='down.to4:conv']").first.bounding_box()
         assert frame["x"] <= first["x"] < frame["x"] + frame["width"] / 4

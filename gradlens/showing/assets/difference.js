@@ -121,10 +121,14 @@
     // Adds the difference below the name of each box.
     label(quantity) {
       for (const item of this.allItems()) {
-        const value = item.value(quantity);
-        const below = item.alone ? `only ${(item.a ? this.a : this.b).name}` : value === null ? "no value" : (value > 0 ? "+" : "") + formatCell(value, "number");
-        item.lines = [item.text, below];
+        const value = item.value(quantity), signed = (value > 0 ? "+" : "") + formatCell(value, "number");
+        item.lines = [item.text, item.alone ? `only ${this.sideOf(item).name}` : value === null ? "no value" : signed];
       }
+    }
+
+    // The network of a box without a partner.
+    sideOf(pair) {
+      return pair.a ? this.a : this.b;
     }
 
     // Says what was aligned, and what has no partner.
@@ -133,9 +137,13 @@
       if (!stages.length) return `${this.a.name} and ${this.b.name} have no stage in common, so nothing is aligned.`;
       const count = this.stages.flatMap(({ blocks }) => blocks).filter((pair) => !pair.alone).length;
       const single = this.stages.flatMap(({ whole, blocks }) => (whole.alone ? [whole] : blocks.filter((pair) => pair.alone)));
-      const names = single.slice(0, NAMED).map((pair) => `${pair.text} (${pair.kind === "stage" ? "" : `${stageTitle(pair.group)}, `}${(pair.a ? this.a : this.b).name})`);
+      const names = single.slice(0, NAMED).map((pair) => {
+        const where = [...(pair.kind === "stage" ? [] : [stageTitle(pair.group)]), this.sideOf(pair).name];
+        return `${pair.text} (${where.join(", ")})`;
+      });
       const more = single.length > NAMED ? ` and ${single.length - NAMED} more` : "";
-      return `${this.b.name} minus ${this.a.name}, means over seeds; their intervals are in the tables. Aligned: stages of the same name (${stages.join(", ")}), and ` +
+      return `${this.b.name} minus ${this.a.name}, means over seeds; their intervals are in the tables. ` +
+        `Aligned: stages of the same name (${stages.join(", ")}), and ` +
         `${count} blocks and layers by their order within a stage. ${single.length ? `Without partner: ${names.join(", ")}${more}.` : "All have a partner."}`;
     }
   }

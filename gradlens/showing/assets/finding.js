@@ -5,13 +5,13 @@
 
   // What a text is a part of: blocks by their path, then operations of other blocks by theirs.
   function matches(networks, text) {
-    const part = text.trim().toLowerCase();
+    const part = text.trim().toLowerCase(), has = (name) => name.toLowerCase().includes(part);
     if (!part) return [];
     return networks.flatMap((network) => {
       const seen = new Set();
       return network.nodes.flatMap((node) => {
-        const block = network.parts.get(network.partOf(node)).length > 1 && node.block.toLowerCase().includes(part);
-        if (!block) return node.site.toLowerCase().includes(part) || node.module.toLowerCase().includes(part) ? [{ network, node, whole: false, name: node.site }] : [];
+        const block = network.parts.get(network.partOf(node)).length > 1 && has(node.block);
+        if (!block) return has(node.site) || has(node.module) ? [{ network, node, whole: false, name: node.site }] : [];
         if (seen.has(node.block)) return [];
         seen.add(node.block);
         return [{ network, node, whole: true, name: node.block }];
@@ -22,12 +22,10 @@
   // The operation that a name of the tables stands for: a signal, a site, a fork or merge, a block or a module.
   function named(network, name) {
     const lists = (column) => (node) => node[column].split("; ").includes(name);
-    const tests = [(node) => node.signal === name, (node) => node.site === name, lists("fork"), lists("merge"), (node) => node.block === name, (node) => node.module === name];
-    for (const [i, test] of tests.entries()) {
-      const node = network.nodes.find(test);
-      if (node) return { network, node, whole: i === 4, name };
-    }
-    return null;
+    const is = (column) => (node) => node[column] === name;
+    const ways = [is("signal"), is("site"), lists("fork"), lists("merge"), is("block"), is("module")];
+    const found = ways.map((way) => network.nodes.find(way)), node = found.find(Boolean);
+    return node ? { network, node, whole: found.findIndex(Boolean) === 4, name } : null;
   }
 
   // The field and its matches in turn. `reveal` shows one on the map, `say` writes the line below the tools.

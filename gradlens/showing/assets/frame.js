@@ -13,7 +13,8 @@
     constructor(redraw) {
       this.redraw = redraw;
       this.fit = WHOLE;
-      this.canvas = make("div", { class: "scroll canvas", id: "map-canvas", tabindex: "0", role: "region", "aria-label": "Network map", onscroll: () => this.follow() });
+      this.canvas = make("div", {
+        class: "scroll canvas", id: "map-canvas", tabindex: "0", role: "region", "aria-label": "Network map", onscroll: () => this.follow() });
       this.holder = make("div", { class: "frame" }, this.canvas);
       this.strip = make("div", {
         class: "strip", role: "scrollbar", tabindex: "0", hidden: true, "aria-label": "Visible part of the map", "aria-controls": "map-canvas",
@@ -70,14 +71,14 @@
     }
 
     offer() {
-      const stages = this.arrangement.bands.map(({ group }) => [group, stageTitle(group)]);
-      if (![FREE, WHOLE, LEGIBLE, ...stages.map(([group]) => group)].includes(this.fit)) this.fit = WHOLE;
+      const stages = this.arrangement.bands.map(({ group }) => [`stage:${group}`, stageTitle(group)]);
+      if (![FREE, WHOLE, LEGIBLE, ...stages.map(([key]) => key)].includes(this.fit)) this.fit = WHOLE;
       this.choice.replaceChildren(...[[WHOLE, "whole map"], [LEGIBLE, "readable size"], ...stages, [FREE, "other size"]].map(([value, text]) =>
         make("option", { value, hidden: value === FREE }, text)));
     }
 
     band() {
-      return this.arrangement.bands.find(({ group }) => group === this.fit);
+      return this.arrangement.bands.find(({ group }) => this.fit === `stage:${group}`);
     }
 
     size() {
@@ -111,7 +112,8 @@
       const boxes = items.map((item) => svg("rect", {
         x: item.x - item.width / 2, y: item.y - item.height / 2, width: item.width, height: item.height, fill: colour(item) }));
       this.window = svg("rect", { class: "window", y: top, height: bottom - top });
-      this.strip.replaceChildren(svg("svg", { viewBox: `0 ${top} ${width} ${bottom - top}`, preserveAspectRatio: "none", height: STRIP, "aria-hidden": "true" }, ...boxes, this.window));
+      const look = { viewBox: `0 ${top} ${width} ${bottom - top}`, preserveAspectRatio: "none", height: STRIP, "aria-hidden": "true" };
+      this.strip.replaceChildren(svg("svg", look, ...boxes, this.window));
       this.follow();
     }
 
@@ -133,7 +135,8 @@
     }
 
     key(event) {
-      const page = this.canvas.clientWidth, steps = { ArrowLeft: -page / 4, ArrowRight: page / 4, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
+      const page = this.canvas.clientWidth;
+      const steps = { ArrowLeft: -page / 4, ArrowRight: page / 4, PageUp: -page, PageDown: page, Home: -Infinity, End: Infinity };
       if (!(event.key in steps)) return;
       event.preventDefault();
       this.canvas.scrollLeft = Math.min(Math.max(this.canvas.scrollLeft + steps[event.key], 0), this.canvas.scrollWidth);

@@ -2,14 +2,10 @@
 "use strict";
 (() => {
   const { table, make, mapping } = window.gradlens;
-  const { Difference, Frame, Picture, Scale, Search, known } = mapping;
-  const WEAK = { 0: "all", 0.05: "above 5 % of their fork", 0.2: "above 20 % of their fork" };
-  const VALUES = { "": "none", share: "share of their fork", energy: "energy per sample" };
-  const LEVELS = { stages: "Stages", blocks: "Blocks", all: "Operations" };
+  const { Controls, Difference, Frame, Picture, Scale, Search, known } = mapping;
   const MANY = 150;  // with more lines, weak ones are hidden at first
   const FEW = 4;  // networks with at most this many boxes are opened at first, if the blocks are readable
   const HINT = "Click a box to read its numbers. Double-click a stage or block to open it.";
-  const NETWORKS = "networks";
 
   class NetworkMap {
     constructor(root) {
@@ -17,18 +13,30 @@
       this.networks = mapping.networks();
       this.quantities = mapping.quantities();
       this.column = [...this.quantities.keys()][0];
-      Object.assign(this, { subject: null, marked: new Set(), difference: null, values: "", scales: new Map(), arrangements: [] });
+      Object.assign(this, { subject: null, marked: new Set(), difference: null, values: "", scales: new Map() });
       this.least = this.networks.some((network) => network.edges.length > MANY) ? 0.05 : 0;
       this.frame = new Frame((stage) => this.fitted(stage));
       this.search = new Search({
-        networks: this.networks, reveal: (targets) => this.reveal(targets), say: (text) => this.say(text), clear: () => { this.marked.clear(); this.mark(); } });
-      this.tools();
+        networks: this.networks,
+        reveal: (targets) => this.reveal(targets),
+        say: (text) => this.say(text),
+        clear: () => { this.marked.clear(); this.mark(); },
+      });
+      this.controls = new Controls(this);
+      this.status = make("p", { class: "small status", role: "status" });
+      this.aligned = make("p", { class: "small aligned", hidden: true });
+      this.detail = make("div", { class: "detail", "aria-live": "polite" }, make("p", { class: "small" }, HINT));
+      this.root.replaceChildren(this.controls.element, this.status, this.aligned, this.frame.strip, this.frame.holder, this.detail);
       this.begin();
       document.addEventListener("gradlens:show", (event) => this.show(event.detail));
     }
 
     get drawn() {
       return this.difference ? [this.difference] : this.networks;
+    }
+
+    get items() {
+      return this.arrangement?.all.flatMap((drawn) => drawn.items) ?? [];
     }
 
     get quantity() {
@@ -47,53 +55,20 @@
       this.draw();
     }
 
-    tools() {
-      const select = (title, words, options, onchange) => {
-        const element = make("select", { "aria-label": words, onchange: () => onchange(element.value) }, ...options.map(([value, text]) => make("option", { value }, text)));
-        return [make("label", {}, `${title} `, element), element];
-      };
-      const [colour] = select("Colour", "Colour of the map", [...this.quantities.values()].map(({ name, axis }) => [name, axis]), (name) => { this.column = name; this.draw(); });
-      const [lines, least] = select("Lines", "Lines of the map", Object.entries(WEAK).sort(([a], [b]) => a - b), (value) => { this.least = Number(value); this.draw(); });
-      least.value = String(this.least);
-      const [values] = select("Values", "Values on lines", Object.entries(VALUES), (value) => { this.values = value; this.draw(); });
-      const levels = Object.entries(LEVELS).map(([level, title]) => make("button", { type: "button", "data-level": level, onclick: () => this.level(level) }, title));
-      this.legend = make("span", { class: "legend" });
-      this.status = make("p", { class: "small status", role: "status" });
-      this.aligned = make("p", { class: "small aligned", hidden: true });
-      this.detail = make("div", { class: "detail", "aria-live": "polite" }, make("p", { class: "small" }, HINT));
-      this.onLines = [lines, values];
-      const more = make("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => {
-        more.setAttribute("aria-expanded", String(more.getAttribute("aria-expanded") === "false"));
-      } }, "More controls");
-      this.root.replaceChildren(make("div", { class: "tools" }, ...this.sides(), make("span", { role: "group", "aria-label": "Level of detail" }, ...levels),
-        make("label", {}, "Find ", this.search.field), more, make("span", { class: "rest" }, ...this.frame.tools, ...this.onLines), colour, this.legend), this.status, this.aligned, this.frame.strip, this.frame.holder, this.detail);
-    }
-
-    // The choice between the networks and the difference of two of them.
-    sides() {
-      if (this.networks.length < 2) return [];
-      const pairs = this.networks.flatMap((a, i) => this.networks.slice(i + 1).map((b) => [a.name, b.name]));
-      this.choice = make("select", { "aria-label": "Networks or their difference", onchange: () => {
-        this.compare(...(this.choice.value === NETWORKS ? [] : pairs[this.choice.value]));
-        this.changed();
-      } }, make("option", { value: NETWORKS }, "the networks"), ...pairs.map(([a, b], i) => make("option", { value: i }, `difference: ${b} \u2212 ${a}`)));
-      this.pairs = pairs;
-      return [make("label", {}, "Show ", this.choice)];
-    }
-
     // Shows B minus A; without names, the networks themselves.
     compare(a, b) {
       const [first, second] = [a, b].map((name) => this.networks.find((network) => network.name === name));
       this.difference = first && second ? new Difference(first, second) : null;
-      const index = this.pairs.findIndex(([x, y]) => x === a && y === b);
-      if (this.difference && index < 0) {
-        this.choice.append(make("option", { value: this.pairs.length }, `difference: ${b} \u2212 ${a}`));
-        this.pairs.push([a, b]);
-      }
-      this.choice.value = this.difference ? this.pairs.findIndex(([x, y]) => x === a && y === b) : NETWORKS;
+      this.controls.choose(this.difference);
       this.subject = null;
       this.frame.fit = "all";
       this.detail.replaceChildren(make("p", { class: "small" }, HINT));
+    }
+
+    // Changes what boxes and lines show: the quantity of the colours, the least share of lines, the values on lines.
+    set(choice) {
+      Object.assign(this, choice);
+      this.draw();
     }
 
     level(level) {
@@ -102,29 +77,24 @@
       this.changed();
     }
 
-    // A stage that is to fit the frame is opened first.
-    fitted(stage) {
-      const key = `stage:${stage}`;
+    // A stage that is to fit the frame is opened first; its key is that of its choice.
+    fitted(key) {
+      const stage = this.drawn.flatMap((network) => network.groups).find((group) => key === `stage:${group}`);
       if (this.drawn.some((network) => network.groups.includes(stage) && network.opens(stage))) this.drawn.forEach((network) => network.open.add(key));
       this.changed();
     }
 
     draw() {
-      const focused = this.arrangement?.all.flatMap(({ items }) => items).find((item) => item.id === document.activeElement?.dataset?.key);
+      const focused = this.items.find((item) => item.id === document.activeElement?.dataset?.key);
       if (this.difference && this.quantity) this.difference.label(this.quantity);
       this.arrangement = mapping.arranged(this.drawn, { narrow: this.frame.narrow, values: this.values && !this.difference });
-      const scale = this.scale(), handlers = { select: (item) => this.select(item), toggle: (item) => this.toggle(item), key: (...event) => this.key(...event) };
-      const view = { scale, quantity: this.quantity, least: this.least, values: this.difference ? "" : this.values, handlers };
-      const value = (item) => (this.quantity ? item.value(this.quantity) : null);
-      this.frame.show(new Picture(this.arrangement, view).element(), this.arrangement, (item) => (value(item) === null ? "var(--soft)" : scale.colour(value(item))));
-      this.root.querySelectorAll("[data-level]").forEach((button) => {
-        button.setAttribute("aria-pressed", String(this.drawn.every((network) => network.level() === button.dataset.level)));
-        button.hidden = Boolean(this.difference) && button.dataset.level === "all";
-      });
+      const handlers = { select: (item) => this.select(item), toggle: (item) => this.toggle(item), key: (...event) => this.key(...event) };
+      const scale = this.scale(), { quantity, least } = this;
+      const picture = new Picture(this.arrangement, { scale, quantity, least, values: this.difference ? "" : this.values, handlers });
+      this.frame.show(picture.element(), this.arrangement, (item) => picture.colour(item, "var(--soft)"));
       this.mark();
       if (focused) this.refocus(focused);
-      this.legend.replaceChildren(...scale.legend(this.difference ? `${this.quantity?.logarithmic ? "log10 of the ratio" : "difference"}; dashed frame: no partner` : "grey: no value"));
-      this.onLines.forEach((label) => { label.hidden = Boolean(this.difference); });
+      this.controls.update(this, scale);
       this.aligned.hidden = !this.difference;
       this.aligned.textContent = this.difference ? this.difference.sentence() : "";
     }
@@ -163,7 +133,7 @@
 
     // The box that was focused may be open or inside another one now: then the first box with its operations is focused.
     refocus({ nodes }) {
-      const drawn = this.arrangement.all.flatMap(({ items }) => items).find((item) => item.nodes.some((node) => nodes.includes(node)));
+      const drawn = this.items.find((item) => item.nodes.some((node) => nodes.includes(node)));
       if (drawn) this.focus(this.element(drawn.id), { preventScroll: true });
     }
 
@@ -192,7 +162,7 @@
 
     // Highlights the selected box, or the parts of it if it was opened, and its lines; marks what was searched for.
     mark() {
-      const keys = (nodes) => new Set(this.arrangement.all.flatMap(({ items }) => items.filter((item) => item.nodes.some((node) => nodes.has(node))).map((item) => item.id)));
+      const keys = (nodes) => new Set(this.items.filter((item) => item.nodes.some((node) => nodes.has(node))).map((item) => item.id));
       const chosen = keys(new Set(this.subject?.nodes ?? [])), marked = keys(this.marked);
       const items = [...this.frame.canvas.querySelectorAll(".item")];
       for (const item of items) {
@@ -231,7 +201,7 @@
       this.marked = new Set(targets.flatMap(({ network, node, whole }) => (whole ? network.nodes.filter((other) => other.block === node.block) : [node])));
       this.subject = null;
       this.draw();
-      const first = this.arrangement.all.flatMap(({ items }) => items).find((item) => item.nodes.includes(targets[0].node));
+      const first = this.items.find((item) => item.nodes.includes(targets[0].node));
       this.select(first);
       this.frame.reach(first);
       return this.element(first.id);

@@ -6,7 +6,8 @@ window.gradlens.mapping = (() => {
 
   const mean = (values) => (values.length ? values.reduce((a, b) => a + b, 0) / values.length : null);
   const known = (values) => values.filter((value) => typeof value === "number");
-  const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)/, "").replace(/^(Batch|Layer|Group|Instance)Norm$/, "norm").replace(/2D|WithIndices|Backward/g, "").replace(/^(Unsafe)?Split(WithSizes)?$/, "split");
+  const plain = (operation) => operation.replace(/^(Native|Cudnn|Miopen)|2D|WithIndices|Backward/g, "")
+    .replace(/^(Batch|Layer|Group|Instance)Norm$/, "norm").replace(/^(Unsafe)?Split(WithSizes)?$/, "split");
   // The last part of a path, or up to three if it is not informative: `denselayer9`, but `layer1.0`, `conv1.conv`, `stages.1.0`.
   function last(path) {
     const parts = path.split("."), vague = (part) => /^(\d+|conv|bn|norm|fc)$/.test(part);

@@ -68,6 +68,13 @@
     return grid("Means over layers and seeds; sums for FLOPs and parameters", ["", a.name, b.name, "difference"], lines);
   }
 
+  function described(item, quantities) {
+    return [
+      facts(item, quantities), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
+      shares(item, "merge", "Merges of splits", (row) => row.where === "merge"), mostSimilar(item),
+    ];
+  }
+
   mapping.panel = (item, map) => {
     const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
     const stage = `stage:${item.group}`, opened = item.network.open, close = opened.has(stage) && item.network.opens(item.group);
@@ -79,8 +86,7 @@
       opens && !opened.has(item.key) ? button("Open", item.key, true) : null,
       inside && opened.has(block) && item.network.parts.get(block.slice(6)).length > 1 ? button(`Close ${item.nodes[0].block}`, block, false) : null,
       close ? button(`Close stage ${item.group}`, stage, false) : null,
-      ...(difference ? [compared(item, map.quantities)] : [facts(item, map.quantities), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
-        shares(item, "merge", "Merges of splits", (row) => row.where === "merge"), mostSimilar(item)]),
+      ...(difference ? [compared(item, map.quantities)] : described(item, map.quantities)),
     ].filter(Boolean);
   };
 })();

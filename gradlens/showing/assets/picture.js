@@ -63,7 +63,8 @@
     if (arc) {
       const [x, y, z, w] = [start.x, start.y - start.height / 2, end.x, end.y - end.height / 2], up = rise * 1.33;
       const part = Math.min(0.5, NEAR / Math.abs(z - x)), t = part < 0.5 ? Math.sqrt(part / 3) : 0.5;  // about where x is at `part`
-      return { d: `M${x} ${y}C${x} ${y - up} ${z} ${w - up} ${z} ${w}`, x: x + (z - x) * t * t * (3 - 2 * t), y: y + t * (w - y) - 3 * t * (1 - t) * up - 3 };
+      const at = { x: x + (z - x) * t * t * (3 - 2 * t), y: y + t * (w - y) - 3 * t * (1 - t) * up - 3 };
+      return { d: `M${x} ${y}C${x} ${y - up} ${z} ${w - up} ${z} ${w}`, ...at };
     }
     const [x, y, z, w] = [start.x + start.width / 2, start.y, end.x - end.width / 2, end.y], middle = (x + z) / 2;
     return { d: `M${x} ${y}C${middle} ${y} ${middle} ${w} ${z} ${w}`, x: middle, y: (y + w) / 2 - 5 };
@@ -132,10 +133,15 @@
       return this.view.quantity ? item.value(this.view.quantity) : null;
     }
 
+    colour(item, without) {
+      const value = this.valueOf(item);
+      return value === null ? without : this.view.scale.colour(value);
+    }
+
     item(item) {
       const { scale, quantity, handlers } = this.view, value = this.valueOf(item), kind = item.kind;
       const box = svg("rect", { x: item.x - item.width / 2, y: item.y - item.height / 2, width: item.width, height: item.height,
-        rx: kind === "merge" ? 13 : kind === "operation" ? 10 : 3, fill: value === null ? "var(--tint)" : scale.colour(value) });
+        rx: kind === "merge" ? 13 : kind === "operation" ? 10 : 3, fill: this.colour(item, "var(--tint)") });
       const style = value === null ? "plain" : scale.light(value) ? "on-light" : "on-dark";
       const lines = item.lines.map((line, i) => svg("text", { x: item.x, y: item.y + 4 + 12 * (i - (item.lines.length - 1) / 2), class: style }, line));
       const group = svg("g", { class: `item ${kind}${item.alone ? " alone" : ""}`, tabindex: -1, role: "button", "data-key": item.id, "data-place": item.place,
