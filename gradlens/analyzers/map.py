@@ -14,13 +14,14 @@ from gradlens.analyzers.drawn import Drawn
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.signals import signals_of, stages_of
 from gradlens.analyzers.similarity import seed_similarities
+from gradlens.catalogue.mapped import SIGNAL_QUANTITIES, alike_column, map_quantity
 from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.graph.plan import Plan
 from gradlens.graph.sites import site_names
 from gradlens.recording import Recording
 from gradlens.results import Table
 
-FLOW = ("rms", "effective_rank", "diversity", "stiffness_across", "dead")
+FLOW = (*(entry.name for entry in SIGNAL_QUANTITIES if map_quantity(entry.name)), "dead")
 """Columns of a signal that are copied from the table ``flow``."""
 
 
@@ -38,7 +39,7 @@ class MapNodes:
             {
                 **row,
                 "signal": "",
-                **{_column(version): np.nan for version in VERSIONS},
+                **{alike_column(version): np.nan for version in VERSIONS},
                 **dict.fromkeys(FLOW, np.nan),
                 **measured.get(index, {}),
                 **costs.get(index, {"flops": np.nan, "parameters": np.nan}),
@@ -84,11 +85,6 @@ class MapEdges:
         )
 
 
-def _column(version: Version) -> str:
-    """Return the column for the similarity of a signal with others: ``alike``, ``alike_direction``, ..."""
-    return "_".join(["alike", *["direction"] * version.direction, *["given_loss"] * version.given_loss])
-
-
 def _operations(recording: Recording, drawn: Drawn) -> dict[int, dict[str, object]]:
     """Return the columns that come from the graph alone, by node."""
     plan = recording.plan
@@ -129,7 +125,7 @@ def _measured(recording: Recording) -> dict[int, dict[str, object]]:
     return {
         signal.probe.node: {
             "signal": signal.name,
-            **{_column(version): values[index] for version, values in similarities.items()},
+            **{alike_column(version): values[index] for version, values in similarities.items()},
             **by_signal.get(signal.name, {}),
         }
         for index, signal in enumerate(recording.signals)

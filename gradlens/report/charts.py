@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from gradlens.catalogue import SUFFIX
+from gradlens.catalogue.mapped import SIGNAL_QUANTITIES
 from gradlens.metrics import mean_interval
 from gradlens.plots import order
 from gradlens.plots.colours import styles_in
@@ -30,18 +31,8 @@ from gradlens.report.specifications import (
 from gradlens.results import Result
 from gradlens.showing.embedding import ROWS
 
-FLOW = {
-    "rms": "log10 RMS of the gradient (per sample and element)",
-    "norm": "log10 norm (per sample)",
-    "effective_rank": "effective rank",
-    "stable_rank": "stable rank",
-    "participation_ratio": "participation ratio",
-    "diversity": "gradient diversity",
-    "stiffness_within": "stiffness within classes",
-    "stiffness_across": "stiffness across classes",
-    "confusion": "gradient confusion",
-}
-LOGARITHMIC = ("rms", "norm")
+FLOW = {entry.name: entry.axis for entry in SIGNAL_QUANTITIES}
+LOGARITHMIC = tuple(entry.name for entry in SIGNAL_QUANTITIES if entry.logarithmic)
 
 
 @dataclass(frozen=True)

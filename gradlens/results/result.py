@@ -178,13 +178,17 @@ class Result:
         """
         return explore(self.tables, tables, static)
 
-    def map(self) -> NetworkMap:
+    def map(self, *, difference: bool | Sequence[str] = False) -> NetworkMap:
         """Return the network map, from input to loss, with the gradients; a notebook displays it.
 
+        Args:
+            difference: True shows the second network minus the first, by stage and block; names ``("A", "B")``
+                show B minus A. Stages are aligned by output stride, blocks by their order within a stage.
+
         Raises:
-            GradlensError: the result lacks the tables of the map.
+            GradlensError: the result lacks the tables of the map, or the two networks.
         """
-        return NetworkMap(self.tables)
+        return NetworkMap(self.tables, difference)
 
     def __repr__(self) -> str:
         return result_text(self.finding, self.warnings, self.tables)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
+from gradlens.catalogue import kind as kind_of_table
+from gradlens.catalogue.mapped import map_quantity
 from gradlens.numbers import format_cell, format_of
 from gradlens.showing.columns import Shown
 
@@ -21,7 +24,19 @@ ROWS = 40_000
 DIGITS = 9
 """Digits of a number that the page contains; it shows three."""
 LIBRARIES = ("vendor/vega.min.js", "vendor/vega-lite.min.js", "vendor/vega-embed.min.js", "vendor/dagre.js")
-SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", "panel.js", "map.js")
+MAP = (
+    "network.js",
+    "layout.js",
+    "picture.js",
+    "difference.js",
+    "frame.js",
+    "finding.js",
+    "panel.js",
+    "controls.js",
+    "map.js",
+)
+"""The scripts of the network map; each uses the ones before it."""
+SCRIPTS = ("data.js", "theme.js", "tables.js", "charts.js", *MAP)
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 REACH = "_reach"
 """Ending of the column with the half-width of the interval of another column."""
@@ -70,9 +85,24 @@ def table_data(table: Shown) -> Json:
         "rows": len(frame),
         "total": len(table.frame),
         "columns": [
-            {**column, **_values(frame[str(column["name"])], column["kind"])} for column in columns(table)
+            {
+                **column,
+                **_colour(table.name, column["name"]),
+                **_values(frame[str(column["name"])], column["kind"]),
+            }
+            for column in columns(table)
         ],
     }
+
+
+def _colour(table: str, column: str) -> Json:
+    """Return what the map needs to colour by a column: its title, and how values are combined and scaled."""
+    entry = map_quantity(column) if kind_of_table(table) == "map_nodes" else None
+    if entry is None:
+        return {}
+    if table == "map_nodes":
+        return {"colour": asdict(entry)}
+    return {"colour": asdict(entry.of_weights)} if entry.similar else {}
 
 
 def _kind(name: str, column: pd.Series) -> str:

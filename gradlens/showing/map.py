@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradlens.errors import GradlensError
 from gradlens.showing.columns import Shown
-from gradlens.showing.embedding import as_json, script, table_data
+from gradlens.showing.embedding import MAP, as_json, script, table_data
 
 DRAWN = ("map_nodes", "map_edges")
 """Tables that the map draws."""
 DESCRIBING = ("shares", "correlation")
 """Tables with details about a selected operation."""
-SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", "panel.js", "map.js")
+SCRIPTS = ("vendor/dagre.js", "data.js", "theme.js", *MAP)
 HEIGHT = 620  # of the frame in a notebook, in pixels
 
 
@@ -26,12 +27,14 @@ class NetworkMap:
 
     Attributes:
         tables: tables by name, including ``map_nodes`` and ``map_edges``.
+        difference: names of two networks A and B: the view shows B minus A at first. True: of the first two.
 
     Raises:
-        GradlensError: one of these two is missing.
+        GradlensError: one of these two tables is missing, or there are no such two networks.
     """
 
     tables: Mapping[str, Shown]
+    difference: bool | Sequence[str] = False
 
     def __post_init__(self) -> None:
         missing = [name for name in DRAWN if name not in self.tables]
@@ -40,6 +43,29 @@ class NetworkMap:
                 f"this result has no network map ({', '.join(missing)} missing): it was made by an older version or "
                 "with tables=[...]; measure or analyze again"
             )
+        self._compared()
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks, in the order of the map."""
+        return tuple(self.tables["map_nodes"].frame["network"].astype(str).unique())
+
+    def _compared(self) -> tuple[str, ...]:
+        """Return the names A and B of the difference that is shown first; empty for none."""
+        if self.difference is False:
+            return ()
+        names = self.networks[:2] if self.difference is True else self.difference
+        if (
+            isinstance(names, str)
+            or len(names) != 2
+            or len(set(names)) != 2
+            or not set(names) <= set(self.networks)
+        ):
+            raise GradlensError(
+                f"difference={self.difference!r} on the map of {', '.join(self.networks)}; a difference needs two of "
+                f"its networks: True for the first two, or names as difference=('A', 'B') for B minus A"
+            )
+        return tuple(names)
 
     def page(self) -> str:
         """Return a self-contained HTML page."""
@@ -54,6 +80,7 @@ class NetworkMap:
         )
         tables = {name: self.tables[name] for name in (*DRAWN, *DESCRIBING) if name in self.tables}
         return environment.get_template("map.html").render(
+            difference=json.dumps(self._compared()) if self.difference else "",
             data={name: as_json(table_data(table)) for name, table in tables.items()},
             scripts=[script(name) for name in SCRIPTS],
         )
@@ -72,8 +99,9 @@ class NetworkMap:
 
     def __repr__(self) -> str:
         frame = self.tables["map_nodes"].frame
-        names = ", ".join(dict.fromkeys(frame["network"].astype(str)))
-        return f"NetworkMap({names}: {len(frame)} operations; save(path) writes a page)"
+        a, b = self._compared() or ("", "")
+        shown = f"{b} minus {a}" if a else ", ".join(self.networks)
+        return f"NetworkMap({shown}: {len(frame)} operations; save(path) writes a page)"
 
     def _repr_html_(self) -> str:
         frame: dict[str, Any] = {"title": "Network map", "width": "100%", "height": HEIGHT}

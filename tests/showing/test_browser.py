@@ -162,7 +162,7 @@ def test_the_space_can_be_selected_if_a_run_has_both(chromium: Any, tmp_path: Pa
             page.wait_for_timeout(200)
             text = tooltip(page, "correlation", row["signal_b"], row["signal_a"])
             assert f"{row['energy']:.3f}" in text.replace("\N{MINUS SIGN}", "-")
-        page.locator("#map select").first.select_option("weights_alike")
+        page.locator("#map select[aria-label='Colour of the map']").select_option("weights_alike")
         page.locator("#map button[data-level=all]").click()
         similarity = result["map_nodes_weights"].frame.set_index("signal").loc["layer3.0.conv1", "alike"]
         item = page.locator("#map .item[data-place='layer3.0.conv1:conv']")
@@ -240,7 +240,7 @@ def test_a_click_on_the_map_shows_the_numbers_of_the_tables(
         page.locator(f'#map .item[data-place="{layer["site"]}"]').first.click()
         text = page.locator("#map .detail").inner_text()
         assert "resnet18: layer3.0.conv1:conv" in text
-        assert f"(energy)\n{format_cell(layer['alike'])}" in text
+        assert f"Mean similarity, energy (CKA with its stage)\n{format_cell(layer['alike'])}" in text
         assert f"effective rank\n{format_cell(layer['effective_rank'])}" in text
         assert f"FLOPs per image\n{format_cell(layer['flops'], 'flops')}" in text
         fork = nodes[(nodes["network"] == "resnet18") & (nodes["fork"] != "")].iloc[0]
@@ -303,7 +303,7 @@ def test_the_panel_of_a_stage_shows_the_values_of_the_tables(
 def test_colours_do_not_change_if_a_stage_is_opened(chromium: Any, page_path: Path) -> None:
     with opened(chromium, page_path) as page:
         for column in ("alike", "rms", "flops"):
-            page.locator("#map select").first.select_option(column)
+            page.locator("#map select[aria-label='Colour of the map']").select_option(column)
             page.locator("#map button[data-level=stages]").click()
             before = page.locator("#map .item[data-place='32'] rect").first.get_attribute("fill")
             legend = page.locator("#map .legend").inner_text()
@@ -314,19 +314,15 @@ def test_colours_do_not_change_if_a_stage_is_opened(chromium: Any, page_path: Pa
                 assert legend.startswith("0 ")
 
 
-def test_the_map_can_be_fitted_and_enlarged(chromium: Any, page_path: Path) -> None:
+def test_the_difference_of_two_networks_is_that_of_the_tables(
+    chromium: Any, page_path: Path, result: Result
+) -> None:
+    table = result["comparison"].frame.set_index("stage")["mean_similarity_difference"]
     with opened(chromium, page_path) as page:
-        page.locator("#map button[data-level=all]").click()
-        wide = page.locator("#map svg").bounding_box()["width"]
-        page.locator("#map button[aria-label='Fit the width']").click()
-        fitted = page.locator("#map svg").bounding_box()["width"]
-        assert fitted <= page.locator("#map .canvas").bounding_box()["width"] < wide
-        page.locator("#map button[aria-label=Larger]").click()
-        assert page.locator("#map svg").bounding_box()["width"] == pytest.approx(1.25 * fitted, rel=0.01)
-        page.locator("#map button[data-level=stages]").click()
-        page.locator("#map button[aria-label='Fit the width']").click()
-        page.locator("#map button[data-level=all]").click()
-        assert page.locator("#map svg").bounding_box()["width"] == pytest.approx(wide, rel=0.01)
+        page.get_by_label("Networks or their difference").select_option(index=1)
+        for stage in ("4", "8", "16", "32"):
+            box = page.locator(f"#map .item[data-place='{stage}'] text")
+            assert box.all_text_contents()[1] == format_cell(table[stage], sign=True)
 
 
 def test_weak_lines_can_be_hidden(chromium: Any, page_path: Path, result: Result) -> None:
@@ -335,7 +331,7 @@ def test_weak_lines_can_be_hidden(chromium: Any, page_path: Path, result: Result
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
         for least in ("0", "0.05", "0.2"):
-            page.locator("#map select").nth(1).select_option(least)
+            page.locator("#map select[aria-label='Lines of the map']").select_option(least)
             assert page.locator("#map .link").count() == (shares >= float(least)).sum()
 
 
@@ -352,7 +348,7 @@ def test_line_widths_follow_the_energy_and_stages_are_aligned(
 ) -> None:
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
-        page.locator("#map select").nth(1).select_option("0")
+        page.locator("#map select[aria-label='Lines of the map']").select_option("0")
         links = page.locator("#map .link").evaluate_all(
             "(all) => all.map((one) => [Number(one.getAttribute('stroke-width')), one.textContent])"
         )

@@ -1,23 +1,15 @@
 // The panel with the numbers of the selected box of the map, from the tables of the page.
 "use strict";
 (() => {
-  const { rows, formatCell, layersOf, make } = window.gradlens;
-  const NUMBERS = [
-    ["alike", "similarity to its stage, CKA (energy)", "number"],
-    ["alike_direction", "similarity to its stage (direction)", "number"],
-    ["alike_given_loss", "similarity to its stage, given the loss", "number"],
-    ["rms", "RMS of the gradient", "number"],
-    ["effective_rank", "effective rank", "number"],
-    ["diversity", "gradient diversity", "number"],
-    ["flops", "FLOPs per image", "count"],
-    ["parameters", "parameters", "count"],
-  ];
+  const { rows, formatCell, layersOf, make, mapping } = window.gradlens;
   const MAX_ROWS = 12;  // rows of a table in the panel
-  const SUMMED = ["flops", "parameters"];
 
-  const values = (nodes, column) => nodes.map((node) => node[column]).filter((value) => typeof value === "number");
+  // The value of a quantity as the tables have it: without the logarithm that colours use.
+  function plainValue(nodes, quantity) {
+    return mapping.valueOf(nodes, { ...quantity, logarithmic: false });
+  }
 
-  function facts(item) {
+  function facts(item, quantities) {
     const list = make("dl", { class: "facts" });
     const [first] = item.nodes, layers = item.nodes.filter((node) => node.signal);
     const add = (name, value) => list.append(make("dt", {}, name), make("dd", {}, value));
@@ -26,12 +18,11 @@
     else add("operation", first.operation);
     const dead = layers.filter((node) => node.dead === true || node.dead === "yes").length;
     if (dead) add("dead", `${dead} of ${layers.length} signals are exactly zero`);
-    for (const [column, name, kind] of NUMBERS) {
-      const numbers = values(item.nodes, column);
-      if (!numbers.length) continue;
-      const sum = numbers.reduce((a, b) => a + b, 0), summed = SUMMED.includes(column);
-      const mean = !summed && numbers.length > 1 ? `mean of ${numbers.length}: ` : "";
-      add(name, mean + formatCell(summed ? sum : sum / numbers.length, kind));
+    for (const quantity of quantities.values()) {
+      const count = mapping.known(item.nodes.map((node) => node[quantity.name])).length;
+      if (!count) continue;
+      const mean = !quantity.summed && count > 1 ? `mean of ${count}: ` : "";
+      add(quantity.title, mean + formatCell(plainValue(item.nodes, quantity), quantity.kind));
     }
     return list;
   }
@@ -66,17 +57,36 @@
       [row.signal_a, row.signal_b, within(row.energy, row.energy_reach), formatCell(row.energy_given_loss, "number")]));
   }
 
-  window.gradlens.panel = (item, map) => {
-    const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
-    const stage = `stage:${item.group}`, block = `block:${item.network.partOf(item.nodes[0])}`, opened = item.network.open;
-    const inside = !item.key.startsWith("stage:");
+  // All quantities of a stage or block in both networks, and B minus A.
+  function compared(pair, quantities) {
+    const { a, b } = pair.network;
+    const lines = [...quantities.values()].map((quantity) => {
+      const sides = [pair.a, pair.b].map((item) => (item ? plainValue(item.nodes, quantity) : null));
+      const difference = sides.includes(null) ? null : sides[1] - sides[0];
+      return [quantity.title, ...[...sides, difference].map((value) => formatCell(value, quantity.kind))];
+    });
+    return grid("Means over layers and seeds; sums for FLOPs and parameters", ["", a.name, b.name, "difference"], lines);
+  }
+
+  function described(item, quantities) {
     return [
-      make("h3", {}, `${item.network.name}: ${map.title(item)}`),
-      item.key.startsWith("node:") || opened.has(item.key) ? null : button("Open", item.key, true),
-      inside && opened.has(block) ? button(`Close ${item.nodes[0].block}`, block, false) : null,
-      opened.has(stage) ? button(`Close stage ${item.group}`, stage, false) : null,
-      facts(item), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
+      facts(item, quantities), shares(item, "fork", "Forks and splits", (row) => row.where !== "merge"),
       shares(item, "merge", "Merges of splits", (row) => row.where === "merge"), mostSimilar(item),
+    ];
+  }
+
+  mapping.panel = (item, map) => {
+    const button = (text, key, open) => make("button", { type: "button", class: "toggle", onclick: () => map.turn(item, key, open) }, text);
+    const stage = `stage:${item.group}`, opened = item.network.open, close = opened.has(stage) && item.network.opens(item.group);
+    const difference = "a" in item;
+    const block = difference ? "" : `block:${item.network.partOf(item.nodes[0])}`, inside = !difference && item.kind !== "stage";
+    const opens = difference ? item.kind === "stage" && item.network.opens(item.group) : !item.key.startsWith("node:");
+    return [
+      make("h3", {}, `${item.network.name}: ${item.title}`),
+      opens && !opened.has(item.key) ? button("Open", item.key, true) : null,
+      inside && opened.has(block) && item.network.parts.get(block.slice(6)).length > 1 ? button(`Close ${item.nodes[0].block}`, block, false) : null,
+      close ? button(`Close stage ${item.group}`, stage, false) : null,
+      ...(difference ? [compared(item, map.quantities)] : described(item, map.quantities)),
     ].filter(Boolean);
   };
 })();
