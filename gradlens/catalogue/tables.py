@@ -68,12 +68,12 @@ class About:
 
 # fmt: off
 TABLES: tuple[About, ...] = (
-    About("networks", "All numbers of the networks", plot="strategies.TRADE_OFF"),
-    About("contrasts", "Each network against the first", plot="strategies.FOREST"),
-    About("effects", "Effects of transitions and of the cut", plot="strategies.EFFECTS"),
-    About("strategies", "Strategies against their cost", plot="strategies.TRADE_OFF"),
-    About("differences", "Pairs of strategies", plot="strategies.FOREST"),
-    About("trajectory", "During training", plot="strategies.TRAJECTORY"),
+    About("networks", "All numbers of the networks", plot="trade_off.TRADE_OFF"),
+    About("contrasts", "Each network against the first", plot="forest.FOREST"),
+    About("effects", "Effects of transitions and of the cut", plot="forest.EFFECTS"),
+    About("strategies", "Strategies against their cost", plot="trade_off.TRADE_OFF"),
+    About("differences", "Pairs of strategies", plot="forest.FOREST"),
+    About("trajectory", "During training", plot="training.TRAJECTORY"),
     About("learning", "Duplication and accuracy"),
     About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
           needs=(Need.SIGNALS,)),
