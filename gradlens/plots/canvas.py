@@ -51,7 +51,7 @@ class ShownFigure(Figure):
     ) -> None:
         """Set the size, and draw the plot again if it changes: panels, names and the legend depend on it."""
         before = tuple(self.get_size_inches())
-        super().set_size_inches(w, h, forward)  # type: ignore[arg-type]
+        super().set_size_inches(w, h, forward)
         if self.redraw is not None and tuple(self.get_size_inches()) != before:
             self.redraw()
 
@@ -146,7 +146,8 @@ def _rows(needed: Sequence[float], width: float) -> list[int]:
     >>> _rows([1.0, 1.0, 1.0, 4.0, 1.0], 5.0)
     [3, 2]
     """
-    rows, free = [], 0.0
+    rows: list[int] = []
+    free = 0.0
     for length in needed:
         if rows and length <= free:
             rows[-1] += 1
@@ -161,7 +162,7 @@ def _place_in_rows(legend: Legend, rows: Sequence[int]) -> None:
     """Pack the entries of a legend in rows instead of columns, which all have the width of their longest entry."""
     entries = cast(Any, legend.get_children()[0].get_children()[-1])  # matplotlib packs a row of columns
     items = iter([item for column in entries.get_children() for item in column.get_children()])
-    packed = [
+    packed: list[Artist] = [
         HPacker(
             pad=0, sep=(GAPS - 0.5) * SMALL, align="baseline", children=list(itertools.islice(items, count))
         )
