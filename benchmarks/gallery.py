@@ -1,7 +1,8 @@
 """Make the pictures of docs/gallery.md with the commands that it shows: ``python -m benchmarks.gallery``.
 
 Each run executes one command line of the page; its figures are copied with fewer colours. With names of runs
-(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made.
+(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made. With ``--saved DIR`` they are drawn from a
+result that one of the commands saved in DIR, without measuring.
 """
 
 from __future__ import annotations
@@ -42,10 +43,11 @@ def pictures() -> dict[str, str]:
     return runs
 
 
-def make(name: str, folder: Path) -> None:
-    """Execute one run and save its pictures in ``folder``."""
+def make(name: str, folder: Path, saved: str = "") -> None:
+    """Execute one run, or read it from the folder ``saved``, and save its pictures in ``folder``."""
     with tempfile.TemporaryDirectory() as scratch:
-        words = [*shlex.split(RUNS[name])[1:], "--out", f"{scratch}/run"]
+        words = ["report", saved] if saved else shlex.split(RUNS[name])[1:]
+        words += ["--out", f"{scratch}/run"]
         subprocess.run([sys.executable, "-m", "gradlens", *words], check=True)
         for table in (table for table, run in pictures().items() if run == name):
             save_small(Path(scratch, "run", "figures", f"{table}.png"), folder / f"{table}.png")
@@ -61,12 +63,16 @@ def save_small(picture: Path, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"any of {', '.join(RUNS)}; default: all")
-    chosen = parser.parse_args().runs or list(RUNS)
+    parser.add_argument("--saved", default="", metavar="DIR", help="draw one run from its saved result")
+    arguments = parser.parse_args()
+    chosen = arguments.runs or list(RUNS)
     if unknown := set(chosen) - set(RUNS):
         parser.error(f"unknown run {', '.join(sorted(unknown))}; use {', '.join(RUNS)}")
+    if arguments.saved and len(chosen) != 1:
+        parser.error("--saved DIR holds one run; name it")
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in chosen:
-        make(name, FOLDER)
+        make(name, FOLDER, arguments.saved)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from gradlens.studies.requests import check_request
 
 from .completion import Model
 from .delivery import Delivery, deliver
+from .labels import LABELS, check_labels
 from .options import FILE, delivering_options, measuring_options
 from .output import slug
 
@@ -54,6 +55,7 @@ def _lettered(_: click.Context, __: click.Parameter, values: tuple[str, ...]) ->
     metavar="C=FILE",
     help="Weights of any network by its letter; repeatable.",
 )
+@LABELS
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -66,6 +68,7 @@ def compare_networks(
     checkpoint_a: Path | None,
     checkpoint_b: Path | None,
     lettered: dict[int, Path],
+    labels: dict[str, str],
     as_json: bool,
     out: Path | None,
     force: bool,
@@ -87,16 +90,18 @@ def compare_networks(
       gradlens compare resnet50 cspresnet50
       gradlens compare resnet50 cspresnet50 densenet121 --seeds 5
       gradlens compare resnet50 nets/mine.py:build --data photos/ --out runs/mine
+      gradlens compare resnet50 nets/mine.py:build --label nets/mine.py:build=ours
       gradlens compare resnet50 cspresnet50 --json > result.json
     """
     names = [a, b, *others]
     checkpoints = _checkpoints(names, {0: checkpoint_a, 1: checkpoint_b}, lettered)
     check_request(names, checkpoints, options)
+    check_labels(names, labels)
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import compare
 
-        return compare(a, b, *others, checkpoint=checkpoints, progress=progress, **options)
+        return compare(a, b, *others, checkpoint=checkpoints, labels=labels, progress=progress, **options)
 
     what, pairs = slug("compare", *names), len(names) - 1
     deliver(ctx, measure, Delivery(what, out, force, as_json, everything=everything, top=top, pairs=pairs))

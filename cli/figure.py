@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from gradlens.catalogue.versions import VERSIONS
 from gradlens.errors import GradlensError
 
 from .completion import FigureName, NetworkName, RunFolder
+from .labels import LABELS
 from .options import FILE
 from .output import accessing
 
@@ -32,6 +34,9 @@ FORMATS = ("pdf", "svg", "png")
     metavar="NAME",
     help="Draw this network only; repeatable.",
 )
+@click.option("--version", type=click.Choice([version.column for version in VERSIONS]), default=None,
+              help="Of the similarity, in duplication, correlation and cross; by default energy.")  # fmt: skip
+@LABELS
 @click.option("--out", type=FILE, default=None, metavar="FILE",
               help="Path of the figure; by default NAME.FORMAT in the working folder.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace an existing file.")
@@ -42,6 +47,8 @@ def draw_figure(
     style: str,
     columns: int | None,
     networks: tuple[str, ...],
+    version: str | None,
+    labels: dict[str, str],
     out: Path | None,
     force: bool,
 ) -> None:
@@ -55,6 +62,7 @@ def draw_figure(
     Examples:
       gradlens figure runs/first duplication
       gradlens figure runs/first flow --columns 1 --out paper/flow.svg
+      gradlens figure runs/first duplication --version energy_given_loss --label cspresnet50=ours
       gradlens figure runs/first shares --network cspresnet50 --style screen --format png
     """
     file = out or Path(f"{name}.{kind or FORMATS[0]}")
@@ -63,7 +71,9 @@ def draw_figure(
     from gradlens.report import figure, save_figure
     from gradlens.results import load
 
-    drawn = figure(load(run), name, style=style, columns=columns, networks=networks)
+    chosen = [labels.get(network, network) for network in networks]
+    result = load(run).relabelled(labels)
+    drawn = figure(result, name, style=style, columns=columns, networks=chosen, version=version or "")
     click.echo(save_figure(drawn, file, style=style, kind=kind))
 
 

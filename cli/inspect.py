@@ -11,6 +11,7 @@ from gradlens.studies.requests import check_request
 
 from .completion import Model
 from .delivery import Delivery, deliver
+from .labels import LABELS, check_labels
 from .options import CHECKPOINT, delivering_options, measuring_options
 from .output import slug
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("model", type=Model())
 @CHECKPOINT
+@LABELS
 @measuring_options
 @delivering_options
 @click.pass_context
@@ -31,6 +33,7 @@ def inspect_network(
     /,
     model: str,
     checkpoint: Path | None,
+    labels: dict[str, str],
     as_json: bool,
     out: Path | None,
     force: bool,
@@ -53,11 +56,12 @@ def inspect_network(
       gradlens inspect nets/mine.py:build --checkpoint mine.safetensors --mode eval
     """
     check_request([model], [checkpoint], options)
+    check_labels([model], labels)
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import inspect
 
-        return inspect(model, checkpoint=checkpoint, progress=progress, **options)
+        return inspect(model, checkpoint=checkpoint, progress=progress, **options).relabelled(labels)
 
     deliver(
         ctx, measure, Delivery(slug("inspect", model), out, force, as_json, everything=everything, top=top)

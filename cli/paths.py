@@ -11,6 +11,7 @@ from gradlens.studies.requests import check_request
 
 from .completion import Model
 from .delivery import Delivery, deliver
+from .labels import LABELS, check_labels
 from .options import CHECKPOINT, delivering_options, path_options
 from .output import slug
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 @click.command("paths")
 @click.argument("model", type=Model())
 @CHECKPOINT
+@LABELS
 @path_options
 @delivering_options
 @click.pass_context
@@ -31,6 +33,7 @@ def trace_paths(
     /,
     model: str,
     checkpoint: Path | None,
+    labels: dict[str, str],
     as_json: bool,
     out: Path | None,
     force: bool,
@@ -52,10 +55,11 @@ def trace_paths(
       gradlens paths resnet50@csp
     """
     check_request([model], [checkpoint], options)
+    check_labels([model], labels)
 
     def measure(progress: Progress) -> Result:
         from gradlens.studies.studies import paths
 
-        return paths(model, checkpoint=checkpoint, progress=progress, **options)
+        return paths(model, checkpoint=checkpoint, progress=progress, **options).relabelled(labels)
 
     deliver(ctx, measure, Delivery(slug("paths", model), out, force, as_json, everything=everything, top=top))

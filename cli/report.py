@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .completion import RunFolder
+from .labels import LABELS
 from .options import FILE
 from .output import destination, publish, redraw
 
@@ -20,20 +21,22 @@ from .output import destination, publish, redraw
     metavar="DIR",
     help="Write it to this folder; by default to RUN itself.",
 )
+@LABELS
 @click.option("--force", is_flag=True, help="Replace the run that is in DIR.")
-def redraw_report(run: Path, out: Path | None, force: bool) -> None:
+def redraw_report(run: Path, out: Path | None, labels: dict[str, str], force: bool) -> None:
     """Draw the report of a saved run again, without measuring anything.
 
     RUN is the folder that a measuring command wrote. Its page, figures and tables are replaced, its
     result stays unchanged.
 
     \b
-    Example:
+    Examples:
       gradlens report runs/compare-resnet50-cspresnet50-20250102-101500
+      gradlens report runs/first --label cspresnet50=ours
     """
     target = None if out is None else destination(out, "report", force)
     from gradlens.results import load
 
-    result = load(run)
+    result = load(run).relabelled(labels)
     page = redraw(result, run) if target is None else publish(result, target)
     click.echo(f"report: {page}", err=True)

@@ -26,6 +26,7 @@ from gradlens.studies.requests import check_variants
 
 from .completion import Model
 from .delivery import Delivery, deliver
+from .labels import LABELS
 from .options import declared_option, delivering_options, negated, sampling_options, training_options
 from .output import cells_folder, default_folder, slug
 
@@ -59,6 +60,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str) -> list[f
               help=f"{FORMS}, or both.")  # fmt: skip
 @click.option("--stem", default=STEM, show_default=False, metavar="|".join(STEMS), help=f"{STEM_HELP}.")
 @click.option("--no-controls", "controls", is_flag=True, callback=negated, help=CONTROLS_OFF)
+@LABELS
 @declared_option("zero_init")
 @sampling_options
 @training_options
@@ -76,6 +78,7 @@ def measure_strategies(
     partial: list[str],
     stem: str,
     controls: bool,
+    labels: dict[str, str],
     as_json: bool,
     out: Path | None,
     force: bool,
@@ -118,6 +121,7 @@ def measure_strategies(
             partial=partial,
             stem=stem,
             controls=controls,
+            labels=labels,
             training=training,
             folder=cells,
             progress=progress,

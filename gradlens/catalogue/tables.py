@@ -70,12 +70,12 @@ class About:
 
 # fmt: off
 TABLES: tuple[About, ...] = (
-    About("networks", "All numbers of the networks", plot="strategies.TRADE_OFF"),
-    About("contrasts", "Each network against the first", plot="strategies.FOREST", leads=2),
-    About("effects", "Effects of transitions and of the cut", plot="strategies.EFFECTS", leads=1),
-    About("strategies", "Strategies against their cost", plot="strategies.TRADE_OFF"),
-    About("differences", "Pairs of strategies", plot="strategies.FOREST", leads=3),
-    About("trajectory", "During training", plot="strategies.TRAJECTORY", leads=4),
+    About("networks", "All numbers of the networks", plot="trade_off.TRADE_OFF"),
+    About("contrasts", "Each network against the first", plot="forest.FOREST", leads=2),
+    About("effects", "Effects of transitions and of the cut", plot="forest.EFFECTS", leads=1),
+    About("strategies", "Strategies against their cost", plot="trade_off.TRADE_OFF"),
+    About("differences", "Pairs of strategies", plot="forest.FOREST", leads=3),
+    About("trajectory", "During training", plot="training.TRAJECTORY", leads=4),
     About("learning", "Duplication and accuracy"),
     About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
           needs=(Need.SIGNALS,), leads=5),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradlens.errors import GradlensError, close_matches
+
 
 @dataclass(frozen=True)
 class Version:
@@ -50,3 +52,21 @@ DIRECTION = Version(direction=True)
 ENERGY_GIVEN_LOSS = Version(given_loss=True)
 DIRECTION_GIVEN_LOSS = Version(direction=True, given_loss=True)
 VERSIONS = (ENERGY, DIRECTION, ENERGY_GIVEN_LOSS, DIRECTION_GIVEN_LOSS)
+
+
+def version_named(name: str) -> Version:
+    """Return the version with this name: that of its column, or its label.
+
+    Raises:
+        GradlensError: there is no such version.
+
+    >>> version_named("direction given loss") == version_named("direction_given_loss") == DIRECTION_GIVEN_LOSS
+    True
+    """
+    columns = {version.column: version for version in VERSIONS}
+    column = name.strip().replace(" ", "_").replace("-", "_")
+    if column not in columns:
+        raise GradlensError(
+            f"no version {name!r} of similarity; choose from {', '.join(columns)}{close_matches(column, columns)}"
+        )
+    return columns[column]

@@ -25,16 +25,17 @@ PLOTS: dict[str, Plot] = {
 """By table name, in the order of the page."""
 
 
-def plot_frame(name: str, frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+def plot_frame(name: str, frame: pd.DataFrame, ax: Axes | None = None, *, version: str = "") -> Axes:
     """Draw the frame of the table ``name``.
 
     Args:
         name: a key of ``PLOTS``.
         frame: the rows of that table.
         ax: where to draw; a new figure with one Axes if None.
+        version: of similarity, such as ``energy_given_loss``, in figures that draw one; empty for the default.
 
     Raises:
-        GradlensError: no plot is registered for the table.
+        GradlensError: no plot is registered for the table, or it has no such version.
     """
     name = kind(name)
     if name not in PLOTS:
@@ -42,4 +43,4 @@ def plot_frame(name: str, frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             f"no plot for table {name!r}; tables with a plot: {', '.join(PLOTS)}" + close_matches(name, PLOTS)
         )
     plot = PLOTS[name]
-    return plot(frame, plot.new_axes(frame) if ax is None else ax)
+    return plot.drawn(frame, version=version) if ax is None else plot(frame, ax, version)

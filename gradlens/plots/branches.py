@@ -88,15 +88,15 @@ def _legend(frame: pd.DataFrame) -> list[tuple[Line2D, ...]]:
 
     kinds = list(dict.fromkeys(frame["kind"].astype(str)))
     shapes = list(dict.fromkeys(KINDS.get(kind, KINDS["other"]) for kind in kinds))
-    measured, partial = (f"CKA, {version.title}" for version in (ENERGY, ENERGY_GIVEN_LOSS))
+    measured, partial = "CKA", "CKA given the loss"
     handles = [
         tuple(mark(shape, measured) for shape in shapes),
         tuple(mark(shape, partial, "white") for shape in shapes),
     ]
     if frame["cosine"].notna().any():
-        handles.append((mark("_", "cosine (forks only)"),))
+        handles.append((mark("_", "cosine (forks)"),))
     if frame["energy"].isna().any():
-        handles.append((mark("x", "no value (a dead branch)", colour=MUTED),))
+        handles.append((mark("x", "no value (dead)", colour=MUTED),))
     if len(kinds) > 1:
         for kind in kinds:
             shape = KINDS.get(kind, KINDS["other"])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import cast
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
+from matplotlib.offsetbox import HPacker, VPacker
 from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
@@ -23,6 +26,8 @@ SMALL = 7.0  # points: ticks, legends
 NORMAL = 8.0  # points: axis labels, panel titles
 START = 0.775  # width of axes before layout, as a share of the figure's
 SCREEN = 100  # dots per inch in a notebook
+SHORTEST = 12  # characters of a label in a legend
+GAPS = 1.9  # between the mark, the text and the next entry of a legend, in font sizes
 
 
 def new_axes(width: float, height: float) -> Axes:
@@ -33,7 +38,22 @@ def new_axes(width: float, height: float) -> Axes:
 
 
 class ShownFigure(Figure):
-    """A figure without pyplot that a notebook can display."""
+    """A figure without pyplot that a notebook can display, and that fits its plot to a new size.
+
+    Attributes:
+        redraw: draws the plot again; None before it is drawn.
+    """
+
+    redraw: Callable[[], object] | None = None
+
+    def set_size_inches(
+        self, w: float | tuple[float, float], h: float | None = None, forward: bool = True
+    ) -> None:
+        """Set the size, and draw the plot again if it changes: panels, names and the legend depend on it."""
+        before = tuple(self.get_size_inches())
+        super().set_size_inches(w, h, forward)
+        if self.redraw is not None and tuple(self.get_size_inches()) != before:
+            self.redraw()
 
     def _repr_png_(self) -> bytes:
         page = io.BytesIO()
@@ -65,28 +85,39 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
     if not handles:
         return
     groups = [handle if isinstance(handle, tuple) else (handle,) for handle in handles]
-    labels = [str(group[0].get_label()) for group in groups]
     most = max(len(group) for group in groups)
     length = max(2.0, 1.15 * most)  # of the drawn part, in font sizes
-    width = 1.1 * inches(ax)[0]  # axes grow during layout
-    needed = [0.3 + length * SMALL / 72 + 0.056 * len(label) for label in labels]
+    width = inches(ax)[0]
+    room = width - (length + GAPS) * SMALL / 72
+    labels = [_shortened(str(group[0].get_label()), room) for group in groups]
+    needed = [(length + GAPS) * SMALL / 72 + text_width(label, SMALL) for label in labels]
     figure = cast(Figure, ax.get_figure(root=True))
-    ax.legend(
+    columns, rows = _columns(needed, width), _rows(needed, width)
+    legend = ax.legend(
         handles=list(handles),
         labels=labels,
         handler_map={tuple: HandlerTuple(ndivide=None, pad=0.2)},
         loc="lower left",
         bbox_to_anchor=(0.0, 1.0),
         bbox_transform=ax.transAxes + ScaledTranslation(0, lift, figure.dpi_scale_trans),
-        ncols=_columns(needed, width),
+        ncols=columns,
         fontsize=SMALL,
         frameon=False,
         borderaxespad=0.0,
         borderpad=0.0,
         handlelength=length,
         handletextpad=0.5,
-        columnspacing=1.4,
+        columnspacing=GAPS - 0.5,
     )
+    if len(rows) < -(-len(groups) // columns):
+        _place_in_rows(legend, rows)
+
+
+def legend_height(ax: Axes) -> float:
+    """Return the height of the legend of ``ax``, in inches; 0 without one."""
+    legend = ax.get_legend()
+    figure = cast(Figure, ax.get_figure(root=True))
+    return 0.0 if legend is None else legend.get_window_extent().height / figure.dpi
 
 
 def _columns(needed: Sequence[float], width: float) -> int:
@@ -99,6 +130,47 @@ def _columns(needed: Sequence[float], width: float) -> int:
         if sum(part.max() for part in np.array_split(needed, count)) <= width:
             return count
     return 1
+
+
+def _shortened(label: str, room: float) -> str:
+    """Return a label of the legend that is at most ``room`` inches long, without its middle if it is longer."""
+    limit = len(label)
+    while limit > SHORTEST and text_width(shorten(label, limit), SMALL) > room:
+        limit -= 1
+    return shorten(label, limit)
+
+
+def _rows(needed: Sequence[float], width: float) -> list[int]:
+    """Return how many entries of these widths fit into each row, filled from left to right.
+
+    >>> _rows([1.0, 1.0, 1.0, 4.0, 1.0], 5.0)
+    [3, 2]
+    """
+    rows: list[int] = []
+    free = 0.0
+    for length in needed:
+        if rows and length <= free:
+            rows[-1] += 1
+            free -= length
+        else:
+            rows.append(1)
+            free = width - length
+    return rows
+
+
+def _place_in_rows(legend: Legend, rows: Sequence[int]) -> None:
+    """Pack the entries of a legend in rows instead of columns, which all have the width of their longest entry."""
+    entries = cast(Any, legend.get_children()[0].get_children()[-1])  # matplotlib packs a row of columns
+    items = iter([item for column in entries.get_children() for item in column.get_children()])
+    packed: list[Artist] = [
+        HPacker(
+            pad=0, sep=(GAPS - 0.5) * SMALL, align="baseline", children=list(itertools.islice(items, count))
+        )
+        for count in rows
+    ]
+    block = VPacker(pad=0, sep=legend.labelspacing * SMALL, align="left", children=packed)
+    block.set_figure(cast(Figure, legend.get_figure(root=True)))
+    entries._children = [block]
 
 
 def nothing(ax: Axes, why: str) -> Axes:
@@ -140,6 +212,13 @@ def shorten(text: object, limit: int) -> str:
 def text_width(text: str, size: float) -> float:
     """Return the length of a line of text of ``size`` points, in inches."""
     return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 if text.strip() else 0.0
+
+
+def first_that_fits(texts: Sequence[str], width: float, *, bold: bool = False) -> str:
+    """Return the first text of ``NORMAL`` size that is at most ``width`` inches long, else the last."""
+    factor = 1.12 if bold else 1.0
+    lengths = {text: factor * text_width(plain(text), NORMAL) for text in texts}
+    return next((text for text in texts if lengths[text] <= width), texts[-1])
 
 
 def inches(ax: Axes) -> tuple[float, float]:

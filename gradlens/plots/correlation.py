@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
-from gradlens.catalogue.versions import ENERGY, VERSIONS
-from gradlens.errors import GradlensError, close_matches
+from gradlens.catalogue.versions import ENERGY, VERSIONS, version_named
+from gradlens.errors import GradlensError
 from gradlens.plots import canvas, heat_map, order, subplots
 from gradlens.plots.colours import PALE
 from gradlens.plots.plot import Plot
@@ -39,13 +39,10 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.c
     Raises:
         GradlensError: there is no such version.
     """
-    if version not in TITLES:
-        raise GradlensError(
-            f"no similarity {version!r}; choose from {', '.join(TITLES)}" + close_matches(version, TITLES)
-        )
     names = order.networks(frame)
     if not names:
         return canvas.nothing(ax, "fewer than two signals in every network")
+    version = _known(frame, version)
     divided, columns = subplots.grid(
         ax, len(names), MOST, _least(len(names)), across=ACROSS, down=DOWN, right=BAR
     )
@@ -55,10 +52,10 @@ def signal_correlation(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.c
         image = heat_map.draw_matrix(panel, matrix, stages)
         title = canvas.shorten(network, 66 // columns)
         room = heat_map.room(panel)[0]
-        canvas.headline(panel, heat_map.first_that_fits([f"{title}: {len(stages)} signals", title], room))
+        canvas.headline(panel, canvas.first_that_fits([f"{title}: {len(stages)} signals", title], room))
         axis = order.stage_axis(stages)
         panel.set_xlabel(
-            heat_map.first_that_fits([f"signals by {axis}", "signals by stage", "signals"], room + 0.3)
+            canvas.first_that_fits([f"signals by {axis}", "signals by stage", "signals"], room + 0.3)
         )
         missing = missing or bool(np.isnan(matrix).any())
     negative = bool((frame[version] < -0.005).any())
@@ -76,9 +73,13 @@ def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.c
         frame: the cross table, one row per pair of signals.
         ax: where to draw; divided into panels.
         version: a similarity column of the frame.
+
+    Raises:
+        GradlensError: there is no such version.
     """
     if frame.empty:
         return canvas.nothing(ax, "a network has no signal")
+    version = _known(frame, version)
     pairs = [rows for _, rows in frame.groupby(["network_a", "network_b"], sort=False)]
     divided, columns = subplots.grid(
         ax, len(pairs), MOST, _least(len(pairs)), across=ACROSS + LABEL, down=DOWN, right=BAR
@@ -93,6 +94,19 @@ def network_by_network(frame: pd.DataFrame, ax: Axes, *, version: str = ENERGY.c
         negative=bool((frame[version] < -0.005).any()),
     )
     return ax
+
+
+def _known(frame: pd.DataFrame, version: str) -> str:
+    """Return the column of a version.
+
+    Raises:
+        GradlensError: there is no such version, or the frame lacks it.
+    """
+    column = version_named(version).column
+    if column not in frame:
+        names = ", ".join(name for name in TITLES if name in frame)
+        raise GradlensError(f"version={column}: this table has no such column; it has {names}")
+    return column
 
 
 def _draw_pair(panel: Axes, rows: pd.DataFrame, version: str, columns: int) -> AxesImage:
@@ -110,7 +124,7 @@ def _draw_pair(panel: Axes, rows: pd.DataFrame, version: str, columns: int) -> A
     names = [canvas.shorten(rows[f"network_{side}"].iloc[0], 34 // columns) for side in "ab"]
     wide, high = heat_map.room(panel)
     down, across = (
-        heat_map.first_that_fits([f"{name}, by {order.stage_axis(side)}", f"{name}, by stage", name], room)
+        canvas.first_that_fits([f"{name}, by {order.stage_axis(side)}", f"{name}, by stage", name], room)
         for name, side, room in zip(names, sides, (high, wide), strict=True)
     )
     panel.set_ylabel(canvas.plain(down), size=canvas.NORMAL)
@@ -172,5 +186,5 @@ def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, lis
     return matrix, [stage for _, stage in signals]
 
 
-CORRELATION = Plot(signal_correlation, side_by_side=True, fitted=correlation_height)
-CROSS = Plot(network_by_network, side_by_side=True, alone=0.64, fitted=cross_height)
+CORRELATION = Plot(signal_correlation, side_by_side=True, fitted=correlation_height, versions=True)
+CROSS = Plot(network_by_network, side_by_side=True, alone=0.64, fitted=cross_height, versions=True)

@@ -10,11 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation
 
+from gradlens.catalogue.mapped import SIGNAL_QUANTITIES
 from gradlens.metrics import fitted_line
 from gradlens.numbers import fixed
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import MUTED, PALE, styles_in
+from gradlens.plots.limits import at_least
 from gradlens.plots.plot import Plot
+
+(RMS,) = (entry.title for entry in SIGNAL_QUANTITIES if entry.name == "rms")
+DEPTH = "depth from the input (weighted layers)"
+DECADES = 1.0  # smallest range of the axis
 
 
 def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -42,11 +48,12 @@ def flow_over_depth(frame: pd.DataFrame, ax: Axes) -> Axes:
         dead += int((~live).sum())
         handles.append(
             Line2D([], [], color=style.colour, marker=style.marker, ls=style.line, ms=4, lw=1.2,
-                   label=f"{canvas.plain(network)}: {_slope_text(slope)}")
+                   label=f"{canvas.plain(network)} ({_slope_text(slope)})")
         )  # fmt: skip
+    handles.append(Line2D([], [], ls="", label="(slope of the line: decades per layer)"))
     if dead:
         handles.append(Line2D([], [], color=MUTED, marker="|", ls="", ms=7, label=f"dead signals ({dead})"))
-    _axes(ax, any_live=bool(is_live(frame).any()))
+    _axes(ax, frame["rms"].to_numpy(dtype=float)[is_live(frame)])
     canvas.legend_above(ax, handles, lift=0.08)
     return ax
 
@@ -59,9 +66,7 @@ def is_live(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _slope_text(slope: float) -> str:
-    if math.isnan(slope):
-        return "no slope (fewer than two live signals)"
-    return f"{fixed(slope, 4, sign=True)} decades per layer"
+    return "no slope" if math.isnan(slope) else fixed(slope, 4, sign=True)
 
 
 def _rug(ax: Axes, depth: np.ndarray, row: int, colour: str) -> None:
@@ -69,16 +74,19 @@ def _rug(ax: Axes, depth: np.ndarray, row: int, colour: str) -> None:
     ax.vlines(depth, low, low + 0.035, transform=ax.get_xaxis_transform(), color=colour, linewidth=1.0)
 
 
-def _axes(ax: Axes, *, any_live: bool) -> None:
+def _axes(ax: Axes, live: np.ndarray) -> None:
     canvas.tidy(ax)
     ax.yaxis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2, 0.4)))
     ax.tick_params(which="minor", labelsize=canvas.SMALL - 1, labelcolor=MUTED)
     ax.yaxis.grid(True, color=PALE, linewidth=0.4)
     ax.set_axisbelow(True)
-    ax.set_xlabel("depth (weighted layers from the input)")
-    ax.set_ylabel("RMS of the signal per element\n(log scale, summed loss)")
-    ax.margins(x=0.02, y=0.12)
-    if not any_live:
+    ax.set_xlabel(DEPTH)
+    ax.set_ylabel(f"{RMS}\n(log scale, gradient of the summed loss)")
+    ax.margins(x=0.02)
+    if live.size:
+        low, high = at_least(np.log10(live), DECADES)
+        ax.set_ylim(10**low, 10**high)
+    else:
         ax.set_yscale("linear")
         ax.set_yticks([])
         ax.text(0.5, 0.5, "every signal is dead", transform=ax.transAxes, ha="center",

@@ -42,12 +42,6 @@ def room(panel: Axes) -> tuple[float, float]:
     return 1.1 * wide, 1.1 * high
 
 
-def first_that_fits(texts: Sequence[str], width: float) -> str:
-    """Return the first text that is at most ``width`` inches long, else the last."""
-    lengths = {text: canvas.text_width(canvas.plain(text), canvas.NORMAL) for text in texts}
-    return next((text for text in texts if lengths[text] <= width), texts[-1])
-
-
 class _Marks(NamedTuple):
     edges: list[int]
     centres: list[float]

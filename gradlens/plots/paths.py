@@ -9,12 +9,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from gradlens.numbers import fixed
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, styles_in
 from gradlens.plots.plot import Plot
 
 LENGTH = "length of the path from the loss (weighted layers)"
 PANEL, DOWN, WORDS = 1.1, 0.5, 0.85  # inches: one panel of lengths, between two panels, above and below them
+NUMBERED = 3.0  # marks per inch of width that have their number beside them
 LEAST = 2.5  # inches of width per panel
 
 
@@ -127,6 +129,10 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
         y = rows["structural_duplication"].to_numpy(float)
         ax.vlines(x, 0, y, color=style.colour, linewidth=1.0)
         ax.plot(x, y, style.marker, color=style.colour, markersize=4.5)
+        if len(styles) * len(stages) <= NUMBERED * canvas.inches(ax)[0]:
+            for at, value in zip(x, y, strict=True):
+                ax.annotate(fixed(value, 2), (at, value), (0, 4), textcoords="offset points",
+                            ha="center", fontsize=6, color=style.colour)  # fmt: skip
         handles.append(
             Line2D(
                 [], [], color=style.colour, marker=style.marker, ls="", ms=4.5, label=canvas.plain(network)
@@ -135,9 +141,9 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     _tidy(ax)
     ax.set_xticks(range(len(stages)), [canvas.plain(canvas.shorten(stage, 18)) for stage in stages])
     ax.set_xlim(-0.6, len(stages) - 0.4)
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.03)
     ax.set_xlabel(order.stage_axis(stages))
-    ax.set_ylabel("structural duplication\n(overlap of sources)")
+    ax.set_ylabel("structural duplication\n(0 no common source, 1 the same)")
     canvas.legend_above(ax, handles, lift=0.08)
     return ax
 
@@ -149,6 +155,6 @@ def _tidy(ax: Axes) -> None:
     ax.margins(x=0.02)
 
 
-STRUCTURE = Plot(structure_by_stage, height=2.6)
+STRUCTURE = Plot(structure_by_stage, height=2.3)
 PATHS = Plot(lengths_over_depth, height=2.9, side_by_side=True)
 LENGTHS = Plot(length_distribution, fitted=lengths_height)

@@ -11,8 +11,10 @@ from matplotlib.ticker import MaxNLocator
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.plots import canvas, order, subplots
 from gradlens.plots.colours import MUTED, PALE, styles_in
+from gradlens.plots.limits import at_least
 from gradlens.plots.plot import Plot
 
+LOWEST = -0.1  # lower limit of the axis of similarities, unless a mean is lower
 PANELS = {"as measured": ENERGY.label, "given the loss": ENERGY_GIVEN_LOSS.label}
 
 
@@ -49,6 +51,7 @@ def _curves(
         return canvas.nothing(ax, "there are no two signals to compare")
     styles, (x, y) = styles_in(whole), columns
     most_y = float(np.nanmax([1.0, *whole[y].to_numpy(float)]))
+    limits = at_least([0.0, *whole[y].to_numpy(float)], 1.1, (LOWEST, 1.0))
     drawn, across = subplots.grid(ax, len(PANELS), len(PANELS), 2.0, across=0.25)
     for index, (panel, (title, version)) in enumerate(zip(drawn, PANELS.items(), strict=True)):
         for network, style in styles.items():
@@ -59,7 +62,9 @@ def _curves(
             panel.plot(rows[x], values, style.line, color=style.colour, lw=1.2)
             panel.fill_between(rows[x], values - reach, values + reach, color=style.colour, alpha=0.15, lw=0)
         _dress(panel, title, labels, first=not index % across)
-        if diagonal:
+        if not diagonal:
+            panel.set_ylim(*limits)
+        else:
             most = float(whole[x].max())
             panel.plot([1, most], [1, most], color=MUTED, lw=0.8, ls=":", zorder=1)
             panel.set_ylim(0, most_y * 1.15)

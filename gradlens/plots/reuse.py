@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, heat_map, order, subplots
 from gradlens.plots.colours import PALE
+from gradlens.plots.limits import at_least
 from gradlens.plots.plot import Plot
 
 
@@ -28,6 +29,7 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
     if not names:
         return canvas.nothing(ax, "no layer reads several sources")
     logs = np.log10(several["rms"].to_numpy(dtype=float))
+    low, high = at_least(logs, 1.0, room=0.0)
     least = 1.4 if len(names) > 2 else 2.0
     divided, columns = subplots.grid(ax, len(names), 3, least, across=0.55, down=0.75, right=0.75)
     scale = matplotlib.colormaps["viridis"].with_extremes(bad=PALE)
@@ -36,9 +38,7 @@ def reuse_map(frame: pd.DataFrame, ax: Axes) -> Axes:
         down, across = (rank(rows[f"order_{side}"]) for side in ("layer", "source"))
         matrix = np.full((down.max() + 1, across.max() + 1), np.nan)
         matrix[down, across] = np.log10(rows["rms"].to_numpy(dtype=float))
-        image = panel.imshow(
-            matrix, cmap=scale, vmin=logs.min(), vmax=logs.max(), interpolation="nearest", aspect="auto"
-        )
+        image = panel.imshow(matrix, cmap=scale, vmin=low, vmax=high, interpolation="nearest", aspect="auto")
         canvas.tidy(panel)
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panel.yaxis.set_major_locator(MaxNLocator(5, integer=True))

@@ -10,14 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots import canvas, order, sites, subplots
 from gradlens.plots.colours import BRANCH_HATCHES, BRANCHES, INK, MUTED, Style, branch_colours, styles_in
 from gradlens.plots.plot import Plot
 
-FINEST = 2e-4  # smallest margin around the coherences, so that rounding errors do not fill the axis
+HIGHEST = 2.0  # smallest upper limit of the axis of coherence: two equal branches
 
 
 def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -32,14 +31,15 @@ def branch_shares(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "no tensor of these networks is read by two branches")
     styles = styles_in(frame)
     blocks = subplots.panels(ax, len(names), 1, down=sites.label_room(frame))
-    low, high = _coherence_range(frame)
+    high = coherence_limit(frame)
     for block, network in zip(blocks, names, strict=True):
         strip, bars = subplots.panels(block, 2, 1, down=0.12, heights=(0.38, 0.62))
         rows = order.of_network(frame, network)
         slot, slots = sites.by_site(rows)
         _draw_coherence(strip, rows, slot, slots, styles[network])
         _draw_shares(bars, rows, slot, slots)
-        strip.set_ylim(low, high)
+        strip.set_ylim(-0.06 * high, 1.06 * high)
+        strip.set_yticks([0, 1, high] if high <= 4 else [0, high / 2, high])
         canvas.headline(strip, network, pad=13)
     canvas.legend_above(ax, _legend(frame), lift=0.42)
     return ax
@@ -56,16 +56,14 @@ def _draw_coherence(
     strip.vlines(x, 1.0, value, color=style.colour, linewidth=0.8, alpha=0.6, zorder=2)
     size = float(np.clip(200 / len(slots), 2.2, 4.2))
     strip.plot(x, value, style.marker, color=style.colour, markersize=size, zorder=3)
-    strip.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
-    strip.ticklabel_format(axis="y", style="plain", useOffset=False)
+    strip.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     _name_axis(strip, "coherence")
 
 
-def _coherence_range(frame: pd.DataFrame) -> tuple[float, float]:
-    """Return common limits of the strips: all coherences and 1, with room for the marks."""
-    value = [1.0, *frame["coherence"].dropna().astype(float)]
-    room = max(0.16 * (max(value) - min(value)), FINEST)
-    return min(value) - room, max(value) + room
+def coherence_limit(frame: pd.DataFrame) -> float:
+    """Return the upper limit of the axis of coherence, which begins at 0: 2, or more if a coherence exceeds it."""
+    highest = float(np.nanmax([0.0, *frame["coherence"].astype(float)]))
+    return HIGHEST if highest <= HIGHEST else float(np.ceil(highest))
 
 
 def _name_axis(panel: Axes, text: str) -> None:
@@ -114,7 +112,7 @@ def _legend(frame: pd.DataFrame) -> list[Patch | Line2D]:
         ]
     forks = " (forks only)" if frame["coherence"].isna().any() else ""
     handles.append(Line2D([], [], ls="", marker="o", color=INK, ms=4, label=f"coherence{forks}"))
-    meaning = "1: orthogonal (above: add up, below: cancel)"
+    meaning = "1: neither add up nor cancel"
     handles.append(Line2D([], [], ls=(0, (4, 3)), color=MUTED, lw=0.7, label=meaning))
     return handles
 

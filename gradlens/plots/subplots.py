@@ -12,6 +12,9 @@ from matplotlib.transforms import Bbox
 
 from gradlens.plots.canvas import inches
 
+LOWEST = 0.9  # height of a panel, in inches, below which more panels are placed side by side
+NARROWEST = 1.0  # width of a panel with its gap, in inches, that this leaves
+
 
 def panels(
     ax: Axes,
@@ -85,7 +88,7 @@ def grid(
     down: float = 0.6,
     right: float = 0.0,
 ) -> tuple[list[Axes], int]:
-    """Return ``count`` panels, fewer than ``columns`` side by side if ``ax`` is too narrow for them.
+    """Return ``count`` panels, fewer than ``columns`` side by side if ``ax`` is too narrow and high enough for them.
 
     Args:
         ax: the axes to divide.
@@ -99,11 +102,18 @@ def grid(
     Returns:
         The panels, row by row, and the number of columns.
     """
-    columns = columns_that_fit(count, columns, least, inches(ax)[0])
+    wide, high = inches(ax)
+    most, columns = min(columns, count), columns_that_fit(count, columns, least, wide)
+    while columns < most and _low(high, -(-count // columns), down) and wide >= NARROWEST * (columns + 1):
+        columns += 1
     divided = panels(ax, -(-count // columns), columns, across=across, down=down, right=right)
     for spare in divided[count:]:
         spare.set_axis_off()
     return divided[:count], columns
+
+
+def _low(high: float, rows: int, down: float) -> bool:
+    return (high - down * (rows - 1)) / rows < LOWEST
 
 
 def columns_that_fit(count: int, most: int, least: float, width: float) -> int:

@@ -15,7 +15,7 @@ CAPTIONS: dict[str, Caption] = {
     "effects": runs.effects,
     "strategies": runs.strategies,
     "differences": runs.differences,
-    "trajectory": per_network(runs.trajectory),
+    "trajectory": runs.trajectory,
     "learning": runs.learning,
     "duplication": per_network(signals.duplication),
     "rarefaction": per_network(signals.rarefaction),

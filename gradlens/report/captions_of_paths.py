@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.numbers import format_cell, percent
+from gradlens.numbers import fixed, format_cell, percent
 
 CANCEL, AGREE = 0.9, 1.1  # coherence: below, branches cancel; above, they add up
 
@@ -30,9 +30,10 @@ def shares(network: str, rows: pd.DataFrame) -> str:
     value = rows.drop_duplicates(["stage", "site", "where"])["coherence"].dropna()
     add, cancel = int((value > AGREE).sum()), int((value < CANCEL).sum())
     text = f"{network}: " + (f"mean share of the energy {', '.join(named)}; " if named else "")
+    span = f"; coherence {fixed(value.min(), 3)} to {fixed(value.max(), 3)}" if len(value) else ""
     return text + (
         f"the branches add up at {add} of {len(value)} sites (coherence above {AGREE})"
-        f" and cancel at {cancel} (below {CANCEL})"
+        f" and cancel at {cancel} (below {CANCEL}){span}"
     )
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 from gradlens.catalogue import CLEAR, HEADLINES
 from gradlens.numbers import fixed, format_cell, percent
 from gradlens.plots import order
-from gradlens.report.clauses import sentence, stage_name
+from gradlens.report.clauses import per_network, sentence, stage_name
 
 
 def strategies(frame: pd.DataFrame) -> str:
@@ -57,7 +57,18 @@ def differences(frame: pd.DataFrame) -> str:
     return sentence(clauses)
 
 
-def trajectory(network: str, rows: pd.DataFrame) -> str:
+def trajectory(frame: pd.DataFrame) -> str:
+    """Report D and accuracy at the first and the last measured step, and where the bands of intervals end."""
+    text = per_network(_change)(frame)
+    if len(frame["seed"].unique()) < 2:
+        return text
+    return (
+        text
+        + " Bands: 95 % t intervals over seeds, cut off at 0 (of a loss on a log axis, at its lower end) and 1."
+    )
+
+
+def _change(network: str, rows: pd.DataFrame) -> str:
     """Report D and accuracy at the first and the last measured step."""
     mean = rows.groupby("step")[order.duplication_column(rows)].mean()
     symbol = order.duplication_title(rows)

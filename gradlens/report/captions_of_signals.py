@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gradlens.analyzers.diagnosis import OUTLYING
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
-from gradlens.metrics import slope
+from gradlens.graph.stages import HEAD
 from gradlens.numbers import format_cell
 from gradlens.plots import order
 from gradlens.plots.flow import is_live
@@ -101,15 +102,44 @@ def _pair(a: str, b: str, rows: pd.DataFrame) -> str:
 
 
 def flow(network: str, rows: pd.DataFrame) -> str:
-    """Report the slope of the gradient's size over depth, and the number of dead signals."""
+    """Report how much of the gradient the first layer receives beside the last, and dead, tiny and huge signals."""
+    rows = rows[rows["role"] == "signal"] if "role" in rows else rows
     live = rows[is_live(rows)]
-    dead = len(rows) - len(live)
-    decades = slope(live["depth"].to_numpy(float), np.log10(live["rms"].to_numpy(float)))
-    if np.isfinite(decades):
-        change = "grows" if decades > 0 else "falls"
-        text = f"{network}: the gradient {change} from the input to the loss"
-        text += f" by {format_cell(abs(decades))} decades per layer"
-        text += f" ({format_cell(live['rms'].min())} to {format_cell(live['rms'].max())} RMS)"
+    before = live[live["stage"].astype(str) != HEAD]
+    before = live if len(before) < 2 else before
+    if len(before) < 2:
+        text = f"{network}: too few live signals to compare"
     else:
-        text = f"{network}: too few live signals for a slope"
-    return text + (f", and {dead} of {len(rows)} signals are dead" if dead else "")
+        first, last = (before.iloc[int(end(before["depth"]))] for end in (np.argmin, np.argmax))
+        where = " before the head" if len(before) < len(live) else ""
+        text = (
+            f"{network}: the first layer ({first['signal']}) receives"
+            f" {_times(float(first['rms'] / last['rms']))} what the last one{where} ({last['signal']}) does"
+        )
+    outlying = before["rms"] / before["rms"].median()
+    counts = {
+        f"exploding (over {OUTLYING:g} times the median)": int((outlying > OUTLYING).sum()),
+        f"vanishing (below 1/{OUTLYING:g} of the median)": int((outlying < 1 / OUTLYING).sum()),
+        "dead": len(rows) - len(live),
+    }
+    parts = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+    return text + (f", with {parts} of {len(rows)} signals" if parts else "")
+
+
+def _times(ratio: float) -> str:
+    """Return a ratio in the words of a sentence.
+
+    >>> _times(860.2), _times(1 / 860), _times(1.27), _times(1.0), _times(0.4)
+    ('860 times', '1/860 of', '1.3 times', 'as much as', '1/2.5 of')
+    """
+    if 1 / 1.05 < ratio < 1.05:
+        return "as much as"
+    larger = max(ratio, 1 / ratio)
+    number = (
+        f"{larger:.2g}"
+        if larger < 10
+        else format_cell(float(f"{larger:.3g}"))
+        if larger >= 10**6
+        else f"{larger:,.0f}"
+    )
+    return f"{number} times" if ratio > 1 else f"1/{number} of"

@@ -6,10 +6,12 @@ Choices (network, version, stage, space) are parameters of the specification.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from gradlens.catalogue import SUFFIX
@@ -17,6 +19,9 @@ from gradlens.catalogue.mapped import SIGNAL_QUANTITIES
 from gradlens.metrics import mean_interval
 from gradlens.plots import order
 from gradlens.plots.colours import styles_in
+from gradlens.plots.duplication import TITLES
+from gradlens.plots.flow import DEPTH
+from gradlens.plots.quantities import limited
 from gradlens.report import matrices
 from gradlens.report.specifications import (
     Spec,
@@ -64,8 +69,11 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
     """Return the figure of duplication by stage: the mean over seeds with its interval."""
     rows = [row for space, frame in frames.items() for row in _means(frame, space)]
     frame = pd.concat(frames.values())
-    versions = list(dict.fromkeys(frame["version"]))
-    params = [*choose_space(tables), choose("version", versions)]
+    versions = [label for label in TITLES if label in set(frame["version"])]
+    params = [
+        *choose_space(tables),
+        choose("version", versions, labels=[TITLES[version] for version in versions]),
+    ]
     styles = styles_in(frame)
     base = {
         "x": {"field": "stage", "type": "nominal", "sort": order.stages(frame["stage"]), "axis": {"labelAngle": 0},
@@ -73,7 +81,9 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
         "xOffset": {"field": "network", "sort": list(styles)},
         "color": network_colour(styles),
     }  # fmt: skip
-    y: Spec = {"type": "quantitative", "title": "duplication D_m (0 unrelated, 1 copies)"}
+    lowest = min([0.0, *(float(str(row["mean"])) for row in rows)])
+    y: Spec = {"type": "quantitative", "title": "duplication D_m (0 unrelated, 1 copies)",
+               "scale": {"domain": [lowest, 1.0]}}  # fmt: skip
     tooltip = [
         line("network"), line("stage"), line("mean", "duplication D_m", ".3f"), line("m", "signals m"),
         line("within", "95 % interval"),
@@ -103,8 +113,13 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
     params = [*choose_space(tables), choose("quantity", list(titles), labels=list(titles.values()))]
     logarithmic = " || ".join(f"quantity === '{name}'" for name in LOGARITHMIC)
     encoding = {
-        "x": {"field": "depth", "type": "quantitative", "title": "depth (weighted layers from the input)"},
-        "y": {"field": "value", "type": "quantitative", "title": "value", "scale": {"zero": False}},
+        "x": {"field": "depth", "type": "quantitative", "title": DEPTH},
+        "y": {
+            "field": "value",
+            "type": "quantitative",
+            "title": None,
+            "scale": {"zero": {"expr": f"!({logarithmic})"}},
+        },
         "color": network_colour(styles),
         "detail": {"field": "network"},
     }
@@ -123,6 +138,7 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
             {"calculate": "datum[quantity]", "as": "raw"},
             {"calculate": f"({logarithmic}) ? log(datum.raw) / LN10 : datum.raw", "as": "value"},
         ],
+        title={"text": {"expr": f"{json.dumps(titles)}[quantity]"}, "anchor": "start", "fontWeight": 500},
         height=280,
         layer=[
             {"mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5}, "encoding": encoding},
@@ -132,7 +148,7 @@ def flow(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
 
 
 def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
-    """Return one row per network, stage and version: the mean over seeds and its interval."""
+    """Return one row per network, stage and version: the mean over seeds and its interval, drawn within 0 and 1."""
     rows = []
     for (network, stage, version), seeds in frame.groupby(
         ["network", "stage", "version"], sort=False, observed=True
@@ -141,10 +157,12 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
         if math.isnan(mean):
             continue
         several = math.isfinite(low)
+        (drawn_low,), (drawn_high,) = limited(np.array([low]), np.array([high]), np.array([mean]))
         rows.append(
             {
                 "space": space, "network": str(network), "stage": str(stage), "version": str(version),
-                "mean": mean, "low": low if several else None, "high": high if several else None,
+                "mean": mean,
+                "low": float(drawn_low) if several else None, "high": float(drawn_high) if several else None,
                 "within": f"{low:.3f} to {high:.3f}" if several else "one seed, none",
                 "used": int(seeds["used"].max()) if "used" in seeds else None,
                 "m": int(seeds["m"].max()) if "m" in seeds and seeds["m"].notna().any() else None, "seeds": len(seeds),

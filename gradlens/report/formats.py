@@ -62,6 +62,7 @@ def figure(
     style: str = "screen",
     columns: int | None = None,
     networks: Sequence[str] = (),
+    version: str = "",
 ) -> Figure:
     """Draw the figure of one table in the size of a paper or a screen.
 
@@ -71,9 +72,10 @@ def figure(
         style: ``paper`` (exactly one or two columns wide) or ``screen`` (as in the report).
         columns: 1 (3.5 inches) or 2 (7.16 inches); None takes two on paper, the plot's own width on screen.
         networks: names of the networks to draw; empty draws all.
+        version: of similarity, such as ``energy_given_loss``, in figures that draw one; empty for the default.
 
     Raises:
-        GradlensError: the figure, style, width or network does not exist.
+        GradlensError: the figure, style, width, network or version does not exist.
     """
     look = _style(style)
     width = look.columns if columns is None else columns
@@ -81,12 +83,9 @@ def figure(
         raise GradlensError(f"columns={columns}; use {' or '.join(map(str, COLUMNS))}")
     frame = _of_networks(_frame(result, name), networks)
     with _settings(look):
-        plot = PLOTS[kind(name)]
-        ax = plot.new_axes(frame, None if width is None else COLUMNS[width])
-        drawn = cast(Figure, ax.get_figure(root=True))
-        drawn.set_figheight(min(drawn.get_figheight(), TALLEST))
-        plot(frame, ax)
-    return drawn
+        inches = None if width is None else COLUMNS[width]
+        ax = PLOTS[kind(name)].drawn(frame, inches, version, TALLEST)
+    return cast(Figure, ax.get_figure(root=True))
 
 
 def save_figure(drawn: Figure, path: str | Path, *, style: str = "screen", kind: str | None = None) -> Path:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gradlens.results.result import Result, Table, load
+    from gradlens.results.result import Result, load
+    from gradlens.results.table import Table
 
 __all__ = ["Result", "Table", "load"]
 

@@ -1,73 +1,29 @@
-"""Table and Result: plain values that hold the tables of a run, and save and load them. No torch."""
+"""Result: a plain value that holds the tables of a run, and saves and loads them. No torch."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import pandas as pd
 
 from gradlens.catalogue.transitions import STRATEGY_OF, strategies_by_label
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, Document, upgraded
+from gradlens.results.labels import names_in, relabelled_meta, relabelled_text, renamed
 from gradlens.results.provenance import RunProvenance
 from gradlens.results.quoting import quote
 from gradlens.results.sentences import sentences
-from gradlens.showing import NetworkMap, explore, result_html, result_text, table_html, table_text
+from gradlens.results.table import Table, read_table, table_document
+from gradlens.showing import NetworkMap, explore, result_html, result_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FILE = "result.json"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A tidy table of one kind of result.
-
-    Attributes:
-        name: key in ``Result.tables`` and in the plot registry.
-        frame: one row per observation.
-        caption: a sentence that describes the table.
-        how: how the numbers were obtained, with the source of the formula.
-        units: unit or range by column.
-        reproducible: False if the numbers are wall-clock measurements.
-    """
-
-    name: str
-    frame: pd.DataFrame
-    caption: str
-    how: str = ""
-    units: Mapping[str, str] = field(default_factory=dict)
-    reproducible: bool = True
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the table with its registered plot and return the axes.
-
-        Raises:
-            GradlensError: no plot is registered for this table.
-        """
-        from gradlens.plots import plot_frame  # matplotlib is slow to import
-
-        return plot_frame(self.name, self.frame, ax)
-
-    def explore(self, *, static: bool = False) -> object:
-        """Return a notebook view of the figure and its numbers, with widgets to select rows.
-
-        Args:
-            static: show figure and table without widgets, which need the package ipywidgets.
-        """
-        return explore({self.name: self}, static=static)
-
-    def __repr__(self) -> str:
-        return table_text(self)
-
-    def _repr_html_(self) -> str:
-        return table_html(self)
 
 
 @dataclass(frozen=True)
@@ -128,6 +84,41 @@ class Result:
             )
         return self.tables[name]
 
+    def plot(
+        self,
+        name: str,
+        ax: Axes | None = None,
+        *,
+        version: str = "",
+        labels: Mapping[str, str] = MappingProxyType({}),
+    ) -> Axes:
+        """Draw the table ``name``; the other parameters are those of ``Table.plot``.
+
+        Raises:
+            GradlensError: there is no such table, plot or version, or the labels do not fit.
+        """
+        return self.relabelled(labels)[name].plot(ax, version=version)
+
+    def relabelled(self, labels: Mapping[str, str]) -> Result:
+        """Return a copy with other names of networks in its tables, finding, warnings and metadata.
+
+        Args:
+            labels: labels by name, such as ``{"resnet50": "ours"}``, for some networks or all.
+
+        Raises:
+            GradlensError: a name is not one of this result, or two networks would have the same label.
+        """
+        if not labels:
+            return self
+        frames = (table.frame for table in self.tables.values())
+        names = renamed([*names_in(frames), *self.provenance.networks], labels)
+        return Result(
+            tables={name: table.relabelled(names) for name, table in self.tables.items()},
+            meta=relabelled_meta(self.meta, names),
+            finding=relabelled_text(self.finding, names),
+            warnings=tuple(relabelled_text(text, names) for text in self.warnings),
+        )
+
     def with_meta(self, **meta: object) -> Result:
         """Return a copy with entries added to ``meta``."""
         return replace(self, meta={**self.meta, **meta})
@@ -143,7 +134,7 @@ class Result:
             "finding": self.finding,
             "warnings": list(self.warnings),
             "meta": self.meta,
-            "tables": {name: _table_document(table) for name, table in self.tables.items()},
+            "tables": {name: table_document(table) for name, table in self.tables.items()},
         }
         return json.dumps(_plain(document), indent=indent, allow_nan=False)
 
@@ -206,7 +197,7 @@ def load(folder: str | Path) -> Result:
     path = Path(folder) / FILE
     try:
         document = _upgraded(json.loads(path.read_text(encoding="utf-8")), path)
-        tables = {name: _read_table(name, entry) for name, entry in document["tables"].items()}
+        tables = {name: read_table(name, entry) for name, entry in document["tables"].items()}
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise GradlensError(
@@ -225,30 +216,6 @@ def _upgraded(document: Document, path: Path) -> Document:
         return upgraded(document)
     except GradlensError as error:
         raise GradlensError(f"{path} cannot be opened: {error}") from error
-
-
-def _table_document(table: Table) -> Document:
-    columns = {
-        str(name): {"dtype": str(column.dtype), "values": column.tolist()}
-        for name, column in table.frame.items()
-    }
-    return {
-        "caption": table.caption,
-        "how": table.how,
-        "units": dict(table.units),
-        "reproducible": table.reproducible,
-        "columns": columns,
-    }
-
-
-def _read_table(name: str, entry: Document) -> Table:
-    frame = pd.DataFrame(
-        {
-            column: pd.Series(content["values"], dtype=content["dtype"])
-            for column, content in entry["columns"].items()
-        }
-    )
-    return Table(name, frame, entry["caption"], entry["how"], entry["units"], entry["reproducible"])
 
 
 def _plain(value: object) -> object:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from torch import nn
@@ -21,6 +22,7 @@ from gradlens.models.transitions import TRANSITIONS
 from gradlens.progress import Progress
 from gradlens.results import Result
 from gradlens.results.documents import Document
+from gradlens.results.labels import renamed
 from gradlens.studies.analysis import tables_of
 from gradlens.studies.cell import Subject
 from gradlens.studies.cells import skipped_images
@@ -47,6 +49,7 @@ def strategies(
     controls: bool = True,
     training: Training | None = None,
     label: str = "",
+    labels: Mapping[str, str] = MappingProxyType({}),
     folder: str | Path | None = None,
     progress: Progress | bool | None = None,
     **options: object,
@@ -67,6 +70,7 @@ def strategies(
             the tables ``differences`` and ``learning``.
         training: also measure during and after a short training.
         label: name of the network; by default its own.
+        labels: names of the strategies in tables and texts by their usual ones, such as ``{"csp": "ours"}``.
         folder: folder for finished cells; cells that are already there are used again.
         progress: called with (step, done, total); by default a line in a notebook, ``False`` shows nothing.
         **options: fields of ``Study``.
@@ -88,6 +92,7 @@ def strategies(
     control_of = control_by_label(networks) if controls else {}
     networks = list(dict.fromkeys([*networks, *control_of.values()]))
     check_weights(study, networks)
+    renamed([base.label, *(network.label for network in networks)], labels)
     if isinstance(model, nn.Module) and study.seeds > 1 and not plan.steps:
         unvaried(study, [base])
     grid = Grid(study, plan, networks, None if folder is None else Path(folder), progress)
@@ -107,7 +112,8 @@ def strategies(
         "data_identity": grid.identities,
     }
     result = _analyzed(rows, networks, meta, study.extra)
-    return interrupted(result, f"{len(rows)} of {study.seeds} seeds") if grid.partial else result
+    result = interrupted(result, f"{len(rows)} of {study.seeds} seeds") if grid.partial else result
+    return result.relabelled(labels)
 
 
 def check_training(study: Study, training: Training) -> None:

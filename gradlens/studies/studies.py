@@ -15,7 +15,7 @@ from gradlens.studies.cells import Cells
 from gradlens.studies.options import BOTH, Study
 from gradlens.studies.partial import interrupted
 from gradlens.studies.spaces import in_both, require_one
-from gradlens.studies.subjects import check_weights, subjects
+from gradlens.studies.subjects import Labels, check_weights, subjects
 from gradlens.studies.supply import supplied_study
 
 
@@ -84,7 +84,7 @@ def compare(
     b: Network,
     *others: Network,
     checkpoint: Sequence[Weights] = (),
-    labels: Sequence[str] = (),
+    labels: Labels = (),
     progress: Progress | bool | None = None,
     **options: object,
 ) -> Result:
@@ -100,7 +100,8 @@ def compare(
         b: the network to compare.
         *others: further networks.
         checkpoint: one file of weights or None per network, in the same order; empty for no files.
-        labels: names of the networks in tables, one per network; by default those of their classes or functions.
+        labels: names of the networks in tables and texts: one per network, or by name for some of them
+            (``{"resnet50": "ours"}``); by default the names of models, classes or functions.
         progress: called with (step, done, total); by default a line in a notebook, ``False`` for none.
         **options: fields of ``Study`` and of its ``Watch``; ``space="both"`` measures once per space.
 
@@ -126,14 +127,15 @@ def compare(
     recordings = cells.run()
     first, second, *more = recordings
     result = analyze_several(recordings, study.extra) if more else analyze_pair(first, second, study.extra)
-    return _complete(result, cells).warned(_controls_of(networks))
+    complete = _complete(result, cells).warned(_controls_of(networks))
+    return complete.relabelled(labels) if isinstance(labels, Mapping) else complete
 
 
 def _prepared(
     options: Mapping[str, object],
     networks: Sequence[Network],
     checkpoints: Sequence[Weights],
-    labels: Sequence[str],
+    labels: Labels,
 ) -> tuple[Study, list[Subject]]:
     study = supplied_study(options, networks)
     listed = subjects(networks, checkpoints, labels)

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.models.spec import NetworkSpec
 from gradlens.models.supplied import Network, title_of
+from gradlens.results.labels import renamed
 from gradlens.studies.cell import Subject, Weights
 from gradlens.studies.options import Study
 
+Labels = Sequence[str] | Mapping[str, str]
+"""One label per network, or labels by the names of some networks."""
+
 
 def subjects(
-    networks: Sequence[Network], checkpoints: Sequence[Weights], labels: Sequence[str] = ()
+    networks: Sequence[Network], checkpoints: Sequence[Weights], labels: Labels = ()
 ) -> list[Subject]:
     """Give networks distinct labels: repeated names are followed by their file of weights or their position.
 
     Args:
         networks: names, modules and factories.
         checkpoints: one file of weights or None per network.
-        labels: one label per network; empty to use names.
+        labels: one label per network; empty to use names. Labels by name are checked only: a result is relabelled at
+            the end.
 
     Raises:
         GradlensError: a network is of another kind, a module has a checkpoint, or the labels do not fit.
     """
     named = [_subject(network, checkpoint) for network, checkpoint in zip(networks, checkpoints, strict=True)]
-    chosen = _checked(labels, len(named)) if labels else _distinct(named)
+    chosen = _distinct(named)
+    if isinstance(labels, Mapping):
+        renamed(chosen, labels)
+    elif labels:
+        chosen = _checked(labels, len(named))
     return [
         Subject(subject.spec, label, subject.checkpoint, subject.supplied)
         for subject, label in zip(named, chosen, strict=True)

@@ -73,6 +73,11 @@ def test_an_existing_file_is_replaced_only_with_force(run: Run, saved: Path) -> 
         (("throughput", "--out", "."), "is a folder"),
         (("throughput", "--out", "taken/f.pdf"), "cannot write taken/f.pdf"),
         (("throughput", "--network", "nets"), "did you mean net?"),
+        (
+            ("throughput", "--label", "nets=ours"),
+            "--label names 'nets', which is no network here; there are net; did",
+        ),
+        (("throughput", "--version", "direction"), "--version direction: this figure has no versions"),
     ],
 )
 def test_an_error_is_one_line_and_leaves_no_file(
@@ -101,6 +106,32 @@ def test_a_format_that_contradicts_the_file_is_wrong_usage(run: Run, saved: Path
     assert "--format png contradicts --out x.pdf" in ran.stderr
     assert not Path("x.pdf").exists()
     assert run("figure", saved, "throughput", "--format", "pdf", "--out", "x.PDF").exit_code == 0
+
+
+def test_labels_and_networks_can_be_combined(run: Run, saved: Path) -> None:
+    words = ("throughput", "--label", "net=ours", "--format", "svg")
+    for network in ("net", "ours"):
+        assert run("figure", saved, *words, "--network", network, "--force").exit_code == 0
+    for wrong in ("net", "=ours", "net="):
+        assert run("figure", saved, "throughput", "--label", wrong).exit_code == 2
+    twice = run("figure", saved, "throughput", "--label", "net=a", "--label", "net=b")
+    assert (twice.exit_code, "net has two labels" in twice.stderr) == (2, True)
+
+
+def test_the_report_of_a_saved_run_is_drawn_with_labels(run: Run, saved: Path, tmp_path: Path) -> None:
+    before = (saved / "result.json").read_bytes()
+    assert run("report", saved, "--label", "net=ours").exit_code == 0
+    assert ">ours<" in (saved / "report.html").read_text("utf-8")
+    assert (saved / "result.json").read_bytes() == before
+
+
+def test_an_unknown_label_is_an_error_before_anything_is_measured(run: Run) -> None:
+    for command in (("compare", "resnet18", "resnet34"), ("inspect", "resnet18"), ("paths", "resnet18")):
+        ran = run(*command, "--label", "resnet1=ours")
+        assert ran.exit_code == 1
+        assert ran.stderr.startswith(
+            "error: --label names 'resnet1', which is no network here; there are resnet18"
+        )
 
 
 def test_an_invalid_width_is_wrong_usage(run: Run, saved: Path) -> None:

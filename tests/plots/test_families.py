@@ -27,26 +27,57 @@ def test_the_interval_is_student_t():
     assert mean_interval(values) == pytest.approx((values[:3].mean(), low, high))
 
 
-def test_duplication_shows_means_versions_and_seeds(frames):
-    ax = plot_frame("duplication", frames()["duplication"])
-    measured, given_loss = ax.child_axes
-    labels = [label.get_text() for label in measured.get_xticklabels()]
-    assert labels == ["4", "16", "head", "whole"]
-    energy, direction = markers(measured, POSITIONS[0].marker)
-    assert energy.get_color() == POSITIONS[0].colour == energy.get_markerfacecolor()
-    assert direction.get_markerfacecolor() == "white"
-    assert energy.get_ydata()[[0, 3]] == pytest.approx([0.81, 0.81])
-    assert np.isnan(energy.get_ydata()[2])
-    assert [text.get_text() for text in measured.texts] == ["no value"]
-    assert markers(given_loss, POSITIONS[0].marker)[0].get_ydata()[0] == pytest.approx(0.61)
-    assert legend(ax)[:2] == ["resnet50", "cspresnet50"]
-    assert "95 % t interval" in legend(ax)
+def test_duplication_shows_the_means_of_one_version_with_their_intervals(frames):
+    """One mark per network and stage, and one line per interval: 6 + 6 for two networks and three stages."""
+    frame = frames()["duplication"]
+    ax = plot_frame("duplication", frame)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["4", "16", "head", "whole"]
+    first, second = (markers(ax, style.marker)[0] for style in POSITIONS[:2])
+    assert first.get_color() == POSITIONS[0].colour
+    assert [first.get_ydata()[i] for i in (0, 3)] == pytest.approx([0.81, 0.81])
+    assert [second.get_ydata()[i] for i in (0, 3)] == pytest.approx([0.61, 0.61])
+    assert np.isnan(first.get_ydata()[2])
+    assert [text.get_text() for text in ax.texts] == ["no value"]
+    low, high = stats.t.interval(0.95, 2, loc=0.81, scale=0.01 / np.sqrt(3))
+    assert ax.collections[0].get_segments()[0][:, 1] == pytest.approx([low, high])
+    assert legend(ax) == ["resnet50", "cspresnet50", "95 % t interval over seeds"]
+    assert sum(np.isfinite(line.get_ydata()).sum() for line in ax.lines if line.get_marker() != "None") == 6
+
+
+def test_another_version_of_duplication_can_be_drawn_and_an_unknown_one_is_an_error(frames):
+    frame = frames(("a",))["duplication"]
+    for name in ("direction_given_loss", "direction given loss"):
+        ax = plot_frame("duplication", frame, version=name)
+        assert ax.get_title(loc="left") == "direction, given the loss"
+        assert markers(ax, POSITIONS[0].marker)[0].get_ydata()[0] == pytest.approx(0.51)
+    with pytest.raises(GradlensError, match="did you mean direction"):
+        plot_frame("duplication", frame, version="directon")
+    with pytest.raises(GradlensError, match="no versions of similarity"):
+        plot_frame("flow", frames()["flow"], version="energy")
+    only = frame[frame["version"] == "direction"]
+    assert plot_frame("duplication", only).get_title(loc="left") == "direction, as measured"
+    with pytest.raises(GradlensError, match=r"it has direction$"):
+        plot_frame("duplication", only, version="energy")
+
+
+def test_the_heat_maps_draw_the_chosen_version(frames):
+    for name in ("correlation", "cross"):
+        ax = plot_frame(name, frames()[name], version="direction")
+        drawn = set(np.unique(np.ma.compressed(ax.child_axes[0].images[0].get_array())))
+        assert drawn <= {0.5, 1.0} if name == "correlation" else drawn == {0.4}
 
 
 def test_duplication_of_one_seed_has_no_interval(frames):
     ax = plot_frame("duplication", frames(seeds=(0,))["duplication"])
-    assert not {"one seed", "95 % t interval"} & set(legend(ax))
-    assert not markers(ax.child_axes[0], ".")
+    assert legend(ax) == ["resnet50", "cspresnet50"]
+
+
+def test_an_interval_that_leaves_the_range_of_duplication_is_cut_and_the_legend_says_so(frames):
+    frame = frames(("a",))["duplication"]
+    frame["rarefied_duplication"] = frame["seed"].map({0: 0.02, 1: 0.5, 2: 0.9})
+    ax = plot_frame("duplication", frame)
+    assert legend(ax)[-1] == "95 % t interval over seeds, cut off at 0 and 1"
+    assert ax.collections[0].get_segments()[0][:, 1].tolist() == [0.0, 1.0]
 
 
 def test_correlation_is_symmetric_with_a_diagonal_of_one(frames):
@@ -99,7 +130,7 @@ def test_a_site_without_a_value_is_marked(frames):
     rows.loc[rows["site"] == "stages.1.block", "energy"] = np.nan
     ax = plot_frame("branches", rows)
     assert list(markers(ax.child_axes[0], "x")[0].get_xdata()) == [1]
-    assert "no value (a dead branch)" in legend(ax)
+    assert "no value (dead)" in legend(ax)
 
 
 @pytest.mark.parametrize(("sites", "named"), [(4, True), (64, False)])
@@ -116,8 +147,10 @@ def test_stacked_shares_add_up_to_one_at_each_site(sites, named, frames):
 def test_flow_fits_the_live_signals_and_marks_the_dead(frames):
     ax = plot_frame("flow", frames()["flow"])
     assert ax.get_yscale() == "log"
-    assert "resnet50: +0.1000 decades per layer" in legend(ax)
-    assert legend(ax)[-1] == "dead signals (2)"
+    assert "resnet50 (+0.1000)" in legend(ax)
+    assert legend(ax)[-2:] == ["(slope of the line: decades per layer)", "dead signals (2)"]
+    assert ax.get_ylabel().startswith("RMS of the gradient (per sample and element)")
+    assert ax.get_xlabel() == "depth from the input (weighted layers)"
     assert [len(line.get_xdata()) for line in markers(ax, POSITIONS[0].marker)] == [5]
     assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([3, 3])
 

@@ -56,10 +56,42 @@ def test_the_caption_of_duplication_names_the_highest_and_lowest_stage(make_resu
     assert "highest at stride 4 (0.810) and lowest at stride 8 (0.310)" in text
 
 
-def test_the_caption_of_flow_states_direction_and_dead_signals(make_result):
-    text = caption("flow", make_result()["flow"].frame)
-    assert "grows from the input to the loss by 0.100 decades per layer" in text
-    assert "1 of 130 signals are dead" in text
+def flow_of(sizes, stages=None):
+    """Return the flow of layers of these sizes, from the input to the loss."""
+    count = len(sizes)
+    return pd.DataFrame(
+        {"network": "net", "stage": stages or ["4"] * count, "signal": [f"l{i}" for i in range(count)],
+         "role": "signal", "depth": range(count), "rms": sizes, "dead": [size == 0 for size in sizes]}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sentence"),
+    [
+        ([8.6, 0.1, 0.01], "net: the first layer (l0) receives 860 times what the last one (l2) does."),
+        ([0.01, 0.1, 8.6], "net: the first layer (l0) receives 1/860 of what the last one (l2) does."),
+        ([1.0, 0.5, 1.01], "net: the first layer (l0) receives as much as what the last one (l2) does."),
+        (
+            [0.0, 2.0, 1.0],
+            "net: the first layer (l1) receives 2 times what the last one (l2) does, with 1 dead of 3",
+        ),
+        ([0.0, 2.0], "net: too few live signals to compare, with 1 dead of 2 signals."),
+        ([0.0, 0.0], "net: too few live signals to compare, with 2 dead of 2 signals."),
+        ([300.0, 1.0, 1.0, 1.0], "does, with 1 exploding (over 100 times the median) of 4 signals."),
+        ([1e-3, 1.0, 1.0, 1.0], "does, with 1 vanishing (below 1/100 of the median) of 4 signals."),
+    ],
+)
+def test_the_caption_of_flow_reads_in_the_direction_of_the_gradient(sizes, sentence):
+    assert sentence in caption("flow", flow_of(sizes))
+
+
+def test_the_caption_of_flow_leaves_the_head_out():
+    """Behind a mean over positions, a gradient per element is larger by their number."""
+    text = caption("flow", flow_of([4.0, 2.0, 1.0, 49.0], ["4", "8", "8", "head"]))
+    assert "receives 4 times what the last one before the head (l2) does." in text
+    assert "receives 2 times what the last one (l1) does." in caption(
+        "flow", flow_of([4.0, 2.0], ["head"] * 2)
+    )
 
 
 def test_the_caption_of_exactness_states_bit_for_bit_only_if_it_is_true():
