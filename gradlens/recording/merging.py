@@ -37,8 +37,9 @@ def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[in
 
 
 def concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:
-    """Concatenate the arrays of several recordings by group, along the replicates."""
-    return {group: np.concatenate([table[group] for table in tables]) for group in tables[0]}
+    """Concatenate the arrays of several recordings by number, along the replicates; those that all of them have."""
+    shared = [number for number in tables[0] if all(number in table for table in tables)]
+    return {number: np.concatenate([table[number] for table in tables]) for number in shared}
 
 
 def largest(tables: Sequence[Mapping[int, float]]) -> dict[int, float]:

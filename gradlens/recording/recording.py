@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ class Recording:
         costs: costs of one step, or None.
         throughput: images per second by pass, one value per repeat; empty if not measured.
         halves: ``[l, s, n, n]`` of every second feature of each signal, or None.
+        carried: by step of a recurrence, the energy ``[s, n]`` that it carries back (see ``hooks.carrying``).
         meta: versions, seeds, identity of model and data, mode, samples.
     """
 
@@ -56,6 +57,7 @@ class Recording:
     throughput: Mapping[str, Sequence[float]]
     meta: Mapping[str, Any]
     halves: Array | None = None
+    carried: Mapping[int, Array] = field(default_factory=dict)
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -157,6 +159,7 @@ class Recording:
             self,
             grams=self.grams[:, index],
             inner={group: inner[index] for group, inner in self.inner.items()},
+            carried={step: energies[index] for step, energies in self.carried.items()},
             projected_errors={group: errors[index] for group, errors in self.projected_errors.items()},
             labels=None if self.labels is None else self.labels[index],
             halves=None if self.halves is None else self.halves[:, index],
@@ -179,6 +182,7 @@ class Recording:
             grams=np.concatenate([recording.grams for recording in recordings], axis=1),
             inner=joined([(recording.inner, recording.grams) for recording in recordings], self.plan.groups),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
+            carried=concatenated([recording.carried for recording in recordings]),
             dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
             halves=np.concatenate(halves, axis=1) if len(halves) == len(recordings) else None,
@@ -207,7 +211,8 @@ class Recording:
             GradlensError: the file cannot be written.
         """
         arrays: dict[str, Array] = {"grams": self.grams}
-        for name, by_group in (("inner", self.inner), ("projected", self.projected_errors)):
+        tables = {"inner": self.inner, "projected": self.projected_errors, "carried": self.carried}
+        for name, by_group in tables.items():
             arrays |= {f"{name}.{group}": value for group, value in by_group.items()}
         optional = {"halves": self.halves, "labels": self.labels}
         document = {
@@ -239,6 +244,7 @@ class Recording:
             grams=arrays["grams"],
             inner=file.by_group(arrays, "inner"),
             projected_errors=file.by_group(arrays, "projected"),
+            carried=file.by_group(arrays, "carried"),
             dry_errors={int(group): error for group, error in document["dry_errors"].items()},
             labels=arrays.get("labels"),
             halves=arrays.get("halves"),
