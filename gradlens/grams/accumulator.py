@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, in_order, real, rows
 from gradlens.grams.pairs import PairProduct, per_sample_products
 from gradlens.grams.projection import Projection, wide
+from gradlens.grams.roles import Role, roles
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.graph.layout import Layout
@@ -27,13 +27,6 @@ from gradlens.recording.watch import Watch
 
 TOLERANCE = 1e-4
 """Relative error of a projected sum above which it is wrong; float32 rounding stays below 1e-5 in practice."""
-
-
-class Role(NamedTuple):
-    """The role of a probe in a group: one of its members, or the total (``member`` is -1)."""
-
-    group: int
-    member: int
 
 
 @dataclass
@@ -253,28 +246,6 @@ class Accumulator:
         for branch, (number,) in enumerate(group.members):
             inner[branch, branch] = self._grams[number].diagonal()
         return inner
-
-
-def roles(plan: Plan) -> dict[int, list[Role]]:
-    """Return, by probe, the groups whose sum is checked; merges have no sum."""
-    table: dict[int, list[Role]] = defaultdict(list)
-    for index, group in enumerate(plan.groups):
-        if group.total is None:
-            continue
-        for member, probes in enumerate(group.members):
-            for number in probes:
-                table[number].append(Role(index, member))
-        table[group.total].append(Role(index, -1))
-    return table
-
-
-def projected_features(plan: Plan, n: int) -> int:
-    """Return the number of signs that a projection needs for this plan."""
-    sizes = [1]
-    for number in roles(plan):
-        probe = plan.probes[number]
-        sizes.append(probe.elements(n if probe.sampled else 1))
-    return max(sizes)
 
 
 def _many(group: Group) -> bool:

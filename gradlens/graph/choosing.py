@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 
+from gradlens.graph.cells import with_cells
 from gradlens.graph.layout import Layout, Sizes, layout
 from gradlens.graph.nodes import Edge, Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.probes import EdgeProbe, Probe, SeriesProbe, TensorProbe, WeightProbe
 from gradlens.graph.reading import folded_in_channels, input_axis
-from gradlens.graph.recurrences import Series
+from gradlens.graph.recurrences import NONE, Recurrences, Series
 from gradlens.graph.sites import site_names
 from gradlens.graph.stages import stages
 
@@ -26,6 +27,7 @@ class Probes:
         owners: owner of each node.
         image: spatial size of the input.
         hooked: tensors with a hook that changes their gradient after it is accumulated.
+        recurrent: the layers that run once per step.
 
     Attributes:
         collected: the probes; a number is an index into this list.
@@ -40,9 +42,10 @@ class Probes:
         owners: Sequence[Owner],
         image: Sequence[int],
         hooked: Collection[TensorKey] = (),
+        recurrent: Recurrences = NONE,
     ) -> None:
         self.graph, self.owners = sizes.graph, tuple(owners)
-        self.stages = stages(sizes.graph, owners, image, sizes.n)
+        self.stages = with_cells(stages(sizes.graph, owners, image, sizes.n), sizes.graph, owners, recurrent)
         self.names = site_names(sizes.graph, owners)
         self.ranks = {index: rank for rank, index in enumerate(sizes.graph.forward_order)}
         self.collected: list[Probe] = []

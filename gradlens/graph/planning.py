@@ -41,7 +41,8 @@ def plan_sites(
         modules: glob of module paths that limits the sites; None for all modules.
         hooked: tensors with a hook that changes their gradient after it is accumulated.
     """
-    probes = Probes(sizes, owners, image, hooked)
+    steps = recurrences(sizes.graph, owners)
+    probes = Probes(sizes, owners, image, hooked, steps)
     groups = Groups(probes)
     kept = [group for group in groups.all() if _selected(group.site.partition(":")[0], modules)]
     signals: list[int] = []
@@ -50,7 +51,6 @@ def plan_sites(
     if sites != "forks" and space == "weights":
         signals, slices = _weights(probes, groups, modules)
     elif sites != "forks":
-        steps = recurrences(sizes.graph, probes.owners)
         signals, exits = _outputs(probes, steps, modules), steps.exits
     for edge in sizes.graph.edges if sites == "all" else ():
         probes.edge(edge)

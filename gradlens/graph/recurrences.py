@@ -49,6 +49,9 @@ class Recurrences(NamedTuple):
     exits: tuple[Slot, ...] = ()
 
 
+NONE = Recurrences()
+
+
 def recurrences(graph: Graph, owners: Sequence[Owner]) -> Recurrences:
     """Return the layers of a graph that run once per step of a recurrence.
 
@@ -61,7 +64,7 @@ def recurrences(graph: Graph, owners: Sequence[Owner]) -> Recurrences:
     by_layer = [_chains(uses, earlier) for uses in layers]
     chains = [chain for chains in by_layer for chain in chains]
     if not chains:
-        return Recurrences()
+        return NONE
     rest = [uses for uses, ordered in zip(layers, by_layer, strict=True) if not ordered]
     track = Track.of(graph, sorted(chains, key=lambda chain: graph.nodes[chain[0]].sequence))
     return Recurrences(tuple(_series(track, owners, rest)), tuple(exits(track)))

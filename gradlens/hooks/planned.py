@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
-from gradlens.grams.accumulator import projected_features
 from gradlens.grams.projection import Projection
+from gradlens.grams.roles import projected_features
 from gradlens.graph.layout import Sizes
 from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.plan import Plan

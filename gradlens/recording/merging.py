@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
+from gradlens.graph.plan import Plan
+from gradlens.graph.probes import Probe
 
 Array = NDArray[np.float64]
 Replicates = Sequence[tuple[int, int]]
@@ -34,6 +36,28 @@ def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[in
                 batch += 1
             taken[seed, batch] = gram
     return tuple(taken)
+
+
+def check_alike(plans: tuple[Plan, Plan], sizes: tuple[int, int]) -> None:
+    """Raise unless two recordings can be merged.
+
+    Args:
+        plans: what each watches.
+        sizes: samples per batch of each.
+
+    Raises:
+        GradlensError: they differ in graph, batch size or sites.
+    """
+    first, second = plans
+    same = len(first.probes) == len(second.probes) and all(map(Probe.same_site, first.probes, second.probes))
+    reasons = {
+        "different graphs": first.graph.structure == second.graph.structure,
+        f"batches of {sizes[0]} and {sizes[1]} samples": sizes[0] == sizes[1],
+        "different sites": same,
+    }
+    wrong = [reason for reason, alike in reasons.items() if not alike]
+    if wrong:
+        raise GradlensError(f"recordings of {wrong[0]} cannot be merged; record both in the same way")
 
 
 def concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
 from gradlens.graph.plan import Group, Plan, Signal
-from gradlens.graph.probes import Probe
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
-from gradlens.recording.merging import concatenated, largest, renumbered
+from gradlens.recording.merging import check_alike, concatenated, largest, renumbered
 from gradlens.recording.products import joined
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
@@ -173,7 +172,7 @@ class Recording:
             GradlensError: the recordings differ in graph, batch size or sites, or hold the same replicate.
         """
         for other in others:
-            self._check_same(other)
+            check_alike((self.plan, other.plan), (self.n, other.n))
         recordings = (self, *others)
         halves = [recording.halves for recording in recordings if recording.halves is not None]
         labels = [recording.labels for recording in recordings if recording.labels is not None]
@@ -192,17 +191,6 @@ class Recording:
                 for name in self.throughput
             },
         )
-
-    def _check_same(self, other: Recording) -> None:
-        reasons = {
-            "different graphs": self.plan.graph.structure == other.plan.graph.structure,
-            f"batches of {self.n} and {other.n} samples": self.n == other.n,
-            "different sites": len(self.plan.probes) == len(other.plan.probes)
-            and all(map(Probe.same_site, self.plan.probes, other.plan.probes)),
-        }
-        wrong = [reason for reason, same in reasons.items() if not same]
-        if wrong:
-            raise GradlensError(f"recordings of {wrong[0]} cannot be merged; record both in the same way")
 
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file: Grams as arrays, the rest as JSON in its metadata.
