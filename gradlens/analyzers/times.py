@@ -17,7 +17,9 @@ from gradlens.recording import Recording
 from gradlens.results import Table
 
 UNSAMPLED = "its samples cannot be told"
-NOT_CARRIED = "carried: no later step is computed from this layer, so its gradient is that of the loss at each step"
+NOT_CARRIED = (
+    "carried: no later step is computed from this layer, so its gradient is that of the loss at each step"
+)
 NOTHING_ENTERS = "carried: no gradient enters the recurrence at its last step"
 NO_PASS = "carried: the graph does not allow a second backward pass"
 
@@ -68,16 +70,24 @@ class Times:
             pd.DataFrame(rows),
             "Size of the gradient that each recurrent layer receives at each step.",
             how=(
-                "rms: root mean square of a sample's elements of the gradient of the summed loss at that step, mean over "
-                "the samples of all batches; relative: over that at the last step. carried: what arrives through the "
-                "later steps alone. It is measured in a backward pass in which the gradient enters the recurrence at its "
-                "last step only, over the size at the last step, so it shows what is forgotten also if the loss reads "
-                "every step; equal to relative if the loss reads nothing else. Steps count in the order in which the "
-                "layer runs them (a reverse layer starts at the end of the sequence); a layer that reads the earlier "
-                "state has no first step if that state is zero."
+                "rms: root mean square of a sample's elements of the gradient of the summed loss at that step, mean "
+                "over the samples of all batches; relative: over that at the last step. carried: what arrives through "
+                "the later steps alone. It is measured in a backward pass in which the gradient enters the recurrence "
+                "at its last step only, over the size at the last step, so it shows what is forgotten also if the loss "
+                "reads every step; equal to relative if the loss reads nothing else. Steps count in the order in which "
+                "the layer runs them (a reverse layer starts at the end of the sequence); a layer that reads the "
+                "earlier state has no first step if that state is zero."
             ),
-            units={"rms": "gradient of the summed loss per sample and element", "carried": "1 at the last step"},
+            units={
+                "rms": "gradient of the summed loss per sample and element",
+                "carried": "1 at the last step",
+            },
         )
+
+
+def against(probe: SeriesProbe) -> str:
+    """Return the two steps that are compared: ``step 1 against step 20``."""
+    return f"step {probe.first} against step {probe.first + len(probe.steps) - 1}"
 
 
 def steps_of(recording: Recording) -> Iterator[Steps]:
@@ -87,7 +97,9 @@ def steps_of(recording: Recording) -> Iterator[Steps]:
         if isinstance(probe, SeriesProbe):
             norms = np.stack([_norms(recording.grams[step]) for step in probe.steps])
             shapes = [recording.plan.probes[step].elements(recording.n) for step in probe.steps]
-            yield Steps(signal, probe, norms, _carried(recording, probe, norms), np.maximum(shapes, 1).astype(float))
+            yield Steps(
+                signal, probe, norms, _carried(recording, probe, norms), np.maximum(shapes, 1).astype(float)
+            )
 
 
 def _norms(grams: Array) -> Array:

@@ -14,6 +14,8 @@ from gradlens.results import Result
 
 TABLE, PATHS = "diagnosis", "paths"
 """Tables that name sites."""
+ALONG_TIME = ("exploding along time", "vanishing along time")
+"""Kinds of rows about two steps of a recurrence."""
 Row = Mapping[Any, Any]
 
 
@@ -80,15 +82,26 @@ def _site(row: Row, shown: Sequence[Row]) -> Site:
     left = int(row["found"]) - len(same)
     more = f" ({left} more)" if left and row is same[-1] else ""
     joint = " and " if row["kind"] in ("duplicated pair", "one gradient") else ", "
-    name = joint.join(filter(None, [str(row["place"]), row["other"]]))
+    other = "" if row["kind"] in ALONG_TIME else row["other"]
+    name = joint.join(filter(None, [str(row["place"]), other]))
     return Site(str(row["network"]), str(row["stage"]), name, _value(row), f"{_meaning(row)}{more}")
 
 
 def _meaning(row: Row) -> str:
     words = KINDS[row["kind"]].words
+    if row["kind"] in ALONG_TIME:
+        return in_words(row)
     if row["kind"] != "duplicated pair" or _missing(row["given_loss"]):
         return words
     return f"{words}, {'also given the loss' if row['given_loss'] >= DUPLICATED else 'mostly because of the loss'}"
+
+
+def in_words(row: Row) -> str:
+    """Return what a row of a kind along time says: the gradient at one step against another."""
+    first, _, last = str(row["other"]).partition(" against ")
+    return (
+        f"{KINDS[row['kind']].words}: the gradient at {first} is {_times(float(row['value']))} that at {last}"
+    )
 
 
 def _value(row: Row) -> str:
@@ -99,7 +112,12 @@ def _value(row: Row) -> str:
         "duplicated pair": _decimal(value),
         "one gradient": "1",
         "dead signal": "0",
+        **dict.fromkeys(ALONG_TIME, f"{significant(value)} times"),
     }.get(row["kind"], f"{significant(value)} times the median")
+
+
+def _times(value: float) -> str:
+    return f"{significant(value)} times" if value >= 1 else f"{significant(value)} of"
 
 
 def _decimal(value: float) -> str:
