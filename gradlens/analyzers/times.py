@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,7 +12,7 @@ import pandas as pd
 
 from gradlens.analyzers.flow import DEAD, known_batches
 from gradlens.graph.plan import Signal
-from gradlens.graph.probes import SeriesProbe
+from gradlens.graph.probes import Probe, SeriesProbe
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -71,12 +72,12 @@ class Times:
             "Size of the gradient that each recurrent layer receives at each step.",
             how=(
                 "rms: root mean square of a sample's elements of the gradient of the summed loss at that step, mean "
-                "over the samples of all batches; relative: over that at the last step. carried: what arrives through "
-                "the later steps alone. It is measured in a backward pass in which the gradient enters the recurrence "
-                "at its last step only, over the size at the last step, so it shows what is forgotten also if the loss "
-                "reads every step; equal to relative if the loss reads nothing else. Steps count in the order in which "
-                "the layer runs them (a reverse layer starts at the end of the sequence); a layer that reads the "
-                "earlier state has no first step if that state is zero."
+                "over the samples of all batches that have the step; relative: over that at the last step. carried: "
+                "what arrives through the later steps alone. It is measured in a backward pass in which the gradient "
+                "enters the recurrence at its last step only, over the size at the last step, so it shows what is "
+                "forgotten also if the loss reads every step; equal to relative if the loss reads nothing else. Steps "
+                "count in the order in which the layer runs them (a reverse layer starts at the end of the sequence); "
+                "a layer that reads the earlier state has no first step if that state is zero."
             ),
             units={
                 "rms": "gradient of the summed loss per sample and element",
@@ -96,10 +97,15 @@ def steps_of(recording: Recording) -> Iterator[Steps]:
         probe = signal.probe
         if isinstance(probe, SeriesProbe):
             norms = np.stack([_norms(recording.grams[step]) for step in probe.steps])
-            shapes = [recording.plan.probes[step].elements(recording.n) for step in probe.steps]
-            yield Steps(
-                signal, probe, norms, _carried(recording, probe, norms), np.maximum(shapes, 1).astype(float)
-            )
+            elements = [_elements(recording.plan.probes[step], recording.n) for step in probe.steps]
+            carried = _carried(recording, probe, norms)
+            yield Steps(signal, probe, norms, carried, np.array(elements, dtype=float))
+
+
+def _elements(probe: Probe, n: int) -> int:
+    """Return the numbers per sample at a step, of the samples that have the step."""
+    rows = len(probe.rows) // (probe.outer or 1) if probe.rows else n
+    return max(math.prod(probe.shape) // rows, 1)
 
 
 def _norms(grams: Array) -> Array:
@@ -122,7 +128,10 @@ def _carried(recording: Recording, probe: SeriesProbe, norms: Array) -> Array | 
 
 def _rows(recording: Recording, steps: Steps) -> Iterator[dict[str, object]]:
     sizes = steps.norms / np.sqrt(steps.elements)[:, None, None]
-    known = [step[np.isfinite(step)] for step in sizes]
+    packed = [bool(recording.plan.probes[step].rows) for step in steps.probe.steps]
+    known = [
+        step[np.isfinite(step) & ((step > 0) | (not some))] for step, some in zip(sizes, packed, strict=True)
+    ]
     rms = np.array([step.mean() if len(step) else np.nan for step in known])
     relative = rms / rms[-1] if rms[-1] > 0 else np.full_like(rms, np.nan)
     reason = _reason(recording, steps, rms)

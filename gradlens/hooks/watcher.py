@@ -123,7 +123,7 @@ class Watcher:
 
     def _next(self, state: Planned, index: int, batch: object) -> Watched:
         forward = self._forward(index, batch, state.derived)
-        check_same_graph(index, forward.graph, state.plan.graph)
+        check_same_graph(index, forward.graph, state.plan, forward.calls.owners)
         if not same_shapes(forward.graph, state.plan.graph):
             state = self._replanned(state, index, batch, forward)
         return self._watched(state, index, batch, forward)
