@@ -26,6 +26,10 @@ RUNS: dict[str, str] = {
     "networks": "gradlens compare resnet50 cspresnet50 densenet121 --seeds 5 --no-throughput",
     "strategies": "gradlens strategies peleenet --seeds 5 --no-throughput",
     "training": "gradlens strategies peleenet --strategies none,csp --seeds 5 --train-steps 100 --eval --no-throughput",
+    "steps": (
+        "gradlens compare benchmarks/recurrent.py:tanh benchmarks/recurrent.py:lstm --input tokens:length=20,vocabulary=100 "
+        "--seeds 1 --no-throughput"
+    ),
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
 }
 """The command of each run, by name."""

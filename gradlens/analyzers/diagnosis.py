@@ -1,4 +1,4 @@
-"""Conspicuous sites: the most duplicated pairs, idle branches, cancelling forks, dead and outlying signals."""
+"""Conspicuous sites: duplicated pairs, idle branches, cancelling forks, dead and outlying signals, also along time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.replicates import HALF_WIDTHS
+from gradlens.analyzers.times import Steps, against, steps_of
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.graph.stages import HEAD
 from gradlens.recording import Recording
@@ -45,6 +46,14 @@ KINDS = {
     "dead signal": Kind(
         "exactly zero in every sample: the layer receives no gradient",
         "no gradient arrives, so it does not learn",
+    ),
+    "exploding along time": Kind(
+        f"a recurrence carries back to its first step more than {OUTLYING:g} times the gradient at its last step",
+        "explodes along time",
+    ),
+    "vanishing along time": Kind(
+        f"a recurrence carries back to its first step less than 1/{OUTLYING:g} of the gradient at its last step",
+        "vanishes along time",
     ),
     "exploding signal": Kind(
         f"RMS per element above {OUTLYING:g} times the median of the live signals before the pooling",
@@ -90,7 +99,11 @@ class Diagnosis:
         """Return the table: empty if no site is conspicuous, None if no site was watched."""
         if not recording.signals and not recording.plan.groups:
             return None
-        rows = [row for select in (_pairs, _branches_and_forks, _outliers) for row in select(recording)]
+        rows = [
+            row
+            for select in (_pairs, _branches_and_forks, _along_time, _outliers)
+            for row in select(recording)
+        ]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
         ranked = pd.concat([self._ranked(frame, kind) for kind in KINDS], ignore_index=True)
         ranked.insert(0, "network", recording.name)
@@ -100,13 +113,13 @@ class Diagnosis:
             "Conspicuous sites, the strongest of each kind first.",
             how=". ".join(f"{kind.capitalize()}: {entry.meaning}" for kind, entry in KINDS.items())
             + f". {HALF_WIDTHS}",
-            units={"value": "CKA, share, coherence, or RMS over the median, by kind"},
+            units={"value": "CKA, share, coherence, or RMS over the median or the last step, by kind"},
         )
 
     def _ranked(self, frame: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Return the strongest rows of a kind, with their rank and the number of all rows of the kind."""
         rows = frame[frame["kind"] == kind]
-        falling = kind in ("duplicated pair", "exploding signal")
+        falling = kind in ("duplicated pair", "exploding signal", "exploding along time")
         kept = rows.sort_values("value", ascending=not falling, kind="stable").head(self.most)
         kept = kept.assign(found=len(rows))
         kept.insert(1, "rank", range(1, len(kept) + 1))
@@ -150,6 +163,10 @@ def _branches_and_forks(recording: Recording) -> list[dict[str, object]]:
     if table is None:
         return []
     idle = table.frame[(table.frame["share"] < IDLE) & (table.frame["where"] != "merge")]
+    unread = _unread(recording)
+    idle = idle[
+        [row["share"] > 0 or (row["site"], row["branch"]) not in unread for row in idle.to_dict("records")]
+    ]
     forks = table.frame[table.frame["where"] == "fork"].drop_duplicates("site")
     rows = [
         _row("idle branch", row["stage"], row["site"], row["branch"], row["share"], row["share_reach"])
@@ -158,6 +175,40 @@ def _branches_and_forks(recording: Recording) -> list[dict[str, object]]:
     return rows + [
         _row("cancelling fork", row["stage"], row["site"], "", row["coherence"], row["coherence_reach"])
         for row in forks[forks["coherence"] < CANCELLING].to_dict("records")
+    ]
+
+
+def _unread(recording: Recording) -> set[tuple[str, str]]:
+    """Return the branches, by fork and label, by which the loss could read a recurrence before its last step."""
+    plan = recording.plan
+    exits = {number for number, tap in plan.taps.items() if tap in plan.exits}
+    return {
+        (group.site, label)
+        for group in plan.groups
+        for label, members in zip(group.labels, group.members, strict=True)
+        if exits.issuperset(members)
+    }
+
+
+def _along_time(recording: Recording) -> list[dict[str, object]]:
+    """Return one row for each recurrence that vanishes or explodes: the layer of its cell that does so most."""
+    rows: dict[tuple[str, int], list[tuple[float, Steps, float]]] = {}
+    for steps in steps_of(recording):
+        value = float(steps.relative[0])
+        kind = (
+            "exploding along time"
+            if value > OUTLYING
+            else "vanishing along time"
+            if value < 1 / OUTLYING
+            else ""
+        )
+        if kind:
+            strength = abs(np.log10(value)) if value else np.inf
+            rows.setdefault((kind, steps.probe.loop), []).append((strength, steps, value))
+    strongest = [(kind, max(found, key=lambda entry: entry[0])) for (kind, _), found in rows.items()]
+    return [
+        _row(kind, steps.signal.stage, steps.signal.name, against(steps.probe), value)
+        for kind, (_, steps, value) in strongest
     ]
 
 

@@ -123,12 +123,13 @@ def _measured(recording: Recording) -> dict[int, dict[str, object]]:
         }
     similarities = _similarities(recording)
     return {
-        signal.probe.node: {
+        node: {
             "signal": signal.name,
             **{alike_column(version): values[index] for version, values in similarities.items()},
             **by_signal.get(signal.name, {}),
         }
         for index, signal in enumerate(recording.signals)
+        for node in signal.probe.nodes
     }
 
 

@@ -172,8 +172,8 @@ def _shares(recording: Recording) -> Sequence[Sequence[Array]]:
 @cached_by_recording
 def _dead(recording: Recording) -> set[int]:
     """Return the weighted layers whose gradient was watched and is exactly zero, so no path carries energy to them."""
-    signals = recording.signals
-    return {signal.probe.node for signal in signals if not recording.energies[signal.number].any()}
+    signals = (signal for signal in recording.signals if not recording.energies[signal.number].any())
+    return {node for signal in signals for node in signal.probe.nodes}
 
 
 def _reason(recording: Recording, layer: int) -> str:

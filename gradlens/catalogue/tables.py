@@ -21,6 +21,7 @@ class Need(Enum):
     SIGNALS = "holds fewer than two signals; capture again with sites='signals'"
     FORKS = "holds no fork and no partial split: the network has none, or they were not watched"
     SOURCES = "is of a network without such a source: no layer reads several, or no source has two readers"
+    STEPS = "is of a network without a recurrence, or was not recorded with the signals of activations"
     COSTS = "holds no costs; capture again with costs=True"
     SPEEDS = "holds no speeds; capture again with throughput=5"
     SUMS = "holds no sum that could be checked"
@@ -90,6 +91,7 @@ TABLES: tuple[About, ...] = (
     About("shares", "Shares of the branches", "branches.Shares", "shares.SHARES", needs=(Need.FORKS,), each_space=False,
           in_paths=4),
     About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW", leads=8),
+    About("times", "Gradient along time", "times.Times", "times.TIMES", needs=(Need.STEPS,), each_space=False),
     About("structure", "Duplication by structure", "structure.Structure", "paths.STRUCTURE",
           each_space=False, in_paths=1, leads=7),
     About("paths", "Gradient paths over depth", "paths.Paths", "paths.PATHS", each_space=False, in_paths=2,

@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, in_order, real, rows
 from gradlens.grams.pairs import PairProduct, per_sample_products
 from gradlens.grams.projection import Projection, wide
+from gradlens.grams.roles import Role, roles
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.graph.layout import Layout
@@ -27,13 +27,6 @@ from gradlens.recording.watch import Watch
 
 TOLERANCE = 1e-4
 """Relative error of a projected sum above which it is wrong; float32 rounding stays below 1e-5 in practice."""
-
-
-class Role(NamedTuple):
-    """The role of a probe in a group: one of its members, or the total (``member`` is -1)."""
-
-    group: int
-    member: int
 
 
 @dataclass
@@ -46,6 +39,8 @@ class BatchGrams:
         halves: ``[l, n, n]`` of half of each signal's features, or None.
         errors: by group with an accumulated gradient, the relative error of its projected sum.
         tolerances: by group with an accumulated gradient, the largest error that rounding can cause.
+        carried: by step of a recurrence, the energy ``[n]`` that it carries back from its last step, where the loss
+            reads earlier steps, too.
     """
 
     grams: NDArray[np.float64]
@@ -53,6 +48,7 @@ class BatchGrams:
     halves: NDArray[np.float64] | None
     errors: dict[int, float]
     tolerances: dict[int, float]
+    carried: dict[int, NDArray[np.float64]]
 
 
 class Accumulator:
@@ -64,6 +60,9 @@ class Accumulator:
         projection: random signs, shared by all batches.
         watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
         products: forks of two branches whose inner products are computed from the contributions, not from Grams.
+
+    Attributes:
+        carried: by step of a recurrence, the energy that it carries back from its last step (see ``hooks.carrying``).
     """
 
     def __init__(
@@ -83,13 +82,19 @@ class Accumulator:
             if not probe.sampled:
                 self._grams[number] = torch.nan
         self._rank = {number: rank for rank, number in enumerate(plan.signals)} if watch.halves else {}
+        self._steps = {step for series in plan.series.values() for step in series.steps}
         self._halves = torch.full((len(self._rank), n, n), torch.nan, dtype=torch.float64)
+        for number, series in plan.series.items() if self._rank else ():
+            if series.sampled:
+                self._halves[self._rank[number]] = 0.0
+                self._rank |= dict.fromkeys(series.steps, self._rank[number])
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._uses: dict[int, list[Use]] = defaultdict(list)
         self._inner: dict[int, NDArray[np.float64]] = {}
         self._pairs = {group: PairProduct(n) for group in products}
         self._errors: dict[int, float] = {}
         self._tolerances: dict[int, float] = {}
+        self.carried: dict[int, Tensor] = {}
 
     def update(self, number: int, gradient: Tensor) -> None:
         """Reduce one gradient of an edge or a tensor.
@@ -106,7 +111,8 @@ class Accumulator:
                 raise GradlensError(f"the gradient is not finite, first at {probe.name}")
             if number in self._rank:
                 half = rows(ordered, probe.outer, self._n)[..., ::2]
-                self._halves[self._rank[number]] = gram(half, 1 if half.dim() == 2 else probe.outer, self._n)
+                kept, rank = gram(half, 1 if half.dim() == 2 else probe.outer, self._n), self._rank[number]
+                self._halves[rank] = kept + self._halves[rank] if number in self._steps else kept
         for role in self._roles[number]:
             self._check(role, self._plan.groups[role.group], number, gradient)
 
@@ -166,6 +172,8 @@ class Accumulator:
         with torch.no_grad():
             for number in list(self._uses):  # weights with a use that the loss does not depend on
                 self._finish_weights([number])
+        for number, series in self._plan.series.items():
+            self._grams[number] = self._grams[list(series.steps)].sum(0)
         for index, pair in self._pairs.items():
             numbers = [number for (number,) in self._plan.groups[index].members]
             self._inner[index] = pair.inner(self._grams[numbers].diagonal(dim1=1, dim2=2).numpy())
@@ -175,6 +183,7 @@ class Accumulator:
             inner={group: inner * square for group, inner in self._inner.items()},
             errors=dict(self._errors),
             tolerances=dict(self._tolerances),
+            carried={step: energies.numpy() * square for step, energies in self.carried.items()},
         )
 
     def _check(self, role: Role, group: Group, number: int, gradient: Tensor) -> None:
@@ -237,28 +246,6 @@ class Accumulator:
         for branch, (number,) in enumerate(group.members):
             inner[branch, branch] = self._grams[number].diagonal()
         return inner
-
-
-def roles(plan: Plan) -> dict[int, list[Role]]:
-    """Return, by probe, the groups whose sum is checked; merges have no sum."""
-    table: dict[int, list[Role]] = defaultdict(list)
-    for index, group in enumerate(plan.groups):
-        if group.total is None:
-            continue
-        for member, probes in enumerate(group.members):
-            for number in probes:
-                table[number].append(Role(index, member))
-        table[group.total].append(Role(index, -1))
-    return table
-
-
-def projected_features(plan: Plan, n: int) -> int:
-    """Return the number of signs that a projection needs for this plan."""
-    sizes = [1]
-    for number in roles(plan):
-        probe = plan.probes[number]
-        sizes.append(probe.elements(n if probe.sampled else 1))
-    return max(sizes)
 
 
 def _many(group: Group) -> bool:

@@ -87,6 +87,19 @@ def gram(gradient: Tensor, outer: int, n: int) -> Tensor:
     return product
 
 
+def sample_energies(gradient: Tensor, positions: Sequence[int], outer: int, n: int) -> Tensor:
+    """Return the squared norm of the gradient of each sample, ``[n]`` in float64: the diagonal of its Gram.
+
+    Args:
+        gradient: of a tensor.
+        positions: as for ``in_order``.
+        outer: positions of each sample that vary slower than the samples.
+        n: samples.
+    """
+    flat = rows(in_order(real(gradient), positions, outer, n), outer, n).double().square().sum(-1)
+    return (flat.sum(0) if flat.dim() > 1 else flat).cpu()
+
+
 def _product(flat: Tensor) -> Tensor:
     if flat.dim() == 3:
         return torch.bmm(flat, flat.transpose(1, 2)).sum(0)

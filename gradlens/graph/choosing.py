@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
+from gradlens.graph.cells import with_cells
 from gradlens.graph.layout import Layout, Sizes, layout
 from gradlens.graph.nodes import Edge, Slot, TensorKey
 from gradlens.graph.owners import Owner
-from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
+from gradlens.graph.probes import EdgeProbe, Probe, SeriesProbe, TensorProbe, WeightProbe
 from gradlens.graph.reading import folded_in_channels, input_axis
+from gradlens.graph.recurrences import NONE, Recurrences, Series
 from gradlens.graph.sites import site_names
 from gradlens.graph.stages import stages
 
@@ -24,6 +27,7 @@ class Probes:
         owners: owner of each node.
         image: spatial size of the input.
         hooked: tensors with a hook that changes their gradient after it is accumulated.
+        recurrent: the layers that run once per step.
 
     Attributes:
         collected: the probes; a number is an index into this list.
@@ -38,9 +42,10 @@ class Probes:
         owners: Sequence[Owner],
         image: Sequence[int],
         hooked: Collection[TensorKey] = (),
+        recurrent: Recurrences = NONE,
     ) -> None:
         self.graph, self.owners = sizes.graph, tuple(owners)
-        self.stages = stages(sizes.graph, owners, image, sizes.n)
+        self.stages = with_cells(stages(sizes.graph, owners, image, sizes.n), sizes.graph, owners, recurrent)
         self.names = site_names(sizes.graph, owners)
         self.ranks = {index: rank for rank, index in enumerate(sizes.graph.forward_order)}
         self.collected: list[Probe] = []
@@ -61,6 +66,27 @@ class Probes:
         if self._passes_on(edge):
             return self.tensor(TensorKey(edge.consumer, 0))
         return self._number(EdgeProbe, Slot(edge.consumer, edge.slot), key)
+
+    def series(self, series: Series) -> int:
+        """Return the number of the probe of a layer at all steps of a recurrence."""
+        numbers = [self.tensor(TensorKey(use, 0)) for use in series.uses]
+        steps = [self.collected[number] for number in numbers]
+        size = sum(math.prod(step.shape) for step in steps)
+        node, n = series.uses[0], self._sizes.n
+        return self._collect(
+            SeriesProbe(
+                node,
+                f"{self.names[node]}, {len(steps)} steps",
+                *self._position(node),
+                (n, -(-size // n)),
+                1 if all(step.sampled for step in steps) else None,
+                steps=tuple(numbers),
+                uses=series.uses,
+                first=series.first,
+                carried=series.carried,
+                loop=series.loop,
+            )
+        )
 
     def weight(self, uses: Sequence[int], inputs: tuple[int, ...] = ()) -> int:
         """Return the number of the probe of a weight, or of the part that reads ``inputs``."""

@@ -49,7 +49,9 @@ def row_orders(shapes: Shapes) -> dict[TensorKey, Rows]:
     """Return, by tensor, the position of each row; tensors with the samples in order are left out."""
     graph = shapes.graph
     orders: dict[TensorKey, Rows] = {}
-    if not any(node.operation in ops.REORDERING for node in graph.nodes):
+    if not any(
+        node.operation in ops.REORDERING or _joins_samples(shapes, i) for i, node in enumerate(graph.nodes)
+    ):
         return orders
     for index in reversed(graph.forward_order):
         for output in range(len(graph.nodes[index].shapes)):
@@ -109,6 +111,8 @@ def _through(shapes: Shapes, orders: Mapping[TensorKey, Rows], edge: Edge) -> Ro
     node = graph.nodes[edge.consumer]
     outputs = [TensorKey(edge.consumer, output) for output in range(len(node.shapes))]
     after = next((orders[key] for key in outputs if key in orders), None)
+    if after is None and _joins_samples(shapes, edge.consumer):
+        after = tuple(range(shapes.n))
     if node.operation == "Cat" and after is not None:
         return _segment(graph, edge, after)
     if node.operation not in ops.REORDERING and node.operation not in ops.CUTTING:
@@ -123,13 +127,27 @@ def _through(shapes: Shapes, orders: Mapping[TensorKey, Rows], edge: Edge) -> Ro
     first = math.prod(shape[:dim]) == 1
     if after is None and dim not in axes:
         return None
-    if not first:
+    one_row = after is not None and after != UNKNOWN and len(after) == 1 and out[dim] > 1
+    if one_row or not first:
         return after or UNKNOWN  # rows are counted along the first axis
     if node.operation in ops.SPLITS:
         return _parts(shapes, orders, outputs, dim) if after is not None else None
     if node.operation in ops.CUTTING:
         return _cut(node.detail, after, shape[dim], out[dim], shapes.n)
     return _moved(shapes, node.detail.get("index"), edge, after, shape[dim])
+
+
+def _joins_samples(shapes: Shapes, index: int) -> bool:
+    """Return whether a concatenation makes the samples in order of some of them each, as behind a packed sequence."""
+    node = shapes.graph.nodes[index]
+    if node.operation != "Cat" or not node.shapes[0] or node.shapes[0][0] != shapes.n:
+        return False
+    several = len(shapes.graph.inputs.get(index, ())) > 1
+    return (
+        several
+        and node.detail.get("dim") in (0, -len(node.shapes[0]))
+        and shapes.axis(TensorKey(index, 0)) == 0
+    )
 
 
 def _parts(shapes: Shapes, orders: Mapping[TensorKey, Rows], outputs: Sequence[TensorKey], dim: int) -> Rows:

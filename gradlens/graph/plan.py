@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.owners import Owner
-from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
+from gradlens.graph.probes import EdgeProbe, Probe, SeriesProbe, TensorProbe, WeightProbe
 from gradlens.graph.sites import numbered
+
+_RECURRENT = re.compile(r"(?:^|\.)weight_((?:ih|hh|hr)(?:_l\d+(?:_reverse)?)?)(?:\.|$)")
+"""A weight of a recurrent layer of torch."""
 
 
 class Slice(NamedTuple):
@@ -39,7 +43,7 @@ class Signal:
 
     Attributes:
         number: of the probe.
-        name: module path, with ``@2`` for a module's second call.
+        name: module path, with ``@2`` for a module's second call; for the weights of recurrent layers ``rnn.hh_l0``.
         probe: what is watched.
     """
 
@@ -120,6 +124,7 @@ class Plan:
         slices: parts of weights with the source that each reads, in weight space only.
         further_outputs: probes of the loss signal at the other outputs that the loss reads.
         no_loss: why there is no loss signal; empty if there is one.
+        exits: inputs of operations by which the loss reads a recurrence before its last step.
     """
 
     probes: tuple[Probe, ...]
@@ -132,6 +137,7 @@ class Plan:
     slices: tuple[Slice, ...] = ()
     further_outputs: tuple[int, ...] = ()
     no_loss: str = ""
+    exits: tuple[Slot, ...] = ()
 
     @property
     def outputs(self) -> list[int]:
@@ -141,7 +147,18 @@ class Plan:
     @cached_property
     def signal_names(self) -> list[str]:
         """The names of the signals in tables, in depth order."""
-        return numbered([self.probes[number].module or "(model)" for number in self.signals], "{}@{}")
+        return numbered([self._signal_name(self.probes[number]) for number in self.signals], "{}@{}")
+
+    def _signal_name(self, probe: Probe) -> str:
+        """Return the path of a module; of a recurrent layer with its weight: ``cell.hh``, ``rnn.ih_l0``."""
+        weights = {
+            found.group(1)
+            for root in self.graph.nodes[probe.node].roots
+            if (found := _RECURRENT.search(root))
+        }
+        if len(weights) != 1:
+            return probe.module or "(model)"
+        return ".".join(filter(None, [probe.module, *weights]))
 
     def probe_of(self, part: Slice) -> Probe:
         """Return the probe that watches a part of a weight."""
@@ -173,6 +190,11 @@ class Plan:
     def tensor_probes(self) -> dict[TensorKey, int]:
         """Number of the probe of each watched accumulated gradient."""
         return {tap: number for number, tap in self.taps.items() if isinstance(tap, TensorKey)}
+
+    @cached_property
+    def series(self) -> dict[int, SeriesProbe]:
+        """The probes of layers with an axis of steps, by number."""
+        return {number: probe for number, probe in enumerate(self.probes) if isinstance(probe, SeriesProbe)}
 
     @cached_property
     def weight_probes(self) -> dict[int, WeightProbe]:

@@ -10,10 +10,11 @@ from gradlens.graph.choosing import Probes
 from gradlens.graph.grouping import Groups
 from gradlens.graph.layout import Sizes
 from gradlens.graph.loss import outputs_read
-from gradlens.graph.nodes import TensorKey
+from gradlens.graph.nodes import Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan, Slice
 from gradlens.graph.reading import learning_weights, reads
+from gradlens.graph.recurrences import Recurrences, recurrences
 
 
 def plan_sites(
@@ -40,15 +41,17 @@ def plan_sites(
         modules: glob of module paths that limits the sites; None for all modules.
         hooked: tensors with a hook that changes their gradient after it is accumulated.
     """
-    probes = Probes(sizes, owners, image, hooked)
+    steps = recurrences(sizes.graph, owners)
+    probes = Probes(sizes, owners, image, hooked, steps)
     groups = Groups(probes)
     kept = [group for group in groups.all() if _selected(group.site.partition(":")[0], modules)]
     signals: list[int] = []
     slices: list[Slice] = []
+    exits: tuple[Slot, ...] = ()
     if sites != "forks" and space == "weights":
         signals, slices = _weights(probes, groups, modules)
     elif sites != "forks":
-        signals = _outputs(probes, modules)
+        signals, exits = _outputs(probes, steps, modules), steps.exits
     for edge in sizes.graph.edges if sites == "all" else ():
         probes.edge(edge)
     outputs, no_loss = _loss(probes, returned)
@@ -63,18 +66,23 @@ def plan_sites(
         owners=probes.owners,
         stages=tuple(probes.stages),
         slices=tuple(slices),
+        exits=exits,
     )
 
 
-def _outputs(probes: Probes, modules: str | None) -> list[int]:
-    """Return the probes of the gradients at the outputs of weighted layers."""
-    graph = probes.graph
+def _outputs(probes: Probes, recurrent: Recurrences, modules: str | None) -> list[int]:
+    """Return the probes of the gradients at the outputs of weighted layers; one for all steps of a recurrence."""
+    graph, series = probes.graph, {use: steps for steps in recurrent.series for use in steps.uses}
     layers = [
         index
         for index in graph.forward_order
         if graph.nodes[index].weighted and _selected(probes.owners[index].module, modules)
     ]
-    return [probes.tensor(TensorKey(index, 0)) for index in layers]
+    return [
+        probes.series(series[index]) if index in series else probes.tensor(TensorKey(index, 0))
+        for index in layers
+        if index not in series or index == series[index].uses[0]
+    ]
 
 
 def _weights(probes: Probes, groups: Groups, modules: str | None) -> tuple[list[int], list[Slice]]:

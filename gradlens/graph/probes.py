@@ -1,7 +1,7 @@
 """Probes: the watched gradients as plain values.
 
-A probe watches the contribution along one edge, the accumulated gradient of one tensor, or the per-sample gradient
-of one weight.
+A probe watches the contribution along one edge, the accumulated gradient of one tensor, the per-sample gradient of one
+weight, or the gradients at all steps of a recurrence.
 """
 
 from __future__ import annotations
@@ -45,6 +45,11 @@ class Probe:
             either, another = (replace(probe, rows=(), shape=(), outer=None) for probe in (self, other))
             return either == another
         return self == other
+
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes at which it is observed."""
+        return [self.node]
 
     @property
     def sampled(self) -> bool:
@@ -104,3 +109,29 @@ class WeightProbe(Probe):
     def nodes(self) -> list[int]:
         """The nodes that use the weight."""
         return [node for node, _ in self.uses] or [self.node]
+
+
+@dataclass(frozen=True)
+class SeriesProbe(Probe):
+    """The gradients of a layer at all steps of a recurrence, side by side: one gradient with an axis of steps.
+
+    Its Gram is the sum of those of the steps.
+
+    Attributes:
+        steps: numbers of the probes of the steps, in order.
+        uses: nodes of the steps.
+        first: number of the first step.
+        carried: whether the recurrence carries the gradient from step to step (see ``graph.recurrences.Series``).
+        loop: number of the recurrence; the layers of one cell have the same.
+    """
+
+    steps: tuple[int, ...] = ()
+    uses: tuple[int, ...] = ()
+    first: int = 1
+    carried: bool = False
+    loop: int = 0
+
+    @property
+    def nodes(self) -> list[int]:
+        """The nodes of the steps."""
+        return list(self.uses)

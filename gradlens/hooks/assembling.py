@@ -54,6 +54,11 @@ def assembled(
         costs=costs,
         throughput=throughput,
         meta=meta,
+        carried={
+            step: np.stack([batch.carried[step] for batch in grams])
+            for step in grams[0].carried
+            if all(step in batch.carried for batch in grams)
+        },
     )
 
 
@@ -64,6 +69,17 @@ def _notes(model: nn.Module, state: Planned) -> list[str]:
         notes.append(
             f"a hook changes the gradient at {', '.join(state.hooked)}: contributions are measured before the hook, "
             "accumulated gradients after it, and their sum is not checked there"
+        )
+    if state.fused:
+        notes.append(
+            f"{', '.join(state.fused)}: run step by step, not in torch's fused kernel, so that the steps can be seen; "
+            "the values agree up to rounding, a pass takes longer (an LSTM on a CPU 2 to 3 times as long), and the "
+            "costs are those of the single steps"
+        )
+    if state.other_draws:
+        notes.append(
+            f"{', '.join(state.other_draws)}: the dropout between the layers draws other random numbers than in "
+            "torch's fused kernel"
         )
     split = _complex_convolutions(model, state)
     if split:

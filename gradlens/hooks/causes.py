@@ -19,7 +19,6 @@ from gradlens.graph import ops
 from gradlens.graph.nodes import Edge, Graph, Slot, TensorKey
 from gradlens.graph.owners import OUTSIDE
 from gradlens.graph.plan import Plan
-from gradlens.graph.probes import WeightProbe
 from gradlens.graph.sites import site_names
 from gradlens.hooks.planned import Forward
 from gradlens.hooks.recorder import watch
@@ -78,9 +77,7 @@ class Verdict(Enum):
 
 def starts_of(plan: Plan, number: int) -> list[TensorKey]:
     """Return the tensors at whose gradient a signal is observed; for a weight, the outputs of its uses."""
-    probe = plan.probes[number]
-    nodes = probe.nodes if isinstance(probe, WeightProbe) else [probe.node]
-    return [TensorKey(node, 0) for node in nodes]
+    return [TensorKey(node, 0) for node in plan.probes[number].nodes]
 
 
 def following(graph: Graph, starts: Iterable[TensorKey]) -> list[Edge]:

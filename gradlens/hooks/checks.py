@@ -6,7 +6,7 @@ Every check raises a GradlensError that names the batch or the site and the reme
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams.accumulator import TOLERANCE, BatchGrams
 from gradlens.graph.nodes import Graph
+from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
+from gradlens.graph.recurrences import recurrences
 from gradlens.hooks.finiteness import first_not_finite
 from gradlens.hooks.nesting import batch_size
 from gradlens.recording.watch import SITES, Watch
@@ -102,10 +104,28 @@ def check_sites(plan: Plan, watch: Watch) -> None:
     )
 
 
-def check_same_graph(index: int, graph: Graph, first: Graph) -> None:
-    """Raise if the graph of a batch differs from the graph of the first."""
+def check_same_graph(
+    index: int, graph: Graph, plan: Plan, owners: Callable[[Graph], Sequence[Owner]]
+) -> None:
+    """Raise if the graph of a batch differs from the graph of the first.
+
+    Args:
+        index: number of the batch.
+        graph: its graph.
+        plan: what is watched in the first batch.
+        owners: returns the owner of each node.
+    """
+    first = plan.graph
     if graph.structure == first.structure:
         return
+    lengths = [steps.first + len(steps.uses) - 1 for steps in recurrences(graph, owners(graph)).series]
+    known = [probe.first + len(probe.uses) - 1 for probe in plan.series.values()]
+    if known and max(lengths, default=0) != max(known):
+        raise GradlensError(
+            f"the recurrence has {max(known)} steps in the first batch and {max(lengths, default=1)} in batch {index}; "
+            "the steps of all batches are put together, so use sequences of one length: pad them, or capture each "
+            "length alone"
+        )
     pairs = zip(first.nodes, graph.nodes, strict=False)
     changes = [
         f"{old.operation} became {new.operation}" for old, new in pairs if old.operation != new.operation

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
-from gradlens.grams.accumulator import projected_features
 from gradlens.grams.projection import Projection
+from gradlens.grams.roles import projected_features
 from gradlens.graph.layout import Sizes
 from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.graph.plan import Plan
@@ -22,6 +22,7 @@ from gradlens.hooks.calls import Calls
 from gradlens.hooks.checks import check_sites
 from gradlens.hooks.constants import Derived
 from gradlens.hooks.dry import DryPass
+from gradlens.hooks.unfused import fused, other_draws
 from gradlens.hooks.unseen import frozen_layers, not_measured, partly_seen, unreached_layers, unseen_layers
 from gradlens.recording.watch import Watch
 
@@ -60,6 +61,8 @@ class Planned:
         partly_seen: modules of weights that other operations read, too.
         hooked: sites of the tensors whose gradient a hook of the user changes.
         derived: what does not derive from the batch, if the dry pass has seen it.
+        fused: recurrent layers that torch itself runs in a kernel without steps.
+        other_draws: those whose dropout draws other random numbers in that kernel.
     """
 
     plan: Plan
@@ -75,6 +78,8 @@ class Planned:
     partly_seen: list[str]
     hooked: tuple[str, ...] = ()
     derived: Derived | None = None
+    fused: tuple[str, ...] = ()
+    other_draws: tuple[str, ...] = ()
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:
@@ -121,6 +126,8 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         partly_seen=partly_seen(plan),
         hooked=_names(plan, hooked),
         derived=None if dry is None else dry.derived,
+        fused=tuple(fused(model, first.calls.called)),
+        other_draws=tuple(other_draws(model, first.calls.called)),
     )
 
 

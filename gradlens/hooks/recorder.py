@@ -70,6 +70,35 @@ def watch(
             handle.remove()
 
 
+@contextmanager
+def cut_off(nodes: Sequence[AutogradNode], slots: Sequence[Slot]) -> Iterator[None]:
+    """Let no gradient leave through some inputs of operations in the backward passes that run inside the context.
+
+    Args:
+        nodes: live nodes by index; may be dropped inside the context.
+        slots: the inputs.
+    """
+    inputs: dict[int, set[int]] = defaultdict(set)
+    for node, slot in slots:
+        inputs[node].add(slot)
+    handles = [nodes[index].register_hook(_zeroed(closed)) for index, closed in inputs.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _zeroed(closed: set[int]) -> Callable[[Gradients, Gradients], Gradients]:
+    def hook(grad_inputs: Gradients, grad_outputs: Gradients) -> Gradients:
+        return tuple(
+            torch.zeros_like(gradient) if slot in closed and gradient is not None else gradient
+            for slot, gradient in enumerate(grad_inputs)
+        )
+
+    return hook
+
+
 def _exact(sink: Sink) -> Sink:
     """Return a sink that computes in the precision of the gradients, although the caller's autocast is on."""
 

@@ -10,7 +10,6 @@ from torch import nn
 
 from gradlens.graph import ops
 from gradlens.graph.plan import Plan
-from gradlens.graph.probes import Probe, WeightProbe
 from gradlens.hooks.calls import Calls
 
 UNREACHED = "the loss does not depend on it"
@@ -52,7 +51,7 @@ def not_measured(model: nn.Module, plan: Plan, modules: str | None) -> dict[str,
         modules: glob of module paths that limits the sites.
     """
     nodes = plan.graph.nodes
-    watched = {node for number in plan.signals for node in _nodes(plan.probes[number])}
+    watched = {node for number in plan.signals for node in plan.probes[number].nodes}
     measured = {name for node in watched for name in nodes[node].roots}
     recurrent = {
         name for node in watched if nodes[node].operation in ops.RECURRENT for name in nodes[node].reads
@@ -67,10 +66,6 @@ def not_measured(model: nn.Module, plan: Plan, modules: str | None) -> dict[str,
         if parameter.requires_grad and not known:
             reasons[name] = _reason(name, parameter, readers[name], plan, modules)
     return reasons
-
-
-def _nodes(probe: Probe) -> list[int]:
-    return probe.nodes if isinstance(probe, WeightProbe) else [probe.node]
 
 
 def _reason(

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import CheckpointError
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.hooks.calls import module_calls
+from gradlens.hooks.carrying import carried_energies
 from gradlens.hooks.causes import alive_after, by_gradients, by_parameters
 from gradlens.hooks.checks import (
     check_exact,
@@ -40,6 +41,7 @@ from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.state import Guard, restored
 from gradlens.hooks.steps import Step, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
+from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of
 from gradlens.recording.causes import Cause
 from gradlens.recording.costs import Costs
@@ -121,7 +123,7 @@ class Watcher:
 
     def _next(self, state: Planned, index: int, batch: object) -> Watched:
         forward = self._forward(index, batch, state.derived)
-        check_same_graph(index, forward.graph, state.plan.graph)
+        check_same_graph(index, forward.graph, state.plan, forward.calls.owners)
         if not same_shapes(forward.graph, state.plan.graph):
             state = self._replanned(state, index, batch, forward)
         return self._watched(state, index, batch, forward)
@@ -140,7 +142,11 @@ class Watcher:
 
     def costs(self, state: Planned, batch: object) -> Costs:
         """Return the costs of one step on this batch."""
-        run = lambda: step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)  # noqa: E731
+
+        def run() -> Costs:
+            with step_by_step(self.model):  # the fused kernels have no count of FLOPs
+                return step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)
+
         return self._again(run)
 
     def causes(self, state: Planned, batch: object, numbers: Sequence[int]) -> dict[int, list[Cause]]:
@@ -173,7 +179,7 @@ class Watcher:
 
     def _forward(self, index: int, batch: object, known: Derived | None) -> Forward:
         seed_draws(self.watch.seed, index)
-        with module_calls(self.model) as calls:
+        with step_by_step(self.model), module_calls(self.model) as calls:
             loss = self._loss(index, batch)
         nodes, graph, _ = graph_of(self.model, loss, known)
         return Forward(loss, nodes, graph, calls)
@@ -204,7 +210,11 @@ class Watcher:
 
     def _followed(self, index: int, few: object, samples: int) -> DryPass:
         """Run the dry pass; follow what comes from the batch, and note the tensors with hooks."""
-        with HookedTensors() as hooks, Following(self.model, few, samples) as following:
+        with (
+            step_by_step(self.model),
+            HookedTensors() as hooks,
+            Following(self.model, few, samples) as following,
+        ):
             loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
         reads = Reads(following.reads, samples, frozenset(following.moved), following.stacked)
         return dry_pass(self.model, loss, samples, reads, hooks.tensors)
@@ -221,10 +231,11 @@ class Watcher:
         kept = Accumulator(plan, state.n, state.projection, self.watch, state.products)
         layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        again = list(forward.nodes) if plan.exits else []
         try:
             with recorded(forward.nodes, plan.taps, kept.update, layers):
                 forward.nodes.clear()
-                torch.autograd.grad(forward.loss, learning, allow_unused=True)
+                torch.autograd.grad(forward.loss, learning, allow_unused=True, retain_graph=bool(again))
         except GradlensError as error:
             raise GradlensError(f"batch {index}: {error}") from error
         except CheckpointError as error:
@@ -237,4 +248,6 @@ class Watcher:
             if explained is None:
                 raise
             raise explained from error
+        if again:
+            kept.carried = carried_energies(plan, state.n, forward.loss, again, learning)
         return kept.value()

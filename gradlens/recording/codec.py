@@ -8,15 +8,20 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from gradlens.graph.branches import Branches
-from gradlens.graph.nodes import Edge, Graph, Node, TensorKey
+from gradlens.graph.nodes import Edge, Graph, Node, Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Group, Plan, Slice
-from gradlens.graph.probes import EdgeProbe, Probe, TensorProbe, WeightProbe
+from gradlens.graph.probes import EdgeProbe, Probe, SeriesProbe, TensorProbe, WeightProbe
 from gradlens.recording.costs import Costs
 
 Document = Mapping[str, Any]
 """A decoded JSON object."""
-KINDS: dict[str, type[Probe]] = {"edge": EdgeProbe, "tensor": TensorProbe, "weight": WeightProbe}
+KINDS: dict[str, type[Probe]] = {
+    "edge": EdgeProbe,
+    "tensor": TensorProbe,
+    "weight": WeightProbe,
+    "series": SeriesProbe,
+}
 """Name of each type of probe in a document."""
 _COUNTERS = {"flops", "traffic", "traffic_bytes", "saved_bytes"}
 
@@ -31,6 +36,7 @@ def plan_document(plan: Plan) -> dict[str, object]:
         "loss": plan.loss,
         "further_outputs": plan.further_outputs,
         "no_loss": plan.no_loss,
+        "exits": plan.exits,
         "nodes": [asdict(node) for node in plan.graph.nodes],
         "edges": plan.graph.edges,
         "owners": plan.owners,
@@ -62,6 +68,7 @@ def read_plan(document: Document) -> Plan:
         loss=document["loss"],
         further_outputs=tuple(document.get("further_outputs", ())),
         no_loss=document.get("no_loss", ""),
+        exits=tuple(Slot(*slot) for slot in document.get("exits", ())),
         graph=graph,
         owners=tuple(Owner(*owner) for owner in document["owners"]),
         stages=tuple(document["stages"]),
@@ -90,6 +97,8 @@ def _probe(document: Document) -> Probe:
     values |= {"shape": tuple(values["shape"]), "rows": tuple(values.get("rows", ()))}
     if kind is WeightProbe:
         values |= {"inputs": tuple(values["inputs"]), "uses": _tuples(values["uses"])}
+    if kind is SeriesProbe:
+        values |= {"steps": tuple(values["steps"]), "uses": tuple(values["uses"])}
     return kind(**values)
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
+from gradlens.graph.plan import Plan
+from gradlens.graph.probes import Probe
 
 Array = NDArray[np.float64]
 Replicates = Sequence[tuple[int, int]]
@@ -36,9 +38,32 @@ def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[in
     return tuple(taken)
 
 
+def check_alike(plans: tuple[Plan, Plan], sizes: tuple[int, int]) -> None:
+    """Raise unless two recordings can be merged.
+
+    Args:
+        plans: what each watches.
+        sizes: samples per batch of each.
+
+    Raises:
+        GradlensError: they differ in graph, batch size or sites.
+    """
+    first, second = plans
+    same = len(first.probes) == len(second.probes) and all(map(Probe.same_site, first.probes, second.probes))
+    reasons = {
+        "different graphs": first.graph.structure == second.graph.structure,
+        f"batches of {sizes[0]} and {sizes[1]} samples": sizes[0] == sizes[1],
+        "different sites": same,
+    }
+    wrong = [reason for reason, alike in reasons.items() if not alike]
+    if wrong:
+        raise GradlensError(f"recordings of {wrong[0]} cannot be merged; record both in the same way")
+
+
 def concatenated(tables: Sequence[Mapping[int, Array]]) -> dict[int, Array]:
-    """Concatenate the arrays of several recordings by group, along the replicates."""
-    return {group: np.concatenate([table[group] for table in tables]) for group in tables[0]}
+    """Concatenate the arrays of several recordings by number, along the replicates; those that all of them have."""
+    shared = [number for number in tables[0] if all(number in table for table in tables)]
+    return {number: np.concatenate([table[number] for table in tables]) for number in shared}
 
 
 def largest(tables: Sequence[Mapping[int, float]]) -> dict[int, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from gradlens.errors import GradlensError
 from gradlens.graph.plan import Group, Plan, Signal
-from gradlens.graph.probes import Probe
 from gradlens.recording import codec, file
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
-from gradlens.recording.merging import concatenated, largest, renumbered
+from gradlens.recording.merging import check_alike, concatenated, largest, renumbered
 from gradlens.recording.products import joined
 from gradlens.recording.provenance import Provenance
 from gradlens.showing import facts_html, facts_text
@@ -42,6 +41,7 @@ class Recording:
         costs: costs of one step, or None.
         throughput: images per second by pass, one value per repeat; empty if not measured.
         halves: ``[l, s, n, n]`` of every second feature of each signal, or None.
+        carried: by step of a recurrence, the energy ``[s, n]`` that it carries back (see ``hooks.carrying``).
         meta: versions, seeds, identity of model and data, mode, samples.
     """
 
@@ -56,6 +56,7 @@ class Recording:
     throughput: Mapping[str, Sequence[float]]
     meta: Mapping[str, Any]
     halves: Array | None = None
+    carried: Mapping[int, Array] = field(default_factory=dict)
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -157,6 +158,7 @@ class Recording:
             self,
             grams=self.grams[:, index],
             inner={group: inner[index] for group, inner in self.inner.items()},
+            carried={step: energies[index] for step, energies in self.carried.items()},
             projected_errors={group: errors[index] for group, errors in self.projected_errors.items()},
             labels=None if self.labels is None else self.labels[index],
             halves=None if self.halves is None else self.halves[:, index],
@@ -170,7 +172,7 @@ class Recording:
             GradlensError: the recordings differ in graph, batch size or sites, or hold the same replicate.
         """
         for other in others:
-            self._check_same(other)
+            check_alike((self.plan, other.plan), (self.n, other.n))
         recordings = (self, *others)
         halves = [recording.halves for recording in recordings if recording.halves is not None]
         labels = [recording.labels for recording in recordings if recording.labels is not None]
@@ -179,6 +181,7 @@ class Recording:
             grams=np.concatenate([recording.grams for recording in recordings], axis=1),
             inner=joined([(recording.inner, recording.grams) for recording in recordings], self.plan.groups),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
+            carried=concatenated([recording.carried for recording in recordings]),
             dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
             halves=np.concatenate(halves, axis=1) if len(halves) == len(recordings) else None,
@@ -189,17 +192,6 @@ class Recording:
             },
         )
 
-    def _check_same(self, other: Recording) -> None:
-        reasons = {
-            "different graphs": self.plan.graph.structure == other.plan.graph.structure,
-            f"batches of {self.n} and {other.n} samples": self.n == other.n,
-            "different sites": len(self.plan.probes) == len(other.plan.probes)
-            and all(map(Probe.same_site, self.plan.probes, other.plan.probes)),
-        }
-        wrong = [reason for reason, same in reasons.items() if not same]
-        if wrong:
-            raise GradlensError(f"recordings of {wrong[0]} cannot be merged; record both in the same way")
-
     def save(self, path: str | Path) -> Path:
         """Write one safetensors file: Grams as arrays, the rest as JSON in its metadata.
 
@@ -207,7 +199,8 @@ class Recording:
             GradlensError: the file cannot be written.
         """
         arrays: dict[str, Array] = {"grams": self.grams}
-        for name, by_group in (("inner", self.inner), ("projected", self.projected_errors)):
+        tables = {"inner": self.inner, "projected": self.projected_errors, "carried": self.carried}
+        for name, by_group in tables.items():
             arrays |= {f"{name}.{group}": value for group, value in by_group.items()}
         optional = {"halves": self.halves, "labels": self.labels}
         document = {
@@ -239,6 +232,7 @@ class Recording:
             grams=arrays["grams"],
             inner=file.by_group(arrays, "inner"),
             projected_errors=file.by_group(arrays, "projected"),
+            carried=file.by_group(arrays, "carried"),
             dry_errors={int(group): error for group, error in document["dry_errors"].items()},
             labels=arrays.get("labels"),
             halves=arrays.get("halves"),

@@ -7,6 +7,7 @@ import pandas as pd
 from gradlens.report import captions_of_paths as paths
 from gradlens.report import captions_of_runs as runs
 from gradlens.report import captions_of_signals as signals
+from gradlens.report import captions_of_steps as steps
 from gradlens.report.clauses import Caption, per_network
 
 CAPTIONS: dict[str, Caption] = {
@@ -25,6 +26,7 @@ CAPTIONS: dict[str, Caption] = {
     "branches": per_network(paths.branches),
     "shares": per_network(paths.shares),
     "flow": per_network(signals.flow),
+    "times": per_network(steps.times),
     "reuse": per_network(paths.reuse),
     "structure": per_network(paths.structure),
     "paths": per_network(paths.paths),

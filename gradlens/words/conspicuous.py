@@ -18,6 +18,8 @@ PAIRS, FORKS = ("duplicated pair", "one gradient"), ("idle branch", "cancelling 
 """Kinds of rows that are two layers, and that are a fork or one of its branches."""
 USUAL, FEW = 3, 2
 """Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
+ALONG_TIME = ("exploding along time", "vanishing along time")
+"""Kinds of rows about two steps of a recurrence."""
 Row = Mapping[Any, Any]
 
 
@@ -109,7 +111,8 @@ def _site(row: Row, shown: Sequence[Row]) -> Site:
     left = int(row["found"]) - len(same)
     more = f" ({left} more)" if left and row is same[-1] else ""
     kind, place = row["kind"], str(row["place"])
-    name = (" and " if kind in PAIRS else ", ").join(filter(None, [place, row["other"]]))
+    other = "" if kind in ALONG_TIME else row["other"]
+    name = (" and " if kind in PAIRS else ", ").join(filter(None, [place, other]))
     layers = () if kind in FORKS else (place, str(row["other"])) if kind in PAIRS else (place,)
     meaning, fork = f"{_meaning(row)}{more}", place if kind in FORKS else ""
     return Site(str(row["network"]), str(row["stage"]), name, _value(row), meaning, layers, fork)
@@ -117,9 +120,19 @@ def _site(row: Row, shown: Sequence[Row]) -> Site:
 
 def _meaning(row: Row) -> str:
     words = KINDS[row["kind"]].words
+    if row["kind"] in ALONG_TIME:
+        return in_words(row)
     if row["kind"] != "duplicated pair" or _missing(row["given_loss"]):
         return words
     return f"{words}, {'also given the loss' if row['given_loss'] >= DUPLICATED else 'mostly because of the loss'}"
+
+
+def in_words(row: Row) -> str:
+    """Return what a row of a kind along time says: the gradient at one step against another."""
+    first, _, last = str(row["other"]).partition(" against ")
+    return (
+        f"{KINDS[row['kind']].words}: the gradient at {first} is {_times(float(row['value']))} that at {last}"
+    )
 
 
 def _value(row: Row) -> str:
@@ -130,7 +143,12 @@ def _value(row: Row) -> str:
         "duplicated pair": _decimal(value),
         "one gradient": "1",
         "dead signal": "0",
+        **dict.fromkeys(ALONG_TIME, f"{significant(value)} times"),
     }.get(row["kind"], f"{significant(value)} times the median")
+
+
+def _times(value: float) -> str:
+    return f"{significant(value)} times" if value >= 1 else f"{significant(value)} of"
 
 
 def _decimal(value: float) -> str:

@@ -13,6 +13,7 @@ from gradlens.catalogue import COUNTERPARTS
 from gradlens.numbers import power_of_ten
 from gradlens.recording import Recording
 from gradlens.results import Table
+from gradlens.words.along_time import along_time
 from gradlens.words.answers import answer, answers, opened
 from gradlens.words.warnings import BIASED, bias_of, live_difference
 from gradlens.words.wording import Verdict, unsigned, verdict_of, verdicts_of
@@ -28,7 +29,7 @@ def finding_alone(recording: Recording, summary: Table) -> str:
     name = recording.name
     whole = _row(summary.frame, WHOLE)
     if math.isnan(whole["mean_similarity"]):
-        return f"{name}: duplication is not defined here, {_too_few(recording)}."
+        return f"{name}: duplication is not defined here, {_too_few(recording)}.{along_time(recording)}"
     top = _highest(summary.frame)
     given_loss = whole["mean_similarity_given_loss"]
     remaining = "" if math.isnan(given_loss) else f" Given the loss, it is {unsigned(given_loss)}."
@@ -37,7 +38,7 @@ def finding_alone(recording: Recording, summary: Table) -> str:
         f"{_with_interval(whole, 'mean_similarity', recording)}"
         f"{f', {unsigned(top[1])} in stage {top[0]}' if top else ''}.{remaining} "
         f"Duplication D_{int(whole['m'])} {unsigned(whole['rarefied_duplication'])}."
-        f"{_too_few_samples(recording, whole['m'])}{_scope(recording)}"
+        f"{along_time(recording)}{_too_few_samples(recording, whole['m'])}{_scope(recording)}"
     )
 
 

@@ -875,9 +875,18 @@ class Recurrent(nn.Module):
 
 
 def test_layers_without_a_signal_are_named_and_others_are_kept() -> None:
-    recording = gl.capture(Recurrent(), batches(), space="weights")
-    assert {signal.probe.module for signal in recording.signals} == {"head"}
-    assert recording.meta["unseen_layers"] == ["rnn"]
+    class Both(Recurrent):
+        def __init__(self) -> None:
+            super().__init__()
+            self.both = nn.Bilinear(5, 5, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits = super().forward(x)
+            return self.both(logits, logits)
+
+    recording = gl.capture(Both(), batches(), space="weights")
+    assert {signal.probe.module for signal in recording.signals} == {"rnn", "head"}
+    assert recording.meta["unseen_layers"] == ["both"]
 
 
 # other kinds of batches
