@@ -12,6 +12,7 @@ from typing import NamedTuple
 from torch import nn
 
 from gradlens.data import Batches, load_data
+from gradlens.data.checks import single_class
 from gradlens.errors import CallerError, GradlensError, ModelNote, callers_errors
 from gradlens.hooks import capture
 from gradlens.models import lift_zero_init, load_model, zero_gains
@@ -107,9 +108,7 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
         num_classes=study.num_classes,
     )
     if data.num_classes < 2:
-        raise GradlensError(
-            f"{study.data} has one class, so the cross entropy is 0 and there is no gradient; use two or more classes"
-        )
+        raise single_class(study.data)
     return data
 
 
