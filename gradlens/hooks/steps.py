@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.remedies import loss_line, needed_inputs, step_line
 from gradlens.randomness import seed_all
 
@@ -19,6 +20,12 @@ Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
 Pair = tuple[Any, Any]
 """Inputs of the model and targets of the loss."""
+
+
+def errors_of(step: Step, model: nn.Module) -> AbstractContextManager[None]:
+    """Raise exceptions of the caller's step, loss or model in the block as theirs."""
+    supervised = getattr(step, "__module__", "") == __name__
+    return callers_errors("loss" if supervised else "step", model)
 
 
 def step_of(loss: Loss | None, step: Step | None) -> Step:

@@ -14,11 +14,11 @@ from gradlens.studies.cell import (
     Built,
     Subject,
     build_network,
-    explain_misfit,
     measure,
     samples_of,
     spare_batches,
 )
+from gradlens.studies.misfits import explain_misfit, try_network
 from gradlens.studies.options import Study
 from gradlens.studies.subjects import unvaried
 
@@ -87,10 +87,12 @@ class Cells:
     def _run_seed(self, seed: int, row: list[Recording]) -> None:
         data = samples_of(self.study, seed)
         self._data.append(dict(data.identity))
-        if seed == 0 and len(self._networks) > 1:  # errors are raised before any measurement
+        if seed == 0:  # errors are raised before any measurement
             self._built = {
                 network: build_network(self.study, network, data, seed) for network in self._networks
             }
+            for network, built in self._built.items():
+                try_network(self.study, built.model, network.name, data)
         for network in self._networks:
             recording = self._run_cell(seed, network, data)
             row.append(recording)
@@ -115,7 +117,7 @@ class Cells:
             self._built.pop(network) if network in self._built else build_network(study, network, data, seed)
         )
         model = built.model
-        with explain_misfit(network.name, data):
+        with explain_misfit(network.name, data, model):
             losses: list[float] = []
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)
