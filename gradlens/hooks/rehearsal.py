@@ -32,7 +32,7 @@ def rehearse(
         step: as in ``capture``.
 
     Returns:
-        About how many bytes the whole batch saves for the backward pass on the CPU; 0 if that is not known.
+        About how many bytes a sample saves for the backward pass on the CPU; 0 if that is not known.
 
     Raises:
         GradlensError: the step fails on the whole batch, too; the message is that of ``capture``.
@@ -43,12 +43,11 @@ def rehearse(
     few = _few(batch, n, watch)
     if few is not None:
         try:
-            return _saved_by(model, watch, lambda: run(model, few)) * n // SAMPLES
+            return _saved_by(model, watch, lambda: run(model, few)) // SAMPLES
         except Exception:  # of the user's model, so it can be of any kind; an error of its own recurs
             pass
     with errors_of(run, model):
-        _saved_by(model, watch, lambda: run(model, copied(batch)))
-    return 0
+        return _saved_by(model, watch, lambda: run(model, copied(batch))) // n
 
 
 def _few(batch: object, n: int, watch: Watch) -> object | None:

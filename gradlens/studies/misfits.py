@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from torch import nn
 
@@ -12,8 +13,10 @@ from gradlens.data import Batches
 from gradlens.data.checks import in_bytes
 from gradlens.data.tokens import Tokens, is_tokens
 from gradlens.errors import CallerError, GradlensError, callers_errors
+from gradlens.hooks.dry import SAMPLES
 from gradlens.hooks.rehearsal import rehearse
 from gradlens.memory import free_bytes
+from gradlens.studies.cell import samples_of
 from gradlens.studies.options import Study
 
 UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
@@ -28,16 +31,33 @@ SIZED = re.compile(r"doesn't match model|Wrong image (height|size|width)|[Ii]npu
 CHANNELS = re.compile(r"to have (\d+) channels?, but got (\d+) channels?")
 
 
+def few_samples(study: Study) -> Batches:
+    """Return the data of the first seed: all that the caller supplies, but only one small batch of data by name.
+
+    Raises:
+        GradlensError: as ``samples_of``.
+    """
+    if study.supply.batches is not None:
+        return samples_of(study, 0)
+    return samples_of(replace(study, batch_size=SAMPLES), 0, batches=1)
+
+
 def try_network(study: Study, model: nn.Module, name: str, data: Batches) -> None:
     """Run the network on a few samples, so that its errors come before any measurement.
+
+    Args:
+        study: the options.
+        model: the network.
+        name: its name in messages.
+        data: from ``few_samples``.
 
     Raises:
         GradlensError: it does not run, or a backward pass of a batch would need more memory than is free.
     """
     supply = study.supply
     with explain_misfit(name, data, model):
-        needed = rehearse(model, data[0], study.watch, loss=supply.loss, step=supply.step)
-    free = free_bytes()
+        saved = rehearse(model, data[0], study.watch, loss=supply.loss, step=supply.step)
+    free, needed = free_bytes(), saved * study.batch_size
     if free is not None and needed > free:
         images = "" if data.described else " or image_size="
         raise GradlensError(

@@ -33,12 +33,10 @@ def test_nothing_is_changed() -> None:
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_the_bytes_are_those_that_a_whole_batch_saves() -> None:
+def test_the_bytes_are_those_that_a_sample_saves() -> None:
     model = nn.Sequential(nn.Linear(6, 5, bias=False), nn.Sigmoid(), nn.Linear(5, 3, bias=False))
     step = lambda model, batch: model(batch[0]).sum()  # noqa: E731
-    assert rehearse(model, BATCH, Watch(), step=step) == 4 * N * (
-        6 + 5
-    )  # the two inputs of the linear layers
+    assert rehearse(model, BATCH, Watch(), step=step) == 4 * (6 + 5)  # inputs of the linear layers
 
 
 def test_a_network_that_needs_the_whole_batch_is_run_on_it() -> None:
@@ -54,7 +52,7 @@ def test_a_network_that_needs_the_whole_batch_is_run_on_it() -> None:
     model = Fixed()
     seen = []
     model.layer.register_forward_pre_hook(lambda module, args: seen.append(len(args[0])))
-    assert rehearse(model, BATCH, Watch()) == 0
+    assert rehearse(model, BATCH, Watch()) > 0
     assert seen == [N]
 
 
