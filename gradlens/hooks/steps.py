@@ -53,7 +53,7 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
     return supervised
 
 
-def _output(model: nn.Module, inputs: object, batch: object) -> object:
+def _output(model: nn.Module, inputs: object, batch: object) -> Any:
     """Run the model.
 
     Raises:
