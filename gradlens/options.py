@@ -25,6 +25,8 @@ TRAINING = "training"
 
 ZERO_INIT = False
 """Default of ``zero_init`` everywhere: gains that a library initialises with zero are set to one, so they are live."""
+SEED_LIMIT = 2**32
+"""Seeds must be below this limit of NumPy."""
 
 
 @dataclass(frozen=True)

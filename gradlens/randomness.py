@@ -10,9 +10,7 @@ import numpy as np
 import torch
 
 from gradlens.errors import GradlensError
-
-SEED_LIMIT = 2**32
-"""Seeds must be below this limit of NumPy."""
+from gradlens.options import SEED_LIMIT
 
 
 @contextmanager

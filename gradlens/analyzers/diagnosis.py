@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from gradlens.analyzers.flow import Flow
 from gradlens.analyzers.replicates import HALF_WIDTHS
 from gradlens.analyzers.times import Steps, against, steps_of
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
+from gradlens.graph.alike import ADDED, POOLED, Alike
+from gradlens.graph.nodes import TensorKey
 from gradlens.graph.stages import HEAD
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -30,6 +33,10 @@ OUTLYING = 100.0
 """Ratio to the median RMS beyond which a signal explodes or vanishes."""
 
 
+DUPLICATED_PAIR = "duplicated pair"
+"""Kind of a pair of similar signals."""
+
+
 class Kind(NamedTuple):
     """A kind of conspicuous site.
 
@@ -42,6 +49,8 @@ class Kind(NamedTuple):
     words: str
 
 
+ALIKE = {ADDED: "both feed one addition", POOLED: "only a pooling between"}
+"""Kinds of pairs that are alike by construction, by the reason; they say nothing about a network."""
 KINDS = {
     "dead signal": Kind(
         "exactly zero in every sample: the layer receives no gradient",
@@ -71,7 +80,7 @@ KINDS = {
         f"contributes less than {IDLE:.0%} of the energy that arrives at its fork or split",
         "hardly any gradient comes through this branch",
     ),
-    "duplicated pair": Kind(
+    DUPLICATED_PAIR: Kind(
         f"the gradients of these two layers are similar (CKA, energy: at least {DUPLICATED:g}; 1 for copies); "
         "'given the loss' is the similarity that is left after partialling out the loss signal",
         "similar gradients",
@@ -79,6 +88,16 @@ KINDS = {
     "one gradient": Kind(
         "exactly the same gradient up to a factor, as in layers whose outputs are added",
         "the same gradient, as at the inputs of an addition",
+    ),
+    ALIKE[ADDED]: Kind(
+        "the outputs of these two layers are added (at most a normalisation is between), and an addition passes one "
+        "gradient to all its inputs",
+        "alike by construction: both feed one addition",
+    ),
+    ALIKE[POOLED]: Kind(
+        "only normalisation, activation and pooling are between this layer and the head, so its gradient is that of "
+        "the head, spread over the positions",
+        "alike by construction: only a pooling is between them",
     ),
 }
 """Kinds of rows, in the order in which they are shown: the most urgent first."""
@@ -119,7 +138,7 @@ class Diagnosis:
     def _ranked(self, frame: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Return the strongest rows of a kind, with their rank and the number of all rows of the kind."""
         rows = frame[frame["kind"] == kind]
-        falling = kind in ("duplicated pair", "exploding signal", "exploding along time")
+        falling = kind in (DUPLICATED_PAIR, *ALIKE.values(), "exploding signal", "exploding along time")
         kept = rows.sort_values("value", ascending=not falling, kind="stable").head(self.most)
         kept = kept.assign(found=len(rows))
         kept.insert(1, "rank", range(1, len(kept) + 1))
@@ -144,9 +163,16 @@ def _pairs(recording: Recording) -> list[dict[str, object]]:
     if table is None:
         return []
     similar = table.frame[table.frame[ENERGY.column] >= DUPLICATED]
+    alike = Alike(recording.plan.graph)
+    outputs = [_outputs(recording, number) for number in recording.plan.signals]
+
+    def kind(row: Mapping[Any, Any]) -> str:
+        reason = alike.reason(outputs[row["order_a"]], outputs[row["order_b"]])
+        return ALIKE.get(reason) or ("one gradient" if row[ENERGY.column] >= COPY else DUPLICATED_PAIR)
+
     return [
         _row(
-            "one gradient" if row[ENERGY.column] >= COPY else "duplicated pair",
+            kind(row),
             row["stage_a"] if row["stage_a"] == row["stage_b"] else f"{row['stage_a']}, {row['stage_b']}",
             row["signal_a"],
             row["signal_b"],
@@ -156,6 +182,12 @@ def _pairs(recording: Recording) -> list[dict[str, object]]:
         )
         for row in similar.to_dict("records")
     ]
+
+
+def _outputs(recording: Recording, number: int) -> list[TensorKey]:
+    """Return the output of the layer of a signal; none for a weight, whose gradient depends on its inputs, too."""
+    tap = recording.plan.taps.get(number)
+    return [tap] if isinstance(tap, TensorKey) else []
 
 
 def _branches_and_forks(recording: Recording) -> list[dict[str, object]]:

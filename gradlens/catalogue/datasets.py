@@ -4,13 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from gradlens.errors import GradlensError, close_matches
 
-DATASETS = ("digits", "random")
+
+class DataSet(NamedTuple):
+    """A data set that has a name.
+
+    Attributes:
+        reader: dotted name of the function that returns its samples.
+        size: number of its samples; None if it is unlimited.
+    """
+
+    reader: str
+    size: int | None = None
 
 
-def check_data(name: str, names: Collection[str] = DATASETS, others: Collection[str] = ()) -> None:
+DATASETS = {
+    "digits": DataSet("gradlens.data.digits.digit_samples", 1797),
+    "random": DataSet("gradlens.data.noise.noise_samples"),
+}
+"""Data sets by name; the option ``data`` of ``Study`` describes each."""
+
+
+def check_data(name: str, names: Collection[str] = tuple(DATASETS), others: Collection[str] = ()) -> None:
     """Check that data is a known data set or an existing folder; a misspelt name may also mean one of ``others``.
 
     Raises:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import torch
 
+from gradlens.catalogue.datasets import DATASETS as NAMED
 from gradlens.catalogue.datasets import check_data
+from gradlens.catalogue.named import named
 from gradlens.data.batches import Batches, fingerprint
-from gradlens.data.digits import digit_samples
+from gradlens.data.checks import too_large
 from gradlens.data.folder import folder_samples
-from gradlens.data.noise import noise_samples
+from gradlens.data.noise import token_samples
 from gradlens.data.request import CLASSES, Request
 from gradlens.data.samples import Samples
-from gradlens.data.tokens import TOKENS, Tokens
-from gradlens.errors import GradlensError
+from gradlens.data.tokens import TOKENS, Tokens, is_tokens
 
-DATASETS: dict[str, Callable[[Request], Samples]] = {"digits": digit_samples, "random": noise_samples}
-"""Readers by the name of the data set; the option ``data`` of ``Study`` describes each."""
+Reader = Callable[[Request], Samples]
+DATASETS = {name: cast(Reader, named(entry.reader)) for name, entry in NAMED.items()}
+"""Readers by the name of the data set; a program may add its own."""
 
 
 def load_data(
@@ -56,10 +59,7 @@ def load_data(
     except (MemoryError, RuntimeError) as error:
         if "memory" not in str(error) and not isinstance(error, MemoryError):
             raise
-        raise GradlensError(
-            f"{request.samples} images of {image_size} x {image_size} do not fit into memory; use a smaller "
-            "image_size= or batch_size="
-        ) from error
+        raise too_large(request) from error
     pairs = zip(
         torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True
     )
@@ -76,20 +76,16 @@ def load_data(
         "sha256": fingerprint(items),
         "skipped": list(samples.skipped),
     }
-    described = str(Tokens.parse(name, request.num_classes)) if _is_tokens(name) else ""
+    described = str(Tokens.parse(name, request.num_classes)) if is_tokens(name) else ""
     return Batches(
         items, len(samples.class_names), samples.class_names, in_chans, image_size, identity, described
     )
 
 
-def _is_tokens(name: str) -> bool:
-    return name.partition(":")[0].strip() == TOKENS
-
-
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if name in DATASETS:
         return DATASETS[name](request)
-    if _is_tokens(name):
-        return Tokens.parse(name, request.num_classes).samples(request)
+    if is_tokens(name):
+        return token_samples(Tokens.parse(name, request.num_classes), request)
     check_data(name, DATASETS, [TOKENS])
     return folder_samples(Path(name), request, skip_bad)

@@ -1,4 +1,4 @@
-"""Normal noise for dry runs: an unlimited data set that needs no file."""
+"""Normal noise and random tokens: unlimited data sets that need no file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
+from gradlens.data.tokens import Tokens
 
 
 def noise_samples(request: Request) -> Samples:
@@ -18,3 +19,15 @@ def noise_samples(request: Request) -> Samples:
         images.append(torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)))
         targets.append(torch.from_numpy(generator.integers(request.num_classes, size=request.batch_size)))
     return Samples(torch.cat(images), torch.cat(targets), tuple(map(str, range(request.num_classes))), None)
+
+
+def token_samples(form: Tokens, request: Request) -> Samples:
+    """Return uniform tokens ``[batches * n, length]`` int64 with uniform class targets, by the seed."""
+    tokens, targets = [], []
+    for index in range(request.start, request.start + request.batches):
+        generator = np.random.default_rng([request.seed, index])
+        tokens.append(
+            torch.from_numpy(generator.integers(form.vocabulary, size=(request.batch_size, form.length)))
+        )
+        targets.append(torch.from_numpy(generator.integers(form.classes, size=request.batch_size)))
+    return Samples(torch.cat(tokens), torch.cat(targets), tuple(map(str, range(form.classes))), None)

@@ -1,13 +1,13 @@
-"""The requested number and size of images, and the selection of their samples."""
+"""The requested number and size of images, and the selection of their samples. No torch, so it is checked at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 
 from gradlens.errors import GradlensError
-from gradlens.randomness import SEED_LIMIT
+from gradlens.options import SEED_LIMIT
 
 CLASSES = 10
 SMALLEST_BATCH = 4  # the unbiased HSIC divides by n - 3
@@ -62,9 +62,18 @@ class Request:
         return self.batches * self.batch_size
 
     def order(self, total: int) -> list[int]:
-        """Return the order of ``total`` samples, which the seed determines."""
-        generator = torch.Generator().manual_seed(self.seed)
-        return list(map(int, torch.randperm(total, generator=generator)))
+        """Return the order of ``total`` samples, which the seed determines: that of ``torch.randperm`` on the CPU.
+
+        It is a shuffle (Fisher and Yates 1938; Durstenfeld 1964) by the Mersenne Twister (Matsumoto and Nishimura
+        1998), which NumPy has, too.
+        """
+        twister = np.random.RandomState(self.seed)  # seeded as in PyTorch by one 32-bit number
+        draws = twister.randint(0, 1 << 32, size=max(total - 1, 0), dtype=np.uint32)
+        order = list(range(total))
+        for first, draw in enumerate(map(int, draws)):
+            other = first + draw % (total - first)
+            order[first], order[other] = order[other], order[first]
+        return order
 
     def require(self, usable: int, description: str) -> None:
         """Raise a GradlensError unless ``usable`` samples are enough; ``description`` begins its message."""

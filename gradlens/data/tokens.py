@@ -1,15 +1,11 @@
-"""Random tokens for models of sequences: an unlimited data set that needs no file."""
+"""The form of random tokens for models of sequences. No torch, so it is checked at once."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-
-from gradlens.data.request import CLASSES, Request
-from gradlens.data.samples import Samples
+from gradlens.data.request import CLASSES
 from gradlens.errors import GradlensError, close_matches
 
 TOKENS = "tokens"
@@ -55,16 +51,15 @@ class Tokens:
             values[key] = int(number)
         return cls(**{"classes": classes, **values})
 
-    def samples(self, request: Request) -> Samples:
-        """Return uniform tokens ``[batches * n, length]`` int64 with uniform class targets, by the seed."""
-        shape = (request.batch_size, self.length)
-        tokens, targets = [], []
-        for index in range(request.start, request.start + request.batches):
-            generator = np.random.default_rng([request.seed, index])
-            tokens.append(torch.from_numpy(generator.integers(self.vocabulary, size=shape)))
-            targets.append(torch.from_numpy(generator.integers(self.classes, size=request.batch_size)))
-        return Samples(torch.cat(tokens), torch.cat(targets), tuple(map(str, range(self.classes))), None)
-
     def __str__(self) -> str:
         """Return a description for messages."""
         return f"sequences of {self.length} tokens below {self.vocabulary} and {self.classes} classes"
+
+
+def is_tokens(name: str) -> bool:
+    """Return whether the name of data, or of an input, is that of tokens.
+
+    >>> is_tokens("tokens:length=8"), is_tokens("digits")
+    (True, False)
+    """
+    return name.partition(":")[0].strip() == TOKENS

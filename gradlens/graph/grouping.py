@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from gradlens.graph import ops
 from gradlens.graph.branches import Branches, Fork, PartialSplit
 from gradlens.graph.choosing import Probes
 from gradlens.graph.nodes import TensorKey
+from gradlens.graph.owners import OUTSIDE
 from gradlens.graph.plan import Group
 from gradlens.graph.sites import numbered
 from gradlens.graph.work import BranchWork
 
+MATRIX = 2
+"""Axes of a batch of vectors, which has no positions."""
+ENLARGING = {*ops.CONVOLUTIONS, "PixelShuffle"}
+"""Operations that may return more positions than they read, beside upsampling."""
 RANKS = {"fork": 0, "split": 1, "merge": 2}
 """Order of the groups that have the same source."""
 
@@ -74,11 +81,34 @@ class Groups:
         )
 
     def _labels(self, fork: Fork) -> tuple[str, ...]:
-        """Return the labels of the branches; numbered ones are replaced by the operation that reads the branch."""
-        if not fork.labels[0].startswith("branch"):
+        """Return the labels of the branches, or for those that are not told apart so, the operations that read them.
+
+        The branches of a pyramid are not *skip* and *residual*: they meet in the loss only, or one of them comes back
+        from a coarser resolution.
+        """
+        numbered_only = fork.labels[0].startswith("branch")
+        if not numbered_only and not (fork.kind == "residual" and self._in_pyramid(fork)):
             return fork.labels
         readers = [self.probes.names[self._branches.visible_consumer(edge)] for edge in fork.edges]
         return tuple(numbered([f"to {reader}" for reader in readers], "{} ({})"))
+
+    def _in_pyramid(self, fork: Fork) -> bool:
+        if self.probes.owners[fork.merge] == OUTSIDE:
+            return True
+        spatial = len(self.graph.shape(fork.source)) > MATRIX
+        return spatial and any(
+            self._enlarges(node)
+            for node in self._branches.between([edge.consumer for edge in fork.edges], fork.merge)
+        )
+
+    def _enlarges(self, index: int) -> bool:
+        """Return whether an operation returns more positions than it reads: an upsampling, a transposed convolution."""
+        node = self.graph.nodes[index]
+        if not (node.operation in ENLARGING or node.operation.startswith("Upsample")):
+            return False
+        edges = self.graph.inputs.get(index, ())
+        shapes = (self.graph.shape(TensorKey(edge.producer, edge.output)) for edge in edges)
+        return any(math.prod(shape[2:]) < math.prod(node.shapes[0][2:]) for shape in shapes)
 
     def _split(self, split: PartialSplit) -> Iterator[Group]:
         probes, cut = self.probes, split.form != "project"

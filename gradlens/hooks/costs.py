@@ -53,6 +53,21 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
     return costs
 
 
+def saved_bytes_of(model: nn.Module, run: Callable[[], object]) -> int:
+    """Run a forward pass and return how many bytes of other tensors than parameters it saves on the CPU."""
+    costs = Costs(samples=1, parameters={})
+    known = {storage.data_ptr() for parameter in model.parameters() if (storage := _storage(parameter))}
+    count = _saver(costs, (), known)
+
+    def keep(tensor: Tensor) -> Tensor:
+        return count(tensor) if tensor.device.type == "cpu" else tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept):
+        alive = run()
+    del alive
+    return sum(costs.saved_bytes.values())
+
+
 def owned_parameters(model: nn.Module) -> dict[str, int]:
     """Return the elements of the parameters that each module holds itself; shared ones count once."""
     seen: set[int] = set()

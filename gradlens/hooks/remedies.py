@@ -6,6 +6,7 @@ The line is Python, between backquotes: a ``step=`` or a ``loss=`` with a lambda
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
@@ -45,24 +46,55 @@ def step_line(model: nn.Module, batch: object) -> str:
     return f"`step=lambda model, batch: {CROSS_ENTROPY}(model({arguments}), {target})`"
 
 
+def detector_line(batch: object) -> str:
+    """Return a step for a detector, which takes lists of images and of targets, and returns its losses in train mode.
+
+    For images with one class each, the box of an object is the whole image.
+    """
+    targets = batch[1] if isinstance(batch, (list, tuple)) and len(batch) == 2 else None
+    if not isinstance(targets, Tensor):
+        return "`step=lambda model, batch: sum(model(*batch).values())`"
+    box = "torch.tensor([[0.0, 0.0, *image.shape[:0:-1]]])"
+    return (
+        f'`step=lambda model, batch: sum(model(list(batch[0]), [{{"boxes": {box}, "labels": label[None] + 1}} for '
+        "image, label in zip(*batch)]).values())`"
+    )
+
+
+def unmet_parameter(model: nn.Module, error: Exception) -> str:
+    """Return a parameter of the model's forward that may be left out, and that an error asks for; else empty."""
+    words = set(re.findall(r"\w+", str(error)))
+    optional = [item.name for item in _parameters(model).values() if item.default is None]
+    return next((name for name in optional if name in words and name.startswith("target")), "")
+
+
 def loss_line(output: object) -> str:
     """Return a loss for an output that is not logits."""
-    if isinstance(output, Mapping):
-        names = [str(name) for name, value in output.items() if isinstance(value, Tensor)]
-        name = next((name for name in LOGITS if name in names), names[0] if names else "logits")
-        return f'`loss=lambda output, target: {CROSS_ENTROPY}(output["{name}"], target)`'
-    if isinstance(output, (list, tuple)):
-        heads = all(isinstance(item, Tensor) for item in output)
-        if heads and len(output) > 1:
-            return f"`loss=lambda output, target: sum({CROSS_ENTROPY}(head, target) for head in output)`"
-        return f"`loss=lambda output, target: {CROSS_ENTROPY}(output[0], target)`"
     if isinstance(output, Tensor):
         if output.dim() == 0:
             return "`loss=lambda output, target: output`"
         return "`loss=lambda output, target: output.flatten(1).square().mean()`"
-    names = [name for name, value in getattr(output, "__dict__", {}).items() if isinstance(value, Tensor)]
-    name = next((name for name in LOGITS if name in names), names[0] if names else "logits")
-    return f"`loss=lambda output, target: {CROSS_ENTROPY}(output.{name}, target)`"
+    if isinstance(output, (list, tuple)) and len(output) > 1:
+        heads = {_logits(item, "head") for item in output}
+        if len(heads) == 1:
+            return f"`loss=lambda output, target: sum({CROSS_ENTROPY}({heads.pop()}, target) for head in output)`"
+    return f"`loss=lambda output, target: {CROSS_ENTROPY}({_logits(output, 'output')}, target)`"
+
+
+def _logits(output: object, name: str) -> str:
+    """Return the expression for the logits in an output: the entry that is named so, or else the first tensor."""
+    if isinstance(output, Tensor):
+        return name
+    if isinstance(output, (list, tuple)):
+        return _logits(output[0], f"{name}[0]") if output else f"{name}[0]"
+    entries = output if isinstance(output, Mapping) else vars(output) if hasattr(output, "__dict__") else {}
+    written = '{}["{}"]' if isinstance(output, Mapping) else "{}.{}"
+    tensors = [str(key) for key, value in entries.items() if isinstance(value, Tensor)]
+    chosen = next((key for key in LOGITS if key in tensors), tensors[0] if tensors else "")
+    if chosen or not entries:
+        return written.format(name, chosen or "logits")
+    key, value = next(iter(entries.items()))
+    return _logits(value, written.format(name, key))
 
 
 def _from_mapping(
@@ -81,7 +113,7 @@ def _from_mapping(
     return ", ".join(f'batch["{name}"]' for name in others), f'batch["{target}"]'
 
 
-def _parameters(model: nn.Module) -> Mapping[str, object]:
+def _parameters(model: nn.Module) -> Mapping[str, inspect.Parameter]:
     try:
         return inspect.signature(model.forward).parameters
     except (TypeError, ValueError):

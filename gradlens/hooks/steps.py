@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import numpy as np
@@ -11,14 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gradlens.errors import GradlensError
-from gradlens.hooks.remedies import loss_line, needed_inputs, step_line
+from gradlens.errors import GradlensError, callers_errors
+from gradlens.hooks.remedies import detector_line, loss_line, needed_inputs, step_line, unmet_parameter
 from gradlens.randomness import seed_all
 
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]
 Pair = tuple[Any, Any]
 """Inputs of the model and targets of the loss."""
+
+
+def errors_of(step: Step, model: nn.Module) -> AbstractContextManager[None]:
+    """Raise exceptions of the caller's step, loss or model in the block as theirs."""
+    supervised = getattr(step, "__module__", "") == __name__
+    return callers_errors("loss" if supervised else "step", model)
 
 
 def step_of(loss: Loss | None, step: Step | None) -> Step:
@@ -40,10 +47,34 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
             inputs, targets = inputs.to(parameter.device), targets.to(parameter.device)
-        output = model(inputs)
+        output = _output(model, inputs, batch)
         return _cross_entropy(output, targets) if usual else criterion(output, targets)
 
     return supervised
+
+
+def _output(model: nn.Module, inputs: object, batch: object) -> Any:
+    """Run the model.
+
+    Raises:
+        GradlensError: it asks for targets, or returns what a detector returns in eval mode, which has no loss.
+    """
+    try:
+        output = model(inputs)
+    except (AssertionError, TypeError, ValueError) as error:
+        missing = unmet_parameter(model, error)
+        if not missing:
+            raise
+        raise GradlensError(
+            f"{type(model).__name__} takes {missing} in train mode and returns its losses, as a detector does; give "
+            f"{detector_line(batch)}"
+        ) from error
+    if isinstance(output, list) and output and isinstance(output[0], Mapping) and "boxes" in output[0]:
+        raise GradlensError(
+            f"{type(model).__name__} returns boxes in eval mode, as a detector does, and its losses in train mode "
+            f"only; use mode='train' and give {detector_line(batch)}"
+        )
+    return output
 
 
 def _pair(model: nn.Module, batch: object) -> Pair:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
-from gradlens.errors import GradlensError, callers_errors
+from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.carrying import carried_energies
@@ -39,7 +39,7 @@ from gradlens.hooks.nesting import copied, first_samples, has_two_readings
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.state import Guard, restored
-from gradlens.hooks.steps import Step, labels_of, seed_draws, step_of
+from gradlens.hooks.steps import Step, errors_of, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
 from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of
@@ -91,7 +91,7 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         n = checked_size(0, batch, self.watch)
-        with self._callers_errors():
+        with errors_of(self.step, self.model):
             state, forward = self._planned(0, batch, n)
             if state.plan.weights:
                 self.report(str(forecast(state.plan, n)))
@@ -104,12 +104,8 @@ class Watcher:
             GradlensError: a check fails (see ``checks``).
         """
         check_same_size(index, checked_size(index, batch, self.watch), state.n)
-        with self._callers_errors():
+        with errors_of(self.step, self.model):
             return self._again(lambda: self._next(state, index, batch))
-
-    def _callers_errors(self) -> AbstractContextManager[None]:
-        supervised = getattr(self.step, "__module__", "") == step_of.__module__
-        return callers_errors("loss" if supervised else "step", self.model)
 
     def _again(self, run: Callable[[], Result]) -> Result:
         """Run a pass; if the model keeps a part of an earlier graph in a cache, empty the cache and run it again."""

@@ -15,7 +15,7 @@ from typing import Any
 from torch import nn
 
 from gradlens.errors import GradlensError, close_matches, described
-from gradlens.models.files import check_factory, near_files
+from gradlens.models.files import check_factory, check_function
 from gradlens.models.shape import InputShape
 
 
@@ -55,12 +55,7 @@ def file_function(name: str, parameter: str) -> Callable[..., Any]:
     Raises:
         GradlensError: the name has another form, there is no such file or function, or the file raises.
     """
-    file, colon, function = name.rpartition(":")
-    if not colon or not file.endswith(".py") or not function.isidentifier():
-        raise GradlensError(f"{parameter}={name!r} is not understood; give {parameter}=path/file.py:function")
-    path = Path(file)
-    if not path.is_file():
-        raise GradlensError(f"there is no file {path}{near_files(path)}")
+    path, function = check_function(name, parameter)
     with _importable(path.resolve().parent):
         return _function(_run(path), path, function)
 

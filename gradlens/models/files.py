@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ast
 import os
+import struct
+import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,7 +41,24 @@ def check_network(
     elif source.kind == "darknet":
         require_file(Path(source.file), "darknet file")
     if checkpoint is not None:
-        require_file(Path(checkpoint), "checkpoint")
+        check_weights(Path(checkpoint))
+
+
+def check_function(name: str, parameter: str) -> tuple[Path, str]:
+    """Check the name of a function in a file, such as ``losses.py:focal``, and return the file and the function.
+
+    Args:
+        name: ``path/file.py:function``.
+        parameter: the parameter that takes the name, for messages.
+
+    Raises:
+        GradlensError: the name has another form, or there is no such file or function.
+    """
+    file, colon, function = name.rpartition(":")
+    if not colon or not file.endswith(".py") or not function.isidentifier():
+        raise GradlensError(f"{parameter}={name!r} is not understood; give {parameter}=path/file.py:function")
+    check_factory(Path(file), function)
+    return Path(file), function
 
 
 def require_file(path: Path, what: str) -> None:
@@ -54,12 +74,43 @@ def require_file(path: Path, what: str) -> None:
             f"{what} {path} cannot be read: {error.strerror}; change its permissions"
         ) from error
     if size < 0:
-        problem = "is a folder" if path.is_dir() else f"does not exist{near_files(path)}"
-        raise GradlensError(f"{what} {path} {problem}; give the path of a file")
+        problem = (
+            "is a folder; give the path of a file" if path.is_dir() else f"does not exist{_nearby(path)}"
+        )
+        raise GradlensError(f"{what} {path} {problem}")
     if not os.access(path, os.R_OK):
         raise GradlensError(f"{what} {path} cannot be read; change its permissions")
     if not size:
         raise GradlensError(f"{what} {path} is empty; save or download it again")
+
+
+def check_weights(path: Path) -> None:
+    """Check that a file of weights exists and begins as one; what it holds is read later.
+
+    Raises:
+        GradlensError: it does not.
+    """
+    require_file(path, "checkpoint")
+    if not _begins_as_weights(path):
+        raise GradlensError(
+            f"checkpoint {path} is damaged or not a checkpoint; give a file of torch.save, safetensors, or darknet's "
+            ".weights, or save or download it again"
+        )
+
+
+def _begins_as_weights(path: Path) -> bool:
+    """Return whether the start of a file is that of a format of weights, and its stated length is there."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if path.suffix == ".safetensors":
+        return len(start) == 8 and 0 < struct.unpack("<Q", start)[0] <= path.stat().st_size - 8
+    if (
+        path.suffix == ".weights"
+    ):  # three numbers of its version; the reader compares the length with the network
+        return len(start) == 8
+    if start.startswith(b"PK"):
+        return zipfile.is_zipfile(path)
+    return start.startswith(b"\x80") or tarfile.is_tarfile(path)  # files of old versions of torch
 
 
 def check_factory(file: Path, factory: str) -> None:
@@ -95,6 +146,10 @@ def near_files(file: Path) -> str:
     if not file.parent.is_dir():
         return f"; there is no folder {file.parent} either"
     return close_matches(file.name, (path.name for path in file.parent.glob(f"*{file.suffix}")))
+
+
+def _nearby(file: Path) -> str:
+    return near_files(file) or "; give the path of a file"
 
 
 def _bound(tree: ast.Module) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -70,9 +70,8 @@ def narrow_to_flops(
 def forward_flops(model: nn.Module, image_size: int | tuple[int, int, int] | None = None) -> int:
     """Return the FLOPs of the forward pass of one image in eval mode; one multiply-add is 2."""
     image = image_for(model, image_size)
-    with evaluating(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(image)
-    return int(counter.get_total_flops())
+    with evaluating(model), torch.no_grad():
+        return _counted(lambda: model(image))
 
 
 @dataclass(frozen=True)
@@ -124,15 +123,20 @@ class _Trial:
             GradlensError: the network does not run at these widths.
         """
         model = copy.deepcopy(self.model)
-        with _resizing(model, self, sizes), FlopCounterMode(display=False) as counter:
-            _run(
-                model, self.image, "does not run at another width, because it stores channel counts elsewhere"
-            )
-        return int(counter.get_total_flops())
+        problem = "does not run at another width, because it stores channel counts elsewhere"
+        with _resizing(model, self, sizes):
+            return _counted(lambda: _run(model, self.image, problem))
 
     def scaled(self, factor: float) -> Sizes:
         """Return all widths scaled by one factor and rounded to their multiples."""
         return {size: scaled(size, factor, multiple) for size, multiple in self.multiples.items()}
+
+
+def _counted(run: Callable[[], object]) -> int:
+    """Return the FLOPs of what runs."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
 
 
 def _sizes_for(trial: _Trial, flops: int) -> Sizes:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +10,8 @@ from typing import NamedTuple
 from torch import nn
 
 from gradlens.data import Batches, load_data
-from gradlens.errors import CallerError, GradlensError, ModelNote, callers_errors
+from gradlens.data.checks import single_class
+from gradlens.errors import GradlensError, ModelNote
 from gradlens.hooks import capture
 from gradlens.models import lift_zero_init, load_model, zero_gains
 from gradlens.models.checkpoint import head_classes
@@ -25,9 +24,6 @@ from gradlens.studies.options import Study
 
 REPEATS = 5
 """Timed steps if throughput is measured."""
-UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
-"""Exceptions of torch if images do not fit a network."""
-
 DARKNET_WEIGHTS = ".weights"
 
 Weights = str | Path | None
@@ -107,9 +103,7 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
         num_classes=study.num_classes,
     )
     if data.num_classes < 2:
-        raise GradlensError(
-            f"{study.data} has one class, so the cross entropy is 0 and there is no gradient; use two or more classes"
-        )
+        raise single_class(study.data)
     return data
 
 
@@ -237,29 +231,3 @@ def measure(
             "checkpoint": None if network.checkpoint is None else str(network.checkpoint),
         },
     )
-
-
-@contextmanager
-def explain_misfit(name: str, data: Batches) -> Iterator[None]:
-    """Turn an error of torch about images that do not fit a network into one sentence.
-
-    Raises:
-        GradlensError: the block raised such an error.
-    """
-    try:
-        with callers_errors("model"):
-            yield
-    except (CallerError, *UNFIT) as error:
-        if isinstance(error, CallerError) and not isinstance(error.__cause__, UNFIT):
-            raise
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        advice = "if the images are too small for the network, use a larger image_size="
-        if "out of bounds" in first_line:
-            advice = "the network has fewer classes than the data"
-        if "memory" in first_line:
-            advice = "use a smaller batch_size= or image_size="
-        elif data.described:
-            advice = "if the network takes other inputs, use other batches, or step="
-        elif "Long" in first_line or "indices" in first_line:
-            advice = "a network of tokens needs input=tokens:length=32,vocabulary=100"
-        raise GradlensError(f"{name} fails on {data}: {first_line} ({advice})") from error

@@ -14,11 +14,11 @@ from gradlens.studies.cell import (
     Built,
     Subject,
     build_network,
-    explain_misfit,
     measure,
     samples_of,
     spare_batches,
 )
+from gradlens.studies.misfits import explain_misfit, few_samples, try_network
 from gradlens.studies.options import Study
 from gradlens.studies.subjects import unvaried
 
@@ -85,18 +85,23 @@ class Cells:
                 return
 
     def _run_seed(self, seed: int, row: list[Recording]) -> None:
-        data = samples_of(self.study, seed)
+        data = self._try_networks() if seed == 0 else None  # errors are raised before any measurement
+        data = data or samples_of(self.study, seed)
         self._data.append(dict(data.identity))
-        if seed == 0 and len(self._networks) > 1:  # errors are raised before any measurement
-            self._built = {
-                network: build_network(self.study, network, data, seed) for network in self._networks
-            }
         for network in self._networks:
             recording = self._run_cell(seed, network, data)
             row.append(recording)
             if recording.provenance.partial:
                 self.partial = True
                 return
+
+    def _try_networks(self) -> Batches | None:
+        """Build all networks and run each on a few samples; return the data of the first seed if all of it was read."""
+        few = few_samples(self.study)
+        self._built = {network: build_network(self.study, network, few, 0) for network in self._networks}
+        for network, built in self._built.items():
+            try_network(self.study, built.model, network.name, few)
+        return few if self.study.supply.batches is not None else None
 
     def _run_cell(self, seed: int, network: Subject, data: Batches) -> Recording:
         study = self.study
@@ -115,7 +120,7 @@ class Cells:
             self._built.pop(network) if network in self._built else build_network(study, network, data, seed)
         )
         model = built.model
-        with explain_misfit(network.name, data):
+        with explain_misfit(network.name, data, model):
             losses: list[float] = []
             if study.warmup_steps:
                 others = spare_batches(study, seed, data, study.warmup_steps, study.batches)

@@ -15,11 +15,11 @@ from gradlens.randomness import seeded
 from gradlens.studies.cell import (
     Subject,
     build_network,
-    explain_misfit,
     measure,
     samples_of,
     spare_batches,
 )
+from gradlens.studies.misfits import explain_misfit, try_network
 from gradlens.studies.options import Study, Training
 from gradlens.studies.store import Snapshot, Store
 from gradlens.studies.training import Score, score, train
@@ -98,7 +98,7 @@ class Grid:
         return rows
 
     def _open(self, data: Batches) -> None:
-        """Find the finished cells, and build each variant once, so that errors are raised before any measurement.
+        """Find the finished cells, and try each variant once, so that errors are raised before any measurement.
 
         Raises:
             GradlensError: a variant cannot be built, or the cells belong to another run.
@@ -110,8 +110,8 @@ class Grid:
         missing = [cell for cell in cells if self.store.get(_name(*cell)) is None]
         self._total = len(missing) * self._cell_size
         for variant in dict.fromkeys(variant for _, variant in missing):
-            if len(self.variants) > 1:
-                build_network(self.study, variant, data, 0)
+            built = build_network(self.study, variant, data, 0)
+            try_network(self.study, built.model, variant.name, data)
 
     def _digest(self, data: Batches) -> str:
         """Return what identifies the network and the code of the caller, "" if all comes from libraries."""
@@ -151,7 +151,7 @@ class Grid:
         held_out, rest = self._others(seed, data)
         stops, snapshots = set(training.stops()), list[Snapshot]()
         dropout = seeded(seed if training.steps else None)
-        with explain_misfit(variant.name, data), dropout:
+        with explain_misfit(variant.name, data, model), dropout:
             for step, train_loss in train(model, rest, training, seed, study.supply):
                 if step:
                     self._done += 1

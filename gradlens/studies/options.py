@@ -27,6 +27,8 @@ from gradlens.studies.objects import NO_SUPPLY, Supply
 BOTH = "both"
 """Value of ``space`` that requests one measurement per space."""
 
+FUNCTIONS = ("step", "loss")
+"""Options that are functions of the caller, or name one in a file."""
 SCHEDULES = ("cosine", "constant")
 
 WATCHED = tuple(name for name, declared in options_of(Watch).items() if declared.group)

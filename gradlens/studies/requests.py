@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from gradlens.catalogue.datasets import check_data
-from gradlens.models.files import check_network
+from gradlens.data.checks import check_input, check_samples
+from gradlens.data.request import CLASSES, Request
+from gradlens.models.files import check_function, check_network
 from gradlens.models.spec import NetworkSpec, csp_specs
-from gradlens.studies.options import BOTH, study_of
+from gradlens.studies.options import BOTH, FUNCTIONS, Study, study_of
 
 
 def check_request(
@@ -30,8 +31,13 @@ def check_request(
     networks = [NetworkSpec.parse(model) for model in models]
     for network, checkpoint in zip_longest(networks, checkpoints):
         check_network(network, checkpoint, study.pretrained)
-    if not study.input:
-        check_data(study.data)
+    for name in FUNCTIONS:
+        if getattr(study, name):
+            check_function(getattr(study, name), name)
+    if study.input:
+        check_input(study.input, study.data)
+    else:
+        check_samples(study.data, [_request(study, seed) for seed in range(study.seeds)], study.skip_bad)
 
 
 def check_variants(
@@ -51,3 +57,10 @@ def check_variants(
     for csp in csp_specs(strategies, gammas, partials, stem):
         network.with_strategy(csp)
     check_request([model], [], options)
+
+
+def _request(study: Study, seed: int) -> Request:
+    """Return the samples of a seed, in colour."""
+    return Request(
+        study.batch_size, study.batches, 0, study.image_size, 3, seed, study.num_classes or CLASSES
+    )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from gradlens.data import SuppliedBatches
+from gradlens.data.checks import check_input
 from gradlens.data.supplied import length_of
 from gradlens.errors import GradlensError
 from gradlens.hooks.checks import FEWEST
@@ -22,10 +23,9 @@ from gradlens.options import options_of
 from gradlens.randomness import seeded
 from gradlens.recording.watch import watch_of
 from gradlens.studies.objects import Supply
-from gradlens.studies.options import Study, study_of
+from gradlens.studies.options import FUNCTIONS, Study, study_of
 
 DEFAULTS = {name: declared.default for name, declared in options_of(Study).items()}
-FUNCTIONS = ("step", "loss")
 PYTHON_ONLY = ("samples", "reduction")
 """Options of ``Watch`` about the batches and the loss of the caller."""
 
@@ -110,13 +110,8 @@ def _source(values: dict[str, object]) -> tuple[Iterable[object] | None, bool]:
 
 
 def _use_input(values: dict[str, object], source: object) -> None:
-    data = values.get("data", DEFAULTS["data"])
-    if source is not None or data not in (DEFAULTS["data"], "random"):
-        raise GradlensError("input= makes random inputs; leave out data=, or leave out input=")
-    if str(values["input"]).partition(":")[0] != "tokens":
-        raise GradlensError(
-            f"input={values['input']!r} is not known; give input=tokens:length=32,vocabulary=100"
-        )
+    data = "" if source is not None else str(values.get("data", DEFAULTS["data"]))
+    check_input(str(values["input"]), data)
     values["data"] = values["input"]
 
 

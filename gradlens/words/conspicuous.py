@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradlens.analyzers.diagnosis import DUPLICATED, KINDS
+from gradlens.analyzers.diagnosis import ALIKE, DUPLICATED, KINDS
 from gradlens.numbers import TERMINAL, fixed, power_of_ten, significant
 from gradlens.results import Result
 
@@ -64,6 +64,8 @@ class Site(NamedTuple):
 def conspicuous(result: Result, most: int) -> list[Site]:
     """Return up to ``most`` sites of each network but controls: the strongest of each kind, then the second strongest.
 
+    Pairs that are alike by construction are none: they are alike in every network.
+
     Args:
         result: with the table ``diagnosis``, or of paths; others have no sites.
         most: largest number of sites of a network.
@@ -93,7 +95,7 @@ def networks_with_sites(result: Result) -> list[str]:
 def _by_network(frame: pd.DataFrame, most: int) -> Iterator[Sequence[Row]]:
     urgency = list(KINDS)
     for _, group in frame.groupby("network", sort=False):
-        rows = group.to_dict("records")
+        rows = [row for row in group.to_dict("records") if row["kind"] not in ALIKE.values()]
         with_loss = not group["given_loss"].isna().all()
         rows.sort(key=lambda row: (_expected(row, with_loss), row["rank"], urgency.index(row["kind"])))
         yield rows[:most]

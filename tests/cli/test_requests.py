@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 CODE = """
 import sys
@@ -42,6 +43,21 @@ MISTAKES = {
     "compare|resnet18|resnet18|--checkpoint-b|lost.pt": "checkpoint lost.pt does not exist",
     "inspect|resnet18|--checkpoint|.": "checkpoint . is a folder",
     "inspect|resnet18|--checkpoint|empty.pt": "checkpoint empty.pt is empty",
+    "inspect|resnet18|--checkpoint|nets.py": "damaged or not a checkpoint",
+    "inspect|resnet18|--checkpoint|cut.pt": "damaged or not a checkpoint",
+    "inspect|resnet18|--checkpoint|cut.safetensors": "damaged or not a checkpoint",
+    "inspect|resnet18|--step|steps.py:step": "there is no file steps.py; did you mean step.py",
+    "inspect|resnet18|--step|broken.py:step": "cannot be run: SyntaxError",
+    "compare|resnet18|resnet34|--loss|step.py:lost": "step.py has no function 'lost'",
+    "inspect|resnet18|--loss|step.py": "give --loss path/file.py:function",
+    "inspect|resnet18|--input|token:length=8": "did you mean tokens?",
+    "inspect|resnet18|--input|tokens:size=8": "'size=8' in 'tokens:size=8' is not understood",
+    "inspect|resnet18|--input|tokens|--data|photos": "leave out --data",
+    "inspect|resnet18|--data|empty": "empty has neither class folders nor images",
+    "inspect|resnet18|--data|images": "images has 6 images, but 4 batches of 32 need 128",
+    "strategies|resnet18|--data|images|--batch-size|6|--batches|1": "images/b/1.png cannot be read as an image",
+    "inspect|resnet18|--batch-size|2000": "digits has 1797 samples",
+    "inspect|resnet18|--data|random|--image-size|1000000": "images of 1000000 x 1000000 do not fit into memory",
     "inspect|nets.py:build|--pretrained": "no pretrained weights for nets.py:build",
     "inspect|resnet18|--warmup-loss|1": "--warmup-steps 500",
     "inspect|resnet18|--out|nets.py": "nets.py is a file",
@@ -51,7 +67,15 @@ MISTAKES = {
 def test_mistakes_are_answered_in_one_line_before_libraries_are_loaded(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text("def build():\n    pass\n")
     (tmp_path / "broken.py").write_text("def build(:\n")
+    (tmp_path / "step.py").write_text("def step(model, batch):\n    pass\n")
     (tmp_path / "empty.pt").touch()
+    (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04 and no more")
+    (tmp_path / "cut.safetensors").write_bytes(b"\xff" * 9)
+    (tmp_path / "empty").mkdir()
+    for file in (f"{name}/{index}.png" for name in "ab" for index in range(3)):
+        (tmp_path / "images" / file).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "images" / file)
+    (tmp_path / "images/b/1.png").write_bytes((tmp_path / "images/b/1.png").read_bytes()[:45])
     ran = subprocess.run(
         [sys.executable, "-c", CODE],
         input="\n".join(MISTAKES),

@@ -1,0 +1,108 @@
+"""Networks that do not fit the data: an error before any measurement, with advice that fits its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import gradlens as gl
+from gradlens.errors import GradlensError
+from gradlens.studies import cells, misfits
+
+OPTIONS: dict[str, object] = {"seeds": 1, "batches": 1, "batch_size": 8, "throughput": False}
+
+
+class Convolutions(nn.Module):
+    def __init__(self, channels: int = 3, kernel: int = 3, features: int = 4) -> None:
+        super().__init__()
+        self.body, self.head = nn.Conv2d(channels, 4, kernel), nn.Linear(features, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.body(x).relu()
+        return self.head(x.mean((2, 3)) if self.head.in_features == 4 else x.flatten(1))
+
+
+class Words(nn.Module):
+    def __init__(self, positions: int = 100) -> None:
+        super().__init__()
+        self.embed, self.place = nn.Embedding(50, 8), nn.Embedding(positions, 8)
+        self.body, self.head = nn.Linear(8, 8), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x) + self.place(torch.arange(x.shape[1]))
+        return self.head(self.body(x).relu().mean(1))
+
+
+class Neck(Convolutions):
+    def forward(self, x: Tensor) -> Tensor:
+        return {"body": x}["neck"]
+
+
+def sizes(height: int) -> Callable[[], nn.Module]:
+    class Sized(Convolutions):
+        def forward(self, x: Tensor) -> Tensor:
+            assert x.shape[2] == height, f"Input height ({x.shape[2]}) doesn't match model ({height})."
+            return super().forward(x)
+
+    return Sized
+
+
+def message_of(build: Callable[[], nn.Module], **options: object) -> str:
+    with pytest.raises(GradlensError) as raised:
+        gl.inspect(build, progress=False, **{**OPTIONS, "image_size": 8, **options})
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "advice", "never"),
+    [
+        (lambda: Convolutions(kernel=9), {}, "use a larger image_size=", "input="),
+        (lambda: Convolutions(channels=1), {}, "takes images of 1 channels, and these have 3", "image_size"),
+        (lambda: Convolutions(features=99), {}, "use that image_size=", "larger"),
+        (sizes(224), {}, "made for images of another size", "larger"),
+        (Words, {}, "needs input=tokens:length=32,vocabulary=100", "image_size"),
+        (Words, {"input": "tokens"}, "embed has 50 entries, place has 100 entries; use input=tokens:length=32,"
+         "vocabulary=50", "image_size"),
+        (lambda: Words(9), {"input": "tokens:vocabulary=40"}, "length=9,vocabulary=9", "image_size"),
+        (lambda: nn.Sequential(Convolutions(), nn.Linear(10, 5)), {}, "fewer classes than the data", "image"),
+    ],
+    ids=["kernel", "channels", "features", "assertion", "tokens", "vocabulary", "positions", "classes"],
+)  # fmt: skip
+def test_the_advice_fits_the_cause(
+    build: Callable[[], nn.Module], options: dict[str, object], advice: str, never: str
+) -> None:
+    message = message_of(build, **options)
+    assert advice in message
+    assert never not in message.partition("fails on")[2].partition("(")[2]
+
+
+def test_an_error_of_another_kind_has_no_advice() -> None:
+    class Odd(Convolutions):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("the moon is full")
+
+    assert message_of(Odd).endswith(
+        "RuntimeError: the moon is full, in " + message_of(Odd).rpartition(" in ")[2]
+    )
+
+
+@pytest.mark.parametrize("last", [Neck, lambda: Convolutions(kernel=9)])
+def test_no_network_is_measured_before_all_have_run(
+    last: Callable[[], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+    monkeypatch.setattr(cells, "measure", lambda *args, **options: measured.append(args))
+    with pytest.raises(GradlensError, match=r"neck|fails on"):
+        gl.compare(Convolutions, Convolutions, last, progress=False, **OPTIONS, image_size=8)
+    assert not measured
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(misfits, "free_bytes", lambda: 1000)
+    message = message_of(Convolutions, image_size=16)
+    assert "a backward pass of Convolutions on a batch of 8 samples saves about" in message
+    assert message.endswith("use a smaller batch_size= or image_size=")
