@@ -1,8 +1,8 @@
 """Make the pictures of docs/gallery.md with the commands that it shows: ``python -m benchmarks.gallery``.
 
 Each run executes one command line of the page; its figures are copied with fewer colours. With names of runs
-(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made. With ``--saved DIR`` they are drawn from a
-result that one of the commands saved in DIR, without measuring.
+(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made. With ``--saved DIR`` they are drawn
+from a result that one of the commands saved in DIR, without measuring.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ RUNS: dict[str, str] = {
     "strategies": "gradlens strategies peleenet --seeds 5 --no-throughput",
     "training": "gradlens strategies peleenet --strategies none,csp --seeds 5 --train-steps 100 --eval --no-throughput",
     "steps": (
-        "gradlens compare benchmarks/recurrent.py:tanh benchmarks/recurrent.py:lstm --input tokens:length=20,vocabulary=100 "
-        "--seeds 1 --no-throughput"
+        "gradlens compare benchmarks/recurrent.py:tanh benchmarks/recurrent.py:lstm "
+        "--input tokens:length=20,vocabulary=100 --seeds 1 --no-throughput"
     ),
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -65,6 +66,8 @@ def tidied(notebook: Any) -> Any:
         cell.metadata = nbformat.from_dict({})
         if cell.cell_type == "code":
             cell.outputs = _joined([_small(output) for output in cell.outputs if not _is_empty(output)])
+            for output in cell.outputs:
+                _describe(output, cell.source)
     return notebook
 
 
@@ -91,6 +94,15 @@ def _small(output: Any) -> Any:
     if str(data.get("text/html", "")).startswith("<iframe"):
         del data["text/html"]  # an embedded page: only its line of text is saved
     return output
+
+
+def _describe(output: Any, source: str) -> None:
+    """Give a picture its text for those who do not see it, from the comment ``# Figure: ...`` of its cell."""
+    details = output.get("metadata", {})
+    if "image/png" in output.get("data", {}) and "alt" not in details.get("image/png", {}):
+        comment = re.search(r"^# Figure: (.+)$", source, re.M)
+        if comment:
+            output.metadata["image/png"] = {"alt": comment[1]}
 
 
 def _repainted(picture: str) -> str:

@@ -42,9 +42,11 @@ class ShownFigure(Figure):
 
     Attributes:
         redraw: draws the plot again; None before it is drawn.
+        alt: what the figure shows, for those who do not see it.
     """
 
     redraw: Callable[[], object] | None = None
+    alt: str = ""
 
     def set_size_inches(
         self, w: float | tuple[float, float], h: float | None = None, forward: bool = True
@@ -55,10 +57,17 @@ class ShownFigure(Figure):
         if self.redraw is not None and tuple(self.get_size_inches()) != before:
             self.redraw()
 
-    def _repr_png_(self) -> bytes:
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
         page = io.BytesIO()
         self.savefig(page, format="png", dpi=SCREEN, metadata={"Software": None})
-        return page.getvalue()
+        return page.getvalue(), {"alt": self.alt} if self.alt else {}
+
+
+def describe(ax: Axes, text: str) -> None:
+    """Set the text that a notebook saves with the figure of ``ax`` for those who do not see it."""
+    figure = ax.get_figure(root=True)
+    if isinstance(figure, ShownFigure):
+        figure.alt = text
 
 
 def tidy(ax: Axes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -38,9 +38,9 @@ def quote(
             "a sentence is made for a result of one network or of two networks; take the numbers of this one "
             f"from its tables: {', '.join(tables)}"
         )
-    rows = tables[name].set_index("stage")
+    rows = {str(row["stage"]): row for row in tables[name].to_dict("records")}
     entries = {entry.name: entry for entry in quantities_with(name)}
-    row = rows.loc[_checked(stage, "stage", list(rows.index))]
+    row = rows[_checked(stage, "stage", list(rows))]
     entry = entries[_checked(metric, "quantity", list(entries))]
     return (
         f"{_subject(row, entry, stage)}: {_values(row, entry, name, networks)} ({_basis(row, entry, seeds)})"
@@ -53,13 +53,13 @@ def _checked(name: str, kind: str, known: Sequence[str]) -> str:
     return name
 
 
-def _subject(row: Mapping[str, Any], entry: Quantity, stage: str) -> str:
+def _subject(row: Mapping[Hashable, Any], entry: Quantity, stage: str) -> str:
     size = row.get(size_column(entry.name), math.nan)
     signals = f" (m = {size:.0f})" if size > 0 else ""
     return f"{entry.title}{signals} {'of the whole network' if stage == WHOLE else f'in stage {stage}'}"
 
 
-def _values(row: Mapping[str, Any], entry: Quantity, table: str, networks: Sequence[str]) -> str:
+def _values(row: Mapping[Hashable, Any], entry: Quantity, table: str, networks: Sequence[str]) -> str:
     suffixes = ("",) if table == "summary" else ("_a", "_b")
     numbers = [row[entry.name + suffix] for suffix in suffixes]
     values = [
@@ -71,7 +71,7 @@ def _values(row: Mapping[str, Any], entry: Quantity, table: str, networks: Seque
     )
 
 
-def _basis(row: Mapping[str, Any], entry: Quantity, seeds: int) -> str:
+def _basis(row: Mapping[Hashable, Any], entry: Quantity, seeds: int) -> str:
     """Return the difference with its interval and p, if there are any, and the number of seeds."""
 
     def part(ending: str, sign: bool) -> str:

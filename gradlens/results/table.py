@@ -55,9 +55,12 @@ class Table:
             GradlensError: no plot is registered for this table, it has no such version, or the labels do not fit.
         """
         from gradlens.plots import plot_frame  # matplotlib is slow to import
+        from gradlens.plots.canvas import describe
 
         table = self.relabelled(renamed(names_in([self.frame]), labels)) if labels else self
-        return plot_frame(self.name, table.frame, ax, version=version)
+        drawn = plot_frame(self.name, table.frame, ax, version=version)
+        describe(drawn, table.caption)
+        return drawn
 
     def relabelled(self, names: Mapping[str, str]) -> Table:
         """Return the table with other names of networks, in its rows and its caption."""

@@ -77,6 +77,16 @@ def test_no_paths_times_or_addresses_are_saved(path: Path) -> None:
 
 
 @each_notebook
+def test_every_picture_has_a_text_for_those_who_do_not_see_it(path: Path) -> None:
+    for cell in read(path).cells:
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                assert output.metadata["image/png"]["alt"], cell.source
+    texts = [alt for cell in read(path).cells for alt in re.findall(r"!\[(.*?)\]\(", cell.source, re.S)]
+    assert all(len(text) > 20 for text in texts)
+
+
+@each_notebook
 def test_the_text_states_no_result(path: Path) -> None:
     """Numbers are printed by cells: a number in prose would not change with the code."""
     prose = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]

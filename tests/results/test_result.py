@@ -238,10 +238,11 @@ def test_a_table_is_plotted_onto_axes_or_a_new_figure(result):
 def test_a_notebook_shows_the_figure_without_pyplot(result):
     formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
     figure = result["cost"].plot().figure
-    formats, _ = formatter.format(figure)
+    formats, details = formatter.format(figure)
     assert formats["image/png"].startswith(b"\x89PNG")
     assert "image/svg+xml" not in formats
-    assert figure._repr_png_() == formats["image/png"], "the same figure has the same bytes"
+    assert details["image/png"] == {"alt": result["cost"].caption}
+    assert figure._repr_png_()[0] == formats["image/png"], "the same figure has the same bytes"
 
 
 def test_the_error_for_a_table_without_a_plot_lists_those_with_one(result):
