@@ -69,7 +69,7 @@ def _trade_offs(frame: pd.DataFrame) -> list[str]:
 def _against_cost(panel: Axes, whole: pd.DataFrame, quantity: str, styles: dict[str, Style]) -> None:
     """Draw a quantity of each network over its FLOPs, or in the order of the table if these are not known."""
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
-    ends: list[Artist] = []
+    ends: list[float] = []
     costs: list[float] = []
     for index, (network, style) in enumerate(styles.items()):
         row = order.of_network(whole, network).iloc[0]
