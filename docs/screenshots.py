@@ -19,6 +19,8 @@ IMAGES = ROOT / "docs" / "images"
 RUN = ROOT / "build" / "screenshots"
 COMMAND = ["compare", "resnet50", "cspresnet50", "--seeds", "5"]
 SIZE = {"width": 1400, "height": 900}
+TALL = 640
+"""Height of the picture of the map in pixels: the map and the beginning of its panel."""
 COLOURS = 256
 """Colours of a picture, chosen to cover rare ones: enough for letters and the scale of a map, in half of the bytes."""
 
@@ -48,7 +50,8 @@ def map_of_a_place(page: Any) -> None:
     """Take the map after a click on the first place to look at."""
     page.locator(".looking a").first.click()
     page.wait_for_timeout(500)
-    saved(page.locator("#map").screenshot(), "page-map")
+    box = page.locator("#map").bounding_box()
+    saved(page.screenshot(clip={**box, "height": min(box["height"], TALL)}), "page-map")
 
 
 def correlation(page: Any) -> None:

@@ -1,6 +1,7 @@
 """The first screen: the heading and its limits, the main numbers, the leading figure, and where to look."""
 
 import json
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -80,6 +81,29 @@ def test_the_main_numbers_are_those_of_the_screen(make_result):
     assert pair.whole[0].cells == ("0.700", "0.600")
     assert [row.label for row in essentials(make_result(kind="inspect")).whole] == ["duplication", "FLOPs"]
     assert essentials(Result({}, {}, "")) is None
+
+
+def test_the_main_numbers_of_paths_are_those_of_the_structure():
+    frame = pd.DataFrame(
+        {"network": ["n", "n"], "stage": ["4", "whole"], "layers": [3, 9], "longest": [3, 8]}
+    )
+    result = Result({"structure": Table("structure", frame, "")}, {"kind": "paths", "a": "n"}, "Found.")
+    assert [(row.label, row.cells) for row in essentials(result).whole] == [
+        ("layers", ("9",)),
+        ("longest path", ("8",)),
+    ]
+
+
+def test_several_networks_are_the_rows_of_the_main_numbers():
+    columns = {"network": ["a", "b", "c"], "stage": ["whole"] * 3, "m": [7.0] * 3}
+    frame = pd.DataFrame({**columns, "rarefied_duplication": [0.1, 0.2, 0.3], "accuracy": [0.5] * 3})
+    text = page(Result({"networks": Table("networks", frame, "")}, {}, "Found."), {})
+    table = text[text.index("essentials") :].split("</table>")[0]
+    assert re.findall(r'<th scope="row">(.*?)</th><td class="number">(.*?)</td>', table) == [
+        ("a", "0.100"), ("b", "0.200"), ("c", "0.300")
+    ]  # fmt: skip
+    assert "duplication (m\u00a0=\u00a07)" in table
+    assert "accuracy" not in table
 
 
 def test_the_leading_figure_is_the_first_that_can_carry_the_finding():

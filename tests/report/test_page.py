@@ -13,6 +13,7 @@ from gradlens.report.page import page
 from gradlens.results import Result, Table
 
 HOSTILE = "<script>alert(1)</script>"
+SVG = b'<svg width="518.4pt" height="300pt"></svg>'
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
@@ -174,14 +175,14 @@ def test_options_in_warnings_are_code_and_the_rest_is_text():
 
 
 def test_the_figure_of_the_finding_is_at_the_top_only(make_result):
-    text = render(make_result())
+    text = page(make_result(), {"duplication": SVG, "flow": SVG})
     assert text.count('data-figure="duplication"') == 1
     assert text.index('data-figure="duplication"') < text.index("<h2")
     assert "The figure is" in text[text.index('id="duplication"') :].split("</section>")[0]
 
 
 def test_each_figure_has_its_command(make_result):
-    text = Outline(render(make_result())).text
+    text = Outline(page(make_result(), {"duplication": SVG, "flow": SVG})).text
     assert "gradlens figure RUN duplication" in text
     assert "gradlens figure RUN flow" in text
 

@@ -445,6 +445,13 @@ def test_figures_and_commands_can_be_copied_or_saved(chromium: Any, page_path: P
             assert button.get_attribute("data-done") == "copied"
             return str(page.evaluate("navigator.clipboard.readText()"))
 
+        labels = page.locator(".copies button, .command button").evaluate_all(
+            "(all) => all.map((one) => one.getAttribute('aria-label'))"
+        )
+        figures = page.locator("[data-figure]").count()
+        assert (
+            len(set(labels)) == len(labels) == 4 * figures + 1
+        )  # three copies and a command each, and the map's
         select = drawn(page, "flow").locator("select[name=quantity]")
         first = copied("Copy Gradient flow over depth as SVG")
         select.select_option("effective_rank")

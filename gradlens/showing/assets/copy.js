@@ -68,7 +68,7 @@
 
   const text = (promise, type) => Promise.resolve(promise).then((value) => new Blob([value], { type }));
   for (const figure of document.querySelectorAll("[data-figure]")) {
-    const name = figure.dataset.figure, title = figure.closest("section")?.querySelector("h2")?.textContent ?? "the figure";
+    const name = figure.dataset.figure, title = (figure.querySelector("h2") ?? figure.closest("section").querySelector("h2")).textContent;
     figure.querySelector(".copies").append("Copy ",
       ...button("PNG", `Copy ${title} as PNG`, "image/png", () => drawing(figure).then(pixels), `${name}.png`),
       ...button("SVG", `Copy ${title} as SVG`, "text/plain", () => text(drawing(figure), "image/svg+xml"), `${name}.svg`),

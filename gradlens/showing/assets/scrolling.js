@@ -2,8 +2,9 @@
 "use strict";
 (() => {
   const { make } = window.gradlens;
+  const SLACK = 6;  // pixels, less than the padding of a cell
   function update(region) {
-    const left = region.scrollLeft > 1, right = region.scrollLeft + region.clientWidth < region.scrollWidth - 1;
+    const left = region.scrollLeft > SLACK, right = region.scrollLeft + region.clientWidth < region.scrollWidth - SLACK;
     const sides = [left && "left", right && "right"].filter(Boolean).join(" ");
     if (sides) region.dataset.more = sides;
     else delete region.dataset.more;
