@@ -28,10 +28,11 @@
       this.legend = make("span", { class: "legend" });
       this.onLines = [lines, values];
       const more = make("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => {
-        more.setAttribute("aria-expanded", String(more.getAttribute("aria-expanded") === "false"));
+        more.setAttribute("aria-expanded", String(!this.element.classList.toggle("folded")));
       } }, "More controls");
-      this.element = make("div", { class: "tools" }, this.sides(), make("span", { role: "group", "aria-label": "Level of detail" }, ...this.levels),
-        make("label", {}, "Find ", map.search.field), more, make("span", { class: "rest" }, ...map.frame.tools, ...this.onLines), colour, this.legend);
+      this.element = make("div", { class: "tools folded" }, this.sides(), make("span", { role: "group", "aria-label": "Level of detail" }, ...this.levels),
+        make("label", {}, "Find ", map.search.field), make("span", { class: "fitting" }, ...map.frame.tools), colour, this.legend, more,
+        make("span", { class: "rest" }, ...this.onLines));
     }
 
     // The choice between the networks and the difference of two of them; null for one network.
