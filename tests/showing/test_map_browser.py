@@ -271,7 +271,10 @@ def test_skips_inside_closed_blocks_are_drawn_with_their_shares(
             assert " \N{MIDDLE DOT} ".join(texts) in values
         page.locator("#map select[aria-label='Values on lines']").select_option("energy")
         stem = edges[edges["producer"] == by_site["stem:conv"]]["energy"].item()
-        assert format_cell(stem) in page.locator("#map text.value").all_text_contents()
+        energies = page.locator("#map text.value").all_text_contents()
+        assert format_cell(stem) in energies
+        around = edges[(edges["consumer"] == by_site["stages.0.0:add"]) & (edges["branch"] == "skip")]
+        assert format_cell(around["energy"].item()) in energies
         page.locator("#map select[aria-label='Values on lines']").select_option("")
         assert page.locator("#map text.value").count() == 0
 
