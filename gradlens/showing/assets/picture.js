@@ -48,7 +48,8 @@
 
   function energyOf(link) {
     const count = link.edges.length, several = link.skip ? `, the least of ${count} on the way` : ` in ${count} contributions`;
-    return `energy ${formatCell(link.known ? link.energy : null, "number")} per sample` + (count > 1 ? several : "") + (link.measured ? "" : " (not measured; nearest known energy)");
+    const energy = `energy ${formatCell(link.known ? link.energy : null, "number")} per sample${count > 1 ? several : ""}`;
+    return link.measured ? energy : `${energy} (not measured; nearest known energy)`;
   }
 
   const percent = (share) => `${Number((100 * share).toPrecision(share < 0.1 ? 2 : 3))} %`;
