@@ -330,6 +330,7 @@ def test_weak_lines_can_be_hidden(chromium: Any, page_path: Path, result: Result
     shares = edges["share"].fillna(1).groupby([edges[c] for c in ("network", "consumer", "producer")]).max()
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
+        page.get_by_role("button", name="More controls").click()
         for least in ("0", "0.05", "0.2"):
             page.locator("#map select[aria-label='Lines of the map']").select_option(least)
             assert page.locator("#map .link").count() == (shares >= float(least)).sum()
@@ -348,6 +349,7 @@ def test_line_widths_follow_the_energy_and_stages_are_aligned(
 ) -> None:
     with opened(chromium, page_path) as page:
         page.locator("#map button[data-level=all]").click()
+        page.get_by_role("button", name="More controls").click()
         page.locator("#map select[aria-label='Lines of the map']").select_option("0")
         links = page.locator("#map .link").evaluate_all(
             "(all) => all.map((one) => [Number(one.getAttribute('stroke-width')), one.textContent])"

@@ -246,6 +246,7 @@ def test_skips_inside_closed_blocks_are_drawn_with_their_shares(
     by_site = nodes.set_index("site")["node"]
     with opened(chromium, paths["forms"]) as page:
         page.locator("#map button[data-level=blocks]").click()
+        page.get_by_role("button", name="More controls").click()
         page.locator("#map select[aria-label='Lines of the map']").select_option("0")
         skips = page.locator("#map .link.skip").evaluate_all(
             "(all) => all.map((one) => [one.dataset.from.split('\\u0001')[1].replace('block:', ''), one.textContent])"
@@ -270,7 +271,10 @@ def test_skips_inside_closed_blocks_are_drawn_with_their_shares(
             assert " \N{MIDDLE DOT} ".join(texts) in values
         page.locator("#map select[aria-label='Values on lines']").select_option("energy")
         stem = edges[edges["producer"] == by_site["stem:conv"]]["energy"].item()
-        assert format_cell(stem) in page.locator("#map text.value").all_text_contents()
+        energies = page.locator("#map text.value").all_text_contents()
+        assert format_cell(stem) in energies
+        around = edges[(edges["consumer"] == by_site["stages.0.0:add"]) & (edges["branch"] == "skip")]
+        assert format_cell(around["energy"].item()) in energies
         page.locator("#map select[aria-label='Values on lines']").select_option("")
         assert page.locator("#map text.value").count() == 0
 
@@ -382,6 +386,10 @@ def test_links_of_the_page_show_their_layers_on_the_map(
         assert page.locator("#map .detail h3").inner_text() == "B: stages.0.1.second:conv"
         assert page.evaluate("document.activeElement.dataset.place") == "stages.0.1.second:conv"
         assert status(page) == "shown: stages.0.1.second, stages.1.0.first in B"
+        frame = page.locator("#map .canvas").bounding_box()
+        for i in range(2):
+            box = page.locator("#map .match").nth(i).bounding_box()
+            assert frame["x"] <= box["x"] <= frame["x"] + frame["width"] - box["width"]
         fork = tables["shares"].frame.query("network == 'A' and where == 'fork'")["site"].iloc[-1]
         assert len(shown(page, {"network": "A", "signal": fork})) == 1
         before = boxes(page)

@@ -27,11 +27,12 @@
         make("button", { type: "button", "data-level": level, onclick: () => map.level(level) }, title));
       this.legend = make("span", { class: "legend" });
       this.onLines = [lines, values];
-      const more = make("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => {
-        more.setAttribute("aria-expanded", String(more.getAttribute("aria-expanded") === "false"));
+      this.more = make("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => {
+        this.more.setAttribute("aria-expanded", String(!this.element.classList.toggle("folded")));
       } }, "More controls");
-      this.element = make("div", { class: "tools" }, this.sides(), make("span", { role: "group", "aria-label": "Level of detail" }, ...this.levels),
-        make("label", {}, "Find ", map.search.field), more, make("span", { class: "rest" }, ...map.frame.tools, ...this.onLines), colour, this.legend);
+      this.element = make("div", { class: "tools folded" }, this.sides(), make("span", { role: "group", "aria-label": "Level of detail" }, ...this.levels),
+        make("label", {}, "Find ", map.search.field), make("span", { class: "fitting" }, ...map.frame.tools), colour, this.legend, this.more,
+        make("span", { class: "rest" }, ...this.onLines));
     }
 
     // The choice between the networks and the difference of two of them; null for one network.
@@ -63,6 +64,7 @@
         button.setAttribute("aria-pressed", String(drawn.every((network) => network.level() === button.dataset.level)));
         button.hidden = Boolean(difference) && button.dataset.level === "all";
       }
+      this.more.classList.toggle("idle", Boolean(difference));
       this.onLines.forEach((label) => { label.hidden = Boolean(difference); });
       const range = quantity?.logarithmic ? "log10 of the ratio" : "difference";
       this.legend.replaceChildren(...scale.legend(difference ? `${range}; grey: no value, dashed frame: no partner` : "grey: no value"));

@@ -99,10 +99,6 @@
       this.open = new Set(level === "stages" ? [] : this.groups.map((group) => `stage:${group}`));
     }
 
-    keyOf(node) {
-      return this.items().items.find((item) => item.nodes.includes(node))?.key ?? "";
-    }
-
     allItems() {
       return this.stages.flatMap(({ whole, blocks }) => [whole, ...blocks]);
     }

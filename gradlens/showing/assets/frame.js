@@ -4,7 +4,7 @@
   const { make, mapping } = window.gradlens;
   const { svg, stageTitle } = mapping;
   const READABLE = 0.8;  // scale at which labels are readable
-  const LEAST = 0.6, MOST = 1.6;  // of the scale of a stage that is fitted
+  const LEAST = 0.6, MOST = 1.3;  // of the scale of what is fitted
   const NARROW = 520;  // pixels: below, boxes are closer and stages have short labels
   const STRIP = 36;  // height of the strip in pixels
   const FREE = "free", WHOLE = "all", LEGIBLE = "readable";
@@ -94,11 +94,14 @@
       this.follow();
     }
 
-    // Makes a box readable and moves it to the middle.
-    reach(item) {
-      if (this.scale < READABLE) Object.assign(this, { fit: FREE, scale: READABLE });
+    // Makes boxes readable and moves them into sight: all of them if they are near to each other, else the first.
+    reach(items) {
+      const span = (some) => [Math.min(...some.map((item) => item.x - item.width)), Math.max(...some.map((item) => item.x + item.width))];
+      const [left, right] = span(items), all = this.canvas.clientWidth / (right - left);
+      const scale = Math.min(Math.max(this.scale, READABLE), Math.max(all, LEAST));
+      if (scale !== this.scale) Object.assign(this, { fit: FREE, scale });
       this.size();
-      this.centre(item.x);
+      this.centre(all >= LEAST ? (left + right) / 2 : items[0].x);
     }
 
     centre(x) {

@@ -203,7 +203,7 @@
       this.draw();
       const first = this.items.find((item) => item.nodes.includes(targets[0].node));
       this.select(first);
-      this.frame.reach(first);
+      this.frame.reach([first, ...this.items.filter((item) => item !== first && item.nodes.some((node) => this.marked.has(node)))]);
       return this.element(first.id);
     }
 

@@ -153,8 +153,9 @@ window.gradlens.mapping = (() => {
       const through = new Set([...forth].filter((node) => back.has(node)));
       if (![...through].some((node) => MERGES.includes(this.byId.get(node).operation))) return null;
       const edges = near.filter(({ producer, consumer }) => through.has(consumer) && (through.has(producer) || !inside.has(producer)));
-      const forked = edges.filter((edge) => edge.share !== null);
-      return { ...measured({ edges: forked.length ? forked : edges }), shares: forked.map((edge) => edge.share) };
+      const forked = edges.filter((edge) => edge.share !== null), way = forked.length ? forked : edges;
+      const energies = known(way.map((edge) => edge.energy));
+      return { ...measured({ edges: way }), energy: energies.length ? Math.min(...energies) : 0, shares: forked.map((edge) => edge.share), skip: true };
     }
   }
 

@@ -6,6 +6,7 @@
   const VIRIDIS = ["#440154", "#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39", "#fde725"];
   const BLUE_RED = ["#2166ac", "#67a9cf", "#d1e5f0", "#f7f7f7", "#fddbc7", "#ef8a62", "#b2182b"];  // of ColorBrewer, safe for colour-blind readers
 
+  const FEW = 3;  // shares that are written one by one
   const NEAR = 160;  // how far from its start an arc has its value, at most
 
   const svg = (tag, attributes, ...children) => {
@@ -46,16 +47,19 @@
   }
 
   function energyOf(link) {
-    return `energy ${formatCell(link.known ? link.energy : null, "number")} per sample` +
-      (link.edges.length > 1 ? ` in ${link.edges.length} contributions` : "") + (link.measured ? "" : " (not measured; nearest known energy)");
+    const count = link.edges.length, several = link.skip ? `, the least of ${count} on the way` : ` in ${count} contributions`;
+    const energy = `energy ${formatCell(link.known ? link.energy : null, "number")} per sample${count > 1 ? several : ""}`;
+    return link.measured ? energy : `${energy} (not measured; nearest known energy)`;
   }
 
   const percent = (share) => `${Number((100 * share).toPrecision(share < 0.1 ? 2 : 3))} %`;
-  const sharesOf = (link) => (link.shares.length ? `; ${link.shares.map(percent).join(" and ")} of the energy at its fork` : "");
+  // The shares of a link, or of a skip past a few merges; of more the least.
+  const percents = ({ shares }) => (shares.length > FEW ? [`at least ${percent(Math.min(...shares))}`] : shares.map(percent));
+  const sharesOf = (link) => (link.shares.length ? `; ${percents(link).join(" and ")} of the energy at its fork` : "");
 
   function valueText(link, values) {
     if (values === "energy") return link.known ? formatCell(link.energy, "number") : "";
-    return link.shares.map(percent).join(" \u00b7 ");
+    return percents(link).join(" \u00b7 ");
   }
 
   // The path of a line from box to box, and the place of its value: the middle, but in sight of the start of a long arc.
