@@ -1,8 +1,8 @@
 """Make the pictures of docs/gallery.md with the commands that it shows: ``python -m benchmarks.gallery``.
 
 Each run executes one command line of the page; its figures are copied with fewer colours. With names of runs
-(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made. With ``--saved DIR`` they are drawn from a
-result that one of the commands saved in DIR, without measuring.
+(``python -m benchmarks.gallery reuse``), only the pictures of these runs are made. With ``--saved DIR`` they are
+drawn from a result that one of the commands saved in DIR, without measuring.
 """
 
 from __future__ import annotations
