@@ -69,7 +69,8 @@ def _trade_offs(frame: pd.DataFrame) -> list[str]:
 def _against_cost(panel: Axes, whole: pd.DataFrame, quantity: str, styles: dict[str, Style]) -> None:
     """Draw a quantity of each network over its FLOPs, or in the order of the table if these are not known."""
     by_cost = "flops" in whole and bool(whole["flops"].notna().any())
-    ends, costs = [], []
+    ends: list[float] = []
+    costs: list[float] = []
     for index, (network, style) in enumerate(styles.items()):
         row = order.of_network(whole, network).iloc[0]
         costs.append(float(row["flops"]) if by_cost else float(index))
@@ -84,7 +85,7 @@ def _against_cost(panel: Axes, whole: pd.DataFrame, quantity: str, styles: dict[
 
 def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]) -> None:
     """Draw held-out accuracy over duplication, both with their intervals."""
-    ends = []
+    ends: list[float] = []
     for network, style in styles.items():
         row = order.of_network(whole, network).iloc[0]
         x, low, high = _bounded(row, MAIN)
