@@ -118,7 +118,7 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
         handletextpad=0.5,
         columnspacing=GAPS - 0.5,
     )
-    if len(rows) < -(-len(groups) // columns):
+    if 1 < len(rows) <= -(-len(groups) // columns):
         _place_in_rows(legend, rows)
 
 

@@ -32,4 +32,4 @@ def at_least(
         low, high = floor, max(high, floor + least)
     if high > ceiling:
         low, high = max(floor, min(low, ceiling - least)), ceiling
-    return round(low, 12), round(high, 12)
+    return round(float(low), 12), round(float(high), 12)

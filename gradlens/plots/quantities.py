@@ -18,6 +18,7 @@ from gradlens.plots.limits import at_least
 SLIM = 1.4  # smallest width of a panel in inches
 ABREAST = 3  # panels side by side in a figure of the preferred width, so that their titles fit
 TALL = 13  # lines of text that a further row of panels takes
+BETWEEN = 0.45  # inches beside a panel that its title may take, before axes grow during layout
 LOSSES = ("train_loss", "loss")
 INTERVAL = "95 % t interval over seeds"
 LEAST = 0.25  # smallest range of the axis of a quantity between 0 and 1
@@ -39,7 +40,9 @@ def dressed(panel: Axes, title: str) -> None:
     """Give a panel its title, without the number of signals if it is too narrow, and a grid behind the data."""
     canvas.tidy(panel)
     short = re.sub(r", m = \d+", "", title)
-    canvas.headline(panel, canvas.first_that_fits([title, short], 1.15 * canvas.inches(panel)[0], bold=True))
+    canvas.headline(
+        panel, canvas.first_that_fits([title, short], canvas.inches(panel)[0] + BETWEEN, bold=True)
+    )
     panel.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)
 

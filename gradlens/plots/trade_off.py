@@ -85,7 +85,7 @@ def _against_cost(panel: Axes, whole: pd.DataFrame, quantity: str, styles: dict[
 
 def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]) -> None:
     """Draw held-out accuracy over duplication, both with their intervals."""
-    ends = []
+    ends: list[float] = []
     for network, style in styles.items():
         row = order.of_network(whole, network).iloc[0]
         x, low, high = _bounded(row, MAIN)
