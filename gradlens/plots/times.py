@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import BLACK, BLUE, GREEN, MUTED, ORANGE, PALE, PURPLE, SKY, VERMILION
@@ -50,6 +51,7 @@ def size_by_step(frame: pd.DataFrame, ax: Axes) -> Axes:
         )
     canvas.tidy(ax)
     ax.axhline(1.0, color=PALE, lw=0.8, zorder=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("step, in the order in which the layer runs them")
     ax.set_ylabel("RMS of the gradient over that\nat the last step (log scale)")
     canvas.legend_above(ax, handles, lift=0.08)
