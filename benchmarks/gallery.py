@@ -26,8 +26,8 @@ RUNS: dict[str, str] = {
     "strategies": "gradlens strategies peleenet --seeds 5 --no-throughput",
     "training": "gradlens strategies peleenet --strategies none,csp --seeds 5 --train-steps 100 --eval --no-throughput",
     "steps": (
-        "gradlens compare benchmarks/recurrent.py:tanh benchmarks/recurrent.py:lstm --input tokens:length=20,vocabulary=100 "
-        "--seeds 1 --no-throughput"
+        "gradlens compare benchmarks/recurrent.py:tanh benchmarks/recurrent.py:lstm "
+        "--input tokens:length=20,vocabulary=100 --seeds 1 --no-throughput"
     ),
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
 }

@@ -22,6 +22,7 @@ class Reader(nn.Module):
         self.rnn = kind(WIDTH, WIDTH, batch_first=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Return logits."""
         return self.head(self.rnn(self.words(tokens))[0][:, -1])
 
 

@@ -39,8 +39,7 @@ class BatchGrams:
         halves: ``[l, n, n]`` of half of each signal's features, or None.
         errors: by group with an accumulated gradient, the relative error of its projected sum.
         tolerances: by group with an accumulated gradient, the largest error that rounding can cause.
-        carried: by step of a recurrence, the energy ``[n]`` that it carries back from its last step, where the loss
-            reads earlier steps, too.
+        carried: by step of a recurrence, the energy ``[n]`` that it carries back (see ``hooks.carrying``).
     """
 
     grams: NDArray[np.float64]
@@ -62,7 +61,7 @@ class Accumulator:
         products: forks of two branches whose inner products are computed from the contributions, not from Grams.
 
     Attributes:
-        carried: by step of a recurrence, the energy that it carries back from its last step (see ``hooks.carrying``).
+        carried: by step of a recurrence, the energy ``[n]`` that it carries back, if that was measured.
     """
 
     def __init__(

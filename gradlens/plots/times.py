@@ -39,10 +39,8 @@ def size_by_step(frame: pd.DataFrame, ax: Axes) -> Axes:
         if np.isfinite(carried).any() and not np.allclose(carried, relative, rtol=0.02, equal_nan=True):
             ax.plot(steps, carried, ":", marker=marker, mfc="none", color=colour, ms=3, lw=1.1, mew=0.7)
             both = True
-        name = str(signal) if len(order.networks(drawn)) == 1 else f"{network}: {signal}"
-        handles.append(
-            Line2D([], [], color=colour, marker=marker, ls=line, ms=4, lw=1.2, label=canvas.plain(name))
-        )
+        name = canvas.plain(f"{network}: {signal}")
+        handles.append(Line2D([], [], color=colour, marker=marker, ls=line, ms=4, lw=1.2, label=name))
     if both:
         handles.append(
             Line2D(
