@@ -84,9 +84,8 @@ class Accumulator:
         self._steps = {step for series in plan.series.values() for step in series.steps}
         self._halves = torch.full((len(self._rank), n, n), torch.nan, dtype=torch.float64)
         for number, series in plan.series.items() if self._rank else ():
-            if series.sampled:
-                self._halves[self._rank[number]] = 0.0
-                self._rank |= dict.fromkeys(series.steps, self._rank[number])
+            self._halves[self._rank[number]] = 0.0 if series.sampled else torch.nan
+            self._rank |= dict.fromkeys(series.steps, self._rank[number])
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._uses: dict[int, list[Use]] = defaultdict(list)
         self._inner: dict[int, NDArray[np.float64]] = {}
