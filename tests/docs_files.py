@@ -104,6 +104,13 @@ class Yolo(torch.nn.Sequential):
 C2f = C3 = torch.nn.Conv2d
 my_model = Yolo(C3)
 """,
+    "api.md": """
+import torch
+image_a, image_b = torch.rand(2, 3, 32, 32)
+my_loss = torch.nn.functional.cross_entropy
+def my_step(model, batch):
+    return my_loss(model(batch[0]), batch[1])
+""",
     "tutorial.md": """
 import gradlens
 options = dict(strategies=["none", "csp"], seeds=3, batches=1, batch_size=8, image_size=32, throughput=False)

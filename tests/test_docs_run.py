@@ -47,6 +47,7 @@ LEFT_BY_COMMANDS = {
 """Files that the commands of a page write outside the folder of a run."""
 LEFT_BY_PYTHON = {
     "README.md": ["runs/mine/result.json"],
+    "api.md": ["runs/csp/result.json", "csp.safetensors"],
     "cli.md": ["duplication.pdf"],
     "report.md": ["map.html"],
     "extend.md": ["runs/hardness/report.html", "runs/hardness/figures/hardness.png"],

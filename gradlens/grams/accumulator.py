@@ -39,8 +39,7 @@ class BatchGrams:
         halves: ``[l, n, n]`` of half of each signal's features, or None.
         errors: by group with an accumulated gradient, the relative error of its projected sum.
         tolerances: by group with an accumulated gradient, the largest error that rounding can cause.
-        carried: by step of a recurrence, the energy ``[n]`` that it carries back from its last step, where the loss
-            reads earlier steps, too.
+        carried: by step of a recurrence, the energy ``[n]`` that it carries back (see ``hooks.carrying``).
     """
 
     grams: NDArray[np.float64]
@@ -62,7 +61,7 @@ class Accumulator:
         products: forks of two branches whose inner products are computed from the contributions, not from Grams.
 
     Attributes:
-        carried: by step of a recurrence, the energy that it carries back from its last step (see ``hooks.carrying``).
+        carried: by step of a recurrence, the energy ``[n]`` that it carries back, if that was measured.
     """
 
     def __init__(
@@ -85,9 +84,8 @@ class Accumulator:
         self._steps = {step for series in plan.series.values() for step in series.steps}
         self._halves = torch.full((len(self._rank), n, n), torch.nan, dtype=torch.float64)
         for number, series in plan.series.items() if self._rank else ():
-            if series.sampled:
-                self._halves[self._rank[number]] = 0.0
-                self._rank |= dict.fromkeys(series.steps, self._rank[number])
+            self._halves[self._rank[number]] = 0.0 if series.sampled else torch.nan
+            self._rank |= dict.fromkeys(series.steps, self._rank[number])
         self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
         self._uses: dict[int, list[Use]] = defaultdict(list)
         self._inner: dict[int, NDArray[np.float64]] = {}

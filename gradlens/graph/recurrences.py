@@ -8,7 +8,7 @@ or the state after it. A layer that is shared by two images, or by the levels of
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -83,22 +83,20 @@ def _series(track: Track, owners: Sequence[Owner], rest: Sequence[Sequence[int]]
 
 
 def _layers(graph: Graph, owners: Sequence[Owner]) -> dict[Layer, list[int]]:
-    """Return the uses of each layer in forward order; a layer without a trainable weight is told by its place."""
+    """Return the uses of each layer in forward order."""
+    uses = Counter(node.parameter for node in graph.nodes)
     layers: dict[Layer, list[int]] = defaultdict(list)
-    counted: dict[tuple[Owner, str], int] = defaultdict(int)
+    ordinals: Counter[Layer] = Counter()
     for index in graph.forward_order:
-        node = graph.nodes[index]
+        node, owner = graph.nodes[index], owners[index]
         if node.weighted:
-            counted[owners[index], node.operation] += 1
-            layers[_layer(node, owners[index], counted[owners[index], node.operation])].append(index)
+            weight: Layer = (node.parameter, node.turned, node.left)
+            if node.parameter < 0 or uses[node.parameter] == 1:  # frozen, or computed again at each call
+                place = (owner, node.operation, node.roots)
+                ordinals[place] += 1
+                weight = (node.roots, ordinals[place])
+            layers[owner.module, node.operation, weight, node.shapes[0][1:]].append(index)
     return layers
-
-
-def _layer(node: Node, owner: Owner, ordinal: int) -> Layer:
-    weight: Layer = ("frozen", ordinal)
-    if node.parameter >= 0:
-        weight = (node.parameter, node.turned, node.left)
-    return (owner.module, node.operation, weight, node.shapes[0][1:])
 
 
 def _earlier_uses(graph: Graph, uses: Sequence[int]) -> dict[int, tuple[int, int]]:

@@ -19,6 +19,7 @@ from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradlens.hooks.calls import Enter, Leave
+from gradlens.hooks.unfused import step_by_step
 from gradlens.recording.costs import Costs
 
 POOLINGS = {"max_pool2d_with_indices", "avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d"}
@@ -40,7 +41,7 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
     costs = Costs(samples, parameters=owned_parameters(model))
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     known = {storage.data_ptr() for parameter in model.parameters() if (storage := _storage(parameter))}
-    with _module_stack(model) as stack:
+    with step_by_step(model), _module_stack(model) as stack:  # fused recurrent kernels have no count of FLOPs
         counter = _Counter(costs, stack, model)
         with (
             torch.autograd.graph.saved_tensors_hooks(_saver(costs, stack, known), lambda kept: kept),

@@ -138,11 +138,7 @@ class Watcher:
 
     def costs(self, state: Planned, batch: object) -> Costs:
         """Return the costs of one step on this batch."""
-
-        def run() -> Costs:
-            with step_by_step(self.model):  # the fused kernels have no count of FLOPs
-                return step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)
-
+        run = lambda: step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)  # noqa: E731
         return self._again(run)
 
     def causes(self, state: Planned, batch: object, numbers: Sequence[int]) -> dict[int, list[Cause]]:

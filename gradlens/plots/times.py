@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, order
 from gradlens.plots.colours import BLACK, BLUE, GREEN, MUTED, ORANGE, PALE, PURPLE, SKY, VERMILION
@@ -38,10 +39,8 @@ def size_by_step(frame: pd.DataFrame, ax: Axes) -> Axes:
         if np.isfinite(carried).any() and not np.allclose(carried, relative, rtol=0.02, equal_nan=True):
             ax.plot(steps, carried, ":", marker=marker, mfc="none", color=colour, ms=3, lw=1.1, mew=0.7)
             both = True
-        name = str(signal) if len(order.networks(drawn)) == 1 else f"{network}: {signal}"
-        handles.append(
-            Line2D([], [], color=colour, marker=marker, ls=line, ms=4, lw=1.2, label=canvas.plain(name))
-        )
+        name = canvas.plain(f"{network}: {signal}")
+        handles.append(Line2D([], [], color=colour, marker=marker, ls=line, ms=4, lw=1.2, label=name))
     if both:
         handles.append(
             Line2D(
@@ -50,6 +49,7 @@ def size_by_step(frame: pd.DataFrame, ax: Axes) -> Axes:
         )
     canvas.tidy(ax)
     ax.axhline(1.0, color=PALE, lw=0.8, zorder=0)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("step, in the order in which the layer runs them")
     ax.set_ylabel("RMS of the gradient over that\nat the last step (log scale)")
     canvas.legend_above(ax, handles, lift=0.08)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 import gradlens as gl
+from gradlens.analyzers.diagnosis import Diagnosis
 from gradlens.analyzers.times import Times
+from gradlens.words.along_time import along_time
 from tests.oracles.recurrent import Kept, gradients_by_step, gram_of_steps, unrolled
 
 N, T, F, H, C = 6, 7, 5, 4, 3
@@ -199,7 +204,8 @@ class OwnCell(nn.Module):
             kept["head"].append(self.head(hidden))
             total = total + kept["head"][-1]
         for tensor in (tensor for tensors in kept.values() for tensor in tensors):
-            tensor.retain_grad()
+            if tensor.requires_grad:
+                tensor.retain_grad()
         return total, kept
 
 
@@ -442,3 +448,122 @@ def test_a_packed_sequence_has_the_steps_of_each_sample(kind: str, layers: int, 
         if ".hh" in name:
             sizes = [step.square().mean(1).sqrt()[step.any(1)].mean().item() for step in known]
             np.testing.assert_allclose(steps[steps["signal"] == name]["rms"], sizes, rtol=1e-9, err_msg=name)
+
+
+def test_a_weight_that_is_computed_anew_at_each_step_is_one_layer() -> None:
+    model = Loop()
+    nn.utils.parametrizations.weight_norm(model.cell, "weight_hh")
+    counts = {signal.name: len(signal.probe.nodes) for signal in gl.capture(model, [batch()]).signals}
+    assert counts == {"cell.ih": T, "cell.hh": T - 1, "head": 1}
+
+
+def test_a_frozen_cell_has_steps() -> None:
+    model = OwnCell()
+    model.cell.requires_grad_(False)
+    counts = {signal.name: len(signal.probe.nodes) for signal in gl.capture(model, [batch()]).signals}
+    assert counts == {"enter": T, "cell.read": T, "cell.keep": T - 1, "head": T}
+
+
+def test_half_the_features_of_a_signal_are_half_of_each_step() -> None:
+    model, (x, y) = Loop(), batch()
+    recording = gl.capture(model, [(x, y)], halves=True)
+
+    def run(sample: int) -> tuple[Tensor, Kept]:
+        logits, kept = model.alone(x[sample : sample + 1])
+        return functional.cross_entropy(logits, y[sample : sample + 1]), kept
+
+    wanted = gradients_by_step(run, N)
+    for index, signal in enumerate(recording.signals):
+        if signal.name in wanted:
+            half = gram_of_steps(wanted[signal.name][:, :, ::2]).numpy()
+            np.testing.assert_allclose(recording.halves[index, 0], half, rtol=1e-9, atol=1e-18)
+
+
+def test_the_nodes_of_a_tree_are_no_steps() -> None:
+    class Tree(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.leaf, self.join, self.head = nn.Linear(F, H), nn.Linear(2 * H, H), nn.Linear(H, C)
+            self.double()
+
+        def forward(self, x: Tensor) -> Tensor:
+            nodes = [self.leaf(step) for step in x[:, :4].unbind(1)]
+            while len(nodes) > 1:
+                nodes = [
+                    torch.tanh(self.join(torch.cat(nodes[i : i + 2], 1))) for i in range(0, len(nodes), 2)
+                ]
+            return self.head(nodes[0])
+
+    names = [signal.name for signal in gl.capture(Tree(), [batch()]).signals]
+    assert names == ["leaf", "leaf@2", "leaf@3", "leaf@4", "join", "join@2", "join@3", "head"]
+
+
+def test_a_recording_with_steps_is_saved_and_merged() -> None:
+    model = Layer("GRU", pooled=True, bidirectional=True)
+    batches = [batch() for _ in range(3)]
+    whole = gl.capture(model, batches)
+    parts = [gl.capture(model, [one]) for one in batches]
+    merged = parts[0].merge(*parts[1:])
+    for step, energies in whole.carried.items():
+        np.testing.assert_allclose(merged.carried[step], energies)
+
+
+def test_a_saved_recording_has_the_same_steps(tmp_path: Path) -> None:
+    recording = gl.capture(Layer("LSTM", pooled=True), [batch(), batch()])
+    loaded = gl.Recording.load(recording.save(tmp_path / "steps.safetensors"))
+    assert loaded.plan == recording.plan
+    pd.testing.assert_frame_equal(Times()(loaded).frame, Times()(recording).frame)
+
+
+@pytest.mark.parametrize(
+    ("gain", "kind"), [(0.3, "vanishing along time"), (4.0, "exploding along time"), (1.0, "")]
+)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_recurrence_that_vanishes_or_explodes_is_diagnosed(gain: float, kind: str, pooled: bool) -> None:
+    """The size of an orthogonal recurrence's gradient changes by its gain at each step, where tanh is linear."""
+
+    class Linear(Loop):
+        def forward(self, x: Tensor) -> Tensor:
+            hidden, states = x.new_zeros(len(x), H), []
+            for step in x.unbind(1):
+                hidden = functional.linear(hidden, self.cell.weight_hh) + functional.linear(
+                    step, self.cell.weight_ih
+                )
+                states.append(hidden)
+            return self.head(torch.stack(states).mean(0) if pooled else hidden)
+
+    model = Linear()
+    nn.init.orthogonal_(model.cell.weight_hh, gain)
+    recording = gl.capture(model, [batch()])
+    rows = Diagnosis()(recording).frame
+    rows = rows[rows["kind"].str.contains("along time")]
+    assert list(rows["kind"]) == ([kind] if kind else [])
+    sentence = along_time(recording)
+    if kind:
+        first, last = 1, T
+        steps = Times()(recording).frame
+        carried = steps[(steps["step"] == first) & steps["carried"].notna()]["carried"]
+        np.testing.assert_allclose(carried, gain ** (last - first), rtol=1e-6)
+        verb = "vanishes" if gain < 1 else "explodes"
+        assert f"{verb} along time: the gradient at step {first} is" in sentence
+        assert f"that at step {last}." in sentence
+    else:
+        assert not sentence
+
+
+def test_images_and_transformers_have_no_steps() -> None:
+    layer = nn.TransformerEncoderLayer(F + 1, 2, 8, batch_first=True, dropout=0.0)
+
+    class Encoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+            self.head = nn.Linear(F + 1, C)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.layers(x).mean(1))
+
+    recording = gl.capture(Encoder(), [(torch.randn(N, T, F + 1), torch.randint(C, (N,)))])
+    assert Times()(recording) is None
+    assert not recording.plan.series
+    assert not recording.carried

@@ -25,6 +25,7 @@ NAMES = [
     "04_your_own_network_and_data",
     "05_inside_a_training_loop",
     "06_from_a_saved_run_to_a_figure",
+    "07_recurrent_networks",
 ]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

@@ -274,6 +274,26 @@ def trajectory(networks, seeds):
     return pd.DataFrame(rows)
 
 
+def times(networks):
+    """One layer that forgets, and a head at each step, which no later step reads."""
+    rows = [
+        {
+            "network": network,
+            "stage": "cell",
+            "signal": signal,
+            "step": step,
+            "steps": 4,
+            "rms": 0.1,
+            "rms_spread": 0.01,
+            "relative": 0.9 ** (4 - step),
+            "carried": 0.1 ** (4 - step) if signal == "cell.hh" else float("nan"),
+            "reason": "",
+        }
+        for network, signal, step in itertools.product(networks, ("cell.hh", "head"), range(1, 5))
+    ]
+    return pd.DataFrame(rows)
+
+
 @functools.cache
 def recording():
     """Return a recording of a small residual network, for tables that are not written by hand."""
@@ -320,6 +340,7 @@ def frames():
             "branches": pairs,
             "shares": shares,
             "flow": flow(networks),
+            "times": times(networks),
             "structure": structure(networks),
             "paths": path_counts,
             "path_lengths": lengths,
