@@ -71,19 +71,22 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
             tell("interrupted", f"{ctrl_c.dropped}{_how_to_resume(delivery)}", err=True)
             ctx.exit(1)
         ctrl_c.measured = True
-        drawn = _deliver(result.with_meta(command=ctx.meta[COMMAND_LINE]), target, delivery, diary)
+        described = result.with_meta(command=ctx.meta[COMMAND_LINE])
+        drawn = _deliver(described, target, delivery, diary, hurried=ctrl_c.count > 1)
     _end(ctx, result, delivery)
     if not drawn:
         ctx.exit(1)
 
 
-def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary) -> bool:
-    """Write the report and print the summary; return whether Ctrl-C left time to draw the report."""
+def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary, hurried: bool) -> bool:
+    """Write the report, unless ``hurried``, and print the summary; return whether the report was drawn."""
     diary.note(surroundings())
     voice = diary.voice
     _warn(result, voice)
     page = None
     try:
+        if hurried:
+            raise KeyboardInterrupt
         with diary.timed(f"{len(result.tables)} tables written and drawn"):
             page = publish(result, target)
         if voice is not Voice.QUIET:
