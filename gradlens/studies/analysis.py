@@ -22,6 +22,7 @@ from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
 from gradlens.studies.partial import needed
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
+from gradlens.words.power import had_too_few_seeds
 from gradlens.words.starting import started
 from gradlens.words.warnings import warnings_alone, warnings_between
 
@@ -119,7 +120,7 @@ def analyze_pair(
         },
         meta=meta,
         finding=finding_between(first, second, comparison),
-        warnings=(*warnings_between(first, second), *started([first, second])),
+        warnings=(*warnings_between(first, second), *_power(first, comparison), *started([first, second])),
     )
 
 
@@ -146,8 +147,17 @@ def analyze_several(
             "models": {name: dict(recording.meta) for name, recording in zip(names, recordings, strict=True)},
         },
         finding=finding_among(recordings, contrasts["contrasts"]),
-        warnings=(*dict.fromkeys(warnings), *started(recordings)),
+        warnings=(
+            *dict.fromkeys(warnings),
+            *_power(recordings[0], contrasts["contrasts"]),
+            *started(recordings),
+        ),
     )
+
+
+def _power(recording: Recording, table: Table) -> list[str]:
+    """Return a warning if the seeds are too few for the correction of the p-values in a table."""
+    return list(filter(None, [had_too_few_seeds(len(recording.seeds), table.frame)]))
 
 
 def tables_of(
