@@ -61,31 +61,33 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
     target = destination(delivery.out, delivery.what, delivery.force)
     values = {str(p.name): ctx.params[p.name] for p in ctx.command.params if p.name in ctx.params}
     diary.note(f"{ctx.command.name}: {settings(values)}")
-    if voice is not Voice.QUIET:
-        _doubt(ctx, delivery)
+    doubt = _doubt(ctx, delivery) if voice is not Voice.QUIET else ""
     with interrupts() as ctrl_c:
         try:
             with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
-                result = measure(ctrl_c.checked(diary.watching(progress)))
+                result = measure(ctrl_c.checked(_first_saying(doubt, diary.watching(progress))))
         except (KeyboardInterrupt, Exception):
             if not ctrl_c.pressed():
                 raise
             tell("interrupted", f"{ctrl_c.dropped}{_how_to_resume(delivery)}", err=True)
             ctx.exit(1)
         ctrl_c.measured = True
-        drawn = _deliver(result.with_meta(command=ctx.meta[COMMAND_LINE]), target, delivery, diary)
+        described = result.with_meta(command=ctx.meta[COMMAND_LINE])
+        drawn = _deliver(described, target, delivery, diary, hurried=ctrl_c.count > 1)
     _end(ctx, result, delivery)
     if not drawn:
         ctx.exit(1)
 
 
-def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary) -> bool:
-    """Write the report and print the summary; return whether Ctrl-C left time to draw the report."""
+def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Diary, hurried: bool) -> bool:
+    """Write the report, unless ``hurried``, and print the summary; return whether the report was drawn."""
     diary.note(surroundings())
     voice = diary.voice
     _warn(result, voice)
     page = None
     try:
+        if hurried:
+            raise KeyboardInterrupt
         with diary.timed(f"{len(result.tables)} tables written and drawn"):
             page = publish(result, target)
         if voice is not Voice.QUIET:
@@ -104,21 +106,36 @@ def _deliver(result: Result, target: Destination, delivery: Delivery, diary: Dia
     return True
 
 
-def _doubt(ctx: click.Context, delivery: Delivery) -> None:
-    """Print a note if the seeds are too few for the correction."""
+def _doubt(ctx: click.Context, delivery: Delivery) -> str:
+    """Return a note if the seeds are too few for the correction; else empty."""
     if not delivery.pairs:
-        return
+        return ""
     from gradlens.words.power import too_few_seeds
 
-    text = too_few_seeds(ctx.params["seeds"], delivery.pairs)
-    if text:
-        tell("note", in_options(text), err=True)
+    return too_few_seeds(ctx.params["seeds"], delivery.pairs)
+
+
+def _first_saying(note: str, progress: Progress) -> Progress:
+    """Return the same callback, which prints a note before the first report: every network runs by then."""
+    left = [note] if note else []
+
+    def advance(what: str, done: int, total: int) -> None:
+        if left:
+            tell("note", in_options(left.pop()), err=True)
+        progress(what, done, total)
+
+    return advance
 
 
 def _warn(result: Result, voice: Voice) -> None:
     """Print what each warning says first and what to do, or all of it if the voice is verbose."""
+    from gradlens.words.power import is_about_power
+    from gradlens.words.starting import is_about_start
+
     for text in result.warnings if voice is not Voice.QUIET else ():
-        tell("warning", in_options(text if voice is Voice.VERBOSE else in_brief(text)), err=True)
+        if voice is Voice.VERBOSE or not is_about_power(text):  # printed before the run
+            label = "note" if is_about_start(text) else "warning"
+            tell(label, in_options(text if voice is Voice.VERBOSE else in_brief(text)), err=True)
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:

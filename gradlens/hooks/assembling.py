@@ -122,6 +122,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "model_class": str(vars(model).get("gradlens_name") or type(model).__name__),
+        "own_batches": True,
         "mode": watch.mode,
         "training": model.training,
         "batch_norms": norms,

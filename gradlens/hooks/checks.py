@@ -41,7 +41,7 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
     if n < FEWEST:
         raise GradlensError(
             f"batch {index} has {n} samples; gradients are compared over samples and the unbiased "
-            f"HSIC needs at least {FEWEST} (and BatchNorm in train mode at least 2): use larger batches"
+            f"HSIC needs at least {FEWEST} (and BatchNorm in train mode at least 2): give batches of {FEWEST} or more"
             + ("; a DataLoader leaves out a smaller last batch with drop_last=True" if index else "")
         )
     return n

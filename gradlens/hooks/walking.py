@@ -41,7 +41,10 @@ def graph_of(model: nn.Module, loss: Tensor, known: Reads | Derived | None = Non
         GradlensError: the loss requires no gradient, or its graph cannot be read.
     """
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise GradlensError("the loss requires no gradient: no parameter of the model requires one")
+        raise GradlensError(
+            "the loss requires no gradient: the whole network is frozen, requires_grad is False for all of its "
+            "parameters; call model.requires_grad_(True), or for a part of it only"
+        )
     if loss.grad_fn is None:
         raise GradlensError(
             "the loss requires no gradient, although parameters of the model do: it is computed under torch.no_grad, "

@@ -29,6 +29,7 @@ class Provenance:
         zero_init: whether gains that the library initialises with zero were kept; None if unknown.
         zero_gains: names of these gains; empty for weights from a file, which are never changed.
         warmup_steps: training steps before the capture.
+        own_batches: whether the caller gave the batches, so that no option sets their size.
         warmup_losses: training loss of the first warm-up step, and the mean of the last few, by seed.
         warmup_loss: training loss at which the warm-up was to end; 0 if it had a fixed number of steps.
         warmup_steps_taken: steps of the warm-up, by seed, if it could end early.
@@ -52,6 +53,7 @@ class Provenance:
     zero_gains: tuple[str, ...] = ()
     warmup_steps: int = 0
     stored_weights: bool = False
+    own_batches: bool = False
     dead_causes: Causes = field(default_factory=dict)
     warmup_losses: tuple[tuple[float, float], ...] = ()
     warmup_loss: float = 0.0

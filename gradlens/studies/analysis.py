@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 
@@ -19,7 +20,9 @@ from gradlens.progress import Progress, progress_callback
 from gradlens.recording import Recording
 from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
+from gradlens.studies.partial import needed
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
+from gradlens.words.power import had_too_few_seeds
 from gradlens.words.starting import started
 from gradlens.words.warnings import warnings_alone, warnings_between
 
@@ -32,6 +35,7 @@ def analyze(
     tables: Sequence[str] | None = None,
     extra: Sequence[str] = (),
     progress: Progress | bool | None = None,
+    left_out: list[str] | None = None,
 ) -> Result:
     """Compute the tables of one recording, the summary by stage first.
 
@@ -40,14 +44,15 @@ def analyze(
         tables: names of the requested tables; None takes all tables for which the recording has the data.
         extra: names of additional tables: ``null``, ``canonical``.
         progress: called with (table, done, total); by default a line in a notebook, ``False`` for none.
+        left_out: receives the names of the tables that Ctrl-C leaves out; None raises ``KeyboardInterrupt``.
 
     Raises:
         GradlensError: a table is not known, or the recording lacks its data.
     """
-    summary = Summary()(recording)
+    summary = needed(lambda: Summary()(recording), left_out)
     with progress_callback(progress) as callback:
         if tables is None:
-            others = tables_of([recording], extra, callback)
+            others = tables_of([recording], extra, callback, left_out=left_out)
         else:
             others = _requested_tables(recording, tables, callback)
     return Result(
@@ -92,10 +97,13 @@ def analyze_paths(recording: Recording) -> Result:
     )
 
 
-def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ()) -> Result:
+def analyze_pair(
+    first: Recording, second: Recording, extra: Sequence[str] = (), left_out: list[str] | None = None
+) -> Result:
     """Compare two recordings of the same samples; the comparison by stage is the first table."""
-    comparison = Comparison()(first, second)
-    cross = cross_network(first, second)
+    comparison = needed(lambda: Comparison()(first, second), left_out)
+    tables = tables_of([first, second], extra, left_out=left_out)
+    cross = _table("cross", lambda: cross_network(first, second), left_out)
     meta = {
         "kind": COMPARE,
         "a": first.name,
@@ -107,25 +115,28 @@ def analyze_pair(first: Recording, second: Recording, extra: Sequence[str] = ())
     return Result(
         tables={
             "comparison": comparison,
-            **tables_of([first, second], extra),
+            **tables,
             **({} if cross is None else {"cross": cross}),
         },
         meta=meta,
         finding=finding_between(first, second, comparison),
-        warnings=(*warnings_between(first, second), *started([first, second])),
+        warnings=(*warnings_between(first, second), *_power(first, comparison), *started([first, second])),
     )
 
 
-def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) -> Result:
+def analyze_several(
+    recordings: Sequence[Recording], extra: Sequence[str] = (), left_out: list[str] | None = None
+) -> Result:
     """Compare three or more recordings of the same samples, each with the first."""
-    contrasts = Contrasts()(recordings)
-    cross = cross_networks(recordings)
+    contrasts = needed(lambda: Contrasts()(recordings), left_out)
+    tables = tables_of(recordings, extra, left_out=left_out)
+    cross = _table("cross", lambda: cross_networks(recordings), left_out)
     names = [recording.name for recording in recordings]
     warnings = [text for other in recordings[1:] for text in warnings_between(recordings[0], other)]
     return Result(
         tables={
             **contrasts,
-            **tables_of(recordings, extra),
+            **tables,
             **({} if cross is None else {"cross": cross}),
         },
         meta={
@@ -136,8 +147,17 @@ def analyze_several(recordings: Sequence[Recording], extra: Sequence[str] = ()) 
             "models": {name: dict(recording.meta) for name, recording in zip(names, recordings, strict=True)},
         },
         finding=finding_among(recordings, contrasts["contrasts"]),
-        warnings=(*dict.fromkeys(warnings), *started(recordings)),
+        warnings=(
+            *dict.fromkeys(warnings),
+            *_power(recordings[0], contrasts["contrasts"]),
+            *started(recordings),
+        ),
     )
+
+
+def _power(recording: Recording, table: Table) -> list[str]:
+    """Return a warning if the seeds are too few for the correction of the p-values in a table."""
+    return list(filter(None, [had_too_few_seeds(len(recording.seeds), table.frame)]))
 
 
 def tables_of(
@@ -145,6 +165,7 @@ def tables_of(
     extra: Sequence[str] = (),
     callback: Progress | None = None,
     sizes: Sizes | None = None,
+    left_out: list[str] | None = None,
 ) -> dict[str, Table]:
     """Run all default and the requested extra analyzers; a table holds the rows of all networks in order.
 
@@ -153,16 +174,37 @@ def tables_of(
         extra: names of additional tables.
         callback: called with (table, done, total).
         sizes: numbers of signals of the rarefied duplication; None takes those common to the recordings.
+        left_out: receives the names of the tables that Ctrl-C leaves out; None raises ``KeyboardInterrupt``.
     """
     analyzers = {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}
     if len(recordings) > 1:
         analyzers["duplication"] = Duplication(sizes=common_sizes(recordings) if sizes is None else sizes)
     tables = {}
     for done, (name, analyzer) in enumerate(analyzers.items(), start=1):
-        parts = [table for table in map(analyzer, recordings) if table is not None]
+        table = _table(name, partial(_stacked, analyzer, recordings), left_out)
         if callback is not None:
             callback(name, done, len(analyzers))
-        if parts:
-            frames = [table.frame for table in parts]
-            tables[name] = replace(parts[0], frame=pd.concat(frames, ignore_index=True))
+        if table is not None:
+            tables[name] = table
     return tables
+
+
+def _stacked(analyzer: Callable[[Recording], Table | None], recordings: Sequence[Recording]) -> Table | None:
+    parts = [table for table in map(analyzer, recordings) if table is not None]
+    if not parts:
+        return None
+    return replace(parts[0], frame=pd.concat([table.frame for table in parts], ignore_index=True))
+
+
+def _table(name: str, compute: Callable[[], Table | None], left_out: list[str] | None) -> Table | None:
+    """Return a table; after Ctrl-C none, and its name is among those that are left out."""
+    if left_out:
+        left_out.append(name)
+        return None
+    try:
+        return compute()
+    except KeyboardInterrupt:
+        if left_out is None:
+            raise
+        left_out.append(name)
+        return None

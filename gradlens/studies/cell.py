@@ -225,6 +225,7 @@ def measure(
         meta={
             "network": network.label,
             "name": network.name,
+            "own_batches": study.supply.batches is not None,
             "zero_init": None if isinstance(network.supplied, nn.Module) else study.zero_init,
             "warmup_steps": study.warmup_steps,
             "stored_weights": network.stored or study.pretrained,

@@ -13,6 +13,7 @@ from gradlens.data import Batches
 from gradlens.data.checks import in_bytes
 from gradlens.data.tokens import Tokens, is_tokens
 from gradlens.errors import CallerError, GradlensError, callers_errors
+from gradlens.hooks.checks import check_same_size, checked_size
 from gradlens.hooks.dry import SAMPLES
 from gradlens.hooks.rehearsal import rehearse
 from gradlens.memory import free_bytes
@@ -35,10 +36,14 @@ def few_samples(study: Study) -> Batches:
     """Return the data of the first seed: all that the caller supplies, but only one small batch of data by name.
 
     Raises:
-        GradlensError: as ``samples_of``.
+        GradlensError: as ``samples_of``, or the caller's batches differ in size.
     """
     if study.supply.batches is not None:
-        return samples_of(study, 0)
+        data = samples_of(study, 0)
+        sizes = [checked_size(index, batch, study.watch) for index, batch in enumerate(data)]
+        for index, size in enumerate(sizes):
+            check_same_size(index, size, sizes[0])
+        return data
     return samples_of(replace(study, batch_size=SAMPLES), 0, batches=1)
 
 

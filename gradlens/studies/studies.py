@@ -13,7 +13,7 @@ from gradlens.studies.analysis import analyze, analyze_pair, analyze_paths, anal
 from gradlens.studies.cell import Subject, Weights
 from gradlens.studies.cells import Cells
 from gradlens.studies.options import BOTH, Study
-from gradlens.studies.partial import interrupted
+from gradlens.studies.partial import interrupted, without
 from gradlens.studies.spaces import in_both, require_one
 from gradlens.studies.subjects import Labels, check_weights, subjects
 from gradlens.studies.supply import supplied_study
@@ -47,7 +47,9 @@ def inspect(
     study, networks = _prepared(options, [model], [checkpoint], [label] if label else ())
     cells = Cells(study, networks, progress)
     (recording,) = cells.run()
-    return _complete(analyze(recording, extra=study.extra, progress=False), cells)
+    left_out: list[str] = []
+    result = analyze(recording, extra=study.extra, progress=False, left_out=left_out)
+    return _complete(result, cells, left_out)
 
 
 def paths(
@@ -126,8 +128,13 @@ def compare(
     cells = Cells(study, networks, progress)
     recordings = cells.run()
     first, second, *more = recordings
-    result = analyze_several(recordings, study.extra) if more else analyze_pair(first, second, study.extra)
-    complete = _complete(result, cells).warned(_controls_of(networks))
+    left_out: list[str] = []
+    result = (
+        analyze_several(recordings, study.extra, left_out)
+        if more
+        else analyze_pair(first, second, study.extra, left_out)
+    )
+    complete = _complete(result, cells, left_out).warned(_controls_of(networks))
     return complete.relabelled(labels) if isinstance(labels, Mapping) else complete
 
 
@@ -157,8 +164,9 @@ def _controls_of(networks: Sequence[Subject]) -> list[str]:
     ]
 
 
-def _complete(result: Result, cells: Cells) -> Result:
+def _complete(result: Result, cells: Cells, left_out: Sequence[str] = ()) -> Result:
     """Add the options, and the identity of the data with its warnings, to a result."""
-    if cells.partial:
-        result = interrupted(result, cells.finished)
+    finished = [cells.finished] * cells.partial + [without(left_out)] * bool(left_out)
+    if finished:
+        result = interrupted(result, ", ".join(finished))
     return result.with_meta(**cells.meta, study=cells.study.flat()).warned(cells.warnings)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -12,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gradlens.models.sgd import RECENT, Batch, sgd
+from gradlens.models.sgd import Batch, recent_loss, sgd
 from gradlens.studies.objects import NO_SUPPLY, Supply
 from gradlens.studies.options import Training
 
@@ -54,10 +52,10 @@ def train(
         loss=supply.loss,
         step=supply.step,
     )
-    recent = collections.deque[float](maxlen=RECENT)
+    taken: list[float] = []
     for done, loss in enumerate(losses, start=1):
-        recent.append(loss)
-        yield Step(done, statistics.fmean(recent))
+        taken.append(loss)
+        yield Step(done, recent_loss(taken))
 
 
 def score(model: nn.Module, batches: Sequence[Batch]) -> Score:

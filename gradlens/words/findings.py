@@ -202,8 +202,8 @@ def _too_few_samples(recording: Recording, m: float) -> str:
     if not bias > BIASED:
         return ""
     return (
-        f" Duplication is overestimated by up to about {bias:.2f} with batches of {recording.n} samples; use larger "
-        "batches."
+        f" Duplication is overestimated by up to about {bias:.2f} with batches of {recording.n} samples; "
+        f"{'give' if recording.provenance.own_batches else 'use'} larger batches."
     )
 
 
@@ -217,8 +217,10 @@ def _too_few(recording: Recording) -> str:
     watched = len(recording.signals)
     if watched < 2:
         sites = recording.provenance.sites
+        frozen = len(recording.provenance.frozen_layers)
         return (
             f"{watched or 'no'} signal{'s' * (watched != 1)} watched with sites={sites}, but two are needed"
+            + (f" ({frozen} layer{'s are' if frozen > 1 else ' is'} frozen)" if frozen else "")
         )
     return f"fewer than two of its {watched} signals are live at this state"
 

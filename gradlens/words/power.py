@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 from scipy.special import stdtrit
 
 from gradlens.catalogue import CLEAR, names
@@ -10,6 +11,7 @@ ENOUGH = 5
 """Seeds from which a real difference can pass the correction."""
 HOPELESS = 20.0
 """Value of t above which a difference is not expected to be."""
+CANNOT_PASS = "seeds cannot pass the correction over"
 STAGES = 5
 """Usual number of stages with several layers, the whole network included; the real one is known after the run only."""
 
@@ -39,13 +41,26 @@ def too_few_seeds(seeds: int, pairs: int) -> str:
 
     One seed has intervals over its batches and a warning of its own.
     """
-    if pairs < 1 or not 2 <= seeds < ENOUGH:
+    return _warning(seeds, comparisons_of(pairs), "about ") if pairs else ""
+
+
+def had_too_few_seeds(seeds: int, frame: pd.DataFrame) -> str:
+    """Return the same warning about a table of a finished run, with the number of p-values that it corrects."""
+    columns = [name for name in frame if str(name).endswith("p_holm")]
+    return _warning(seeds, int(frame[columns].notna().to_numpy().sum()), "")
+
+
+def is_about_power(text: str) -> bool:
+    """Return whether a warning of a result is this one."""
+    return CANNOT_PASS in text
+
+
+def _warning(seeds: int, comparisons: int, about: str) -> str:
+    if not comparisons or not 2 <= seeds < ENOUGH:
         return ""
-    comparisons = comparisons_of(pairs)
     least = needed_t(seeds, comparisons)
     if seeds > 2 and least <= HOPELESS:
         return ""
     return (
-        f"{seeds} seeds cannot pass the correction over about {comparisons} hypotheses unless |t| > "
-        f"{least:.0f}; use seeds={ENOUGH}"
+        f"{seeds} {CANNOT_PASS} {about}{comparisons} hypotheses unless |t| > {least:.0f}; use seeds={ENOUGH}"
     )

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from gradlens.recording import Recording
 
+REMEDIES = ("zero_init=False sets them to one", "zero_init=True keeps them")
+"""What to do if the gains were kept, and if they were set to one."""
 SHOWN = 3
 """Largest number of networks that the line names."""
 
@@ -20,11 +22,14 @@ def started(recordings: Sequence[Recording]) -> list[str]:
     for recording in recordings:
         provenance = recording.provenance
         if provenance.start:
-            remedy = (
-                "zero_init=False sets them to one" if provenance.zero_init else "zero_init=True keeps them"
-            )
+            remedy = REMEDIES[not provenance.zero_init]
             lines.setdefault((provenance.start, remedy), []).append(recording.name)
     return [f"{start}{_where(names, len(recordings))}; {remedy}" for (start, remedy), names in lines.items()]
+
+
+def is_about_start(text: str) -> bool:
+    """Return whether a line of a result is one of these: a note, while the others are warnings."""
+    return text.endswith(REMEDIES)
 
 
 def _where(names: Sequence[str], count: int) -> str:

@@ -172,7 +172,7 @@ def _replication(recording: Recording) -> Iterator[str]:
     if bias > BIASED:
         yield (
             f"{recording.name}: D of {signals} signals is biased upwards by up to about {bias:.2f}, because the "
-            f"batches have {recording.n} samples; use batch_size={_enough(recording, signals)}. The bias falls "
+            f"batches have {recording.n} samples; {_batches_of(recording, signals)}. The bias falls "
             "with the square of the batch size, but only linearly with the number of batches"
         )
     stored = recording.provenance.stored_weights
@@ -195,6 +195,12 @@ def bias_of(recording: Recording, m: float) -> float:
 def _batches(recording: Recording) -> int:
     """Return the number of batches of a seed."""
     return max(len(recording.replicates) // max(len(recording.seeds), 1), 1)
+
+
+def _batches_of(recording: Recording, signals: int) -> str:
+    """Return what to do for larger batches: an option, or what to change where the caller makes the batches."""
+    size = _enough(recording, signals)
+    return f"give batches of {size} samples" if recording.provenance.own_batches else f"use batch_size={size}"
 
 
 def _enough(recording: Recording, signals: int) -> int:

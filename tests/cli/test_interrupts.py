@@ -66,6 +66,9 @@ def write(*_):
     time.sleep(300)
 if pathlib.Path("moment").read_text() == "drawing":
     gradlens.report.write = write
+if pathlib.Path("moment").read_text() == "tables":
+    from gradlens.analyzers import ANALYZERS
+    ANALYZERS["flow"] = write
 """
 
 
@@ -164,6 +167,21 @@ def test_a_second_ctrl_c_leaves_without_the_page() -> None:
     assert Path("run/result.json").exists()
     assert not Path("run/report.html").exists()
     assert "stage" in stdout
+
+
+def test_a_second_ctrl_c_while_the_tables_are_computed_leaves_what_was_finished() -> None:
+    with running("tables", "compare", "nets.py:build", "nets.py:build") as command:
+        command.reaches()
+        command.interrupt("again to leave without its page")
+        command.interrupt("leaving with what was finished")
+        status, stdout, stderr = command.end()
+    assert status == 1
+    assert stdout.startswith("partial: ")
+    assert "`gradlens report run` draws it" in stderr
+    document = json.loads(Path("run/result.json").read_text("utf-8"))
+    assert document["meta"]["partial"] is True
+    assert "comparison" in document["tables"]
+    assert "flow" not in document["tables"]
 
 
 def test_finished_cells_of_strategies_are_used_again() -> None:

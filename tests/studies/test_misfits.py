@@ -101,6 +101,26 @@ def test_no_network_is_measured_before_all_have_run(
     assert not measured
 
 
+@pytest.mark.parametrize("name", ["batches", "data"])
+def test_a_smaller_last_batch_is_refused_before_any_measurement(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = torch.utils.data.TensorDataset(torch.rand(20, 3, 8, 8), torch.arange(20) % 10)
+    monkeypatch.setattr(cells, "measure", lambda *args, **options: pytest.fail("measured"))
+    options = {name: torch.utils.data.DataLoader(data, batch_size=8), "seeds": 1}
+    with pytest.raises(GradlensError, match=r"batch 2 has 4 samples, the first 8; .*drop_last=True"):
+        gl.inspect(Convolutions, progress=False, **options)
+
+
+def test_a_frozen_network_is_called_frozen() -> None:
+    message = message_of(lambda: Convolutions().requires_grad_(False))
+    assert "the whole network is frozen" in message
+    half = Convolutions()
+    half.body.requires_grad_(False)
+    finding = gl.inspect(half, progress=False, **OPTIONS, image_size=8).finding
+    assert "1 signal watched with sites=signals, but two are needed (1 layer is frozen)" in finding
+
+
 def test_a_batch_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(misfits, "free_bytes", lambda: 1000)
     message = message_of(Convolutions, image_size=16)

@@ -2,11 +2,12 @@
 
 import math
 
+import pandas as pd
 import pytest
 from scipy import stats
 
 from gradlens.metrics import holm
-from gradlens.words.power import needed_t, too_few_seeds
+from gradlens.words.power import had_too_few_seeds, is_about_power, needed_t, too_few_seeds
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 4, 5])
@@ -32,6 +33,18 @@ def test_three_seeds_are_too_few_if_t_must_exceed_20():
     assert "over about 30 hypotheses unless |t| > 24;" in too_few_seeds(3, 1)
     assert too_few_seeds(4, 1) == ""
     assert too_few_seeds(4, 6).startswith("4 seeds")
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 4, 5])
+def test_a_finished_run_counts_its_p_values(seeds):
+    long = pd.DataFrame({"p": [0.5] * 40, "p_holm": [0.5] * 12 + [math.nan] * 28})
+    wide = pd.DataFrame({"cka_p_holm": [1, 1, 1, math.nan], "m_p_holm": [1, 1, 1, 1], "low": [0.0] * 4})
+    for frame, comparisons in ((long, 12), (wide, 7)):
+        least = needed_t(seeds, comparisons)
+        text = had_too_few_seeds(seeds, frame)
+        assert is_about_power(text) is bool(text) is (seeds == 2)  # 3 seeds need |t| of 15.3 and 11.6
+        assert not text or f"over {comparisons} hypotheses unless |t| > {least:.0f};" in text
+    assert had_too_few_seeds(2, wide.iloc[:0]) == ""
 
 
 def test_a_study_without_comparisons_has_no_note():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gradlens.recording import Recording
-from gradlens.words.starting import started
+from gradlens.words.starting import is_about_start, started
 
 Factory = Callable[..., Recording]
 GAINS = ["layer1.0.bn3.weight"]
@@ -28,6 +28,10 @@ def test_networks_without_such_gains_have_no_line(sound: Factory) -> None:
 def test_one_line_says_what_became_of_them(sound: Factory, zero_init: bool, line: str) -> None:
     a, b = (sound(name).with_meta(zero_init=zero_init, zero_gains=GAINS) for name in "ab")
     assert started([a]) == [line.format("")]
+    assert is_about_start(line)
+    assert not is_about_start(
+        "a: 2 signals are dead; warmup_steps=10 or zero_init=False shows whether they stay"
+    )
     assert started([a, b]) == [line.format(" in a, b")]
     assert started([a, sound("c")]) == [line.format(" in a")]
     assert started([a, b, a, b, sound("c")]) == [line.format(" in 4 of 5 networks")]

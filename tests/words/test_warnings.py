@@ -37,6 +37,12 @@ def test_each_limit_has_its_warning(sound, options, message):
     assert re.search(message, warning), warning
 
 
+def test_batches_of_the_caller_are_given_not_set_by_an_option(sound):
+    (warning,) = warnings_alone(sound(batches=1, n=16).with_meta(own_batches=True))
+    assert "; give batches of 32 samples. " in warning
+    assert "batch_size" not in warning
+
+
 @pytest.mark.parametrize(("speeds", "count"), [([10.0, 14.9], 0), ([10.0, 15.1], 1)])
 def test_a_varying_speed_is_reported(sound, speeds, count):
     recording = replace(sound(), throughput={"forward": speeds})
