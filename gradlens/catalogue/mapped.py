@@ -28,12 +28,12 @@ class SignalQuantity:
     @property
     def axis(self) -> str:
         """The title of what is drawn."""
-        return f"log10 {self.title}" if self.logarithmic else self.title
+        return f"log10 of the {self.title}" if self.logarithmic else self.title
 
 
 SIGNAL_QUANTITIES = (
-    SignalQuantity("rms", "RMS of the gradient (per sample and element)", logarithmic=True),
-    SignalQuantity("norm", "norm (per sample)", logarithmic=True),
+    SignalQuantity("rms", "RMS gradient per sample and element", logarithmic=True),
+    SignalQuantity("norm", "norm per sample", logarithmic=True),
     SignalQuantity("effective_rank", "effective rank"),
     SignalQuantity("stable_rank", "stable rank"),
     SignalQuantity("participation_ratio", "participation ratio"),

@@ -295,7 +295,7 @@ def test_the_menu_of_colours_has_the_words_of_the_tables(
         page.locator("#map .item[data-place='4']").first.click()
         described = page.locator("#map .detail dt").all_inner_texts()
         for text in words.values():
-            assert text.removeprefix("log10 ") in described
+            assert text.removeprefix("log10 of the ") in described
 
 
 def mean(tables: dict[str, gl.Table], network: str, place: str) -> float:

@@ -84,8 +84,9 @@
     size() {
       const { width, height } = this.arrangement, room = this.canvas.clientWidth - 2, band = this.band();
       const whole = Math.min(MOST, room > 0 ? room / width : 1);
+      if (this.fit === LEGIBLE && whole >= READABLE) this.fit = WHOLE;
       if (this.fit === WHOLE) this.scale = whole;
-      if (this.fit === LEGIBLE) this.scale = Math.max(whole, READABLE);
+      if (this.fit === LEGIBLE) this.scale = READABLE;
       if (band) this.scale = Math.min(MOST, Math.max(LEAST, whole, room / (band.right - band.left)));
       this.picture.setAttribute("width", width * this.scale);
       this.picture.setAttribute("height", height * this.scale);

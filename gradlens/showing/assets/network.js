@@ -18,7 +18,7 @@ window.gradlens.mapping = (() => {
   function quantities() {
     const declared = ["map_nodes", "map_nodes_weights"].flatMap((name) => table(name)?.columns ?? []).filter((column) => column.colour);
     return new Map(declared.filter((column) => known(column.values).length).map(({ colour, kind }) =>
-      [colour.name, { ...colour, kind, axis: `${colour.logarithmic ? "log10 " : ""}${colour.title}` }]));
+      [colour.name, { ...colour, kind, axis: `${colour.logarithmic ? "log10 of the " : ""}${colour.title}` }]));
   }
 
   // The value that colours some operations: the mean over their layers, or the sum for costs.
