@@ -1,5 +1,6 @@
 """The registries: one entry per quantity, table and transition strategy. No torch, numpy, pandas or matplotlib."""
 
+from gradlens.catalogue.entries import Column, Format, Quantity
 from gradlens.catalogue.quantities import (
     CLEAR,
     CORRECTED,
@@ -8,9 +9,6 @@ from gradlens.catalogue.quantities import (
     OF_PAIR,
     QUANTITIES,
     SIZES,
-    Column,
-    Format,
-    Quantity,
     names,
     quantities_with,
     quantity,

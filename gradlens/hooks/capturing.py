@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from operator import length_hint
 from typing import Any, TypeVar, cast
 
@@ -67,8 +68,7 @@ def capture(
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step)
     check_readable(model)
-    counted: Costs | None = None
-    speeds: Mapping[str, list[float]] = {}
+    further = Further()
     extra: dict[str, Any] = dict(meta or {})
     with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():
         report = _reporter(show, batches)
@@ -91,15 +91,7 @@ def capture(
                 finished.append(watcher.next(state, index, batch))
                 report("batches", index + 1)
             look_up_dead(watcher, state, first, finished, extra)
-            if costs:
-                counted = auxiliary(
-                    lambda: watcher.costs(state, first), "the costs could not be counted", extra
-                )
-            if throughput:
-                measured = auxiliary(
-                    lambda: watcher.speeds(state, first, throughput), "the speed could not be measured", extra
-                )
-                speeds = measured or {}
+            further.run(watcher, state, first, costs, throughput, extra)
         except KeyboardInterrupt:
             if not keep_partial:
                 raise
@@ -109,7 +101,26 @@ def capture(
         described = meta_of(model, watch, state)
         notes = [*cast(list[str], described["notes"]), *extra.pop("notes", ())]
         described |= {**extra, "notes": notes}
-    return assembled(state, finished, watch, counted, speeds, described)
+    return assembled(state, finished, watch, further.costs, further.speeds, described)
+
+
+@dataclass
+class Further:
+    """What further runs of the step measure: its costs and its speed."""
+
+    costs: Costs | None = None
+    speeds: Mapping[str, list[float]] = field(default_factory=dict)
+
+    def run(
+        self, watcher: Watcher, state: Planned, batch: object, costs: bool, repeats: int, meta: dict[str, Any]
+    ) -> None:
+        """Measure what is requested; a failure adds a note to ``meta``."""
+        if costs:
+            failure = "the costs could not be counted"
+            self.costs = auxiliary(lambda: watcher.costs(state, batch), failure, meta)
+        if repeats:
+            failure = "the speed could not be measured"
+            self.speeds = auxiliary(lambda: watcher.speeds(state, batch, repeats), failure, meta) or {}
 
 
 def look_up_dead(

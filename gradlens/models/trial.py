@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -87,13 +88,25 @@ def inputs_and_outputs(
     except ERRORS as error:
         raise GradlensError(
             f"{type(model).__name__} does not run on an image {tuple(image.shape)} "
-            f"({' '.join(str(error).split())[:200] or type(error).__name__}); give another "
-            "image_size=, a side or (channels, height, width)"
+            f"({' '.join(str(error).split())[:200] or type(error).__name__}); {_advice(model)}"
         ) from error
     finally:
         for handle in handles:
             handle.remove()
     return tensors
+
+
+def _advice(model: nn.Module) -> str:
+    """Return what to do if a network does not run on one image."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [item.name for item in parameters if item.kind in kinds and item.default is item.empty]
+    if len(needed) > 1:
+        return (
+            f"it takes {len(needed)} inputs ({', '.join(needed)}), and stages are cut with one test image; cut the "
+            "part that takes one image, for example model.backbone = cspify(model.backbone)"
+        )
+    return "give another image_size=, a side or (channels, height, width)"
 
 
 def _runs(model: nn.Module, image: Tensor) -> bool:

@@ -702,3 +702,23 @@ def test_a_block_with_an_in_place_first_layer_can_be_trained() -> None:
     cut = cspify(stem, "csp", stages=["1.layer1"])
     cut(torch.randn(4, 3, 16, 16)).sum().backward()
     assert stem[1].layer1[0].inplace
+
+
+def test_a_network_of_two_inputs_is_cut_in_the_part_that_takes_one():
+    class Two(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = load_model("resnet18", num_classes=4, seed=0)
+
+        def forward(self, x, mask):
+            return self.backbone(x * mask)
+
+    model = Two()
+    with pytest.raises(
+        GradlensError, match=r"takes 2 inputs \(x, mask\), .*model.backbone = cspify"
+    ) as raised:
+        cspify(model, "csp", stages=["backbone.layer1"], image_size=32)
+    assert "image_size" not in str(raised.value)
+    model.backbone = cspify(model.backbone, "csp", image_size=32)
+    x = torch.rand(4, 3, 32, 32)
+    assert model(x, torch.ones_like(x)).shape == (4, 4)
