@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from pathlib import Path
 
@@ -127,6 +128,8 @@ def make_files(folder: Path) -> None:
     (folder / "nets" / "mine.py").write_text(NET.replace("def make", "def build") + MORE)
     for name in ("old.pt", "new.pt"):
         _save_weights(folder / "nets" / "mine.py:build", folder / name)
+    (folder / "benchmarks").mkdir()
+    shutil.copy(Path(__file__).parents[1] / "benchmarks" / "recurrent.py", folder / "benchmarks")
     (folder / "page").mkdir()
     rng = np.random.default_rng(0)
     for name in ("cats", "dogs"):
