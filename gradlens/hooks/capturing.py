@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import length_hint
 from typing import Any, TypeVar, cast
 
@@ -32,6 +34,7 @@ def capture(
     *,
     loss: Loss | None = None,
     step: Step | None = None,
+    max_batches: int | None = None,
     costs: bool = True,
     throughput: int = 0,
     keep_partial: bool = False,
@@ -53,6 +56,7 @@ def capture(
         watch: what to watch, and how; the defaults of ``Watch`` if None.
         loss: ``loss(output, target) -> scalar``; cross entropy by default.
         step: ``step(model, batch) -> scalar loss`` for any model and batch, instead of ``loss``.
+        max_batches: number of batches to read, such as 4 of the many of a ``DataLoader``; all if None.
         costs: count FLOPs, traffic and memory of one step.
         throughput: number of timed repeats of a step; 0 for none.
         keep_partial: on Ctrl-C return the finished batches, with ``partial`` set in ``meta``.
@@ -62,8 +66,9 @@ def capture(
         options: fields of ``Watch`` that replace those of ``watch``: ``sites="all"``, ``seed=3``.
 
     Raises:
-        GradlensError: a batch has fewer than 4 samples, a loss or gradient is not finite, the graph is hidden
-            or changes between batches, an option is unknown, or another check of ``hooks.checks`` fails.
+        GradlensError: ``max_batches`` is below 1, a batch has fewer than 4 samples, a loss or gradient is not finite,
+            the graph is hidden or changes between batches, an option is unknown, or another check of
+            ``hooks.checks`` fails.
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step)
@@ -71,10 +76,10 @@ def capture(
     further = Further()
     extra: dict[str, Any] = dict(meta or {})
     with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():
-        report = _reporter(show, batches)
+        report = _reporter(show, batches, max_batches)
         guard = Guard(model)
         watcher = Watcher(model, watch, step, lambda text: report(text, 0), guard)
-        rest = _supplied(batches)
+        rest = _supplied(batches, max_batches)
         try:
             first = next(rest)
         except StopIteration:
@@ -150,10 +155,12 @@ def auxiliary(run: Callable[[], Value], failure: str, meta: dict[str, Any]) -> V
         return None
 
 
-def _supplied(batches: Iterable[object]) -> Iterator[object]:
-    """Yield the batches; an exception of the caller's data is raised as theirs."""
+def _supplied(batches: Iterable[object], most: int | None) -> Iterator[object]:
+    """Yield the batches, at most ``most``; an exception of the caller's data is raised as theirs."""
+    if most is not None and most < 1:
+        raise GradlensError(f"max_batches={most}: at least one batch is needed; leave it out to read all")
     with callers_errors("batches"):
-        remaining = iter(batches)
+        remaining = islice(batches, most)
     while True:
         with callers_errors("batches"):
             try:
@@ -163,8 +170,11 @@ def _supplied(batches: Iterable[object]) -> Iterator[object]:
         yield batch
 
 
-def _reporter(show: Progress | None, batches: Iterable[object]) -> Callable[[str, int], None]:
+def _reporter(
+    show: Progress | None, batches: Iterable[object], most: int | None
+) -> Callable[[str, int], None]:
     """Return a function of (message, done) that reports progress; the total is the expected number of batches."""
     if show is None:
         return lambda message, done: None
-    return lambda message, done: show(message, done, max(length_hint(batches), done, 1))
+    expected = min(length_hint(batches), most or sys.maxsize)
+    return lambda message, done: show(message, done, max(expected, done, 1))

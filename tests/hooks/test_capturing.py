@@ -969,6 +969,19 @@ def test_inference_mode_is_refused() -> None:
         gl.capture(Net(), batches())
 
 
+def test_only_the_first_batches_of_a_long_loader_are_read() -> None:
+    shown: list[tuple[int, int]] = []
+    remaining = iter(batches(5))
+    recording = gl.capture(
+        Net(), remaining, max_batches=2, progress=lambda _, done, total: shown.append((done, total))
+    )
+    assert len(recording.replicates) == 2
+    assert len(list(remaining)) == 3, "none is read and thrown away"
+    assert shown[-1] == (2, 2)
+    with pytest.raises(GradlensError, match="max_batches=0: at least one batch"):
+        gl.capture(Net(), batches(1), max_batches=0)
+
+
 def test_batches_are_read_one_by_one() -> None:
     read: list[int] = []
 
