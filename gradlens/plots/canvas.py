@@ -27,6 +27,7 @@ NORMAL = 8.0  # points: axis labels, panel titles
 START = 0.775  # width of axes before layout, as a share of the figure's
 SCREEN = 100  # dots per inch in a notebook
 SHORTEST = 12  # characters of a label in a legend
+EDGE = 0.1  # inches between the contents of a figure and its edge
 GAPS = 1.9  # between the mark, the text and the next entry of a legend, in font sizes
 
 
@@ -96,7 +97,7 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
     groups = [handle if isinstance(handle, tuple) else (handle,) for handle in handles]
     most = max(len(group) for group in groups)
     length = max(2.0, 1.15 * most)  # of the drawn part, in font sizes
-    width = inches(ax)[0]
+    width = _width_after_layout(ax)
     room = width - (length + GAPS) * SMALL / 72
     labels = [_shortened(str(group[0].get_label()), room) for group in groups]
     needed = [(length + GAPS) * SMALL / 72 + text_width(label, SMALL) for label in labels]
@@ -120,6 +121,14 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
     )
     if 1 < len(rows) <= -(-len(groups) // columns):
         _place_in_rows(legend, rows)
+
+
+def _width_after_layout(ax: Axes) -> float:
+    """Return the width that axes with all their labels will have in the figure, in inches."""
+    figure = cast(Figure, ax.get_figure(root=True))
+    box = ax.get_tightbbox() if figure.get_layout_engine() is not None else None
+    width = inches(ax)[0]
+    return width if box is None else max(width + figure.get_figwidth() - box.width / figure.dpi - EDGE, 1.0)
 
 
 def legend_height(ax: Axes) -> float:
