@@ -131,7 +131,7 @@ class Diagnosis:
             ranked,
             "Conspicuous sites, the strongest of each kind first.",
             how=". ".join(f"{kind.capitalize()}: {entry.meaning}" for kind, entry in KINDS.items())
-            + f". {HALF_WIDTHS}",
+            + f". Branches inside the steps of a recurrence are in the table shares only. {HALF_WIDTHS}",
             units={"value": "CKA, share, coherence, or RMS over the median or the last step, by kind"},
         )
 
@@ -194,12 +194,9 @@ def _branches_and_forks(recording: Recording) -> list[dict[str, object]]:
     table = Shares()(recording)
     if table is None:
         return []
-    idle = table.frame[(table.frame["share"] < IDLE) & (table.frame["where"] != "merge")]
-    unread = _unread(recording)
-    idle = idle[
-        [row["share"] > 0 or (row["site"], row["branch"]) not in unread for row in idle.to_dict("records")]
-    ]
-    forks = table.frame[table.frame["where"] == "fork"].drop_duplicates("site")
+    frame = table.frame[~table.frame["site"].isin(_of_steps(recording))]
+    idle = frame[(frame["share"] < IDLE) & (frame["where"] != "merge")]
+    forks = frame[frame["where"] == "fork"].drop_duplicates("site")
     rows = [
         _row("idle branch", row["stage"], row["site"], row["branch"], row["share"], row["share_reach"])
         for row in idle.to_dict("records")
@@ -210,15 +207,18 @@ def _branches_and_forks(recording: Recording) -> list[dict[str, object]]:
     ]
 
 
-def _unread(recording: Recording) -> set[tuple[str, str]]:
-    """Return the branches, by fork and label, by which the loss could read a recurrence before its last step."""
-    plan = recording.plan
-    exits = {number for number, tap in plan.taps.items() if tap in plan.exits}
+def _of_steps(recording: Recording) -> set[str]:
+    """Return the forks and splits in a cell, and those where the loss could read a state: each step has the same."""
+    plan, exits = recording.plan, set(recording.plan.exits)
+    cells = {
+        plan.owners[use].module for series in plan.series.values() if series.carried for use in series.uses
+    }
+    cells |= {module.rpartition(".")[0] for module in cells} - {""}
     return {
-        (group.site, label)
+        group.site
         for group in plan.groups
-        for label, members in zip(group.labels, group.members, strict=True)
-        if exits.issuperset(members)
+        if plan.owners[group.source[0]].module in cells
+        or any(plan.taps.get(number) in exits for members in group.members for number in members)
     }
 
 

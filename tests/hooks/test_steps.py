@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import gradlens as gl
+from gradlens.analyzers import ANALYZERS
 from gradlens.analyzers.diagnosis import Diagnosis
 from gradlens.analyzers.times import Times
 from gradlens.words.along_time import along_time
@@ -567,3 +568,11 @@ def test_images_and_transformers_have_no_steps() -> None:
     assert Times()(recording) is None
     assert not recording.plan.series
     assert not recording.carried
+
+
+def test_the_gates_of_each_step_are_not_listed_as_idle_branches() -> None:
+    """At its first step an LSTM has no state to forget, so its forget gate gets no gradient, by construction."""
+    recording = gl.capture(Layer("LSTM"), [batch()])
+    shares = ANALYZERS["shares"](recording).frame
+    assert (shares["share"] < 1e-9).any()
+    assert not set(Diagnosis()(recording).frame["kind"]) & {"idle branch", "cancelling fork"}
