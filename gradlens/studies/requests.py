@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gradlens.data.checks import check_input, check_samples
-from gradlens.data.request import CLASSES, Request
 from gradlens.models.files import check_function, check_network
 from gradlens.models.spec import NetworkSpec, csp_specs
 from gradlens.studies.options import BOTH, FUNCTIONS, Study, study_of
+
+if TYPE_CHECKING:
+    from gradlens.data.request import Request
 
 
 def check_request(
@@ -26,6 +28,8 @@ def check_request(
     Raises:
         GradlensError: bad input, in one sentence.
     """
+    from gradlens.data.checks import check_input, check_samples  # numpy and Pillow, which help does not need
+
     both = options.get("space") == BOTH
     study = study_of({name: value for name, value in options.items() if not (both and name == "space")})
     networks = [NetworkSpec.parse(model) for model in models]
@@ -61,6 +65,8 @@ def check_variants(
 
 def _request(study: Study, seed: int) -> Request:
     """Return the samples of a seed, in colour."""
+    from gradlens.data.request import CLASSES, Request
+
     return Request(
         study.batch_size, study.batches, 0, study.image_size, 3, seed, study.num_classes or CLASSES
     )
