@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradlens.analyzers.diagnosis import Diagnosis
+from gradlens.analyzers.diagnosis import KINDS, Diagnosis
 from gradlens.recording import Recording
 from gradlens.words.conspicuous import ALONG_TIME, in_words
 
@@ -10,13 +10,20 @@ MOST = 2
 """Largest number of recurrences that a finding names."""
 
 
-def along_time(recording: Recording) -> str:
-    """Return sentences about the recurrences that vanish or explode, with a leading space; empty if none does."""
+def along_time(recording: Recording) -> tuple[str, str]:
+    """Return what to say about the recurrences that vanish or explode: without numbers, and in numbers.
+
+    The first is a clause such as ``the gradient of cell.ih vanishes along time``, the second has sentences with a
+    leading space. Both are empty if there are none.
+    """
     if not recording.plan.series:
-        return ""
+        return "", ""
     table = Diagnosis()(recording)
     frame = None if table is None else table.frame
     rows = [] if frame is None else frame[frame["kind"].isin(ALONG_TIME)].to_dict("records")
-    sentences = [f" {row['place']} {in_words(row)}." for row in rows[:MOST]]
-    left = len(rows) - len(sentences)
-    return "".join(sentences) + (f" So do {left} more recurrences." if left else "")
+    if not rows:
+        return "", ""
+    left = len(rows) - MOST
+    more = f" So do {left} more recurrences." if left > 0 else ""
+    clause = f"the gradient of {rows[0]['place']} {KINDS[rows[0]['kind']].words}"
+    return clause, "".join(f" {row['place']} {in_words(row)}." for row in rows[:MOST]) + more

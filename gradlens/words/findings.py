@@ -28,18 +28,25 @@ def finding_alone(recording: Recording, summary: Table) -> str:
     """Report the mean similarity and the effective number of signals of the network, and the most similar stage."""
     name = recording.name
     whole = _row(summary.frame, WHOLE)
+    fault, in_numbers = along_time(recording)
     if math.isnan(whole["mean_similarity"]):
-        return f"{name}: duplication is not defined here, {_too_few(recording)}.{along_time(recording)}"
+        undefined = f"duplication is not defined here, {_too_few(recording)}"
+        return f"{name}: {_after(fault, undefined)}.{in_numbers}"
     top = _highest(summary.frame)
     given_loss = whole["mean_similarity_given_loss"]
     remaining = "" if math.isnan(given_loss) else f" Given the loss, it is {unsigned(given_loss)}."
+    counted = _after(fault, _counted(whole)) + (f", most alike in stage {top[0]}" if top else "")
     return (
-        f"{name}: {_counted(whole)}{f', most alike in stage {top[0]}' if top else ''}. Mean similarity of two "
-        f"{_with_interval(whole, 'mean_similarity', recording)}"
+        f"{name}: {counted}. Mean similarity of two {_with_interval(whole, 'mean_similarity', recording)}"
         f"{f', {unsigned(top[1])} in stage {top[0]}' if top else ''}.{remaining} "
         f"Duplication D_{int(whole['m'])} {unsigned(whole['rarefied_duplication'])}."
-        f"{along_time(recording)}{_too_few_samples(recording, whole['m'])}{_scope(recording)}"
+        f"{in_numbers}{_too_few_samples(recording, whole['m'])}{_scope(recording)}"
     )
+
+
+def _after(fault: str, clause: str) -> str:
+    """Return a clause, as a sentence of its own after that of a fault if there is one."""
+    return f"{fault}. {clause[0].upper()}{clause[1:]}" if fault else clause
 
 
 def _counted(whole: Mapping[str, float]) -> str:

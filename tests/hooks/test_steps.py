@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -539,7 +540,7 @@ def test_a_recurrence_that_vanishes_or_explodes_is_diagnosed(gain: float, kind: 
     rows = Diagnosis()(recording).frame
     rows = rows[rows["kind"].str.contains("along time")]
     assert list(rows["kind"]) == ([kind] if kind else [])
-    sentence = along_time(recording)
+    clause, sentence = along_time(recording)
     if kind:
         first, last = 1, T
         steps = Times()(recording).frame
@@ -548,8 +549,10 @@ def test_a_recurrence_that_vanishes_or_explodes_is_diagnosed(gain: float, kind: 
         verb = "vanishes" if gain < 1 else "explodes"
         assert f"{verb} along time: the gradient at step {first} is" in sentence
         assert f"that at step {last}." in sentence
+        assert gl.analyze(recording).headline == f"Linear: {clause}."
+        assert re.fullmatch(rf"the gradient of \w+ {verb} along time", clause)
     else:
-        assert not sentence
+        assert (clause, sentence) == ("", "")
 
 
 def test_images_and_transformers_have_no_steps() -> None:
