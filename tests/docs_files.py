@@ -80,7 +80,6 @@ SMALLER = {"resnet50": "resnet18", "densenet121": "resnet26", "peleenet": "resne
 CHEAPER_PYTHON = {
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
     "batch_size=32, batches=4, image_size=32": "batch_size=4, batches=1, image_size=32",
-    '"resnet50", seeds=5': '"resnet18", seeds=1, batches=1, batch_size=4, image_size=32, throughput=False',
     "seeds=1, batches=1, image_size=32": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
     "seeds=2, batches=1": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
 }
@@ -88,7 +87,8 @@ CHEAPER_PYTHON = {
 RUNS_FIRST = """
 import gradlens
 options = dict(seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)
-gradlens.inspect("resnet18", **options).save("runs/first")
+labels = ["resnet50", "cspresnet50"]
+gradlens.compare("resnet18", "resnet18@csp", labels=labels, **options).save("runs/first")
 """
 BEFORE_PYTHON = {
     "cli.md": RUNS_FIRST,

@@ -149,7 +149,7 @@ def test_flow_fits_the_live_signals_and_marks_the_dead(frames):
     assert ax.get_yscale() == "log"
     assert "resnet50 (+0.1000)" in legend(ax)
     assert legend(ax)[-2:] == ["(slope of the line: decades per layer)", "dead signals (2)"]
-    assert ax.get_ylabel().startswith("RMS of the gradient (per sample and element)")
+    assert ax.get_ylabel().startswith("RMS gradient per sample and element")
     assert ax.get_xlabel() == "depth from the input (weighted layers)"
     assert [len(line.get_xdata()) for line in markers(ax, POSITIONS[0].marker)] == [5]
     assert ax.collections[0].get_segments()[0][:, 0] == pytest.approx([3, 3])
