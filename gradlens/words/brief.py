@@ -47,7 +47,9 @@ def _joined(briefs: Sequence[str]) -> str:
     subjects, _, clauses = zip(*(brief.partition(": ") for brief in briefs), strict=True)
     columns = zip(*(NUMBER.findall(clause) for clause in clauses), strict=True)
     ranges = iter([_range(column) for column in columns])
-    return f"{', '.join(dict.fromkeys(subjects))}: {NUMBER.sub(lambda _: next(ranges), clauses[0])}"
+    names = dict.fromkeys(subjects)
+    between = "; " if any("," in name for name in names) else ", "
+    return f"{between.join(names)}: {NUMBER.sub(lambda _: next(ranges), clauses[0])}"
 
 
 def _range(numbers: Sequence[str]) -> str:

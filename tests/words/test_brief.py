@@ -28,6 +28,7 @@ def test_warnings_that_differ_in_more_than_network_and_numbers_stay_apart(texts)
         (["a: 3 of 9 signals are dead", "b: 3 of 9 signals are dead"], "a, b: 3 of 9 signals are dead"),
         (["a: 1 of 9 and 2 of 4", "b: 3 of 7 and 2 of 5"], "a, b: 1–3 of 7–9 and 2 of 4–5"),
         (["torchvision:resnet50: one seed", "b: one seed"], "torchvision:resnet50, b: one seed"),
+        (["csp: one seed", "csp, transitions only: one seed"], "csp; csp, transitions only: one seed"),
         (["one seed (of 3)", "one seed (of 4)"], "one seed"),
         (["a: 2.30 to 1.20, use lr=0.1", "b: 2.3 to 1.00, use lr=0.1"], "a, b: 2.30 to 1.00–1.20, use lr=0.1"),
     ],
