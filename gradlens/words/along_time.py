@@ -19,4 +19,4 @@ def along_time(recording: Recording) -> str:
     rows = [] if frame is None else frame[frame["kind"].isin(ALONG_TIME)].to_dict("records")
     sentences = [f" {row['place']} {in_words(row)}." for row in rows[:MOST]]
     left = len(rows) - len(sentences)
-    return "".join(sentences) + (f" So do {left} more recurrences." if left else "")
+    return "".join(sentences) + (f" The table diagnosis has {left} more." if left else "")
