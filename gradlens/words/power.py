@@ -61,4 +61,5 @@ def _warning(seeds: int, comparisons: int, about: str) -> str:
     least = needed_t(seeds, comparisons)
     if seeds > 2 and least <= HOPELESS:
         return ""
-    return f"with {seeds} {HARDLY_ANY} {about}{comparisons} comparisons (|t| > {least:.0f} is needed); use seeds={ENOUGH}"
+    needed = f"{about}{comparisons} comparisons (|t| > {least:.0f} is needed)"
+    return f"with {seeds} {HARDLY_ANY} {needed}; use seeds={ENOUGH}"
