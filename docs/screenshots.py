@@ -56,7 +56,7 @@ def map_of_a_place(page: Any) -> None:
 
 def difference(page: Any) -> None:
     """Take the map of the difference of the two networks by stage, without its panel."""
-    page.locator("#map").get_by_label("Show").select_option(index=1)
+    page.get_by_label("Networks or their difference").select_option(index=1)
     page.locator("#map").get_by_role("button", name="Stages", exact=True).click()
     page.wait_for_timeout(500)
     page.locator("#network-map").scroll_into_view_if_needed()
