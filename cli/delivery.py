@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gradlens.words.brief import in_brief
+from gradlens.words.brief import all_in_brief
 
 from .interrupts import interrupts
 from .options import COMMAND_LINE
@@ -128,14 +128,18 @@ def _first_saying(note: str, progress: Progress) -> Progress:
 
 
 def _warn(result: Result, voice: Voice) -> None:
-    """Print what each warning says first and what to do, or all of it if the voice is verbose."""
+    """Print what warnings say first and what to do, equal ones of several networks once; verbose: all of each."""
     from gradlens.words.power import is_about_power
     from gradlens.words.starting import is_about_start
 
-    for text in result.warnings if voice is not Voice.QUIET else ():
-        if voice is Voice.VERBOSE or not is_about_power(text):  # printed before the run
-            label = "note" if is_about_start(text) else "warning"
-            tell(label, in_options(text if voice is Voice.VERBOSE else in_brief(text)), err=True)
+    if voice is Voice.QUIET:
+        return
+    after = [
+        text for text in result.warnings if not is_about_power(text)
+    ]  # the others are printed before the run
+    texts = result.warnings if voice is Voice.VERBOSE else all_in_brief(after)
+    for text in texts:
+        tell("note" if is_about_start(text) else "warning", in_options(text), err=True)
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:

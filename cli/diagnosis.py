@@ -32,4 +32,5 @@ def site_lines(result: Result, top: int | None = None) -> Iterator[str]:
         if site.network != network and not (prefix and network):
             yield f"where to look in {site.network}:" if len(names) > 1 and not prefix else "where to look:"
         network = site.network
-        yield f"  {prefix}[{site.stage}] {site.name}: {site.value}, {site.meaning}"
+        more = f" ({site.more} more)" if site.more else ""
+        yield f"  {prefix}[{site.stage}] {site.name}: {site.value}, {site.meaning}{more}"

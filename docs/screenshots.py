@@ -54,6 +54,17 @@ def map_of_a_place(page: Any) -> None:
     saved(page.screenshot(clip={**box, "height": min(box["height"], TALL)}), "page-map")
 
 
+def difference(page: Any) -> None:
+    """Take the map of the difference of the two networks by stage, without its panel."""
+    page.get_by_label("Networks or their difference").select_option(index=1)
+    page.locator("#map").get_by_role("button", name="Stages", exact=True).click()
+    page.wait_for_timeout(500)
+    page.locator("#network-map").scroll_into_view_if_needed()
+    box = page.locator("#map").bounding_box()
+    end = page.locator("#map .detail").bounding_box()["y"]
+    saved(page.screenshot(clip={**box, "height": end - box["y"]}), "page-difference")
+
+
 def correlation(page: Any) -> None:
     """Take the correlation of the signals with the pointer on a pair."""
     holder = page.locator("[data-chart=correlation]")
@@ -78,7 +89,7 @@ def main(run: Path) -> None:
         browser = play.chromium.launch(executable_path=path, args=switches)
         page = browser.new_context(offline=True, viewport=SIZE, reduced_motion="reduce").new_page()
         page.goto((run / "report.html").resolve().as_uri())
-        for picture in (first_screen, map_of_a_place, correlation):
+        for picture in (first_screen, map_of_a_place, difference, correlation):
             picture(page)
         browser.close()
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from gradlens.catalogue import about
 from gradlens.results import Result
-from gradlens.words.brief import in_brief
+from gradlens.words.brief import all_in_brief
 from gradlens.words.conspicuous import Site, conspicuous, usual
 from gradlens.words.doubts import doubts, others
 from gradlens.words.findings import UNFAIR
@@ -41,15 +41,15 @@ class Heading:
 
 @dataclass(frozen=True)
 class Caution:
-    """A warning of the first screen: in brief, and in full."""
+    """A warning of the first screen: in brief, and the same of each network in full."""
 
     brief: str
-    full: str
+    full: tuple[str, ...]
 
     @property
     def longer(self) -> bool:
         """Whether the full text says more."""
-        return self.full.rstrip(".") != self.brief
+        return [text.rstrip(".") for text in self.full] != [self.brief]
 
 
 def heading(result: Result) -> Heading:
@@ -77,7 +77,7 @@ def details(result: Result) -> str:
 
 def cautions(result: Result) -> list[Caution]:
     """Return the warnings that are not in the heading."""
-    return [Caution(in_brief(text), text) for text in others(result)]
+    return [Caution(brief, tuple(texts)) for brief, texts in all_in_brief(others(result)).items()]
 
 
 def leading(names: Iterable[str]) -> str:

@@ -24,6 +24,6 @@ def along_time(recording: Recording) -> tuple[str, str]:
     if not rows:
         return "", ""
     left = len(rows) - MOST
-    more = f" So do {left} more recurrences." if left > 0 else ""
+    more = f" The table diagnosis has {left} more." if left > 0 else ""
     clause = f"the gradient of {rows[0]['place']} {KINDS[rows[0]['kind']].words}"
     return clause, "".join(f" {row['place']} {in_words(row)}." for row in rows[:MOST]) + more

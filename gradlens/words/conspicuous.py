@@ -34,6 +34,7 @@ class Site(NamedTuple):
         meaning: what the number means, in plain words.
         layers: the layer, or both of a pair; empty for a fork or branch.
         fork: the fork or split; empty for layers.
+        more: number of further sites of its kind, if it is the last that is shown of them; else 0.
     """
 
     network: str
@@ -43,6 +44,7 @@ class Site(NamedTuple):
     meaning: str
     layers: tuple[str, ...] = ()
     fork: str = ""
+    more: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,13 +113,13 @@ def _site(row: Row, shown: Sequence[Row]) -> Site:
     """Return a row in words; the last one of its kind also has the number of those that are left out."""
     same = [other for other in shown if other["kind"] == row["kind"]]
     left = int(row["found"]) - len(same)
-    more = f" ({left} more)" if left and row is same[-1] else ""
+    more = left if row is same[-1] else 0
     kind, place = row["kind"], str(row["place"])
     other = "" if kind in ALONG_TIME else row["other"]
     name = (" and " if kind in PAIRS else ", ").join(filter(None, [place, other]))
     layers = () if kind in FORKS else (place, str(row["other"])) if kind in PAIRS else (place,)
-    meaning, fork = f"{_meaning(row)}{more}", place if kind in FORKS else ""
-    return Site(str(row["network"]), str(row["stage"]), name, _value(row), meaning, layers, fork)
+    fork = place if kind in FORKS else ""
+    return Site(str(row["network"]), str(row["stage"]), name, _value(row), _meaning(row), layers, fork, more)
 
 
 def _meaning(row: Row) -> str:

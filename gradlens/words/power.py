@@ -11,7 +11,7 @@ ENOUGH = 5
 """Seeds from which a real difference can pass the correction."""
 HOPELESS = 20.0
 """Value of t above which a difference is not expected to be."""
-CANNOT_PASS = "seeds cannot pass the correction over"
+HARDLY_ANY = "seeds hardly any difference can hold after the correction for"
 STAGES = 5
 """Usual number of stages with several layers, the whole network included; the real one is known after the run only."""
 
@@ -52,7 +52,7 @@ def had_too_few_seeds(seeds: int, frame: pd.DataFrame) -> str:
 
 def is_about_power(text: str) -> bool:
     """Return whether a warning of a result is this one."""
-    return CANNOT_PASS in text
+    return HARDLY_ANY in text
 
 
 def _warning(seeds: int, comparisons: int, about: str) -> str:
@@ -61,6 +61,5 @@ def _warning(seeds: int, comparisons: int, about: str) -> str:
     least = needed_t(seeds, comparisons)
     if seeds > 2 and least <= HOPELESS:
         return ""
-    return (
-        f"{seeds} {CANNOT_PASS} {about}{comparisons} hypotheses unless |t| > {least:.0f}; use seeds={ENOUGH}"
-    )
+    needed = f"{about}{comparisons} comparisons (|t| > {least:.0f} is needed)"
+    return f"with {seeds} {HARDLY_ANY} {needed}; use seeds={ENOUGH}"

@@ -22,10 +22,25 @@ def test_an_unfair_comparison_is_marked_in_the_heading_and_not_repeated(make_res
     head = heading(result)
     assert (head.mark, head.text) == ("Not a fair comparison", "cspresnet50 duplicates less than resnet50.")
     assert head.reasons == ("4 of 9 signals of a are live and 9 of 9 of b; use warmup_steps=10",)
-    assert [caution.full for caution in cautions(result)] == ["b: one seed"]
+    assert [caution.full for caution in cautions(result)] == [("b: one seed",)]
     text = page(result, {})
     assert '<span class="mark">Not a fair comparison:</span> cspresnet50' in text
     assert text.count("9 of 9 of b") == 1
+
+
+def test_warnings_that_differ_only_by_network_are_one_line_and_in_full_each(make_result):
+    few = "{}: D of {} signals is biased upwards by up to about {}, because batches are small; use batch_size=64"
+    texts = [few.format("resnet50", 54, 0.01), "one seed: no interval", few.format("cspresnet50", 56, 0.02)]
+    result = replace(make_result(), warnings=tuple(texts))
+    first, second = cautions(result)
+    assert first.brief == (
+        "resnet50, cspresnet50: D of 54–56 signals is biased upwards by up to about 0.01–0.02; use batch_size=64"
+    )
+    assert first.full == (texts[0], texts[2])
+    assert first.longer
+    assert (second.brief, second.longer) == ("one seed: no interval", False)
+    text = page(result, {})
+    assert all(text.count(full) == 1 for full in first.full)
 
 
 def test_a_finding_that_says_so_itself_is_marked_once(make_result):

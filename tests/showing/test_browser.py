@@ -420,20 +420,33 @@ def test_a_place_to_look_at_asks_the_map_to_show_it(chromium: Any, page_path: Pa
 def test_the_contents_are_a_column_or_a_menu(chromium: Any, page_path: Path) -> None:
     with opened(chromium, page_path, width=1400) as page:
         assert page.locator(".side a[href='#glossary']").is_visible()
-        assert not page.locator(".side summary").is_visible()
+        assert not page.locator(".contents > summary").is_visible()
+        assert not page.locator(".side a[href='#cost']").is_visible()
+        page.locator(".group > summary").click()
         page.locator(".side a[href='#cost']").click()
         page.wait_for_selector(".side a[href='#cost'][aria-current]")
         assert page.locator(".side [aria-current]").count() == 1
     with opened(chromium, page_path, width=400) as page:
         link = page.locator(".side a[href='#cost']")
         assert not link.is_visible()
-        page.locator(".side summary").click()
+        page.locator(".contents > summary").click()
+        page.locator(".group > summary").click()
         link.click()
         assert not link.is_visible()
         assert 0 <= page.locator("#cost").bounding_box()["y"] < 200
-        page.locator(".side summary").click()
+        page.locator(".contents > summary").click()
         page.keyboard.press("Escape")
         assert not link.is_visible()
+
+
+def test_the_contents_open_the_figures_when_one_of_them_is_on_the_screen(
+    chromium: Any, page_path: Path
+) -> None:
+    with opened(chromium, page_path, width=1400) as page:
+        page.locator("#cost").scroll_into_view_if_needed()
+        page.evaluate("document.getElementById('cost').scrollIntoView()")
+        page.wait_for_selector(".side a[href='#cost'][aria-current]")
+        assert page.locator(".side a[href='#cost']").is_visible()
 
 
 def test_figures_and_commands_can_be_copied_or_saved(chromium: Any, page_path: Path, result: Result) -> None:

@@ -386,6 +386,9 @@ def test_links_of_the_page_show_their_layers_on_the_map(
         assert page.locator("#map .detail h3").inner_text() == "B: stages.0.1.second:conv"
         assert page.evaluate("document.activeElement.dataset.place") == "stages.0.1.second:conv"
         assert status(page) == "shown: stages.0.1.second, stages.1.0.first in B"
+        page.get_by_label("Networks or their difference").select_option(index=1)
+        assert (status(page), page.locator("#map .match").count()) == ("", 0)
+        assert shown(page, {"network": "B", "signals": pair}) == [f"{name}:conv" for name in pair]
         frame = page.locator("#map .canvas").bounding_box()
         for i in range(2):
             box = page.locator("#map .match").nth(i).bounding_box()

@@ -42,7 +42,9 @@ def test_too_few_seeds_are_counted_over_all_pairs(name):
     table = differences(name, [("a", "b"), ("a", "c")], 0.3)
     (doubt,) = doubts(result_of(tables=[table], seeds=[0, 1, 2]))
     assert doubt.mark == "Too few seeds"
-    assert doubt.reason.startswith("3 seeds cannot pass the correction over about")
+    assert doubt.reason.startswith(
+        "with 3 seeds hardly any difference can hold after the correction for about"
+    )
     assert doubts(result_of(tables=[differences(name, [("a", "b")], 0.01)], seeds=[0, 1, 2])) == []
     assert doubts(result_of(tables=[table], seeds=range(5))) == []
 

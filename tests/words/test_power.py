@@ -23,16 +23,17 @@ def test_the_least_t_just_passes_the_correction(seeds, comparisons):
 
 def test_two_seeds_are_always_too_few_and_five_never():
     assert too_few_seeds(2, 1) == (
-        "2 seeds cannot pass the correction over about 30 hypotheses unless |t| > 382; use seeds=5"
+        "with 2 seeds hardly any difference can hold after the correction for about 30 comparisons "
+        "(|t| > 382 is needed); use seeds=5"
     )
     assert all(too_few_seeds(2, pairs) for pairs in (1, 3, 15))
     assert not any(too_few_seeds(seeds, 10**6) for seeds in (1, 5, 12))
 
 
 def test_three_seeds_are_too_few_if_t_must_exceed_20():
-    assert "over about 30 hypotheses unless |t| > 24;" in too_few_seeds(3, 1)
+    assert "for about 30 comparisons (|t| > 24 is needed);" in too_few_seeds(3, 1)
     assert too_few_seeds(4, 1) == ""
-    assert too_few_seeds(4, 6).startswith("4 seeds")
+    assert too_few_seeds(4, 6).startswith("with 4 seeds")
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 4, 5])
@@ -43,7 +44,7 @@ def test_a_finished_run_counts_its_p_values(seeds):
         least = needed_t(seeds, comparisons)
         text = had_too_few_seeds(seeds, frame)
         assert is_about_power(text) is bool(text) is (seeds == 2)  # 3 seeds need |t| of 15.3 and 11.6
-        assert not text or f"over {comparisons} hypotheses unless |t| > {least:.0f};" in text
+        assert not text or f"for {comparisons} comparisons (|t| > {least:.0f} is needed);" in text
     assert had_too_few_seeds(2, wide.iloc[:0]) == ""
 
 

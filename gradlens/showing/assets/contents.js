@@ -1,4 +1,4 @@
-// The contents: a column that marks the section on the screen, or on a narrow screen a menu.
+// The contents: a column that marks the section on the screen, or on a narrow screen a menu. Figures are folded in it.
 "use strict";
 (() => {
   const menu = document.querySelector(".contents");
@@ -22,6 +22,7 @@
   function mark() {
     waiting = false;
     const index = scrollY === 0 ? 0 : heads.findLastIndex((head) => head && head.getBoundingClientRect().top < innerHeight / 3);
+    links[Math.max(index, 0)].closest(".group")?.setAttribute("open", "");
     links.forEach((link, i) => (i === Math.max(index, 0) ? link.setAttribute("aria-current", "true") : link.removeAttribute("aria-current")));
   }
   addEventListener("scroll", () => { if (!waiting) { waiting = true; requestAnimationFrame(mark); } }, { passive: true });

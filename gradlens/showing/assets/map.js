@@ -61,6 +61,8 @@
       this.difference = first && second ? new Difference(first, second) : null;
       this.controls.choose(this.difference);
       this.subject = null;
+      this.marked = new Set();
+      this.say("");
       this.frame.fit = "all";
       this.detail.replaceChildren(make("p", { class: "small" }, HINT));
     }
@@ -210,9 +212,9 @@
     // Answers a link of the page: { network, signals: [names] } or { network, signal: name }.
     show(detail) {
       const { targets, message } = mapping.asked(this.networks, detail ?? {});
-      this.say(message);
       this.root.scrollIntoView({ block: "start" });
       if (targets.length) this.focus(this.reveal(targets), { preventScroll: true });
+      this.say(message);
       return message;
     }
   }
