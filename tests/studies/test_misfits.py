@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -110,6 +110,56 @@ def test_a_smaller_last_batch_is_refused_before_any_measurement(
     options = {name: torch.utils.data.DataLoader(data, batch_size=8), "seeds": 1}
     with pytest.raises(GradlensError, match=r"batch 2 has 4 samples, the first 8; .*drop_last=True"):
         gl.inspect(Convolutions, progress=False, **options)
+
+
+class Photos(torch.utils.data.Dataset):
+    """Photos of which one cannot be read."""
+
+    def __init__(self, broken: int) -> None:
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index == self.broken:
+            raise OSError(f"{index}.png is truncated")
+        return torch.rand(3, 8, 8), index % 10
+
+
+def drying_up() -> Iterator[object]:
+    yield torch.rand(8, 3, 8, 8), torch.arange(8)
+    raise OSError("0.png is truncated")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: torch.utils.data.DataLoader(Photos(0), batch_size=8),
+        lambda: torch.utils.data.DataLoader(Photos(12), batch_size=8),
+        drying_up,
+    ],
+    ids=["first batch", "second batch", "generator"],
+)
+@pytest.mark.parametrize("measure", [gl.inspect, gl.compare, gl.paths, gl.strategies])
+def test_an_exception_of_the_data_is_shown_as_the_callers(
+    measure: Callable[..., object], source: Callable[[], object]
+) -> None:
+    networks = [Convolutions] * (2 if measure is gl.compare else 1)
+    with pytest.raises(
+        GradlensError, match=r"your batches raised OSError: .*truncated, in .*test_misfits.py:\d+ \("
+    ):
+        measure(*networks, batches=source(), stages="body", progress=False)
+
+
+def test_images_of_several_sizes_that_a_loader_cannot_stack_are_an_error_of_the_data() -> None:
+    photos = [(torch.rand(3, 8, 8 + index), 1) for index in range(8)]
+    loader = torch.utils.data.DataLoader(photos, batch_size=4)  # type: ignore[arg-type]
+    for measure in (gl.inspect, gl.capture):
+        with pytest.raises(
+            GradlensError, match="your batches raised RuntimeError: stack expects each tensor"
+        ):
+            measure(Convolutions(), loader) if measure is gl.capture else measure(Convolutions, data=loader)
 
 
 def test_a_frozen_network_is_called_frozen() -> None:
