@@ -24,7 +24,10 @@ from gradlens.recording.watch import SITES, Watch
 
 FEWEST = 4
 """Smallest number of samples for the unbiased HSIC."""
-ONE_SAMPLE = "the batches are single samples, as a data set yields them; give DataLoader(dataset, batch_size=32, drop_last=True)"
+ONE_SAMPLE = (
+    "the batches are single samples, as a data set yields them; give DataLoader(dataset, batch_size=32, "
+    "drop_last=True)"
+)
 
 
 def checked_size(index: int, batch: object, watch: Watch) -> int:

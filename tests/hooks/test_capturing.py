@@ -750,7 +750,7 @@ def frozen_net() -> nn.Module:
 def test_without_a_parameter_that_requires_gradient_nothing_can_be_captured() -> None:
     with pytest.raises(GradlensError, match="the whole network is frozen"):
         gl.capture(frozen_net(), batches())
-    with pytest.raises(GradlensError, match="no parameter"):
+    with pytest.raises(GradlensError, match="the whole network is frozen"):
         gl.capture(frozen_net(), [(x.requires_grad_(), y) for x, y in batches()])
 
 
