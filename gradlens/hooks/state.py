@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.nn.parameter import is_lazy
 
 from gradlens.errors import GradlensError
@@ -79,7 +80,7 @@ def versions_kept(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for tensor in (*_parameters(model), *model.buffers()):
             if not is_lazy(tensor) and not tensor.is_inference():
-                stack.enter_context(torch.autograd._unsafe_preserve_version_counter(tensor))
+                stack.enter_context(_unsafe_preserve_version_counter(tensor))
         yield
 
 
