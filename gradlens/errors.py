@@ -43,6 +43,7 @@ ENTERED = (
     "__torch_dispatch__",
     "__torch_function__",
 )  # through which an operation of the caller's code passes
+BATCHES = "batches"
 IN_WORKER = re.compile(r"^Caught \w+ in DataLoader worker process \d+\.$")
 LINE_OF_TRACEBACK = re.compile(r'^ *File "(.+)", line (\d+), in (.+)$', re.MULTILINE)
 LONGEST = 300
@@ -51,6 +52,8 @@ LONGEST = 300
 @contextmanager
 def callers_errors(part: str, model: object = None) -> Iterator[None]:
     """Raise exceptions of the caller's code in the block as theirs; those of a library or of gradlens pass unchanged.
+
+    All exceptions of batches are the caller's: a loader raises those of the samples that it stacks.
 
     Args:
         part: what runs in the block: ``step``, ``loss`` or ``batches``.
@@ -64,7 +67,7 @@ def callers_errors(part: str, model: object = None) -> Iterator[None]:
     except GradlensError:
         raise
     except Exception as error:
-        if not _line_of(error):
+        if not _line_of(error) and part != BATCHES:
             raise
         frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
         in_model = model is not None and any(frame.f_locals.get("self") is model for frame in frames)

@@ -13,7 +13,7 @@ from torch.utils import _pytree
 from torch.utils.data import DataLoader, TensorDataset
 
 from gradlens.data.batches import Batches
-from gradlens.errors import GradlensError
+from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.randomness import seeded
 
 FEWEST_CLASSES = 2
@@ -61,7 +61,7 @@ class SuppliedBatches:
         Raises:
             GradlensError: no batch is left, or fewer than are to be measured.
         """
-        with seeded(seed):
+        with seeded(seed), callers_errors(BATCHES):
             items = tuple(self._items(start, start + count))
         if not start and len(items) < count:
             raise GradlensError(f"data= has {len(items)} batches, not {count}; lower batches=")

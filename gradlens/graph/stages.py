@@ -35,7 +35,12 @@ def stages(graph: Graph, owners: Sequence[Owner], image: Sequence[int], n: int) 
         Pooled side branches (squeeze-and-excitation) belong to the stage around them.
     """
     pooled = _pooled(graph, n)
-    labels = _label(graph, _strides(graph, image, n, pooled), _returning(graph, pooled))
+    returning = _returning(graph, pooled)
+    labels = _label(graph, _strides(graph, image, n, pooled), returning)
+    heads = {owners[i].module for i, node in enumerate(graph.nodes) if node.weighted and labels[i] == HEAD}
+    for i, owner in enumerate(owners):  # the head of an earlier call of a network that is called twice
+        if owner.module in heads and pooled[i] and not returning[i]:
+            labels[i] = HEAD
     resolutions = {labels[i] for i, node in enumerate(graph.nodes) if node.weighted} - {HEAD}
     if len(resolutions) < 2:
         labels = _blocks(owners, labels)

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from numbers import Integral
 from operator import length_hint
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
-from gradlens.errors import GradlensError, callers_errors
+from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.checks import check_readable
 from gradlens.hooks.planned import Planned
@@ -157,12 +158,16 @@ def auxiliary(run: Callable[[], Value], failure: str, meta: dict[str, Any]) -> V
 
 def _supplied(batches: Iterable[object], most: int | None) -> Iterator[object]:
     """Yield the batches, at most ``most``; an exception of the caller's data is raised as theirs."""
+    if most is not None and not isinstance(most, Integral):
+        raise GradlensError(
+            f"max_batches={most!r} is no whole number; give 1 or more, or leave it out to read all"
+        )
     if most is not None and most < 1:
         raise GradlensError(f"max_batches={most}: at least one batch is needed; leave it out to read all")
-    with callers_errors("batches"):
+    with callers_errors(BATCHES):
         remaining = islice(batches, most)
     while True:
-        with callers_errors("batches"):
+        with callers_errors(BATCHES):
             try:
                 batch = next(remaining)
             except StopIteration:

@@ -24,6 +24,10 @@ from gradlens.recording.watch import SITES, Watch
 
 FEWEST = 4
 """Smallest number of samples for the unbiased HSIC."""
+ONE_SAMPLE = (
+    "the batches are single samples, as a data set yields them; give DataLoader(dataset, batch_size=32, "
+    "drop_last=True)"
+)
 
 
 def checked_size(index: int, batch: object, watch: Watch) -> int:
@@ -38,6 +42,8 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
             f"cannot find the samples in batch {index}, a {type(batch).__name__}; pass the number of samples per "
             "batch: capture(..., samples=N)"
         )
+    if n < FEWEST and is_one_sample(batch):
+        raise GradlensError(ONE_SAMPLE)
     if n < FEWEST:
         raise GradlensError(
             f"batch {index} has {n} samples; gradients are compared over samples and the unbiased "
@@ -45,6 +51,14 @@ def checked_size(index: int, batch: object, watch: Watch) -> int:
             + ("; a DataLoader leaves out a smaller last batch with drop_last=True" if index else "")
         )
     return n
+
+
+def is_one_sample(batch: object) -> bool:
+    """Return whether a batch is one sample and its target, a number."""
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[0], Tensor):
+        return False
+    target = batch[1]
+    return target.dim() == 0 if isinstance(target, Tensor) else isinstance(target, (int, float))
 
 
 def check_readable(model: nn.Module) -> None:

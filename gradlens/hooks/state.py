@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.nn.parameter import is_lazy
 
 from gradlens.errors import GradlensError
@@ -69,6 +70,20 @@ def restored(model: nn.Module) -> Iterator[None]:
                 restore()
 
 
+@contextmanager
+def versions_kept(model: nn.Module) -> Iterator[None]:
+    """Run a block that leaves all values of a model as they are, and the number of their changes too.
+
+    A graph may have saved some of them, and autograd refuses its backward pass if they were changed, also if they were
+    changed back, as the running statistics are after a trial run.
+    """
+    with ExitStack() as stack:
+        for tensor in (*_parameters(model), *model.buffers()):
+            if not is_lazy(tensor) and not tensor.is_inference():
+                stack.enter_context(_unsafe_preserve_version_counter(tensor))
+        yield
+
+
 def _parameters(model: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if not is_lazy(parameter)]
 
@@ -91,15 +106,18 @@ class Guard:
     def trial(self) -> Iterator[None]:
         """Run the block and restore all parameters; keep copies of those that it changed."""
         copies = [(parameter, parameter.detach().clone()) for parameter, _ in self._versions]
+        unchanged = self._unchanged()
         try:
             yield
         finally:
-            self._copies = [(p, saved) for p, saved in copies if not _equal(p, saved)]
-            self._restore()
+            changed = [(parameter, saved) for parameter, saved in copies if not _equal(parameter, saved)]
+            _put_back(changed)
+            self._copies += [(parameter, saved) for parameter, saved in changed if id(parameter) in unchanged]
 
     def copy_all(self) -> None:
         """Keep copies of all parameters, because there is no trial run."""
-        self._copies = [(parameter, parameter.detach().clone()) for parameter, _ in self._versions]
+        unchanged = self._unchanged()
+        self._copies += [(p, p.detach().clone()) for p, _ in self._versions if id(p) in unchanged]
 
     def finish(self) -> None:
         """Restore the parameters that were changed.
@@ -113,20 +131,25 @@ class Guard:
             for parameter, version in self._versions
             if version_of(parameter) != version and id(parameter) not in known
         ]
-        self._restore()
+        _put_back(self._copies)
         if lost:
             raise GradlensError(
                 f"the step changed {', '.join(lost[:3])} in a later batch only, so it could not be restored; capture a "
                 "copy of the model, copy.deepcopy(model)"
             )
 
-    def _restore(self) -> None:
-        with torch.no_grad():
-            for parameter, saved in self._copies:
-                if not _equal(parameter, saved):
-                    parameter.data = saved.clone() if parameter.shape != saved.shape else parameter.data
-                    parameter.copy_(saved)
-        self._versions = [(parameter, version_of(parameter)) for parameter, _ in self._versions]
+    def _unchanged(self) -> set[int]:
+        """Return the parameters that have their first values and of which there is no copy yet."""
+        known = {id(parameter) for parameter, _ in self._copies}
+        return {id(p) for p, version in self._versions if version_of(p) == version} - known
+
+
+def _put_back(copies: Iterable[tuple[nn.Parameter, Tensor]]) -> None:
+    with torch.no_grad():
+        for parameter, saved in copies:
+            if not _equal(parameter, saved):
+                parameter.data = saved.clone() if parameter.shape != saved.shape else parameter.data
+                parameter.copy_(saved)
 
 
 def _equal(tensor: Tensor, saved: Tensor) -> bool:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError, callers_errors
+from gradlens.hooks.checks import ONE_SAMPLE, is_one_sample
 from gradlens.hooks.remedies import detector_line, loss_line, needed_inputs, step_line, unmet_parameter
 from gradlens.randomness import seed_all
 
@@ -86,6 +87,13 @@ def _pair(model: nn.Module, batch: object) -> Pair:
     needed = needed_inputs(model)
     several = len(needed) > 1
     pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+    if is_one_sample(batch):
+        raise GradlensError(ONE_SAMPLE)
+    if isinstance(batch, Tensor):
+        raise GradlensError(
+            "a batch is a tensor, not (inputs, targets); give a list of batches, [(inputs, targets), ...], or if there "
+            f"are no targets, {step_line(model, batch)}"
+        )
     if not pair:
         kind = f"{type(batch).__name__}{_contents(batch)}"
         raise GradlensError(f"a batch is a {kind}, not (inputs, targets); give {step_line(model, batch)}")

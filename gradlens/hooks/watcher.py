@@ -38,7 +38,7 @@ from gradlens.hooks.hooked import HookedTensors
 from gradlens.hooks.nesting import copied, first_samples, has_two_readings
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
-from gradlens.hooks.state import Guard, restored
+from gradlens.hooks.state import Guard, restored, versions_kept
 from gradlens.hooks.steps import Step, errors_of, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
 from gradlens.hooks.unfused import step_by_step
@@ -194,7 +194,8 @@ class Watcher:
 
     def _tried(self, index: int, few: object, samples: int) -> DryPass | None:
         seed_draws(self.watch.seed, index)
-        with restored(self.model), self.guard.trial() if self.guard is not None else nullcontext():
+        trial = self.guard.trial() if self.guard is not None else nullcontext()
+        with versions_kept(self.model), restored(self.model), trial:
             try:
                 return self._followed(index, few, samples)
             except Exception:  # of the user's model, so it can be of any kind

@@ -137,8 +137,15 @@ def no_function(file: Path, factory: str, names: list[str], tree: ast.Module) ->
     """Return the error for a function that a file does not have, with similar names or those that it defines."""
     kinds = (ast.FunctionDef, ast.ClassDef)
     defined = [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
+    names = [name for name in names if name not in _modules(tree)]
     near = close_matches(factory, names) or (f"; it has {', '.join(defined[:5])}" if defined else "")
     return GradlensError(f"{file} has no function {factory!r}{near}")
+
+
+def _modules(tree: ast.Module) -> set[str]:
+    """Return the names of imported modules, which are no functions."""
+    imports = [alias for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    return {(alias.asname or alias.name).partition(".")[0] for alias in imports}
 
 
 def near_files(file: Path) -> str:

@@ -22,6 +22,7 @@ from gradlens.studies.options import Study
 
 UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 """Exceptions of torch if data do not fit a network."""
+SEQUENTIAL = (nn.RNNBase, nn.RNNCellBase)
 SMALL = re.compile(
     r"[Kk]ernel size can't be greater|[Oo]utput size is too small|more than 1 (spatial element|value per channel)"
     r"|[Pp]adding size should be less|too small|non-zero size|smaller than kernel|should be greater than zero"
@@ -96,6 +97,8 @@ def explain_misfit(name: str, data: Batches, model: nn.Module) -> Iterator[None]
 
 def _advice(message: str, data: Batches, model: nn.Module) -> str:
     """Return what to do about a message of torch; empty if that cannot be told from it."""
+    if message.startswith(("your step raised", "your loss raised")):
+        return ""
     tokens = is_tokens(str(data.identity.get("name", "")))
     embeddings = [(path, m) for path, m in model.named_modules() if isinstance(m, nn.Embedding)]
     if "memory" in message:
@@ -105,21 +108,34 @@ def _advice(message: str, data: Batches, model: nn.Module) -> str:
     if "arget" in message and "out of bounds" in message:
         return f"its head has fewer classes than the data, {data.num_classes}"
     if not tokens and embeddings and ("Long" in message or "indices" in message):
+        if data.described:
+            return "an embedding reads whole numbers; use batches of token numbers, of type torch.long"
         return "a network of tokens needs input=tokens:length=32,vocabulary=100"
+    if embeddings and data.described and "out of range" in message:
+        return f"{_entries(embeddings)}; use batches of token numbers and positions below that"
     if data.described:
         return "if the network takes other inputs, use other batches, or step="
+    if any(isinstance(m, SEQUENTIAL) for m in model.modules()) and not _has_images(model):
+        return "a recurrent network reads sequences; use a step= that makes them of the images"
     return _of_images(message, data)
+
+
+def _has_images(model: nn.Module) -> bool:
+    return any(isinstance(module, nn.Conv2d) for module in model.modules())
+
+
+def _entries(embeddings: list[tuple[str, nn.Embedding]]) -> str:
+    return ", ".join(f"{path} has {layer.num_embeddings} entries" for path, layer in embeddings)
 
 
 def _of_tokens(name: str, embeddings: list[tuple[str, nn.Embedding]], data: Batches) -> str:
     """Return which embedding is smaller than the tokens or the length of the sequences, and the input that fits."""
     form = Tokens.parse(name, data.num_classes)
-    entries = ", ".join(f"{path} has {layer.num_embeddings} entries" for path, layer in embeddings)
     least = min((layer.num_embeddings for _, layer in embeddings), default=0)
     if not least:
         return "lower the vocabulary or the length of the tokens"
     length, vocabulary = min(form.length, least), min(form.vocabulary, least)
-    return f"{entries}; use input=tokens:length={length},vocabulary={vocabulary}"
+    return f"{_entries(embeddings)}; use input=tokens:length={length},vocabulary={vocabulary}"
 
 
 def _of_images(message: str, data: Batches) -> str:

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from gradlens.data import SuppliedBatches
 from gradlens.data.checks import check_input
 from gradlens.data.supplied import length_of
-from gradlens.errors import GradlensError
+from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.hooks.checks import FEWEST
 from gradlens.hooks.nesting import batch_size
 from gradlens.models.factory_file import file_function
@@ -123,8 +123,8 @@ def _supplied(
     wanted = None if whole else int(values.get("batches", default))  # type: ignore[call-overload]
     if length is None:
         source = iter(source)
-    kept = list(islice(source, wanted)) if isinstance(source, Iterator) else []
-    with seeded(0):
+    with seeded(0), callers_errors(BATCHES):
+        kept = list(islice(source, wanted)) if isinstance(source, Iterator) else []
         first = kept[0] if kept else next(iter(source), None)
     if first is None:
         raise GradlensError("there are no batches to measure; give at least one")

@@ -229,6 +229,9 @@ def _too_few(recording: Recording) -> str:
             f"{watched or 'no'} signal{'s' * (watched != 1)} watched with sites={sites}, but two are needed"
             + (f" ({frozen} layer{'s are' if frozen > 1 else ' is'} frozen)" if frozen else "")
         )
+    unsampled = sum(not signal.sampled for signal in recording.signals)
+    if watched - unsampled < 2:
+        return f"the samples of {unsampled} of its {watched} signals cannot be told apart"
     return f"fewer than two of its {watched} signals are live at this state"
 
 

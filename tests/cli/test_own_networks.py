@@ -120,6 +120,7 @@ def test_a_step_and_a_loss_are_functions_of_a_file(measured) -> None:
         (["FILE:two"], "give --step file.py:step, with import torch and `def step(model, batch): return"),
         (["FILE:heads"], "give --loss file.py:loss, with import torch and `def loss(output, target): return"),
         (["FILE:heads", "--loss", "FILE:los"], "has no function 'los'; did you mean loss?"),
+        (["FILE:torsh"], "has no function 'torsh'; it has"),
         (["FILE:heads", "--loss", "FILE"], "is not understood; give --loss path/file.py:function"),
         (["FILE:heads", "--loss", "none.py:loss"], "there is no file none.py"),
         (["FILE:two", "--step", "FILE:step", "--loss", "FILE:loss"], "not both"),

@@ -89,3 +89,23 @@ def test_layers_that_mix_positions_stay_in_their_block(name: str) -> None:
     recording = gl.capture(model, [batch], costs=False)
     signal_stages = {p.stage for p in (recording.plan.probes[s] for s in recording.plan.signals)}
     assert signal_stages - {"head", "16", "32"} == {f"blocks.{i}" for i in range(len(model.blocks))}
+
+
+def test_the_head_of_each_call_of_a_network_is_its_head() -> None:
+    """Else the head of the first of two views has by far the largest gradient of the last convolution's stage."""
+    torch.manual_seed(0)
+    body = nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2), nn.ReLU(), nn.Conv2d(8, 8, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+    )
+    model = nn.Sequential(body, nn.Flatten(), nn.Linear(8, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    def views(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        images, targets = batch
+        outputs = [network(images), network(images.flip(-1)), network(-images)]
+        return torch.stack([nn.functional.cross_entropy(output, targets) for output in outputs]).sum()
+
+    recording = gl.capture(model, [(torch.randn(8, 3, 16, 16), torch.arange(8) % 4)], step=views)
+    stages_of = {signal.name: signal.stage for signal in recording.signals}
+    assert [stages_of[f"2{call}"] for call in ("", "@2", "@3")] == ["head"] * 3
+    assert [stages_of[f"4{call}"] for call in ("", "@2", "@3")] == ["head"] * 3
+    assert "exploding signal" not in set(gl.analyze(recording)["diagnosis"].frame["kind"])

@@ -945,8 +945,30 @@ def test_a_batch_without_visible_samples_needs_their_number() -> None:
 
 
 def test_a_batch_that_is_no_pair_needs_a_step() -> None:
-    with pytest.raises(GradlensError, match=r"not \(inputs, targets\); give `step="):
+    with pytest.raises(GradlensError, match=r"not \(inputs, targets\); .* `step="):
         gl.capture(Net(), [batches()[0][0]])
+
+
+def test_one_batch_that_is_passed_as_all_batches_is_told_to_be_a_list() -> None:
+    with pytest.raises(
+        GradlensError, match=r"a batch is a tensor, .*give a list of batches, \[\(inputs, targets\)"
+    ):
+        gl.capture(Net(), batches()[0])
+
+
+@pytest.mark.parametrize("width", [3, 9])
+def test_single_samples_are_told_to_need_a_loader(width: int) -> None:
+    data = torch.utils.data.TensorDataset(torch.randn(30, width), torch.arange(30) % 3)
+    for samples in (data, [(x, int(y)) for x, y in data]):
+        with pytest.raises(GradlensError, match=r"single samples.*DataLoader\(dataset, batch_size=32"):
+            gl.capture(nn.Linear(width, 3), samples)  # type: ignore[arg-type]
+    loader = torch.utils.data.DataLoader(data, batch_size=10)
+    assert gl.capture(nn.Linear(width, 3), loader).n == 10
+
+
+def test_a_number_of_batches_that_is_not_whole_is_refused() -> None:
+    with pytest.raises(GradlensError, match=r"max_batches=1.5 is no whole number; give 1 or more"):
+        gl.capture(Net(), batches(), max_batches=1.5)  # type: ignore[arg-type]
 
 
 def test_an_output_that_is_no_tensor_needs_a_loss() -> None:

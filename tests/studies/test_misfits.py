@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -110,6 +110,112 @@ def test_a_smaller_last_batch_is_refused_before_any_measurement(
     options = {name: torch.utils.data.DataLoader(data, batch_size=8), "seeds": 1}
     with pytest.raises(GradlensError, match=r"batch 2 has 4 samples, the first 8; .*drop_last=True"):
         gl.inspect(Convolutions, progress=False, **options)
+
+
+class Steps(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.head = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.rnn(x)[1][-1])
+
+
+def test_a_recurrent_network_on_images_is_told_to_make_sequences_in_a_step() -> None:
+    message = message_of(Steps)
+    assert message.endswith(
+        "(a recurrent network reads sequences; use a step= that makes them of the images)"
+    )
+    step = lambda model, batch: nn.functional.cross_entropy(model(batch[0].flatten(2).mT), batch[1])  # noqa: E731
+    assert (
+        gl.inspect(Steps, progress=False, **OPTIONS, image_size=8, step=step)["times"].frame["steps"].max()
+        == 64
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "advice"),
+    [
+        (
+            torch.randint(0, 999, (8, 6)),
+            "embed has 50 entries, place has 100 entries; use batches of token numbers",
+        ),
+        (
+            torch.zeros(8, 200, dtype=torch.long),
+            "embed has 50 entries, place has 100 entries; use batches of token",
+        ),
+        (
+            torch.rand(8, 6),
+            "an embedding reads whole numbers; use batches of token numbers, of type torch.long",
+        ),
+    ],
+    ids=["numbers", "positions", "floats"],
+)
+def test_the_advice_about_batches_of_tokens_of_the_caller_names_no_other_data(
+    inputs: Tensor, advice: str
+) -> None:
+    with pytest.raises(GradlensError) as raised:
+        gl.inspect(Words(), batches=[(inputs, torch.arange(8))], progress=False)
+    assert advice in str(raised.value)
+    assert "input=" not in str(raised.value)
+
+
+def test_an_exception_in_a_step_has_no_advice_about_another_step() -> None:
+    step = lambda model, batch: batch["inputs"]  # noqa: E731
+    with pytest.raises(GradlensError, match=r"your step raised TypeError: [^(]*$"):
+        gl.inspect(
+            Convolutions, batches=[(torch.rand(8, 3, 8, 8), torch.arange(8))], step=step, progress=False
+        )
+
+
+class Photos(torch.utils.data.Dataset):
+    """Photos of which one cannot be read."""
+
+    def __init__(self, broken: int) -> None:
+        self.broken = broken
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index == self.broken:
+            raise OSError(f"{index}.png is truncated")
+        return torch.rand(3, 8, 8), index % 10
+
+
+def drying_up() -> Iterator[object]:
+    yield torch.rand(8, 3, 8, 8), torch.arange(8)
+    raise OSError("0.png is truncated")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: torch.utils.data.DataLoader(Photos(0), batch_size=8),
+        lambda: torch.utils.data.DataLoader(Photos(12), batch_size=8),
+        drying_up,
+    ],
+    ids=["first batch", "second batch", "generator"],
+)
+@pytest.mark.parametrize("measure", [gl.inspect, gl.compare, gl.paths, gl.strategies])
+def test_an_exception_of_the_data_is_shown_as_the_callers(
+    measure: Callable[..., object], source: Callable[[], object]
+) -> None:
+    networks = [Convolutions] * (2 if measure is gl.compare else 1)
+    options = {"stages": "body"} if measure is gl.strategies else {}
+    message = r"your batches raised OSError: .*truncated, in .*test_misfits.py:\d+ \("
+    with pytest.raises(GradlensError, match=message):
+        measure(*networks, batches=source(), progress=False, **options)
+
+
+def test_images_of_several_sizes_that_a_loader_cannot_stack_are_an_error_of_the_data() -> None:
+    photos = [(torch.rand(3, 8, 8 + index), 1) for index in range(8)]
+    loader = torch.utils.data.DataLoader(photos, batch_size=4)  # type: ignore[arg-type]
+    for measure in (gl.inspect, gl.capture):
+        with pytest.raises(
+            GradlensError, match="your batches raised RuntimeError: stack expects each tensor"
+        ):
+            measure(Convolutions(), loader) if measure is gl.capture else measure(Convolutions, data=loader)
 
 
 def test_a_frozen_network_is_called_frozen() -> None:

@@ -5,7 +5,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
+from torch import nn
 
+import gradlens as gl
 from gradlens.results import Table
 from gradlens.words.findings import finding_alone, finding_between
 from gradlens.words.wording import Contrast, Outcome
@@ -259,3 +262,21 @@ def test_unwatched_signals_are_not_called_dead(pair):
     text = finding_alone(forks_only, Table("summary", frame, ""))
     assert "no signals watched with sites=forks" in text
     assert "carry gradient" not in text
+
+
+class Mixed(nn.Module):
+    """A layer that reads the mean of the samples, so that its gradient has none."""
+
+    def __init__(self):
+        super().__init__()
+        self.mix, self.head = nn.Linear(3, 3), nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.head(x * self.mix(x.mean(0, keepdim=True)).sigmoid())
+
+
+def test_signals_whose_samples_cannot_be_told_are_not_called_dead():
+    recording = gl.capture(Mixed(), [(torch.randn(8, 3), torch.arange(8) % 4)])
+    finding = gl.analyze(recording).finding
+    assert "the samples of 1 of its 2 signals cannot be told apart" in finding
+    assert "live" not in finding
