@@ -86,10 +86,10 @@ def too_large(request: Request, needed: str = "") -> GradlensError:
 
 
 def in_bytes(size: float) -> str:
-    """Return an amount of memory as text.
+    r"""Return an amount of memory as text.
 
     >>> in_bytes(3 * 2**30)
-    '3.0 GiB'
+    '3.00\u202fGiB'
     """
     return scaled(float(size), 1024.0, ("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
 

@@ -36,7 +36,7 @@ def test_all_commands_are_described_and_have_an_example() -> None:
 
 @pytest.mark.parametrize("line", LINES)
 def test_all_command_lines_can_be_parsed(line: str) -> None:
-    _, name, *words = shlex.split(line)
+    _, name, *words = shlex.split(line, comments=True)
     command = gradlens.commands[name]
     assert command.make_context(name, words, parent=parent()).params
 
