@@ -107,6 +107,12 @@ my_model = Yolo(C3)
 """,
     "api.md": """
 import torch
+my_loader = [(torch.rand(8, 3, 16, 16), torch.randint(10, (8,))) for _ in range(5)]
+class Net(torch.nn.Sequential):
+    def __init__(self, block):
+        parts = [torch.nn.Conv2d(3, 8, 3, 2), block(8, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+        super().__init__(*parts, torch.nn.Linear(8, 10))
+A = B = torch.nn.Conv2d
 image_a, image_b = torch.rand(2, 3, 32, 32)
 my_loss = torch.nn.functional.cross_entropy
 def my_step(model, batch):
