@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
 
 from gradlens.data.request import Request
@@ -18,6 +17,8 @@ def digit_samples(request: Request) -> Samples:
     Raises:
         GradlensError: more samples are requested than exist.
     """
+    from sklearn.datasets import load_digits  # slow to import, and other data does not need it
+
     bundle = load_digits()
     grey = torch.tensor(bundle.images, dtype=torch.float32)
     targets = torch.tensor(bundle.target, dtype=torch.int64)

@@ -20,8 +20,6 @@ from gradlens.models.registered import PELEENETS
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stems import cifar_stem
-from gradlens.models.timm_zoo import timm_model
-from gradlens.models.torchvision_zoo import torchvision_model
 from gradlens.models.width import forward_flops, narrow_to_flops
 from gradlens.models.zero_init import lift_zero_init
 from gradlens.options import ZERO_INIT
@@ -87,8 +85,12 @@ def load_model(
 
 def _build(source: Source, shape: InputShape, pretrained: bool) -> nn.Module:
     if source.kind == "timm":
+        from gradlens.models.timm_zoo import timm_model  # the libraries are slow to import
+
         return timm_model(source.name, shape, pretrained)
     if source.kind == "torchvision":
+        from gradlens.models.torchvision_zoo import torchvision_model
+
         return torchvision_model(source.name, shape, pretrained)
     if source.kind == "gradlens":
         return PeleeNet(shape.num_classes or 1000, shape.in_chans, PELEENETS[source.name])

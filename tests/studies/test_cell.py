@@ -50,7 +50,7 @@ def test_weights_from_a_file_are_not_changed(tmp_path: Path, zero_init: bool) ->
 
 def test_pretrained_weights_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     source = load_model("resnet10t", num_classes=10, seed=3, zero_init=True)
-    monkeypatch.setattr("gradlens.models.loading.timm_model", lambda name, shape, pretrained: source)
+    monkeypatch.setattr("gradlens.models.timm_zoo.timm_model", lambda name, shape, pretrained: source)
     network = built("resnet10t", pretrained=True)
     assert network.zero_gains == []
     assert not any(network.model.get_parameter(name).any() for name in GAINS)
