@@ -134,11 +134,8 @@ def _warn(result: Result, voice: Voice) -> None:
 
     if voice is Voice.QUIET:
         return
-    after = [
-        text for text in result.warnings if not is_about_power(text)
-    ]  # the others are printed before the run
-    texts = result.warnings if voice is Voice.VERBOSE else all_in_brief(after)
-    for text in texts:
+    new = [text for text in result.warnings if not is_about_power(text)]  # that was said before the run
+    for text in result.warnings if voice is Voice.VERBOSE else all_in_brief(new):
         tell("note" if is_about_start(text) else "warning", in_options(text), err=True)
 
 

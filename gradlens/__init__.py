@@ -5,10 +5,10 @@ Public names load on first use, so ``import gradlens`` loads no torch.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from gradlens.errors import GradlensError
+from gradlens.exports import exports
 from gradlens.installation import warn_of_conflict
 from gradlens.version import VERSION
 
@@ -26,28 +26,6 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 warn_of_conflict()
-
-_MODULES = {
-    "Recording": "gradlens.recording",
-    "Result": "gradlens.results",
-    "TRANSITIONS": "gradlens.models",
-    "Table": "gradlens.results",
-    "Training": "gradlens.studies.options",
-    "Watch": "gradlens.recording",
-    "analyze": "gradlens.studies.analysis",
-    "capture": "gradlens.hooks",
-    "compare": "gradlens.studies.studies",
-    "cspify": "gradlens.models",
-    "inspect": "gradlens.studies.studies",
-    "load": "gradlens.results",
-    "load_data": "gradlens.data",
-    "load_model": "gradlens.models",
-    "model_names": "gradlens.models",
-    "paths": "gradlens.studies.studies",
-    "shattering": "gradlens.studies.shattering",
-    "strategies": "gradlens.studies.strategies",
-    "warm_up": "gradlens.models",
-}
 
 __all__ = [
     "GradlensError",
@@ -73,13 +51,29 @@ __all__ = [
     "warm_up",
 ]
 
+_MODULES = {
+    "Recording": "recording",
+    "Result": "results",
+    "TRANSITIONS": "models",
+    "Table": "results",
+    "Training": "studies.options",
+    "Watch": "recording",
+    "analyze": "studies.analysis",
+    "capture": "hooks",
+    "compare": "studies.studies",
+    "cspify": "models",
+    "inspect": "studies.studies",
+    "load": "results",
+    "load_data": "data",
+    "load_model": "models",
+    "model_names": "models",
+    "paths": "studies.studies",
+    "shattering": "studies.shattering",
+    "strategies": "studies.strategies",
+    "warm_up": "models",
+}
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'gradlens' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = exports(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -90,33 +90,26 @@ options = dict(seeds=1, batches=1, batch_size=4, image_size=32, throughput=False
 labels = ["resnet50", "cspresnet50"]
 gradlens.compare("resnet18", "resnet18@csp", labels=labels, **options).save("runs/first")
 """
-BEFORE_PYTHON = {
-    "cli.md": RUNS_FIRST,
-    "report.md": RUNS_FIRST,
-    "README.md": """
+OBJECTS = """
 import torch
 my_loader = [(torch.rand(8, 3, 16, 16), torch.randint(10, (8,))) for _ in range(5)]
 def my_step(model, batch):
     return torch.nn.functional.cross_entropy(model(batch[0]), batch[1])
-class Yolo(torch.nn.Sequential):
-    def __init__(self, block):
-        parts = [torch.nn.Conv2d(3, 8, 3, 2), block(8, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
-        super().__init__(*parts, torch.nn.Linear(8, 10))
-C2f = C3 = torch.nn.Conv2d
-my_model = Yolo(C3)
-""",
-    "api.md": """
-import torch
-my_loader = [(torch.rand(8, 3, 16, 16), torch.randint(10, (8,))) for _ in range(5)]
 class Net(torch.nn.Sequential):
     def __init__(self, block):
         parts = [torch.nn.Conv2d(3, 8, 3, 2), block(8, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
         super().__init__(*parts, torch.nn.Linear(8, 10))
 A = B = torch.nn.Conv2d
+"""
+"""The reader's loader, step and network, with two kinds of blocks."""
+BEFORE_PYTHON = {
+    "cli.md": RUNS_FIRST,
+    "report.md": RUNS_FIRST,
+    "README.md": OBJECTS + "Yolo, C2f, C3, my_model = Net, A, B, Net(A)",
+    "api.md": OBJECTS
+    + """
 image_a, image_b = torch.rand(2, 3, 32, 32)
 my_loss = torch.nn.functional.cross_entropy
-def my_step(model, batch):
-    return my_loss(model(batch[0]), batch[1])
 """,
     "tutorial.md": """
 import gradlens

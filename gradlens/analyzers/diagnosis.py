@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,11 @@ import pandas as pd
 from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
+from gradlens.analyzers.kinds import ALIKE, CANCELLING, DUPLICATED, DUPLICATED_PAIR, IDLE, KINDS, OUTLYING
 from gradlens.analyzers.replicates import HALF_WIDTHS
 from gradlens.analyzers.times import Steps, against, steps_of
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
-from gradlens.graph.alike import ADDED, POOLED, Alike
+from gradlens.graph.alike import Alike
 from gradlens.graph.nodes import TensorKey
 from gradlens.graph.stages import HEAD
 from gradlens.recording import Recording
@@ -23,84 +24,6 @@ from gradlens.results import Table
 
 COPY = 1 - 1e-9
 """CKA above which two signals count as one gradient, as at the inputs of an addition, which share one buffer."""
-DUPLICATED = 0.5
-"""Smallest CKA of a duplicated pair."""
-IDLE = 0.01
-"""Share of energy below which a branch is idle."""
-CANCELLING = 0.5
-"""Coherence below which the contributions of a fork cancel."""
-OUTLYING = 100.0
-"""Ratio to the median RMS beyond which a signal explodes or vanishes."""
-
-
-DUPLICATED_PAIR = "duplicated pair"
-"""Kind of a pair of similar signals."""
-
-
-class Kind(NamedTuple):
-    """A kind of conspicuous site.
-
-    Attributes:
-        meaning: definition, with its threshold.
-        words: what it means for the site, in plain words.
-    """
-
-    meaning: str
-    words: str
-
-
-ALIKE = {ADDED: "both feed one addition", POOLED: "only a pooling between"}
-"""Kinds of pairs that are alike by construction, by the reason; they say nothing about a network."""
-KINDS = {
-    "dead signal": Kind(
-        "exactly zero in every sample: the layer receives no gradient",
-        "no gradient arrives, so it does not learn",
-    ),
-    "exploding along time": Kind(
-        f"a recurrence carries back to its first step more than {OUTLYING:g} times the gradient at its last step",
-        "explodes along time",
-    ),
-    "vanishing along time": Kind(
-        f"a recurrence carries back to its first step less than 1/{OUTLYING:g} of the gradient at its last step",
-        "vanishes along time",
-    ),
-    "exploding signal": Kind(
-        f"RMS per element above {OUTLYING:g} times the median of the live signals before the pooling",
-        "the gradient is far larger than in most layers",
-    ),
-    "vanishing signal": Kind(
-        f"RMS per element below 1/{OUTLYING:g} of the median of the live signals before the pooling",
-        "the gradient is far smaller than in most layers",
-    ),
-    "cancelling fork": Kind(
-        f"the contributions cancel: less than {CANCELLING:g} of their energy is left (1 if they are unrelated)",
-        "the gradients of its branches cancel each other",
-    ),
-    "idle branch": Kind(
-        f"contributes less than {IDLE:.0%} of the energy that arrives at its fork or split",
-        "hardly any gradient comes through this branch",
-    ),
-    DUPLICATED_PAIR: Kind(
-        f"the gradients of these two layers are similar (CKA, energy: at least {DUPLICATED:g}; 1 for copies); "
-        "'given the loss' is the similarity that is left after partialling out the loss signal",
-        "similar gradients",
-    ),
-    "one gradient": Kind(
-        "exactly the same gradient up to a factor, as in layers whose outputs are added",
-        "the same gradient, as at the inputs of an addition",
-    ),
-    ALIKE[ADDED]: Kind(
-        "the outputs of these two layers are added (at most a normalisation is between), and an addition passes one "
-        "gradient to all its inputs",
-        "alike by construction: both feed one addition",
-    ),
-    ALIKE[POOLED]: Kind(
-        "only normalisation, activation and pooling are between this layer and the head, so its gradient is that of "
-        "the head, spread over the positions",
-        "alike by construction: only a pooling is between them",
-    ),
-}
-"""Kinds of rows, in the order in which they are shown: the most urgent first."""
 COLUMNS = ("kind", "stage", "place", "other", "value", "reach", "given_loss")
 
 
@@ -120,7 +43,7 @@ class Diagnosis:
             return None
         rows = [
             row
-            for select in (_pairs, _branches_and_forks, _along_time, _outliers)
+            for select in (_pairs, _branches_and_forks, along_time, _outliers)
             for row in select(recording)
         ]
         frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -138,8 +61,7 @@ class Diagnosis:
     def _ranked(self, frame: pd.DataFrame, kind: str) -> pd.DataFrame:
         """Return the strongest rows of a kind, with their rank and the number of all rows of the kind."""
         rows = frame[frame["kind"] == kind]
-        falling = kind in (DUPLICATED_PAIR, *ALIKE.values(), "exploding signal", "exploding along time")
-        kept = rows.sort_values("value", ascending=not falling, kind="stable").head(self.most)
+        kept = rows.sort_values("value", ascending=not KINDS[kind].falling, kind="stable").head(self.most)
         kept = kept.assign(found=len(rows))
         kept.insert(1, "rank", range(1, len(kept) + 1))
         return kept
@@ -222,25 +144,29 @@ def _of_steps(recording: Recording) -> set[str]:
     }
 
 
-def _along_time(recording: Recording) -> list[dict[str, object]]:
-    """Return one row for each recurrence that vanishes or explodes: the layer of its cell that does so most."""
-    rows: dict[tuple[str, int], list[tuple[float, Steps, float]]] = {}
+def along_time(recording: Recording) -> list[dict[str, object]]:
+    """Return one row for each recurrence that vanishes or explodes, for the layer of its cell that does so most.
+
+    Recurrences that explode come first, and of each kind the strongest.
+    """
+    strongest: dict[tuple[bool, int], tuple[float, float, Steps]] = {}
     for steps in steps_of(recording):
         value = float(steps.relative[0])
-        kind = (
-            "exploding along time"
-            if value > OUTLYING
-            else "vanishing along time"
-            if value < 1 / OUTLYING
-            else ""
-        )
-        if kind:
+        if value > OUTLYING or value < 1 / OUTLYING:
+            key = value < 1, steps.probe.loop
             strength = abs(np.log10(value)) if value else np.inf
-            rows.setdefault((kind, steps.probe.loop), []).append((strength, steps, value))
-    strongest = [(kind, max(found, key=lambda entry: entry[0])) for (kind, _), found in rows.items()]
+            if key not in strongest or strength > strongest[key][0]:
+                strongest[key] = strength, value, steps
+    ordered = sorted(strongest.items(), key=lambda entry: (entry[0][0], -entry[1][0]))
     return [
-        _row(kind, steps.signal.stage, steps.signal.name, against(steps.probe), value)
-        for kind, (_, steps, value) in strongest
+        _row(
+            "vanishing along time" if vanishes else "exploding along time",
+            steps.signal.stage,
+            steps.signal.name,
+            against(steps.probe),
+            value,
+        )
+        for (vanishes, _), (_, value, steps) in ordered
     ]
 
 

@@ -88,7 +88,7 @@ class Times:
 
 def against(probe: SeriesProbe) -> str:
     """Return the two steps that are compared: ``step 1 against step 20``."""
-    return f"step {probe.first} against step {probe.first + len(probe.steps) - 1}"
+    return f"step {probe.first} against step {probe.last}"
 
 
 def steps_of(recording: Recording) -> Iterator[Steps]:
@@ -135,14 +135,13 @@ def _rows(recording: Recording, steps: Steps) -> Iterator[dict[str, object]]:
     rms = np.array([step.mean() if len(step) else np.nan for step in known])
     relative = rms / rms[-1] if rms[-1] > 0 else np.full_like(rms, np.nan)
     reason = _reason(recording, steps, rms)
-    last = steps.probe.first + len(rms) - 1
     for index, carried in enumerate(steps.relative):
         yield {
             "network": recording.name,
             "stage": steps.signal.stage,
             "signal": steps.signal.name,
             "step": steps.probe.first + index,
-            "steps": last,
+            "steps": steps.probe.last,
             "rms": float(rms[index]),
             "rms_spread": float(known[index].std()) if len(known[index]) else float("nan"),
             "relative": float(relative[index]),

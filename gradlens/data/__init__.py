@@ -5,13 +5,16 @@ Public names load on first use, so data can be checked (``checks``, ``images``) 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from gradlens.exports import exports
 
 if TYPE_CHECKING:
     from gradlens.data.batches import Batches
     from gradlens.data.loading import DATASETS, load_data
     from gradlens.data.supplied import SuppliedBatches
+
+__all__ = ["DATASETS", "Batches", "SuppliedBatches", "load_data"]
 
 _MODULES = {
     "DATASETS": "loading",
@@ -20,10 +23,4 @@ _MODULES = {
     "load_data": "loading",
 }
 
-__all__ = ["DATASETS", "Batches", "SuppliedBatches", "load_data"]
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'gradlens.data' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"gradlens.data.{_MODULES[name]}"), name)
+__getattr__ = exports(__name__, _MODULES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,7 +64,7 @@ class Track:
         times: dict[int, ByChain] = {}
         for index in reversed(self.graph.forward_order):
             readers = self.graph.readers.get(index, ())
-            later = _smallest(times.get(edge.consumer, {}) for edge in readers)
+            later = _merged((times.get(edge.consumer, {}) for edge in readers), min)
             reached = self.reached.get(index)
             if reached is not None:
                 known = frozenset[int]().union(*(partners[c] for c in reached))
@@ -138,7 +138,7 @@ def _reached(graph: Graph, chains: Sequence[Chain]) -> dict[int, ByChain]:
     reached: dict[int, ByChain] = {}
     for index in graph.forward_order:
         inputs = graph.inputs.get(index, ())
-        position = _largest(reached.get(edge.producer, {}) for edge in inputs)
+        position = _merged((reached.get(edge.producer, {}) for edge in inputs), max)
         if index in positions:
             position |= [positions[index]]
         if position:
@@ -159,19 +159,10 @@ def _ahead(graph: Graph, chains: Sequence[Chain]) -> dict[int, frozenset[int]]:
     return ahead
 
 
-def _largest(tables: Iterable[ByChain]) -> dict[int, int]:
-    """Return the largest value of each chain."""
+def _merged(tables: Iterable[ByChain], choose: Callable[[int, int], int]) -> dict[int, int]:
+    """Return one value of each chain: the one that ``choose``, ``min`` or ``max``, takes of two."""
     merged: dict[int, int] = {}
     for table in tables:
         for chain, value in table.items():
-            merged[chain] = max(value, merged.get(chain, value))
-    return merged
-
-
-def _smallest(tables: Iterable[ByChain]) -> dict[int, int]:
-    """Return the smallest value of each chain."""
-    merged: dict[int, int] = {}
-    for table in tables:
-        for chain, value in table.items():
-            merged[chain] = min(value, merged.get(chain, value))
+            merged[chain] = choose(value, merged.get(chain, value))
     return merged

@@ -152,9 +152,7 @@ class Plan:
     def _signal_name(self, probe: Probe) -> str:
         """Return the path of a module; of a recurrent layer with its weight: ``cell.hh``, ``rnn.ih_l0``."""
         weights = {
-            found.group(1)
-            for root in self.graph.nodes[probe.node].roots
-            if (found := _RECURRENT.search(root))
+            match[1] for root in self.graph.nodes[probe.node].roots if (match := _RECURRENT.search(root))
         }
         if len(weights) != 1:
             return probe.module or "(model)"

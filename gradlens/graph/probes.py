@@ -132,6 +132,11 @@ class SeriesProbe(Probe):
     loop: int = 0
 
     @property
+    def last(self) -> int:
+        """Number of the last step."""
+        return self.first + len(self.uses) - 1
+
+    @property
     def nodes(self) -> list[int]:
         """The nodes of the steps."""
         return list(self.uses)

@@ -35,6 +35,11 @@ class Series(NamedTuple):
     carried: bool
     loop: int
 
+    @property
+    def last(self) -> int:
+        """Number of the last step."""
+        return self.first + len(self.uses) - 1
+
 
 class Recurrences(NamedTuple):
     """The recurrences of a graph.
@@ -92,9 +97,9 @@ def _layers(graph: Graph, owners: Sequence[Owner]) -> dict[Layer, list[int]]:
         if node.weighted:
             weight: Layer = (node.parameter, node.turned, node.left)
             if node.parameter < 0 or uses[node.parameter] == 1:  # frozen, or computed again at each call
-                place = (owner, node.operation, node.roots)
-                ordinals[place] += 1
-                weight = (node.roots, ordinals[place])
+                call = (owner, node.operation, node.roots)
+                ordinals[call] += 1
+                weight = (node.roots, ordinals[call])
             layers[owner.module, node.operation, weight, node.shapes[0][1:]].append(index)
     return layers
 
@@ -139,7 +144,8 @@ def _pacing(
 ) -> Iterator[tuple[Chain, int]]:
     """Yield the uses of layers that keep pace with a chain, with its number: one use at each of its steps.
 
-    A layer that reads the states is told by the elements before its uses, another by the first element after them.
+    The step of a use is that of the last element before it if the layer reads the states, and else that of the first
+    element after it.
     """
     times = track.times() if layers else {}
     for uses in layers:

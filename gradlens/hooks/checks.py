@@ -132,8 +132,8 @@ def check_same_graph(
     first = plan.graph
     if graph.structure == first.structure:
         return
-    lengths = [steps.first + len(steps.uses) - 1 for steps in recurrences(graph, owners(graph)).series]
-    known = [probe.first + len(probe.uses) - 1 for probe in plan.series.values()]
+    lengths = [steps.last for steps in recurrences(graph, owners(graph)).series]
+    known = [probe.last for probe in plan.series.values()]
     if known and max(lengths, default=0) != max(known):
         raise GradlensError(
             f"the recurrence has {max(known)} steps in the first batch and {max(lengths, default=1)} in batch {index}; "

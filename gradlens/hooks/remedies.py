@@ -5,27 +5,16 @@ The line is Python, between backquotes: a ``step=`` or a ``loss=`` with a lambda
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gradlens.signatures import needed_inputs, parameters_of
+
 CROSS_ENTROPY = "torch.nn.functional.cross_entropy"
 TARGETS = ("labels", "label", "targets", "target", "y", "classes", "class")
 LOGITS = ("logits", "out", "output", "prediction", "pred", "scores")
-
-
-def needed_inputs(model: nn.Module) -> list[str]:
-    """Return the names of the parameters without a default that the forward of a model takes; empty if unknown."""
-    if type(model).forward is nn.Module.forward:
-        return []
-    try:
-        parameters = inspect.signature(model.forward).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [item.name for item in parameters if item.kind in kinds and item.default is item.empty]
 
 
 def step_line(model: nn.Module, batch: object) -> str:
@@ -64,7 +53,7 @@ def detector_line(batch: object) -> str:
 def unmet_parameter(model: nn.Module, error: Exception) -> str:
     """Return a parameter of the model's forward that may be left out, and that an error asks for; else empty."""
     words = set(re.findall(r"\w+", str(error)))
-    optional = [item.name for item in _parameters(model).values() if item.default is None]
+    optional = [item.name for item in parameters_of(model).values() if item.default is None]
     return next((name for name in optional if name in words and name.startswith("target")), "")
 
 
@@ -102,7 +91,7 @@ def _from_mapping(
 ) -> tuple[str, str | None]:
     """Return the arguments of the model and the target; the target is None if the model computes its loss."""
     names = [name for name in batch if isinstance(name, str)]
-    parameters = _parameters(model)
+    parameters = parameters_of(model)
     target = next((name for name in TARGETS if name in names), names[-1] if names else "target")
     if target in parameters:
         return "**batch", None
@@ -111,13 +100,6 @@ def _from_mapping(
         return ", ".join(f'{name}=batch["{name}"]' for name in shared), f'batch["{target}"]'
     others = [name for name in names if name != target][: max(len(inputs), 1)] or ["inputs"]
     return ", ".join(f'batch["{name}"]' for name in others), f'batch["{target}"]'
-
-
-def _parameters(model: nn.Module) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(model.forward).parameters
-    except (TypeError, ValueError):
-        return {}
 
 
 def _from_pair(inputs: object, count: int) -> str:

@@ -14,8 +14,9 @@ from torch.nn import functional
 
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.checks import ONE_SAMPLE, is_one_sample
-from gradlens.hooks.remedies import detector_line, loss_line, needed_inputs, step_line, unmet_parameter
+from gradlens.hooks.remedies import detector_line, loss_line, step_line, unmet_parameter
 from gradlens.randomness import seed_all
+from gradlens.signatures import needed_inputs
 
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Tensor]

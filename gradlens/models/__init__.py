@@ -5,8 +5,9 @@ Public names load on first use, so the name of a network can be checked (``spec`
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from gradlens.exports import exports
 
 if TYPE_CHECKING:
     from gradlens.models.checkpoint import load_checkpoint
@@ -18,20 +19,6 @@ if TYPE_CHECKING:
     from gradlens.models.warmup import warm_up
     from gradlens.models.width import narrow_to_flops
     from gradlens.models.zero_init import lift_zero_init, zero_gains
-
-_MODULES = {
-    "FAMILIES": "families",
-    "TRANSITIONS": "transitions",
-    "StageNotCut": "cross_stage",
-    "cspify": "cross_stage",
-    "lift_zero_init": "zero_init",
-    "load_checkpoint": "checkpoint",
-    "load_model": "loading",
-    "model_names": "naming",
-    "narrow_to_flops": "width",
-    "warm_up": "warmup",
-    "zero_gains": "zero_init",
-}
 
 __all__ = [
     "FAMILIES",
@@ -47,8 +34,18 @@ __all__ = [
     "zero_gains",
 ]
 
+_MODULES = {
+    "FAMILIES": "families",
+    "TRANSITIONS": "transitions",
+    "StageNotCut": "cross_stage",
+    "cspify": "cross_stage",
+    "lift_zero_init": "zero_init",
+    "load_checkpoint": "checkpoint",
+    "load_model": "loading",
+    "model_names": "naming",
+    "narrow_to_flops": "width",
+    "warm_up": "warmup",
+    "zero_gains": "zero_init",
+}
 
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'gradlens.models' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"gradlens.models.{_MODULES[name]}"), name)
+__getattr__ = exports(__name__, _MODULES)

@@ -104,10 +104,8 @@ def _begins_as_weights(path: Path) -> bool:
         start = file.read(8)
     if path.suffix == ".safetensors":
         return len(start) == 8 and 0 < struct.unpack("<Q", start)[0] <= path.stat().st_size - 8
-    if (
-        path.suffix == ".weights"
-    ):  # three numbers of its version; the reader compares the length with the network
-        return len(start) == 8
+    if path.suffix == ".weights":
+        return len(start) == 8  # of its version; the reader compares the length with the network
     if start.startswith(b"PK"):
         return zipfile.is_zipfile(path)
     return start.startswith(b"\x80") or tarfile.is_tarfile(path)  # files of old versions of torch

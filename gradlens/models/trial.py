@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlens.errors import GradlensError
 from gradlens.randomness import random_states_kept
+from gradlens.signatures import needed_inputs
 
 ERRORS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
 """Exceptions that layers raise for tensors of a wrong shape."""
@@ -98,9 +98,7 @@ def inputs_and_outputs(
 
 def _advice(model: nn.Module) -> str:
     """Return what to do if a network does not run on one image."""
-    parameters = inspect.signature(model.forward).parameters.values()
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [item.name for item in parameters if item.kind in kinds and item.default is item.empty]
+    needed = needed_inputs(model)
     if len(needed) > 1:
         return (
             f"it takes {len(needed)} inputs ({', '.join(needed)}), and stages are cut with one test image; cut the "

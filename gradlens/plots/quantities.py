@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 
 from gradlens import catalogue
 from gradlens.plots import canvas
@@ -24,6 +25,11 @@ INTERVAL = "95 % t interval over seeds"
 LEAST = 0.25  # smallest range of the axis of a quantity between 0 and 1
 QUANTITIES = {entry.name: entry.figure for entry in catalogue.QUANTITIES if entry.figure}
 """Titles of the panels."""
+
+
+def further_lines(panels: int) -> int:
+    """Return the number of lines of text that the rows of panels after the first add to a figure."""
+    return TALL * ((panels - 1) // ABREAST)
 
 
 def panel_title(quantity: str, whole: pd.DataFrame) -> str:
@@ -48,15 +54,15 @@ def dressed(panel: Axes, title: str) -> None:
 
 
 def limited(
-    low: np.ndarray, high: np.ndarray, means: np.ndarray, ceiling: float = 1.0
+    low: ArrayLike, high: ArrayLike, means: ArrayLike, ceiling: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return an interval limited to the range of its quantity: 0 (or the lowest mean, if it is negative) to 1.
+    """Return intervals limited to the range of their quantity: 0 (or the lowest mean, if it is negative) to 1.
 
     An unbiased CKA can be slightly negative.
 
     Args:
-        low: lower ends.
-        high: upper ends.
+        low: lower ends, or one.
+        high: upper ends, or one.
         means: the values that they belong to.
         ceiling: upper limit; infinite for a loss.
 
@@ -65,7 +71,8 @@ def limited(
     >>> limited(np.array([-0.2]), np.array([0.1]), np.array([-0.05]))[0]
     array([-0.05])
     """
-    return np.maximum(low, np.nanmin([0.0, *means])), np.minimum(high, ceiling)
+    floor = np.nanmin(np.append(means, 0.0))
+    return np.maximum(low, floor), np.minimum(high, ceiling)
 
 
 def ceiling_of(quantity: str) -> float:

@@ -9,12 +9,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from gradlens.plots import canvas, order
-from gradlens.plots.colours import BLACK, BLUE, GREEN, MUTED, ORANGE, PALE, PURPLE, SKY, VERMILION
+from gradlens.plots.colours import MUTED, PALE, POSITIONS
 from gradlens.plots.plot import Plot
 
-COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
-MARKERS = "osD^v<>"
-DASHES = ("-", "--", ":", "-.")
+DASHES = tuple(dict.fromkeys(style.line for style in POSITIONS))
 """Line style of each network."""
 
 
@@ -31,7 +29,8 @@ def size_by_step(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.set_yscale("log")
     handles, both = [], False
     for index, ((network, signal), rows) in enumerate(drawn.groupby(["network", "signal"], sort=False)):
-        colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
+        style = POSITIONS[index % len(POSITIONS)]
+        colour, marker = style.colour, style.marker
         line = DASHES[order.networks(drawn).index(str(network)) % len(DASHES)]
         steps = rows["step"].to_numpy(dtype=float)
         relative, carried = (_positive(rows[column]) for column in ("relative", "carried"))

@@ -18,9 +18,9 @@ from gradlens.plots.quantities import (
     ABREAST,
     INTERVAL,
     SLIM,
-    TALL,
     ceiling_of,
     dressed,
+    further_lines,
     limited,
     limits_of,
     networks_legend,
@@ -34,7 +34,7 @@ CLOSE = 0.2  # smallest range of the axis of FLOPs, as a share of the largest
 def lines_of_trade_off(frame: pd.DataFrame) -> int:
     """Return the number of lines that further rows of panels add to the figure of strategies or networks."""
     metrics = _trade_offs(frame)
-    return TALL * ((len(metrics) + ("accuracy" in metrics) - 1) // ABREAST)
+    return further_lines(len(metrics) + ("accuracy" in metrics))
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -110,8 +110,8 @@ def _mark(panel: Axes, x: float, row: pd.Series, quantity: str, style: Style) ->
 def _bounded(row: pd.Series, quantity: str) -> tuple[float, float, float]:
     """Return value and interval, limited to the range of the quantity."""
     value, low, high = (float(row.get(f"{quantity}{part}", np.nan)) for part in ("", "_low", "_high"))
-    (low,), (high,) = limited(np.array([low]), np.array([high]), np.array([value]), ceiling_of(quantity))
-    return value, float(low), float(high)
+    limits = limited(low, high, value, ceiling_of(quantity))
+    return value, float(limits[0]), float(limits[1])
 
 
 TRADE_OFF = Plot(trade_off, height=3.2, rows=lines_of_trade_off, narrow=1.5)

@@ -19,9 +19,9 @@ from gradlens.plots.quantities import (
     INTERVAL,
     LOSSES,
     SLIM,
-    TALL,
     ceiling_of,
     dressed,
+    further_lines,
     limited,
     limits_of,
     networks_legend,
@@ -33,7 +33,7 @@ WIDE = 30.0  # ratio of losses above which their axis is logarithmic
 
 def lines_of_training(frame: pd.DataFrame) -> int:
     """Return the number of lines that further rows of panels add to the figure of a training."""
-    return TALL * ((len(_trained(frame)) - 1) // ABREAST)
+    return further_lines(len(_trained(frame)))
 
 
 def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:

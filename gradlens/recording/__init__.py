@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradlens.exports import exports
 from gradlens.recording.watch import Watch
 
 if TYPE_CHECKING:
@@ -14,10 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "Watch"]
 
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'gradlens.recording' has no attribute {name!r}")
-    from gradlens.recording import recording
-
-    return getattr(recording, name)
+__getattr__ = exports(__name__, {"Recording": "recording"})

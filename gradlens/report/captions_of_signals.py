@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.diagnosis import OUTLYING
+from gradlens.analyzers.kinds import OUTLYING
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.graph.stages import HEAD
 from gradlens.numbers import format_cell

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from gradlens.catalogue import SUFFIX
@@ -157,7 +156,7 @@ def _means(frame: pd.DataFrame, space: str) -> list[Spec]:
         if math.isnan(mean):
             continue
         several = math.isfinite(low)
-        (drawn_low,), (drawn_high,) = limited(np.array([low]), np.array([high]), np.array([mean]))
+        drawn_low, drawn_high = limited(low, high, mean)
         rows.append(
             {
                 "space": space, "network": str(network), "stage": str(stage), "version": str(version),

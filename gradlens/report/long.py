@@ -14,14 +14,7 @@ from gradlens.results import Table
 LONG = ("comparison", "summary", "networks", "strategies")
 """Tables with a row per stage, or per network and stage, and several columns for each quantity."""
 KEYS = ("network", "stage")
-PAIR = {
-    "_a": "a",
-    "_b": "b",
-    "_difference": "difference",
-    "_low": "low",
-    "_high": "high",
-    CORRECTED: "p_holm",
-}
+PAIR = {ending: ending.removeprefix("_") for ending in (*OF_PAIR, CORRECTED)}
 ALONE = {"": "value", "_low": "low", "_high": "high"}
 
 

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gradlens.exports import exports
+
 if TYPE_CHECKING:
     from gradlens.results.result import Result, load
     from gradlens.results.table import Table
 
 __all__ = ["Result", "Table", "load"]
 
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'gradlens.results' has no attribute {name!r}")
-    from gradlens.results import result
-
-    return getattr(result, name)
+__getattr__ = exports(__name__, {"Result": "result", "Table": "table", "load": "result"})

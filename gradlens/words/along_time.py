@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from gradlens.analyzers.diagnosis import KINDS, Diagnosis
+from gradlens.analyzers import diagnosis
+from gradlens.analyzers.kinds import KINDS
 from gradlens.recording import Recording
-from gradlens.words.conspicuous import ALONG_TIME, in_words
+from gradlens.words.conspicuous import in_words
 
 MOST = 2
 """Largest number of recurrences that a finding names."""
@@ -16,14 +17,10 @@ def along_time(recording: Recording) -> tuple[str, str]:
     The first is a clause such as ``the gradient of cell.ih vanishes along time``, the second has sentences with a
     leading space. Both are empty if there are none.
     """
-    if not recording.plan.series:
-        return "", ""
-    table = Diagnosis()(recording)
-    frame = None if table is None else table.frame
-    rows = [] if frame is None else frame[frame["kind"].isin(ALONG_TIME)].to_dict("records")
+    rows = diagnosis.along_time(recording)
     if not rows:
         return "", ""
     left = len(rows) - MOST
     more = f" The table diagnosis has {left} more." if left > 0 else ""
-    clause = f"the gradient of {rows[0]['place']} {KINDS[rows[0]['kind']].words}"
+    clause = f"the gradient of {rows[0]['place']} {KINDS[str(rows[0]['kind'])].words}"
     return clause, "".join(f" {row['place']} {in_words(row)}." for row in rows[:MOST]) + more

@@ -8,18 +8,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradlens.analyzers.diagnosis import ALIKE, DUPLICATED, KINDS
+from gradlens.analyzers.kinds import ALIKE, DUPLICATED, DUPLICATED_PAIR, KINDS, Of
 from gradlens.numbers import TERMINAL, fixed, power_of_ten, significant
 from gradlens.results import Result
 
 TABLE, PATHS = "diagnosis", "paths"
 """Tables that name sites."""
-PAIRS, FORKS = ("duplicated pair", "one gradient"), ("idle branch", "cancelling fork")
-"""Kinds of rows that are two layers, and that are a fork or one of its branches."""
 USUAL, FEW = 3, 2
 """Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
-ALONG_TIME = ("exploding along time", "vanishing along time")
-"""Kinds of rows about two steps of a recurrence."""
 Row = Mapping[Any, Any]
 
 
@@ -105,7 +101,7 @@ def _by_network(frame: pd.DataFrame, most: int) -> Iterator[Sequence[Row]]:
 
 def _expected(row: Row, with_loss: bool) -> bool:
     """Whether a pair is similar in every network: one of the two is the loss signal, or both are one gradient."""
-    pair = row["kind"] == "duplicated pair"
+    pair = row["kind"] == DUPLICATED_PAIR
     return row["kind"] == "one gradient" or (with_loss and pair and _missing(row["given_loss"]))
 
 
@@ -114,19 +110,18 @@ def _site(row: Row, shown: Sequence[Row]) -> Site:
     same = [other for other in shown if other["kind"] == row["kind"]]
     left = int(row["found"]) - len(same)
     more = left if row is same[-1] else 0
-    kind, place = row["kind"], str(row["place"])
-    other = "" if kind in ALONG_TIME else row["other"]
-    name = (" and " if kind in PAIRS else ", ").join(filter(None, [place, other]))
-    layers = () if kind in FORKS else (place, str(row["other"])) if kind in PAIRS else (place,)
-    fork = place if kind in FORKS else ""
+    of, site, other = KINDS[row["kind"]].of, str(row["place"]), str(row["other"] or "")
+    name = {Of.PAIR: f"{site} and {other}", Of.FORK: ", ".join(filter(None, [site, other]))}.get(of, site)
+    layers = {Of.PAIR: (site, other), Of.FORK: ()}.get(of, (site,))
+    fork = site if of is Of.FORK else ""
     return Site(str(row["network"]), str(row["stage"]), name, _value(row), _meaning(row), layers, fork, more)
 
 
 def _meaning(row: Row) -> str:
     words = KINDS[row["kind"]].words
-    if row["kind"] in ALONG_TIME:
+    if KINDS[row["kind"]].of is Of.STEPS:
         return in_words(row)
-    if row["kind"] != "duplicated pair" or _missing(row["given_loss"]):
+    if row["kind"] != DUPLICATED_PAIR or _missing(row["given_loss"]):
         return words
     return f"{words}, {'also given the loss' if row['given_loss'] >= DUPLICATED else 'mostly because of the loss'}"
 
@@ -141,13 +136,14 @@ def in_words(row: Row) -> str:
 
 def _value(row: Row) -> str:
     value = float(row["value"])
+    if KINDS[row["kind"]].of is Of.STEPS:
+        return f"{significant(value)} times"
     return {
         "idle branch": f"{fixed(100 * value, 2)} % of the energy",
         "cancelling fork": f"coherence {_decimal(value)}",
-        "duplicated pair": _decimal(value),
+        DUPLICATED_PAIR: _decimal(value),
         "one gradient": "1",
         "dead signal": "0",
-        **dict.fromkeys(ALONG_TIME, f"{significant(value)} times"),
     }.get(row["kind"], f"{significant(value)} times the median")
 
 

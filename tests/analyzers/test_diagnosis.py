@@ -2,7 +2,8 @@
 
 import pytest
 
-from gradlens.analyzers.diagnosis import ALIKE, KINDS, Diagnosis
+from gradlens.analyzers.diagnosis import Diagnosis
+from gradlens.analyzers.kinds import ALIKE, KINDS
 
 
 @pytest.fixture
