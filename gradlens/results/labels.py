@@ -26,12 +26,15 @@ def renamed(networks: Iterable[str], labels: Mapping[str, str]) -> dict[str, str
         labels: labels by name, for some of them or all.
 
     Raises:
-        GradlensError: a name is not known, a label is empty or not one line, or two networks have the same.
+        GradlensError: the labels are not by name, a name is not known, a label is empty or not one line, or two
+            networks have the same.
 
     >>> renamed(["resnet50", "cspresnet50"], {"resnet50": "ours"})
     {'resnet50': 'ours', 'cspresnet50': 'cspresnet50'}
     """
     names = list(dict.fromkeys(networks))
+    if not isinstance(labels, Mapping):
+        raise GradlensError(f"labels= is {labels!r}; give labels by name, such as {{{names[0]!r}: 'ours'}}")
     for name, label in labels.items():
         if name not in names:
             raise GradlensError(

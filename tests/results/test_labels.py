@@ -112,6 +112,7 @@ def test_labels_can_be_swapped_and_given_again(result, tmp_path):
         ({"resnet50": " "}, "give a text of one line"),
         ({"resnet50": "a\nb"}, "give a text of one line"),
         ({"resnet50": 3}, "give a text of one line"),
+        (["ours", "theirs"], "give labels by name, such as {'resnet50': 'ours'}"),
     ],
 )
 def test_labels_that_do_not_fit_are_errors(labels, message, result):

@@ -70,6 +70,7 @@ def test_one_network_has_its_own_interval() -> None:
 @pytest.mark.parametrize(("metric", "stage", "message"), [
     ("rarefied", "whole", "no quantity 'rarefied'; there are rarefied_duplication"),
     ("flops", "44", "no stage '44'; there are 4, whole"),
+    (None, "whole", "no quantity None"),
 ])  # fmt: skip
 def test_an_unknown_name_gets_the_known_ones(metric: str, stage: str, message: str) -> None:
     with pytest.raises(GradlensError, match=message):
