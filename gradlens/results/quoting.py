@@ -49,7 +49,9 @@ def quote(
 
 def _checked(name: str, kind: str, known: Sequence[str]) -> str:
     if name not in known:
-        raise GradlensError(f"no {kind} {name!r}; there are {', '.join(known)}{close_matches(str(name), known)}")
+        raise GradlensError(
+            f"no {kind} {name!r}; there are {', '.join(known)}{close_matches(str(name), known)}"
+        )
     return name
 
 
