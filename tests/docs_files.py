@@ -75,7 +75,13 @@ SHORTER = {
     "--warmup-steps": ["--warmup-steps", "1"],
 }
 """Options that are appended if a command has the option of the key."""
-SMALLER = {"resnet50": "resnet18", "densenet121": "resnet26", "peleenet": "resnet18"}
+SMALLER = {
+    "torchvision:resnet50": "torchvision:resnet18",
+    "resnet50": "resnet10t",
+    "densenet121": "resnet26",
+    "peleenet": "resnet10t",
+    "wide_resnet50_2": "resnet18",
+}
 """Networks of the commands, and the smaller ones that the tests run instead."""
 CHEAPER_PYTHON = {
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
@@ -88,7 +94,7 @@ RUNS_FIRST = """
 import gradlens
 options = dict(seeds=1, batches=1, batch_size=4, image_size=32, throughput=False)
 labels = ["resnet50", "cspresnet50"]
-gradlens.compare("resnet18", "resnet18@csp", labels=labels, **options).save("runs/first")
+gradlens.compare("resnet10t", "resnet10t@csp", labels=labels, **options).save("runs/first")
 """
 OBJECTS = """
 import torch
@@ -114,7 +120,7 @@ my_loss = torch.nn.functional.cross_entropy
     "tutorial.md": """
 import gradlens
 options = dict(strategies=["none", "csp"], seeds=3, batches=1, batch_size=8, image_size=32, throughput=False)
-gradlens.strategies("resnet18", **options).save("runs/question")
+gradlens.strategies("resnet10t", **options).save("runs/question")
 """,
 }
 """Code that runs before the snippets of a page: the reader's images, loss and step; a saved run."""

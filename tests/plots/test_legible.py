@@ -41,7 +41,7 @@ def leaves(ax):
 
 def boxes(ax):
     """Return the boxes of all visible texts of a drawn figure."""
-    ax.get_figure().canvas.draw()
+    ax.get_figure().draw_without_rendering()
     visible = [text for text in ax.get_figure().findobj(matplotlib.text.Text) if text.get_visible()]
     return {text: text.get_window_extent() for text in visible if text.get_text().strip()}
 
@@ -74,7 +74,7 @@ def test_panels_keep_their_distance_in_inches_in_any_figure(name, height, frames
     gaps = []
     for dpi in (100, 200):
         ax.get_figure().set_dpi(dpi)
-        ax.get_figure().canvas.draw()
+        ax.get_figure().draw_without_rendering()
         gaps.append((first.get_window_extent().y0 - second.get_window_extent().y1) / dpi)
     assert gaps == pytest.approx([label_room(frame)] * 2, abs=0.02)
 
@@ -198,7 +198,7 @@ def test_the_axis_of_coherence_is_fixed_and_has_all_values(spread, top, frames):
     frame["coherence"] = frame["coherence"].clip(lower=0)
     ax = plot_frame("shares", frame)
     strips = leaves(ax)[::2]
-    ax.get_figure().canvas.draw()
+    ax.get_figure().draw_without_rendering()
     for strip in strips:
         low, high = strip.get_ylim()
         assert low < 0
@@ -254,7 +254,7 @@ def test_lengths_of_paths_have_one_panel_per_network_on_the_same_scales(frames):
 @pytest.mark.parametrize("count", [1, 3, 4, 7])
 def test_the_height_of_a_panel_of_lengths_does_not_depend_on_their_number(count, frames):
     ax = plot_frame("path_lengths", frames(tuple(f"net{i}" for i in range(count)))["path_lengths"])
-    ax.get_figure().canvas.draw()
+    ax.get_figure().draw_without_rendering()
     heights = [canvas.inches(panel)[1] for panel in ax.child_axes[:count]]
     assert heights == pytest.approx([1.1] * count, abs=0.15)
 
@@ -335,7 +335,7 @@ SIX = (
 def test_the_legend_of_a_narrow_figure_takes_less_than_a_fifth_of_its_area(name, frames):
     ax = PLOTS[name].drawn(frames(SIX)[name], 3.5)
     figure = ax.get_figure()
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     assert ax.get_legend().get_window_extent().height < figure.bbox.height / 4
     box = ax.get_legend().get_window_extent()
     assert box.width * box.height < 0.2 * figure.bbox.width * figure.bbox.height

@@ -35,7 +35,7 @@ def drawn_tables(frames):
 def test_all_texts_are_on_the_page_and_large_enough_to_print(name, networks, columns, drawn_tables):
     drawn = figure(drawn_tables(networks), name, style="paper", columns=columns)
     assert drawn.get_figheight() <= TALLEST
-    drawn.canvas.draw()
+    drawn.draw_without_rendering()
     assert not [
         t for t in drawn.findobj(matplotlib.text.Text) if t.get_text().strip() and t.get_fontsize() < 6
     ]
@@ -67,7 +67,7 @@ def test_matrices_with_dead_signals_are_on_the_page(count, name, columns, style,
     drawn = figure(
         Result({name: table}, {}, ""), name, style=style, columns=columns if style == "paper" else None
     )
-    drawn.canvas.draw()
+    drawn.draw_without_rendering()
     box = drawn.get_tightbbox()
     assert min(box.x0, box.y0) >= -SPARE
     assert box.x1 <= drawn.get_figwidth() + SPARE
@@ -123,7 +123,7 @@ def test_texts_of_matrices_do_not_overlap(count, name, columns, frames):
         style="paper",
         columns=columns,
     )
-    drawn.canvas.draw()
+    drawn.draw_without_rendering()
     words = [
         text for text in drawn.findobj(matplotlib.text.Text) if text.get_text().strip() and text.get_visible()
     ]
