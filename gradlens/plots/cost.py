@@ -38,7 +38,7 @@ def cost_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
         canvas.headline(panel, title)
     for panel in divided[-columns:]:
         panel.set_xlabel(order.stage_axis(frame["stage"]))
-    canvas.legend_above(ax, _network_patches(styles), lift=0.28)
+    canvas.legend_above(ax, network_patches(styles), lift=0.28)
     return ax
 
 
@@ -57,7 +57,7 @@ def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
     for i, (network, style) in enumerate(styles.items()):
         rows = order.of_network(frame, network).drop_duplicates("pass").set_index("pass").reindex(passes)
         y = np.arange(len(passes)) + (i - (len(styles) - 1) / 2) * height
-        ax.barh(y, rows["images_per_second"], height * 0.9, **_bar_style(style))  # type: ignore[arg-type]
+        ax.barh(y, rows["images_per_second"], height * 0.9, **bar_style(style))  # type: ignore[arg-type]
         ax.hlines(y, rows["low"], rows["high"], color=INK, linewidth=1.1)
         for at, speed, high in zip(y, rows["images_per_second"], rows["high"], strict=True):
             if np.isfinite(speed):
@@ -69,7 +69,7 @@ def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
     ax.invert_yaxis()
     ax.margins(x=0.1)
     ax.set_xlabel("images per second\n(line: lowest to highest repeat)")
-    canvas.legend_above(ax, _network_patches(styles), lift=0.08)
+    canvas.legend_above(ax, network_patches(styles), lift=0.08)
     return ax
 
 
@@ -83,7 +83,7 @@ def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, styles: dict[str, 
         value = value[~value.index.duplicated()]
         x = np.arange(len(stages)) + (i - (len(styles) - 1) / 2) * width
         unit = MEBI if format_of(column) == "bytes" else 1.0
-        panel.bar(x, value.reindex(stages) / unit, width * 0.92, **_bar_style(style))  # type: ignore[arg-type]
+        panel.bar(x, value.reindex(stages) / unit, width * 0.92, **bar_style(style))  # type: ignore[arg-type]
         if len(styles) <= 2 and "whole" in value.index and np.isfinite(value["whole"]):
             _total(panel, f"total {format_cell(float(value['whole']), column)}", style, i, len(styles))
     canvas.tidy(panel)
@@ -108,11 +108,13 @@ def _total(panel: Axes, text: str, style: Style, line: int, count: int) -> None:
     )
 
 
-def _bar_style(style: Style) -> dict[str, object]:
+def bar_style(style: Style) -> dict[str, object]:
+    """Return the arguments of the bars of a network."""
     return {"color": style.colour, "hatch": style.hatch, "edgecolor": "white", "linewidth": 0.4}
 
 
-def _network_patches(styles: dict[str, Style]) -> list[Patch]:
+def network_patches(styles: dict[str, Style]) -> list[Patch]:
+    """Return one entry of the legend per network, as a bar."""
     return [
         Patch(facecolor=style.colour, hatch=style.hatch, edgecolor="white", label=canvas.plain(network))
         for network, style in styles.items()
