@@ -25,6 +25,9 @@ class Need(Enum):
     COSTS = "holds no costs; capture again with costs=True"
     SPEEDS = "holds no speeds; capture again with throughput=5"
     SUMS = "holds no sum that could be checked"
+    LOSSES = (
+        "was recorded with one loss; capture with losses={...} or a step that returns several, and by_loss=True"
+    )
     NOTHING = "lacks the data for it"
 
 
@@ -91,6 +94,10 @@ TABLES: tuple[About, ...] = (
     About("shares", "Shares of the branches", "branches.Shares", "shares.SHARES", needs=(Need.FORKS,), each_space=False,
           in_paths=4),
     About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW", leads=8),
+    About("losses", "Ledger of the losses", "losses.Ledger", needs=(Need.LOSSES,)),
+    About("conflicts", "Conflict between losses", "conflicts.Conflicts", needs=(Need.LOSSES,)),
+    About("duplication_by_loss", "Duplication by loss", "loss_duplication.DuplicationByLoss",
+          needs=(Need.LOSSES, Need.SIGNALS)),
     About("times", "Gradient along time", "times.Times", "times.TIMES", needs=(Need.STEPS,), each_space=False),
     About("structure", "Duplication by structure", "structure.Structure", "paths.STRUCTURE",
           each_space=False, in_paths=1, leads=7),
@@ -112,6 +119,8 @@ TABLES: tuple[About, ...] = (
           needs=(Need.SIGNALS,)),
     About("exactness", "Exactness of the capture", "exactness.Exactness", needs=(Need.SUMS,),
           each_space=False, in_paths=5, position=PagePosition.LATE),
+    About("loss_sums", "Exactness of the losses", "loss_sums.LossSums", needs=(Need.LOSSES,), each_space=False,
+          position=PagePosition.LATE),
     About("map_nodes", "Operations on the map", "map.MapNodes", position=PagePosition.LATE),
     About("map_edges", "Connections on the map", "map.MapEdges", each_space=False, position=PagePosition.LATE),
     About("comparison", "All numbers of the comparison", position=PagePosition.LATE),

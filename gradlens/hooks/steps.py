@@ -19,7 +19,8 @@ from gradlens.randomness import seed_all
 from gradlens.signatures import needed_inputs
 
 Loss = Callable[[Any, Any], Tensor]
-Step = Callable[[nn.Module, Any], Tensor]
+Step = Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]
+"""Returns the loss, or several losses by name, whose sum is the loss."""
 Pair = tuple[Any, Any]
 """Inputs of the model and targets of the loss."""
 

@@ -75,6 +75,11 @@ class Recording:
         return tuple(map(Signal, self.plan.signals, self.plan.signal_names, probes))
 
     @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses that were measured one by one; empty for a single loss."""
+        return ()
+
+    @property
     def signal_grams(self) -> Array:
         """Grams of the signals, ``[l, s, n, n]``."""
         return self.grams[list(self.plan.signals)]
