@@ -12,6 +12,7 @@ from gradlens.catalogue.losses import ALL, BACKBONE, FORWARD, FORWARD_OF_BACKBON
 from gradlens.results import Table
 
 COLUMNS = ("network", "part", "quantity", "loss", "value", "low", "high")
+QUANTITY = "rarefied_duplication"
 Row = dict[str, object]
 
 
@@ -36,7 +37,7 @@ def efficiency(tables: Mapping[str, Table]) -> Table | None:
             "are those named by an output stride alone. Images per second: forward pass on this machine, median with "
             "lowest and highest repeat; of the backbone within the pass of the whole network, from its first layer to "
             "its last. Duplication of the whole network: as measured without a loss, else given this loss, with its "
-            "95 % interval."
+            "95 % interval, at the m of the table duplication_by_loss."
         ),
         units={"flops": "FLOPs per image", "images_per_second": "images / s"},
         reproducible=False,
@@ -65,8 +66,8 @@ def _duplication(frame: pd.DataFrame) -> Iterator[Row]:
     whole = frame[frame["stage"].astype(str) == WHOLE]
     for (network, loss), rows in whole.groupby(["network", "loss"], sort=False):
         if loss == ALL:
-            yield _row(network, WHOLE, "duplication", **_mean(rows, "duplication"))
-        yield _row(network, WHOLE, "duplication", loss=str(loss), **_mean(rows, "duplication_given"))
+            yield _row(network, WHOLE, QUANTITY, **_mean(rows, QUANTITY))
+        yield _row(network, WHOLE, QUANTITY, loss=str(loss), **_mean(rows, f"{QUANTITY}_given"))
 
 
 def _mean(rows: pd.DataFrame, column: str) -> dict[str, float]:

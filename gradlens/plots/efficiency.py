@@ -9,12 +9,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from gradlens.catalogue.losses import ALL
+from gradlens.catalogue.losses import ALL, BACKBONE
 from gradlens.plots import canvas, order, stage_rows, subplots
 from gradlens.plots.colours import INK, Style, styles_in
 from gradlens.plots.cost import bar_style, network_patches
 from gradlens.plots.plot import Plot
 
+DUPLICATION = "rarefied_duplication"
 GIGA = 1e9
 SLIM = 1.9  # smallest width of a panel with its gap, in inches
 PANEL, AROUND, LEGEND = 1.5, 0.75, 0.5  # inches: of a panel, around each row of panels, for the legend
@@ -30,11 +31,11 @@ def efficiency(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was measured by loss")
     styles = styles_in(frame)
-    panels = [name for name in ("flops", "images_per_second", "duplication") if (frame["quantity"] == name).any()]
+    panels = [name for name in ("flops", "images_per_second", DUPLICATION) if (frame["quantity"] == name).any()]
     divided, _ = subplots.grid(ax, len(panels), len(panels), SLIM, across=1.0, down=AROUND)
     for panel, quantity in zip(divided, panels, strict=True):
         rows = frame[frame["quantity"] == quantity]
-        if quantity == "duplication":
+        if quantity == DUPLICATION:
             _draw_duplication(panel, rows, styles)
         else:
             _draw_bars(panel, rows, styles, GIGA if quantity == "flops" else 1.0)
@@ -46,7 +47,7 @@ def efficiency(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 def _draw_bars(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style], unit: float) -> None:
     """Draw a bar per part and network, with its number, and a line from the lowest to the highest repeat."""
-    parts = list(dict.fromkeys(rows["part"].astype(str)))
+    parts = sorted(set(rows["part"].astype(str)), key=lambda part: part != BACKBONE)
     wide = 0.8 / len(styles)
     for slot, (network, style) in enumerate(styles.items()):
         values = order.of_network(rows, network).drop_duplicates("part").set_index("part").reindex(parts)
@@ -69,8 +70,7 @@ def _draw_bars(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style], unit: 
 def _draw_duplication(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style]) -> None:
     """Draw a row per loss that is given, with a mark per network."""
     names = rows["loss"].astype(str).map(_given)
-    given = sorted(dict.fromkeys(names), key=[*dict.fromkeys(names)].index)
-    given = [name for name in given if name != _given(ALL)] + [_given(ALL)] * (_given(ALL) in given)
+    given = sorted(dict.fromkeys(names), key=lambda name: (name == _given(ALL)) - (name == _given("")))
     lowest = float(np.nanmin([0.0, *rows["value"].astype(float)]))
     limits = (max(lowest, -0.2), 1.0)
     stage_rows.axes(panel, given, limits, " ")
@@ -78,7 +78,7 @@ def _draw_duplication(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style])
         values = order.of_network(rows.assign(given=names), network).set_index("given")[["value", "low", "high"]]
         series = stage_rows.Series(network, style, values.astype(float))
         stage_rows.marks(panel, series, given, slot - (len(styles) - 1) / 2, limits)
-    panel.set_xlabel("duplication of the whole network\n(0 unrelated, 1 copies)")
+    panel.set_xlabel("duplication D_m, whole network\n(0 unrelated, 1 copies)")
     panel.set_ylabel("")
 
 
@@ -98,7 +98,7 @@ def _legend(frame: pd.DataFrame, styles: dict[str, Style]) -> list[Patch | Line2
     legend: list[Patch | Line2D | tuple[Patch, Line2D]] = [*zip(network_patches(styles), marks, strict=True)]
     if (frame["quantity"] == "images_per_second").any():
         legend.append(Line2D([], [], color=INK, lw=1.1, label="images: lowest to highest repeat"))
-    if frame.loc[frame["quantity"] == "duplication", "low"].notna().any():
+    if frame.loc[frame["quantity"] == DUPLICATION, "low"].notna().any():
         legend.append(Line2D([], [], color=INK, lw=1.3, label="duplication: 95 % interval"))
     return legend
 

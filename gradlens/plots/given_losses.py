@@ -12,6 +12,7 @@ from gradlens.plots.colours import BLACK, INK, Style, loss_styles
 from gradlens.plots.losses import INTERVAL
 from gradlens.plots.plot import Plot
 
+VALUE = "rarefied_duplication"
 MEASURED = Style(BLACK, "X", "-")
 """Style of the duplication as measured, and, not filled, given all losses together."""
 
@@ -30,7 +31,7 @@ def given_each_loss(frame: pd.DataFrame, ax: Axes) -> Axes:
     values = [one.values.to_numpy(float) for drawn in panels.values() for one in drawn]
     lowest = min([0.0, *(float(part[part == part].min()) for part in values if (part == part).any())])
     stages = order.stages(frame["stage"])
-    stage_rows.draw(ax, panels, stages, (max(lowest, -0.2), 1.0), "duplication (0 unrelated, 1 copies)")
+    stage_rows.draw(ax, panels, stages, (max(lowest, -0.2), 1.0), "duplication D_m (0 unrelated, 1 copies)")
     canvas.legend_above(ax, _legend(panels), lift=0.28)
     return ax
 
@@ -40,11 +41,11 @@ def series(rows: pd.DataFrame, styles: dict[str, Style]) -> list[stage_rows.Seri
     by_loss = {str(loss): part for loss, part in rows.groupby(rows["loss"].astype(str), sort=False)}
     drawn = []
     if ALL in by_loss:
-        drawn.append(_one("as measured", MEASURED, by_loss[ALL], "duplication"))
+        drawn.append(_one("as measured", MEASURED, by_loss[ALL], VALUE))
     for loss in (name for name in styles if name in by_loss and name != ALL):
-        drawn.append(_one(f"given {loss}", styles[loss], by_loss[loss], "duplication_given"))
+        drawn.append(_one(f"given {loss}", styles[loss], by_loss[loss], f"{VALUE}_given"))
     if ALL in by_loss:
-        drawn.append(_one("given all losses", MEASURED, by_loss[ALL], "duplication_given", filled=False))
+        drawn.append(_one("given all losses", MEASURED, by_loss[ALL], f"{VALUE}_given", filled=False))
     return drawn
 
 
