@@ -15,8 +15,8 @@ INTERVAL = ("_low", "_high")
 class Ledger:
     """Energy and share of each loss, one row per place and loss.
 
-    Columns: ``network``; ``level`` (``signal``, ``branch``, ``stage``); ``where`` (name of the signal, site and label of
-    the branch, stage; ``whole`` for the network); ``stage``; ``depth`` and ``order`` (of signals, else NaN); ``loss``;
+    Columns: ``network``; ``level`` (``signal``, ``branch``, ``stage``); ``where`` (name of the signal, site and label
+    of the branch, stage; ``whole`` for the network); ``stage``; ``depth`` and ``order`` (of signals, else NaN); ``loss``;
     ``energy``; ``share``, ``share_low``, ``share_high``; ``coherence``, ``coherence_low``, ``coherence_high``;
     ``reason``.
     """
