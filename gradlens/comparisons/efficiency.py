@@ -24,7 +24,9 @@ def efficiency(tables: Mapping[str, Table]) -> Table | None:
     """
     if not {"duplication_by_loss", "cost"} <= set(tables):
         return None
-    frames = {name: tables[name].frame for name in ("cost", "throughput", "duplication_by_loss") if name in tables}
+    frames = {
+        name: tables[name].frame for name in ("cost", "throughput", "duplication_by_loss") if name in tables
+    }
     rows = [*_costs(frames["cost"]), *_duplication(frames["duplication_by_loss"])]
     if "throughput" in frames:
         rows += _speeds(frames["throughput"])
@@ -58,7 +60,9 @@ def _speeds(frame: pd.DataFrame) -> Iterator[Row]:
     for row in frame.to_dict("records"):
         if row["pass"] in parts:
             speed, low, high = (float(row[name]) for name in ("images_per_second", "low", "high"))
-            yield _row(row["network"], parts[row["pass"]], "images_per_second", value=speed, low=low, high=high)
+            yield _row(
+                row["network"], parts[row["pass"]], "images_per_second", value=speed, low=low, high=high
+            )
 
 
 def _duplication(frame: pd.DataFrame) -> Iterator[Row]:

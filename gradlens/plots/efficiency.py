@@ -31,7 +31,9 @@ def efficiency(frame: pd.DataFrame, ax: Axes) -> Axes:
     if frame.empty:
         return canvas.nothing(ax, "nothing was measured by loss")
     styles = styles_in(frame)
-    panels = [name for name in ("flops", "images_per_second", DUPLICATION) if (frame["quantity"] == name).any()]
+    panels = [
+        name for name in ("flops", "images_per_second", DUPLICATION) if (frame["quantity"] == name).any()
+    ]
     divided, _ = subplots.grid(ax, len(panels), len(panels), SLIM, across=1.0, down=AROUND)
     for panel, quantity in zip(divided, panels, strict=True):
         rows = frame[frame["quantity"] == quantity]
@@ -40,7 +42,9 @@ def efficiency(frame: pd.DataFrame, ax: Axes) -> Axes:
         else:
             _draw_bars(panel, rows, styles, GIGA if quantity == "flops" else 1.0)
             flops = quantity == "flops"
-            panel.set_xlabel("BFLOPs per image\n(multiply-add = 2)" if flops else "images per second\n(forward pass)")
+            panel.set_xlabel(
+                "BFLOPs per image\n(multiply-add = 2)" if flops else "images per second\n(forward pass)"
+            )
     canvas.legend_above(ax, _legend(frame, styles), lift=0.28)
     return ax
 
@@ -75,7 +79,9 @@ def _draw_duplication(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style])
     limits = (max(lowest, -0.2), 1.0)
     stage_rows.axes(panel, given, limits, " ")
     for slot, (network, style) in enumerate(styles.items()):
-        values = order.of_network(rows.assign(given=names), network).set_index("given")[["value", "low", "high"]]
+        values = order.of_network(rows.assign(given=names), network).set_index("given")[
+            ["value", "low", "high"]
+        ]
         series = stage_rows.Series(network, style, values.astype(float))
         stage_rows.marks(panel, series, given, slot - (len(styles) - 1) / 2, limits)
     panel.set_xlabel("duplication D_m, whole network\n(0 unrelated, 1 copies)")
@@ -107,7 +113,9 @@ def height_of_efficiency(frame: pd.DataFrame, width: float) -> float:
     """Return the height of the figure, in inches."""
     panels = max(1, len(frame["quantity"].unique()))
     deep = -(-panels // subplots.columns_that_fit(panels, panels, SLIM, 0.8 * width))
-    losses = len(frame["loss"].unique()) * max(stage_rows.LOWEST, 0.11 + stage_rows.APART * len(order.networks(frame)))
+    losses = len(frame["loss"].unique()) * max(
+        stage_rows.LOWEST, 0.11 + stage_rows.APART * len(order.networks(frame))
+    )
     return LEGEND + deep * (max(PANEL, losses) + AROUND)
 
 

@@ -49,7 +49,9 @@ def series(rows: pd.DataFrame, styles: dict[str, Style]) -> list[stage_rows.Seri
     return drawn
 
 
-def _one(label: str, style: Style, rows: pd.DataFrame, column: str, *, filled: bool = True) -> stage_rows.Series:
+def _one(
+    label: str, style: Style, rows: pd.DataFrame, column: str, *, filled: bool = True
+) -> stage_rows.Series:
     return stage_rows.Series(label, style, stage_rows.by_stage(rows, "stage", column), filled)
 
 

@@ -17,7 +17,8 @@ def ledger(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the share of each loss with its interval, one panel per network and one row per stage.
 
     Args:
-        frame: the table ``losses``, one row per network, level, place and loss; the rows of the level ``stage`` are drawn.
+        frame: the table ``losses``, one row per network, level, place and loss; the rows of the level
+            ``stage`` are drawn.
         ax: where to draw; divided into panels.
     """
     rows = stages_only(frame)
@@ -39,7 +40,9 @@ def stages_only(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _series(rows: pd.DataFrame, styles: dict[str, Style]) -> list[stage_rows.Series]:
     return [
-        stage_rows.Series(loss, style, stage_rows.by_stage(rows[rows["loss"].astype(str) == loss], "where", "share"))
+        stage_rows.Series(
+            loss, style, stage_rows.by_stage(rows[rows["loss"].astype(str) == loss], "where", "share")
+        )
         for loss, style in styles.items()
         if loss in set(rows["loss"].astype(str))
     ]

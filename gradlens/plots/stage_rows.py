@@ -1,4 +1,4 @@
-"""Panels with a row per stage, in which each series of values has a mark and an interval: names of stages may be long."""
+"""Panels with a row per stage, in which each series of values has a mark and an interval; names may be long."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ def columns(networks: int, width: float) -> int:
 
 
 def draw(
-    ax: Axes, panels: dict[str, Sequence[Series]], stages: Sequence[str], limits: tuple[float, float], unit: str
+    ax: Axes,
+    panels: dict[str, Sequence[Series]],
+    stages: Sequence[str],
+    limits: tuple[float, float],
+    unit: str,
 ) -> list[Axes]:
     """Draw a panel per network with a row per stage, the input at the top, and return the panels.
 

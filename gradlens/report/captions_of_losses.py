@@ -15,7 +15,7 @@ QUANTITY = "rarefied_duplication"
 
 
 def ledger(network: str, rows: pd.DataFrame) -> str:
-    """Report the share of each loss in the whole network, and the stages of the largest and smallest share of the first."""
+    """Report the share of each loss in the whole network, and in which stages the largest one has most and least."""
     shares = by_stage(rows)
     stages = shares.drop(WHOLE, errors="ignore")
     if stages.empty:
@@ -48,7 +48,8 @@ def conflicts(network: str, rows: pd.DataFrame) -> str:
         most = int((pair["conflict"].astype(float) > HALF).sum())
         cosine = fixed(float(pair["cosine"].astype(float).mean()), 2, sign=True)
         clauses.append(
-            f"{a} and {b}: mean cosine {cosine}, more than half of the samples in conflict at {most} of {len(pair)} signals"
+            f"{a} and {b}: mean cosine {cosine}, more than half of the samples in conflict at {most} of {len(pair)}"
+            " signals"
         )
     return f"{network}: " + ("; ".join(clauses) or "no signal has two live losses")
 
@@ -61,7 +62,10 @@ def duplication(network: str, rows: pd.DataFrame) -> str:
         return f"{network}: no two live signals"
     text = f"{network}: D_m {format_cell(float(mean.loc[ALL, QUANTITY]))} over the whole network"
     given = mean[f"{QUANTITY}_given"].dropna()
-    parts = [f"{format_cell(float(value))} given {'all losses' if loss == ALL else loss}" for loss, value in given.items()]
+    parts = [
+        f"{format_cell(float(value))} given {'all losses' if loss == ALL else loss}"
+        for loss, value in given.items()
+    ]
     return f"{text}; {', '.join(parts)}" if parts else text
 
 

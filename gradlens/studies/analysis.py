@@ -14,6 +14,7 @@ from gradlens.catalogue import TABLES, about
 from gradlens.comparisons.comparison import Comparison
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
+from gradlens.comparisons.efficiency import efficiency
 from gradlens.comparisons.summary import Summary
 from gradlens.errors import GradlensError, close_matches
 from gradlens.progress import Progress, progress_callback
@@ -186,7 +187,8 @@ def tables_of(
             callback(name, done, len(analyzers))
         if table is not None:
             tables[name] = table
-    return tables
+    beside = _table("efficiency", lambda: efficiency(tables), left_out)
+    return tables if beside is None else {**tables, "efficiency": beside}
 
 
 def _stacked(analyzer: Callable[[Recording], Table | None], recordings: Sequence[Recording]) -> Table | None:

@@ -304,7 +304,13 @@ def places(networks, stages=DETECTOR):
     for network, (at, stage) in itertools.product(networks, enumerate(stages)):
         yield {"network": network, "level": "stage", "where": stage, "stage": stage, "depth": float("nan")}
         for depth in range(3 * at, 3 * at + 3) if stage != "whole" else ():
-            yield {"network": network, "level": "signal", "where": f"conv{depth}", "stage": stage, "depth": depth}
+            yield {
+                "network": network,
+                "level": "signal",
+                "where": f"conv{depth}",
+                "stage": stage,
+                "depth": depth,
+            }
 
 
 def with_interval(name, value, half):
@@ -349,13 +355,26 @@ def duplication_by_loss(networks, names=LOSSES, stages=DETECTOR):
 def efficiency(networks):
     """Return FLOPs and speed of backbone and whole network, and the duplication given each loss."""
     rows = []
-    for (at, network), (part, size) in itertools.product(enumerate(networks), (("backbone", 1.0), ("whole", 3.0))):
+    for (at, network), (part, size) in itertools.product(
+        enumerate(networks), (("backbone", 1.0), ("whole", 3.0))
+    ):
         place = {"network": network, "part": part, "loss": "", "low": float("nan"), "high": float("nan")}
         rows.append({**place, "quantity": "flops", "value": size * (5 - 0.5 * at) * 1e9})
         speed = (10.0 + at) / size
-        rows.append({**place, "quantity": "images_per_second", "value": speed, "low": speed - 0.5, "high": speed + 1})
+        rows.append(
+            {**place, "quantity": "images_per_second", "value": speed, "low": speed - 0.5, "high": speed + 1}
+        )
         for name in ("", *LOSSES, "all") if part == "whole" else ():
-            rows.append({**place, "quantity": "rarefied_duplication", "loss": name, "value": 0.5, "low": 0.4, "high": 0.6})
+            rows.append(
+                {
+                    **place,
+                    "quantity": "rarefied_duplication",
+                    "loss": name,
+                    "value": 0.5,
+                    "low": 0.4,
+                    "high": 0.6,
+                }
+            )
     return pd.DataFrame(rows)
 
 
