@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from gradlens.catalogue.losses import SHARE_OF
 from gradlens.numbers import DASH, TERMINAL, format_number, percent
 
 from .cells import number
@@ -21,13 +22,13 @@ SEVERAL = 2
 
 def ledger_blocks(result: Result) -> list[Block]:
     """Return the table of a result of several losses, one row per stage; no table for one loss."""
-    from gradlens.results.ledger import CONFLICT, SHARE
+    from gradlens.results.ledger import CONFLICT
 
     if "losses" not in result.tables or result.tables["losses"].frame.empty:
         return []
     table = result.losses
     names = [name for name in table.units if name != CONFLICT]
-    heads = [name.removeprefix(SHARE) for name in names]
+    heads = [name.removeprefix(SHARE_OF) for name in names]
     rows = {(str(row["network"]), str(row["stage"])): row for row in table.frame.to_dict("records")}
     networks = list(dict.fromkeys(network for network, _ in rows))
     stages = list(dict.fromkeys(stage for _, stage in rows))

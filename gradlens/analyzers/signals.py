@@ -19,12 +19,3 @@ def stages_of(recording: Recording) -> list[str]:
 def signals_of(recording: Recording, stage: str) -> NDArray[np.intp]:
     """Return the indices of the signals of a stage, or of all signals for ``whole``."""
     return np.flatnonzero([stage in (WHOLE, signal.stage) for signal in recording.signals])
-
-
-def in_backbone(stage: str) -> bool:
-    """Return whether a stage is one of the backbone: it is named by its output stride alone.
-
-    >>> in_backbone("16"), in_backbone("neck 16 top-down"), in_backbone("head")
-    (True, False, False)
-    """
-    return stage.isdigit()

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.signals import WHOLE, in_backbone
+from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue.losses import ALL, BACKBONE, FORWARD, FORWARD_OF_BACKBONE
+from gradlens.graph.backbone import in_backbone
 from gradlens.results import Table
 
 COLUMNS = ("network", "part", "quantity", "loss", "value", "low", "high")

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import CheckpointError
 
 from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import Accumulator, BatchGrams
+from gradlens.graph.backbone import backbone_modules
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.carrying import carried_energies
 from gradlens.hooks.causes import alive_after, by_gradients, by_parameters
@@ -162,9 +163,9 @@ class Watcher:
 
     def speeds(self, state: Planned, batch: object, repeats: int) -> dict[str, list[float]]:
         """Return measured images per second by pass."""
-        return passes(
-            self.model, lambda values: self.step(self.model, copied(values)), batch, state.n, repeats
-        )
+        backbone = backbone_modules(state.plan.owners, state.plan.stages)
+        step = lambda values: self.step(self.model, copied(values))  # noqa: E731
+        return passes(self.model, step, batch, state.n, repeats, backbone)
 
     def _loss(self, index: int, batch: object) -> Tensor:
         return checked_loss(index, self.model, lambda: self.step(self.model, copied(batch)))

@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
-from gradlens.catalogue.losses import LOSSES_OF
+from gradlens.catalogue.losses import AND, LOSSES_OF, SHARE_OF
 from gradlens.errors import GradlensError
 from gradlens.results.table import Table
 
 LEDGER, CONFLICTS = "losses", "conflicts"
 """Tables with the share of each loss, and with the conflict of each pair."""
 PLACES = ["network", "stage"]
-SHARE = "share of "
-"""Start of the columns of the losses: a loss can have any name."""
 PAIR, CONFLICT = "most in conflict", "samples in conflict"
 """Columns of the pair of losses that conflicts most."""
 
@@ -50,7 +48,7 @@ def ledger(tables: Mapping[str, Table]) -> Table:
     wide = stages.pivot_table(columns, PLACES, "loss", sort=False, dropna=False, observed=True)
     frame = pd.DataFrame(
         {
-            f"{SHARE}{name}{column.removeprefix('share')}": wide[column, name]
+            f"{SHARE_OF}{name}{column.removeprefix('share')}": wide[column, name]
             for name in names
             for column in columns
             if (column, name) in wide
@@ -59,7 +57,7 @@ def ledger(tables: Mapping[str, Table]) -> Table:
     ).dropna(how="all")
     if CONFLICTS in tables and not tables[CONFLICTS].frame.empty:
         frame = frame.join(_most_in_conflict(_of_stages(tables[CONFLICTS].frame)))
-    units = {**{f"{SHARE}{name}": "of the energy, 0 to 1" for name in names}, CONFLICT: "0 to 1"}
+    units = {**{f"{SHARE_OF}{name}": "of the energy, 0 to 1" for name in names}, CONFLICT: "0 to 1"}
     return Table(
         "ledger",
         frame.reset_index(),
@@ -79,7 +77,7 @@ def _most_in_conflict(stages: pd.DataFrame) -> pd.DataFrame:
     """Return, by network and stage, the pair with most samples in conflict, their share and its interval."""
     known = stages.dropna(subset=["conflict"])
     most = known.loc[known.groupby(PLACES, sort=False, observed=True)["conflict"].idxmax()]
-    pairs = [f"{a} | {b}" for a, b in zip(most["loss_a"], most["loss_b"], strict=True)]
+    pairs = [f"{a}{AND}{b}" for a, b in zip(most["loss_a"], most["loss_b"], strict=True)]
     renamed = {f"conflict{end}": f"{CONFLICT}{end}" for end in ("", "_low", "_high")}
     named = most.assign(**{PAIR: pairs}).set_index(PLACES).rename(columns=renamed)
     return named[[name for name in (PAIR, *renamed.values()) if name in named]]

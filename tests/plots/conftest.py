@@ -324,8 +324,9 @@ def losses(networks, names=LOSSES, stages=DETECTOR):
         first = 0.4 + 0.05 * stages.index(place["stage"])
         for name in names:
             share = first if name == names[0] else (1 - first) / max(len(names) - 1, 1)
-            rows.append({**place, "order": 0, "loss": name, "energy": 1e-3 * share, **with_interval("share", share, 0.02),
-                         **with_interval("coherence", 1.1, 0.1), "reason": ""})  # fmt: skip
+            rows.append({**place, "order": 0, "loss": name, "energy": 1e-3 * share,
+                         **with_interval("share", share, 0.02), **with_interval("coherence", 1.1, 0.1),
+                         "reason": ""})  # fmt: skip
     return pd.DataFrame(rows)
 
 
