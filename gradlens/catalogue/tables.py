@@ -25,9 +25,7 @@ class Need(Enum):
     COSTS = "holds no costs; capture again with costs=True"
     SPEEDS = "holds no speeds; capture again with throughput=5"
     SUMS = "holds no sum that could be checked"
-    LOSSES = (
-        "was recorded with one loss; capture with losses={...} or a step that returns several, and by_loss=True"
-    )
+    LOSSES = "was recorded with one loss; capture with losses={...} or a step that returns several, and by_loss=True"
     NOTHING = "lacks the data for it"
 
 
