@@ -16,9 +16,8 @@ class Ledger:
     """Energy and share of each loss, one row per place and loss.
 
     Columns: ``network``; ``level`` (``signal``, ``branch``, ``stage``); ``where`` (name of the signal, site and label
-    of the branch, stage; ``whole`` for the network); ``stage``; ``depth`` and ``order`` (of signals, else NaN); ``loss``;
-    ``energy``; ``share``, ``share_low``, ``share_high``; ``coherence``, ``coherence_low``, ``coherence_high``;
-    ``reason``.
+    of the branch, stage; ``whole`` for the network); ``stage``; ``depth`` and ``order`` (of signals, else NaN);
+    ``loss``; ``energy``; ``share`` and ``coherence``, each with ``_low`` and ``_high``; ``reason``.
     """
 
     def __call__(self, recording: Recording) -> Table | None:

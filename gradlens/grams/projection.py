@@ -98,6 +98,10 @@ class Projection:
             summed[:, : d - cut] += (flat[:, cut:] * signs[cut:]).double()
         return summed.cpu()
 
+    def signed(self, flat: Tensor) -> float:
+        """Return the sum of the features of ``[1, d]`` with the signs in logical order."""
+        return float(applied(flat, self._vector(flat, flat.shape[1])))
+
     def _vector(self, gradient: Tensor, count: int) -> Tensor:
         """Return the first signs on the device and in the precision of a gradient; more are drawn if it is longer."""
         if count > len(self._signs):
