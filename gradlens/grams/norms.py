@@ -84,8 +84,8 @@ class Norms:
             steps = list(series.steps)
             self._samples[number], self._sums[number] = self._samples[steps].sum(0), self._sums[steps].sum()
         samples, sums = self._samples.numpy() * square, self._sums.numpy() * square
-        for number in self._plan.weight_probes if grams is not None else ():
-            samples[number], sums[number] = np.diagonal(grams[number]), grams[number].sum()
+        for number, gram in () if grams is None else ((key, grams[key]) for key in self._plan.weight_probes):
+            samples[number], sums[number] = np.diagonal(gram), gram.sum()
         return PassNorms(samples, sums, self._functionals.numpy() * self._scale, 2 * self._eps)
 
 
@@ -103,4 +103,5 @@ def squared_norms(blocks: Tensor) -> Tensor:
     result = torch.as_tensor(squares).reshape(blocks.shape[:-1]).cpu()
     if blocks.dtype == torch.float64 or not bool((result < TINY).any()):
         return result
-    return torch.linalg.vector_norm(blocks, dim=-1, dtype=torch.float64).square().cpu()
+    exact: Tensor = torch.linalg.vector_norm(blocks, dim=-1, dtype=torch.float64)
+    return exact.square().cpu()
