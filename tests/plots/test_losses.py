@@ -79,7 +79,9 @@ def test_names_of_many_stages_are_whole_and_do_not_overlap(name, columns):
     labels = [text for text in drawn.findobj(matplotlib.text.Text) if text.get_text() in stages]
     assert {text.get_text() for text in labels} == set(stages)
     boxes = [text.get_window_extent() for text in labels if text.get_visible()]
-    boxes = [box for box in boxes if box.width > 2]  # names of ticks that are not drawn have a box of one pixel
+    boxes = [
+        box for box in boxes if box.width > 2
+    ]  # names of ticks that are not drawn have a box of one pixel
     assert len(boxes) >= len(stages)
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
 
