@@ -50,17 +50,17 @@ def places_of(recording: Recording) -> Iterator[Place]:
     """Yield the signals in depth order, the branches of forks and parts of splits, then the stages and ``whole``."""
     for order, signal in enumerate(recording.signals):
         if signal.sampled:
-            depth = float(signal.probe.depth)
-            yield Place("signal", signal.name, signal.stage, depth, order, ((signal.number,),))
+            numbers: tuple[int, ...] = (signal.number,)
+            yield Place("signal", signal.name, signal.stage, float(signal.probe.depth), order, (numbers,))
     for group in recording.plan.groups:
         for label, members in zip(group.labels, group.members, strict=True):
             if all(map(recording.plan.sampled, members)) and group.where != "merge":
                 yield Place("branch", f"{group.site}: {label}", group.stage, np.nan, np.nan, (members,))
     for stage in (*stages_of(recording), WHOLE):
         signals = [recording.signals[index] for index in signals_of(recording, stage)]
-        members = tuple((signal.number,) for signal in signals if signal.sampled)
-        if members:
-            yield Place("stage", stage, stage, np.nan, np.nan, members)
+        of_stage: list[tuple[int, ...]] = [(signal.number,) for signal in signals if signal.sampled]
+        if of_stage:
+            yield Place("stage", stage, stage, np.nan, np.nan, tuple(of_stage))
 
 
 def with_intervals(

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from gradlens.grams.accumulator import BatchGrams
 from gradlens.grams.norms import PassNorms
 from gradlens.metrics import Products, Weighted, further_weight, products
+from gradlens.metrics.polarisation import LOST
 
 Array = NDArray[np.float64]
 MOST = 3
 """Largest number of backward passes for a pair of losses."""
 TOLERANCE = 1e-3
 """Relative error of the sum of the losses' gradients above which it is wrong; float32 rounding stays below 1e-4."""
+
+HALF = 2.0**-10
+"""Relative error of a squared norm of half precision."""
 
 
 @dataclass
@@ -100,7 +104,8 @@ class Agreement:
 
     @property
     def _precision(self) -> float:
-        return max(norms.precision for norms in (*self.singles, self.total))
+        """Relative error of a squared norm; errors of half precision average out over the features."""
+        return min(2 * max(norms.eps for norms in (*self.singles, self.total)), HALF)
 
 
 def _energies(norms: PassNorms) -> Array:
@@ -112,4 +117,5 @@ def _energies(norms: PassNorms) -> Array:
 def _cancelled(norms: PassNorms, precision: float) -> NDArray[np.bool_]:
     """Return where the gradients of the samples cancel in their sum up to rounding."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(norms.sums > 0) & (norms.sums < (1e3 * precision) ** 2 * norms.samples.sum(axis=1))
+        smallest = (precision / LOST) ** 2 * norms.samples.sum(axis=1)
+        return np.asarray((norms.sums > 0) & (norms.sums < smallest))

@@ -27,13 +27,13 @@ class PassNorms:
         samples: squared norm of the gradient of each sample, ``[p, n]``.
         sums: squared norm of the sum over the samples, ``[p]``.
         functionals: ``Σ_id s_i s_d g_id`` with random signs, ``[p]``; 0 for a probe that received no gradient.
-        precision: relative error of a squared norm that rounding can cause.
+        eps: relative precision of the gradients.
     """
 
     samples: Array
     sums: Array
     functionals: Array
-    precision: float
+    eps: float
 
 
 class Norms:
@@ -86,7 +86,7 @@ class Norms:
         samples, sums = self._samples.numpy() * square, self._sums.numpy() * square
         for number, gram in () if grams is None else ((key, grams[key]) for key in self._plan.weight_probes):
             samples[number], sums[number] = np.diagonal(gram), gram.sum()
-        return PassNorms(samples, sums, self._functionals.numpy() * self._scale, 2 * self._eps)
+        return PassNorms(samples, sums, self._functionals.numpy() * self._scale, self._eps)
 
 
 def squared_norms(blocks: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ class Projection:
         """
         if outer > 1:
             gradient = gradient.reshape(outer, n, -1).transpose(0, 1)
-        shape = gradient.shape[1:] if gradient.shape[0] == n else (gradient.numel() // n,)
+        shape = gradient.shape[1:] if gradient.shape[:1] == (n,) else (gradient.numel() // n,)
         gradient = wide(gradient.reshape(n, *shape))
         order = memory_order(gradient)
         key = (shape, order, gradient.device, gradient.dtype)

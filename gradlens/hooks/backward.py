@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
@@ -16,6 +17,7 @@ from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import Accumulator, BatchGrams
 from gradlens.grams.agreement import Agreement, BatchLosses
 from gradlens.grams.norms import Norms, PassNorms
+from gradlens.graph.nodes import TensorKey
 from gradlens.hooks.carrying import carried_energies
 from gradlens.hooks.checks import check_sums
 from gradlens.hooks.freed import backward_error
@@ -80,6 +82,7 @@ class LossPasses:
         Raises:
             GradlensError: a loss reaches no parameter, or the gradients do not add up to that of the sum.
         """
+        summing = self._summing()
         try:
             parts = {name: self._whole({name: 1.0}) for name in self.forward.losses}
             total, norms = self._whole(None)
@@ -91,14 +94,50 @@ class LossPasses:
             self.forward.nodes.clear()
         values = np.array([value.item() for value in self.forward.losses.values()])
         losses = BatchLosses(
-            {name: part[0] for name, part in parts.items()},
+            {name: self._without(part[0], summing) for name, part in parts.items()},
             values,
             agreement.of_samples(),
             agreement.of_sums(),
-            agreement.errors(),
+            self._known(agreement.errors(), summing),
         )
-        check_sums(self.state.plan, losses.errors, norms.precision)
+        check_sums(self.state.plan, losses.errors, norms.eps)
         return total, losses
+
+    def _summing(self) -> set[int]:
+        """Return the nodes that add the losses up; the pass of one loss starts behind them."""
+        numbers = {node: number for number, node in enumerate(self.forward.nodes)}
+        losses = {
+            TensorKey(numbers[loss.grad_fn], loss.output_nr)
+            for loss in self.forward.losses.values()
+            if loss.grad_fn in numbers
+        }
+        del numbers  # live nodes
+        inputs, ready = self.state.plan.graph.inputs, [0]
+        for node in ready:
+            edges = [
+                edge for edge in inputs.get(node, ()) if TensorKey(edge.producer, edge.output) not in losses
+            ]
+            ready += {edge.producer for edge in edges}.difference(ready)
+        return set(ready)
+
+    def _known(self, errors: NDArray[np.float64], summing: set[int]) -> NDArray[np.float64]:
+        """Return the errors by probe; 0 where the losses are added up."""
+        between = [probe.node in summing for probe in self.state.plan.probes]
+        return np.where(between, 0.0, errors)
+
+    def _without(self, grams: BatchGrams, summing: set[int]) -> BatchGrams:
+        """Return the statistics of one loss without the errors at losses that other losses are computed from."""
+        plan = self.state.plan
+        errors = {
+            index: error
+            for index, error in grams.errors.items()
+            if not any(
+                plan.probes[number].node in summing
+                for member in plan.groups[index].members
+                for number in member
+            )
+        }
+        return replace(grams, errors=errors)
 
     def _whole(self, weights: Mapping[str, float] | None) -> tuple[BatchGrams, PassNorms]:
         """Run the pass of one loss, or of the sum if ``weights`` is None; keep Grams and norms."""

@@ -127,16 +127,16 @@ def check_same_losses(index: int, losses: Sequence[str], first: Sequence[str]) -
         )
 
 
-def check_sums(plan: Plan, errors: NDArray[np.float64], precision: float) -> None:
+def check_sums(plan: Plan, errors: NDArray[np.float64], eps: float) -> None:
     """Raise if the gradients of the losses do not add up to the gradient of their sum.
 
     Args:
         plan: what is watched.
         errors: relative error by probe, ``[p]``.
-        precision: of the squared norms.
+        eps: relative precision of the gradients.
     """
     worst = int(np.argmax(errors)) if len(errors) else 0
-    if len(errors) and errors[worst] > max(SUM_TOLERANCE, 4 * precision):
+    if len(errors) and errors[worst] > max(SUM_TOLERANCE, 4 * eps):
         raise GradlensError(
             f"the gradients of the losses do not add up to that of their sum at {plan.probes[worst].name} (relative "
             f"error {errors[worst]:.1e}). A hook or a backward function that is not linear in the gradient, as one "

@@ -15,7 +15,7 @@ from gradlens.metrics.hsic import Array
 
 ACCURATE = 1e-5
 """Error of a cosine above which another weight is worth a pass."""
-LOST = 1e-3
+LOST = 0.01
 """Error of a cosine above which it is left out."""
 FEW = 0.01
 """Share of the cosines that may stay less accurate than ``ACCURATE`` without another pass."""

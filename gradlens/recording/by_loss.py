@@ -95,7 +95,7 @@ class ByLoss:
     def whole(self) -> ByLoss:
         """Return the same statistics, with arrays of the replicates that count only."""
         parts = {name: self.part(name) for name in self.parts}
-        return ByLoss(parts, *(self.read(name) for name in SHARED))
+        return _made(parts, [self.read(name) for name in SHARED])
 
 
 def merged(several: Sequence[ByLoss | None], groups: Sequence[Group]) -> ByLoss | None:
@@ -116,8 +116,7 @@ def merged(several: Sequence[ByLoss | None], groups: Sequence[Group]) -> ByLoss 
         )
     parts = {name: _joined([by_loss.parts[name] for by_loss in known], groups) for name in names}
     arrays = {name: [by_loss.read(name) for by_loss in known] for name in SHARED}
-    joint = (np.concatenate(kept, axis=_axis(name, kept[0])) for name, kept in arrays.items())
-    return ByLoss(parts, *joint)
+    return _made(parts, [np.concatenate(kept, axis=_axis(name, kept[0])) for name, kept in arrays.items()])
 
 
 def stored(by_loss: ByLoss | None) -> tuple[list[str], dict[str, NDArray[Any]]]:
@@ -146,7 +145,13 @@ def read(names: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> ByLoss | N
             by_group(own, "carried"),
             own.get("halves"),
         )
-    return ByLoss(parts, *(arrays[f"losses.{name}"] for name in SHARED))
+    return _made(parts, [arrays[f"losses.{name}"] for name in SHARED])
+
+
+def _made(parts: Mapping[str, LossGrams], shared: Sequence[Array]) -> ByLoss:
+    """Return the statistics from the arrays ``SHARED``, in their order."""
+    values, products, mean_products, errors = shared
+    return ByLoss(parts, values, products, mean_products, errors)
 
 
 def _arrays(part: LossGrams) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -174,6 +179,6 @@ def _taken(table: Mapping[int, Array], rows: Sequence[int]) -> dict[int, Array]:
     return {number: array[list(rows)] for number, array in table.items()}
 
 
-def _axis(name: str, array: Array) -> int:
+def _axis(name: str, array: NDArray[Any]) -> int:
     """Return the axis of replicates."""
     return array.ndim - (2 if name == "products" else 1)

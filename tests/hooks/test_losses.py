@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
@@ -327,3 +328,159 @@ def test_no_hook_and_no_graph_is_left() -> None:
     capture(model, data(), THREE)
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks or module._backward_hooks for module in model.modules())
+
+
+def conv_rows(gradients: list[Tensor]) -> Tensor:
+    return torch.stack([gradient.detach().reshape(-1).double() for gradient in gradients])
+
+
+@pytest.mark.parametrize("losses", [TWO, THREE], ids=["two", "three"])
+def test_weight_space_measures_each_loss(losses: dict[str, Callable[..., Tensor]]) -> None:
+    model, batches = network(), data()
+    recording = capture(model, batches, losses, space="weights")
+    products = recording.by_loss.read("products")
+    names = {signal.name: signal.number for signal in recording.signals}
+    for path in ("stem", "block", "left"):
+        weight = model.get_submodule(path).weight
+        rows = {}
+        for name, loss in losses.items():
+            values = [loss(model(x), y) for x, y in zip(*(part.split(1) for part in batches[0]), strict=True)]
+            grads = [torch.autograd.grad(value, weight, allow_unused=True)[0] for value in values]
+            rows[name] = conv_rows([torch.zeros_like(weight) if g is None else g for g in grads])
+            grams = recording.of_loss(name).grams[names[path], 0]
+            np.testing.assert_allclose(grams, rows[name] @ rows[name].T, rtol=1e-9, atol=1e-14)
+        for pair, (a, b) in enumerate(itertools.combinations(losses, 2)):
+            expected = (rows[a] * rows[b]).sum(1)
+            np.testing.assert_allclose(products[pair, names[path], 0], expected, rtol=1e-8, atol=1e-13)
+    assert ANALYZERS["conflicts"](recording).frame["cosine"].notna().any()
+    assert ANALYZERS["duplication_by_loss"](recording).frame["mean_similarity"].notna().any()
+
+
+def test_both_losses_of_a_network_with_batch_norm_are_right_together() -> None:
+    """With BatchNorm the samples are coupled; the gradient of a sample's features still is one row."""
+
+    class Normed(TwoHeads):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.Sequential(nn.BatchNorm2d(6), nn.ReLU())
+
+    model, batches = network(Normed), data()
+    recording = capture(model, batches, TWO)
+    kept: dict[str, Tensor] = {}
+    handle = model.stem.register_forward_hook(lambda module, args, output: kept.update(stem=output))
+    output = model.train()(batches[0][0])
+    handle.remove()
+    rows = []
+    for loss in TWO.values():
+        (gradient,) = torch.autograd.grad(loss(output, batches[0][1]), kept["stem"], retain_graph=True)
+        rows.append(6 * gradient.reshape(6, -1))
+    number = next(signal.number for signal in recording.signals if signal.name == "stem")
+    expected = (rows[0] * rows[1]).sum(1)
+    np.testing.assert_allclose(
+        recording.by_loss.read("products")[0, number, 0], expected, rtol=1e-8, atol=1e-14
+    )
+    np.testing.assert_allclose(
+        recording.of_loss("box").grams[number, 0], rows[1] @ rows[1].T, rtol=1e-8, atol=1e-14
+    )
+
+
+def focal(output: Any, target: Tensor) -> dict[str, Tensor]:
+    value = cls(output, target)
+    return {"cls": value, "focal": (1 - torch.exp(-value)) ** 2 * value, "box": box(output, target)}
+
+
+def one_vector(output: Any, target: Tensor) -> dict[str, Tensor]:
+    vector = torch.zeros(2, dtype=output[0].dtype)
+    vector[0] += cls(output, target)
+    vector[1] += box(output, target)
+    return dict(zip(("cls", "box"), vector, strict=True))
+
+
+def with_regulariser(model: nn.Module, output: Any, target: Tensor) -> dict[str, Tensor]:
+    return {"cls": cls(output, target), "decay": 1e-3 * sum(p.square().sum() for p in model.parameters())}
+
+
+@pytest.mark.parametrize("kind", ["focal", "vector", "regulariser"])
+def test_unusual_losses_have_the_gradients_of_each_alone(kind: str) -> None:
+    def step(model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        output = model(batch[0])
+        if kind == "regulariser":
+            return with_regulariser(model, output, batch[1])
+        return (focal if kind == "focal" else one_vector)(output, batch[1])
+
+    model, batches = network(), data(2)
+    recording = gl.capture(model, batches, step=step, costs=False)
+    for name in recording.losses:
+        part = recording.of_loss(name)
+        if name == "decay":
+            assert not np.nansum(part.grams)
+            continue
+        alone = gl.capture(model, batches, step=lambda m, b, name=name: step(m, b)[name], costs=False)
+        grams = {signal.name: alone.grams[signal.number] for signal in alone.signals}
+        for signal in part.signals:
+            expected = grams.get(signal.name, np.zeros_like(part.grams[signal.number]))
+            np.testing.assert_allclose(part.grams[signal.number], expected, rtol=1e-9, atol=1e-14)
+
+
+class Recurrent(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.left, self.right = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 3), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        steps, _ = self.rnn(x)
+        return self.left(steps[:, -1]), self.right(steps.mean(1))
+
+
+def test_each_loss_of_a_recurrent_network_has_its_signals_and_steps() -> None:
+    model = network(Recurrent)
+    batches = [(torch.randn(6, 5, 4, dtype=torch.float64), torch.arange(6) % 3) for _ in range(2)]
+    recording = capture(model, batches, TWO)
+    for name, loss in TWO.items():
+        part, alone = recording.of_loss(name), gl.capture(model, batches, loss=loss, costs=False)
+        grams = {signal.name: alone.grams[signal.number] for signal in alone.signals}
+        series = [signal for signal in part.signals if signal.number in part.plan.series]
+        assert series
+        for signal in series:
+            np.testing.assert_allclose(part.grams[signal.number], grams[signal.name], rtol=1e-9, atol=1e-14)
+        frames = [ANALYZERS["times"](each).frame for each in (part, alone)]
+        columns = frames[0].select_dtypes("number").columns
+        np.testing.assert_allclose(frames[0][columns], frames[1][columns], rtol=1e-8)
+
+
+class Checkpointed(TwoHeads):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.act(self.stem(x))
+        x = (x + checkpoint(lambda value: self.act(self.block(value)), x, use_reentrant=False)).mean((2, 3))
+        return self.left(x), self.right(x)
+
+
+def test_losses_behind_a_checkpoint_are_measured_too() -> None:
+    plain, kept = (capture(network(kind), data(2), THREE) for kind in (TwoHeads, Checkpointed))
+    for name in THREE:
+        grams = {signal.name: plain.of_loss(name).grams[signal.number] for signal in plain.signals}
+        part = kept.of_loss(name)
+        for signal in part.signals:
+            np.testing.assert_allclose(part.grams[signal.number], grams[signal.name], rtol=1e-9, atol=1e-14)
+
+
+def test_losses_under_autocast_add_up() -> None:
+    def step(model: nn.Module, batch: Any) -> dict[str, Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            output = model(batch[0])
+            return {name: loss([o.float() for o in output], batch[1]) for name, loss in THREE.items()}
+
+    batches = data(2, dtype=torch.float32)
+    recording = gl.capture(network(dtype=torch.float32), batches, step=step, costs=False)
+    exact = capture(network(), data(2), THREE)
+    frames = [ANALYZERS["conflicts"](each).frame for each in (recording, exact)]
+    numbers = [frame.loc[frame["level"] == "stage", "cosine"].to_numpy() for frame in frames]
+    np.testing.assert_allclose(numbers[0], numbers[1], atol=0.05)
+
+
+def test_channels_last_changes_nothing() -> None:
+    model, batches = network(), data(2)
+    last = [(x.to(memory_format=torch.channels_last), y) for x, y in batches]
+    plain, turned = capture(model, batches), capture(model.to(memory_format=torch.channels_last), last)
+    for name in ("products", "mean_products"):
+        np.testing.assert_allclose(plain.by_loss.read(name), turned.by_loss.read(name), rtol=1e-8, atol=1e-12)
