@@ -12,13 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from gradlens.plots import canvas, order, subplots
+from gradlens.plots import canvas, order, stage_names, subplots
 from gradlens.plots.colours import MUTED, PALE, Style
 
 ABREAST = 3  # panels side by side
 LEAST = 1.5  # smallest width of a panel with its gap, in inches
 BETWEEN = 0.28  # inches between two panels side by side
-LONGEST = 26  # characters of a name
 APART = 0.055  # inches between the marks of two series in a row
 LOWEST = 0.17  # height of a row, in inches
 AROUND = 0.98  # inches for the title, the axis and its label of each row of panels
@@ -117,7 +116,7 @@ def axes(panel: Axes, rows: Sequence[str], limits: tuple[float, float], title: s
     canvas.tidy(panel)
     panel.set_xlim(*limits)
     panel.set_ylim(len(rows) - 0.5, -0.5)
-    names = [canvas.plain(canvas.shorten(name, LONGEST)) for name in rows]
+    names = [canvas.plain(stage_names.short(name, stage_names.LONGEST)) for name in rows]
     panel.set_yticks(range(len(rows)), names if title else [""] * len(rows))
     panel.grid(True, color=PALE, linewidth=0.4)
     panel.set_axisbelow(True)

@@ -60,6 +60,7 @@ class Watch:
         off="Measure only the sum of the losses if a step returns several.",
         group=WATCHING,
         flag="losses",
+        either=True,
     )
     reduction: str = option("mean", "Reduction of the loss over the batch.", choices=REDUCTIONS)
     halves: bool = option(False, "Also keep a Gram of every second feature of each signal.")

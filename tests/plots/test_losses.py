@@ -186,3 +186,28 @@ def test_a_loss_with_a_hostile_name_is_drawn(name, frames):
             frame[column] = frame[column].replace(LOSSES[0], r"$\frac{a}$ _x")
     plot_frame(name, frame).get_figure().canvas.draw()
     assert name in PLOTS
+
+
+@pytest.mark.parametrize("columns", [1, 2])
+@pytest.mark.parametrize("name", ["duplication", "cost", "structure"])
+def test_the_stages_of_a_detector_are_named_in_full_in_the_figures_of_all_networks(name, columns, frames):
+    names = dict(
+        zip(
+            ("4", "8", "16", "head"),
+            ("neck 16 top-down", "neck 16 bottom-up", "head 8 box", "head"),
+            strict=True,
+        )
+    )
+    frame = frames()[name]
+    parts = [frame.assign(stage=frame["stage"].replace(names)), frame]
+    more = [frame[frame["stage"] == "4"].assign(stage=stage) for stage in MANY]
+    result = Result({name: Table(name, pd.concat([*parts, *more], ignore_index=True), "")}, {}, "")
+    drawn = figure(result, name, style="paper", columns=columns)
+    drawn.canvas.draw()
+    shown = [
+        text for text in drawn.findobj(matplotlib.text.Text) if text.get_text() in MANY and text.get_visible()
+    ]
+    assert {text.get_text() for text in shown} == set(MANY)
+    boxes = [box for box in (text.get_window_extent() for text in shown) if box.width > 2]
+    assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
+    assert all(box.y0 >= -0.5 for box in boxes)
