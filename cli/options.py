@@ -93,10 +93,10 @@ def declared_option(
     default = declared.default if default is None else default
     flag = declared.flag or name.replace("_", "-")
     if isinstance(default, bool):
-        if default:
+        if default and not declared.either:
             return click.option(f"--no-{flag}", name, is_flag=True, callback=negated, help=declared.off)
         both = f"--{flag}/--no-{flag}" if declared.off else f"--{flag}"
-        return click.option(both, name, is_flag=True, help=declared.help)
+        return click.option(both, name, is_flag=True, default=default, help=declared.help)
     extra = "".join(f"; or {choice}, {help}" for choice, help in (more or {}).items())
     return click.option(
         f"--{flag}",

@@ -11,6 +11,7 @@ from gradlens.catalogue import quantities_with
 from .brief import brief
 from .diagnosis import print_sites
 from .layout import Block, print_blocks
+from .ledger import conflict_lines, ledger_blocks
 from .summary import blocks
 from .terminal import say, width
 
@@ -33,9 +34,10 @@ def show(result: Result, *, everything: bool = False, top: int | None = None) ->
         say(f"{result.details}\n")
     table = brief(result)
     tables = blocks(result) if everything else [table.block] if table and table.block.rows else []
-    print_blocks(tables)
+    shares = ledger_blocks(result)
+    print_blocks([*tables, *shares])
     legend = table.legend if table and not everything else ""
-    lines = _legend(legend, tables, everything) if tables else []
+    lines = [*conflict_lines(result), *(_legend(legend, tables, everything) if tables else [])]
     for line in lines:
         say(line, indent="  ")
     print_sites(result, top, gap=bool(lines))

@@ -44,6 +44,7 @@ class Option:
         least: smallest allowed number, or None.
         most: largest allowed number, or None.
         metavar: placeholder for the value in the help of the command line; empty for click's default.
+        either: a flag that is on by default can also be written as ``--...``, not only as ``--no-...``.
     """
 
     default: object
@@ -56,6 +57,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     metavar: str = ""
+    either: bool = False
 
 
 def option(
@@ -70,11 +72,10 @@ def option(
     least: float | None = None,
     most: float | None = None,
     metavar: str = "",
+    either: bool = False,
 ) -> T:
     """Return a dataclass field with its declaration; the parameters are those of ``Option``."""
-    declaration = Option(
-        default, help, off, group, flag, choices, python_only, least=least, most=most, metavar=metavar
-    )
+    declaration = Option(default, help, off, group, flag, choices, python_only, least, most, metavar, either)
     return field(default=default, metadata={OPTION: declaration})
 
 

@@ -10,10 +10,13 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.blocks import blocks_of, groups_of
+from gradlens.analyzers.conflicts import Conflicts
 from gradlens.analyzers.drawn import Drawn
 from gradlens.analyzers.flow import Flow
+from gradlens.analyzers.losses import Ledger
 from gradlens.analyzers.signals import signals_of, stages_of
 from gradlens.analyzers.similarity import seed_similarities
+from gradlens.catalogue.losses import AND, CONFLICT_OF, SHARE_OF
 from gradlens.catalogue.mapped import SIGNAL_QUANTITIES, alike_column, map_quantity
 from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.graph.plan import Plan
@@ -35,13 +38,17 @@ class MapNodes:
         if not drawn.visible:
             return None
         measured, costs = _measured(recording), _layer_costs(recording)
+        by_loss = _by_loss(recording)
+        losses = dict.fromkeys(name for values in by_loss.values() for name in values)
         rows = [
             {
                 **row,
                 "signal": "",
                 **{alike_column(version): np.nan for version in VERSIONS},
                 **dict.fromkeys(FLOW, np.nan),
+                **dict.fromkeys(losses, np.nan),
                 **measured.get(index, {}),
+                **by_loss.get(str(measured.get(index, {}).get("signal")), {}),
                 **costs.get(index, {"flops": np.nan, "parameters": np.nan}),
             }
             for index, row in _operations(recording, drawn).items()
@@ -55,7 +62,7 @@ class MapNodes:
                 "with the other live signals of its stage, mean over seeds. Fork: the forks and partial splits whose "
                 "tensor this operation makes or cuts; merge: those whose branches meet here. Block: the smallest "
                 "numbered module with at least two weighted layers; group: the stage, numbered if the network returns "
-                "to it."
+                "to it. Share and conflict of losses: those of the tables losses and conflicts at the layer's signal."
             ),
             units={"alike": "mean CKA", "rms": "per sample and element", "flops": "FLOPs per image"},
         )
@@ -131,6 +138,19 @@ def _measured(recording: Recording) -> dict[int, dict[str, object]]:
         for index, signal in enumerate(recording.signals)
         for node in signal.probe.nodes
     }
+
+
+def _by_loss(recording: Recording) -> dict[str, dict[str, float]]:
+    """Return, by signal, the share of each loss and the share of samples in which each pair of losses conflicts."""
+    by_signal: dict[str, dict[str, float]] = defaultdict(dict)
+    for analyzer, value in ((Ledger(), "share"), (Conflicts(), "conflict")):
+        table = analyzer(recording)
+        rows = [] if table is None else table.frame[table.frame["level"] == "signal"].to_dict("records")
+        for row in rows:
+            shared = f"{SHARE_OF}{row['loss']}" if "loss" in row else ""
+            name = shared or f"{CONFLICT_OF}{row['loss_a']}{AND}{row['loss_b']}"
+            by_signal[str(row["where"])][name] = float(row[value])
+    return by_signal
 
 
 def _similarities(recording: Recording) -> dict[Version, list[float]]:

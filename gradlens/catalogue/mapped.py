@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gradlens.catalogue.losses import CONFLICT_OF, SHARE_OF
 from gradlens.catalogue.quantities import QUANTITIES, quantity
 from gradlens.catalogue.versions import VERSIONS, Version
 
@@ -53,7 +54,7 @@ class MapQuantity:
         title: as in the tables.
         logarithmic: coloured by its logarithm.
         summed: of several layers the sum, else the mean.
-        similar: a similarity, coloured from 0 to 1.
+        similar: a similarity or a share, coloured from 0 to 1.
     """
 
     name: str
@@ -104,6 +105,8 @@ MAP_QUANTITIES = (
     *(_cost(name) for name in ("flops", "parameters")),
 )
 """In the order of the menu: similarities, the quantities of a signal, costs."""
+OF_LOSSES = {SHARE_OF: "Share of the energy: loss ", CONFLICT_OF: "Samples in conflict: "}
+"""Start of the title by the start of the column, of quantities of losses, whose names are those of a run."""
 _BY_NAME = {entry.name: entry for entry in MAP_QUANTITIES}
 
 
@@ -112,5 +115,10 @@ def map_quantity(column: str) -> MapQuantity | None:
 
     >>> map_quantity("alike_given_loss").title, map_quantity("site")
     ('Mean similarity, given the loss (CKA with its stage)', None)
+    >>> map_quantity("share of box").title, map_quantity("conflict of cls | box").title
+    ('Share of the energy: loss box', 'Samples in conflict: cls | box')
     """
+    for start, title in OF_LOSSES.items():
+        if column.startswith(start):
+            return MapQuantity(column, f"{title}{column.removeprefix(start)}", similar=True)
     return _BY_NAME.get(column)

@@ -25,6 +25,7 @@ class Need(Enum):
     COSTS = "holds no costs; capture again with costs=True"
     SPEEDS = "holds no speeds; capture again with throughput=5"
     SUMS = "holds no sum that could be checked"
+    LOSSES = "was recorded with one loss; capture with losses={...} or a step that returns several, and by_loss=True"
     NOTHING = "lacks the data for it"
 
 
@@ -72,14 +73,14 @@ class About:
 # fmt: off
 TABLES: tuple[About, ...] = (
     About("networks", "All numbers of the networks", plot="trade_off.TRADE_OFF"),
-    About("contrasts", "Each network against the first", plot="forest.FOREST", leads=2),
-    About("effects", "Effects of transitions and of the cut", plot="forest.EFFECTS", leads=1),
+    About("contrasts", "Each network against the first", plot="forest.FOREST", leads=3),
+    About("effects", "Effects of transitions and of the cut", plot="forest.EFFECTS", leads=2),
     About("strategies", "Strategies against their cost", plot="trade_off.TRADE_OFF"),
-    About("differences", "Pairs of strategies", plot="forest.FOREST", leads=3),
-    About("trajectory", "During training", plot="training.TRAJECTORY", leads=4),
+    About("differences", "Pairs of strategies", plot="forest.FOREST", leads=4),
+    About("trajectory", "During training", plot="training.TRAJECTORY", leads=5),
     About("learning", "Duplication and accuracy"),
     About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
-          needs=(Need.SIGNALS,), leads=5),
+          needs=(Need.SIGNALS,), leads=6),
     About("rarefaction", "Distinct signals among m", "rarefaction.Rarefaction", "rarefaction.RAREFACTION",
           needs=(Need.SIGNALS,)),
     About("lags", "Similarity by distance", "rarefaction.Lags", "rarefaction.LAGS", needs=(Need.SIGNALS,)),
@@ -90,12 +91,17 @@ TABLES: tuple[About, ...] = (
           each_space=False),
     About("shares", "Shares of the branches", "branches.Shares", "shares.SHARES", needs=(Need.FORKS,), each_space=False,
           in_paths=4),
-    About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW", leads=8),
+    About("flow", "Gradient flow over depth", "flow.Flow", "flow.FLOW", leads=9),
+    About("losses", "Ledger of the losses", "losses.Ledger", "losses.LEDGER", needs=(Need.LOSSES,), leads=1),
+    About("conflicts", "Conflict between losses", "conflicts.Conflicts", "conflicts.CONFLICTS", needs=(Need.LOSSES,)),
+    About("duplication_by_loss", "Duplication by loss", "loss_duplication.DuplicationByLoss",
+          "given_losses.GIVEN_LOSSES", needs=(Need.LOSSES, Need.SIGNALS)),
+    About("efficiency", "Cost and speed beside duplication by loss", plot="efficiency.EFFICIENCY", each_space=False),
     About("times", "Gradient along time", "times.Times", "times.TIMES", needs=(Need.STEPS,), each_space=False),
     About("structure", "Duplication by structure", "structure.Structure", "paths.STRUCTURE",
-          each_space=False, in_paths=1, leads=7),
+          each_space=False, in_paths=1, leads=8),
     About("paths", "Gradient paths over depth", "paths.Paths", "paths.PATHS", each_space=False, in_paths=2,
-          leads=6),
+          leads=7),
     About("path_lengths", "Lengths of the gradient's paths", "paths.PathLengths", "paths.LENGTHS", each_space=False,
           in_paths=3),
     About("noise", "Signal and noise of the weight gradients", "weights.NoiseScale", needs=(Need.WEIGHTS,),
@@ -112,6 +118,8 @@ TABLES: tuple[About, ...] = (
           needs=(Need.SIGNALS,)),
     About("exactness", "Exactness of the capture", "exactness.Exactness", needs=(Need.SUMS,),
           each_space=False, in_paths=5, position=PagePosition.LATE),
+    About("loss_sums", "Exactness of the losses", "loss_sums.LossSums", needs=(Need.LOSSES,), each_space=False,
+          position=PagePosition.LATE),
     About("map_nodes", "Operations on the map", "map.MapNodes", position=PagePosition.LATE),
     About("map_edges", "Connections on the map", "map.MapEdges", each_space=False, position=PagePosition.LATE),
     About("comparison", "All numbers of the comparison", position=PagePosition.LATE),

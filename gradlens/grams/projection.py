@@ -41,7 +41,7 @@ class Projection:
         """
         if outer > 1:
             gradient = gradient.reshape(outer, n, -1).transpose(0, 1)
-        shape = gradient.shape[1:] if gradient.shape[0] == n else (gradient.numel() // n,)
+        shape = gradient.shape[1:] if gradient.shape[:1] == (n,) else (gradient.numel() // n,)
         gradient = wide(gradient.reshape(n, *shape))
         order = memory_order(gradient)
         key = (shape, order, gradient.device, gradient.dtype)
@@ -97,6 +97,10 @@ class Projection:
         if cut < d:
             summed[:, : d - cut] += (flat[:, cut:] * signs[cut:]).double()
         return summed.cpu()
+
+    def signed(self, flat: Tensor) -> float:
+        """Return the sum of the features of ``[1, d]`` with the signs in logical order."""
+        return float(applied(flat, self._vector(flat, flat.shape[1])))
 
     def _vector(self, gradient: Tensor, count: int) -> Tensor:
         """Return the first signs on the device and in the precision of a gradient; more are drawn if it is longer."""

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gradlens.grams.accumulator import BatchGrams
+from gradlens.grams.agreement import BatchLosses
 from gradlens.graph import ops
 from gradlens.hooks.planned import Planned
 from gradlens.hooks.watcher import Watched
 from gradlens.recording import Recording
+from gradlens.recording.by_loss import ByLoss, LossGrams
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch
 from gradlens.version import VERSION
@@ -45,21 +47,56 @@ def assembled(
         grams=np.stack([batch.grams for batch in grams], axis=1),
         halves=_stacked([batch.halves for batch in grams if batch.halves is not None]),
         inner={group: _inner(grams, group) for group in grams[0].inner},
-        projected_errors={
-            group: np.array([batch.errors.get(group, 0.0) for batch in grams]) for group in grams[0].errors
-        },
+        projected_errors=_errors(grams),
         dry_errors=state.dry_errors,
         labels=np.stack(labels) if len(labels) == len(batches) else None,
         replicates=tuple((watch.seed, index) for index in range(len(batches))),
         costs=costs,
         throughput=throughput,
         meta=meta,
-        carried={
-            step: np.stack([batch.carried[step] for batch in grams])
-            for step in grams[0].carried
-            if all(step in batch.carried for batch in grams)
-        },
+        carried=_carried(grams),
+        by_loss=_by_loss([batch.by_loss for batch in batches if batch.by_loss is not None]),
     )
+
+
+def _by_loss(batches: Sequence[BatchLosses]) -> ByLoss | None:
+    """Return the statistics of several losses; None for one loss."""
+    if not batches:
+        return None
+    return ByLoss(
+        parts={name: _part([batch.parts[name] for batch in batches]) for name in batches[0].parts},
+        values=np.stack([batch.values for batch in batches], axis=1),
+        products=np.stack([batch.products for batch in batches], axis=2),
+        mean_products=np.stack([batch.mean_products for batch in batches], axis=2),
+        errors=np.stack([batch.errors for batch in batches], axis=1),
+    )
+
+
+def _part(batches: Sequence[BatchGrams]) -> LossGrams:
+    """Return the statistics of one loss; a fork that it does not reach in a batch has inner products of zero."""
+    return LossGrams(
+        grams=np.stack([batch.grams for batch in batches], axis=1),
+        inner={
+            group: np.stack([batch.inner.get(group, np.zeros_like(shape)) for batch in batches])
+            for group, shape in {
+                key: value for batch in batches for key, value in batch.inner.items()
+            }.items()
+        },
+        projected_errors=_errors(batches),
+        carried=_carried(batches),
+        halves=_stacked([batch.halves for batch in batches if batch.halves is not None]),
+    )
+
+
+def _errors(batches: Sequence[BatchGrams]) -> dict[int, NDArray[np.float64]]:
+    groups = dict.fromkeys(group for batch in batches for group in batch.errors)
+    return {group: np.array([batch.errors.get(group, 0.0) for batch in batches]) for group in groups}
+
+
+def _carried(batches: Sequence[BatchGrams]) -> dict[int, NDArray[np.float64]]:
+    """Return the energies carried by the steps that all batches have."""
+    steps = [step for step in batches[0].carried if all(step in batch.carried for batch in batches)]
+    return {step: np.stack([batch.carried[step] for batch in batches]) for step in steps}
 
 
 def _notes(model: nn.Module, state: Planned) -> list[str]:

@@ -34,6 +34,7 @@ def capture(
     watch: Watch | None = None,
     *,
     loss: Loss | None = None,
+    losses: Mapping[str, Loss] | None = None,
     step: Step | None = None,
     max_batches: int | None = None,
     costs: bool = True,
@@ -56,7 +57,10 @@ def capture(
             ``(inputs, targets)``, or anything that ``step`` accepts.
         watch: what to watch, and how; the defaults of ``Watch`` if None.
         loss: ``loss(output, target) -> scalar``; cross entropy by default.
-        step: ``step(model, batch) -> scalar loss`` for any model and batch, instead of ``loss``.
+        losses: several such functions by name, instead of ``loss``. The loss is their sum; unless ``by_loss`` is False,
+            each of them is measured, too.
+        step: ``step(model, batch) -> scalar loss`` for any model and batch, instead of ``loss``. It may return several
+            losses by name.
         max_batches: number of batches to read, such as 4 of the many of a ``DataLoader``; all if None.
         costs: count FLOPs, traffic and memory of one step.
         throughput: number of timed repeats of a step; 0 for none.
@@ -72,7 +76,7 @@ def capture(
             ``hooks.checks`` fails.
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
-    step = step_of(loss, step)
+    step = step_of(loss, step, losses)
     check_readable(model)
     further = Further()
     extra: dict[str, Any] = dict(meta or {})

@@ -19,7 +19,12 @@ from gradlens.hooks.recorder import cut_off, watch
 
 
 def carried_energies(
-    plan: Plan, n: int, loss: Tensor, nodes: list[AutogradNode], learning: Sequence[nn.Parameter]
+    plan: Plan,
+    n: int,
+    loss: Tensor,
+    nodes: list[AutogradNode],
+    learning: Sequence[nn.Parameter],
+    retain: bool = False,
 ) -> dict[int, Tensor]:
     """Run the backward pass of a retained graph without the exits of its recurrences.
 
@@ -29,6 +34,7 @@ def carried_energies(
         loss: scalar.
         nodes: live nodes by index; emptied, because they keep the graph alive.
         learning: the trainable parameters.
+        retain: whether further passes follow.
 
     Returns:
         By probe of a step, the squared norm of the gradient of each sample ``[n]``; empty if the graph does not allow a
@@ -44,7 +50,7 @@ def carried_energies(
     with watch(nodes, _steps(plan), receive), cut_off(nodes, plan.exits):
         nodes.clear()
         try:
-            torch.autograd.grad(loss, learning, allow_unused=True)
+            torch.autograd.grad(loss, learning, allow_unused=True, retain_graph=retain)
         except RuntimeError:
             return {}
     return energies

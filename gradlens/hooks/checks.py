@@ -9,17 +9,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError, close_matches
 from gradlens.grams.accumulator import TOLERANCE, BatchGrams
+from gradlens.grams.agreement import TOLERANCE as SUM_TOLERANCE
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
 from gradlens.graph.recurrences import recurrences
 from gradlens.hooks.finiteness import first_not_finite
 from gradlens.hooks.nesting import batch_size
+from gradlens.losses import Losses, losses_of
 from gradlens.recording.watch import SITES, Watch
 
 FEWEST = 4
@@ -89,22 +93,55 @@ def check_same_size(index: int, n: int, first: int) -> None:
         )
 
 
-def checked_loss(index: int, model: nn.Module, run: Callable[[], Tensor]) -> Tensor:
-    """Run a step and return its loss.
+def checked_losses(index: int, model: nn.Module, run: Callable[[], object]) -> Losses:
+    """Run a step and return its losses.
 
     Raises:
-        GradlensError: the loss is not a scalar, is not finite, or no graph is recorded.
+        GradlensError: a loss is not a scalar, is not finite, or no graph is recorded.
     """
-    loss = run()
-    if not isinstance(loss, Tensor) or loss.dim() != 0:
-        kind = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
-        raise GradlensError(f"the loss is not a scalar tensor ({kind}); reduce it over the batch")
-    value = loss.item()
-    if not math.isfinite(value):
-        raise GradlensError(f"batch {index}: the loss is {value}{first_not_finite(model, run)}")
-    if loss.is_inference() or not torch.is_grad_enabled():
+    losses = losses_of(run())
+    for name, loss in {
+        **{f" {name!r}": part for name, part in losses.parts.items()},
+        "": losses.total,
+    }.items():
+        value = loss.item()
+        if not math.isfinite(value):
+            raise GradlensError(f"batch {index}: the loss{name} is {value}{first_not_finite(model, run)}")
+        if name and value and not loss.requires_grad and losses.total.requires_grad:
+            raise GradlensError(
+                f"batch {index}: the loss{name} is {value:.4g} but requires no gradient: it is detached, or computed "
+                "under torch.no_grad; return only losses to train by"
+            )
+    if losses.total.is_inference() or not torch.is_grad_enabled():
         raise GradlensError("no graph is recorded in torch.inference_mode(); call capture outside of it")
-    return loss
+    return losses
+
+
+def check_same_losses(index: int, losses: Sequence[str], first: Sequence[str]) -> None:
+    """Raise if a batch has other losses than the first."""
+    if set(losses) != set(first):
+        raise GradlensError(
+            f"batch {index} has the losses {', '.join(losses) or '(one)'}, the first batch "
+            f"{', '.join(first) or '(one)'}; return the same losses for each batch, zero where a "
+            "batch has nothing for one of them"
+        )
+
+
+def check_sums(plan: Plan, errors: NDArray[np.float64], eps: float) -> None:
+    """Raise if the gradients of the losses do not add up to the gradient of their sum.
+
+    Args:
+        plan: what is watched.
+        errors: relative error by probe, ``[p]``.
+        eps: relative precision of the gradients.
+    """
+    worst = int(np.argmax(errors)) if len(errors) else 0
+    if len(errors) and errors[worst] > max(SUM_TOLERANCE, 4 * eps):
+        raise GradlensError(
+            f"the gradients of the losses do not add up to that of their sum at {plan.probes[worst].name} (relative "
+            f"error {errors[worst]:.1e}). A hook or a backward function that is not linear in the gradient, as one "
+            "that clips it, would explain this; leave it out of the measured step, or use by_loss=False"
+        )
 
 
 def check_sites(plan: Plan, watch: Watch) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -35,12 +36,14 @@ class Forward(NamedTuple):
         nodes: live nodes by index; they keep the saved tensors of the graph alive.
         graph: description of the nodes.
         calls: module calls of the pass.
+        losses: several losses by name, whose sum is the loss; empty for one.
     """
 
     loss: Tensor
     nodes: list[AutogradNode]
     graph: Graph
     calls: Calls
+    losses: Mapping[str, Tensor] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Planned:
         derived: what does not derive from the batch, if the dry pass has seen it.
         fused: recurrent layers that torch itself runs in a kernel without steps.
         other_draws: those whose dropout draws other random numbers in that kernel.
+        losses: names of the losses, if a step returns several.
     """
 
     plan: Plan
@@ -80,6 +84,7 @@ class Planned:
     derived: Derived | None = None
     fused: tuple[str, ...] = ()
     other_draws: tuple[str, ...] = ()
+    losses: tuple[str, ...] = ()
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:
@@ -128,6 +133,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         derived=None if dry is None else dry.derived,
         fused=tuple(fused(model, first.calls.called)),
         other_draws=tuple(other_draws(model, first.calls.called)),
+        losses=tuple(first.losses),
     )
 
 

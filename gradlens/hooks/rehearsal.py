@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.hooks.checks import check_readable, checked_loss, checked_size
+from gradlens.hooks.checks import check_readable, checked_losses, checked_size
 from gradlens.hooks.costs import saved_bytes_of
 from gradlens.hooks.dry import SAMPLES
 from gradlens.hooks.nesting import copied, first_samples
@@ -57,8 +57,8 @@ def _few(batch: object, n: int, watch: Watch) -> object | None:
         return None
 
 
-def _saved_by(model: nn.Module, watch: Watch, run: Callable[[], Tensor]) -> int:
+def _saved_by(model: nn.Module, watch: Watch, run: Callable[[], object]) -> int:
     guard = Guard(model)
     with preserved(model, watch.mode), torch.enable_grad(), guard.trial():
         seed_draws(watch.seed, 0)
-        return saved_bytes_of(model, lambda: checked_loss(0, model, run))
+        return saved_bytes_of(model, lambda: checked_losses(0, model, run))

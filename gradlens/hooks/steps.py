@@ -15,11 +15,13 @@ from torch.nn import functional
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.checks import ONE_SAMPLE, is_one_sample
 from gradlens.hooks.remedies import detector_line, loss_line, step_line, unmet_parameter
+from gradlens.losses import Returned
 from gradlens.randomness import seed_all
 from gradlens.signatures import needed_inputs
 
 Loss = Callable[[Any, Any], Tensor]
-Step = Callable[[nn.Module, Any], Tensor]
+Step = Callable[[nn.Module, Any], Returned]
+"""Returns the loss, or several losses by name, whose sum is the loss."""
 Pair = tuple[Any, Any]
 """Inputs of the model and targets of the loss."""
 
@@ -30,21 +32,22 @@ def errors_of(step: Step, model: nn.Module) -> AbstractContextManager[None]:
     return callers_errors("loss" if supervised else "step", model)
 
 
-def step_of(loss: Loss | None, step: Step | None) -> Step:
-    """Return ``step``, or a step that computes ``loss`` for a batch of (inputs, targets).
+def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | None = None) -> Step:
+    """Return ``step``, or a step that computes ``loss`` or several losses for a batch of (inputs, targets).
 
     Raises:
-        GradlensError: both are passed.
+        GradlensError: two of them are passed, or ``losses`` is no mapping of functions.
     """
-    if loss is not None and step is not None:
-        raise GradlensError("give either loss= or step=, not both: a step computes its own loss")
+    if sum(option is not None for option in (loss, step, losses)) > 1:
+        raise GradlensError(
+            "give loss=, losses= or step=, not both: a step computes its own loss, or several in a mapping"
+        )
     if step is not None:
         return step
-
-    criterion = loss or functional.cross_entropy
+    criterion = loss or functional.cross_entropy if losses is None else _several(losses)
     usual = criterion is functional.cross_entropy
 
-    def supervised(model: nn.Module, batch: object) -> Tensor:
+    def supervised(model: nn.Module, batch: object) -> Returned:
         inputs, targets = _pair(model, batch)
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
@@ -53,6 +56,17 @@ def step_of(loss: Loss | None, step: Step | None) -> Step:
         return _cross_entropy(output, targets) if usual else criterion(output, targets)
 
     return supervised
+
+
+def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Mapping[str, Tensor]]:
+    """Return a function of (output, target) that computes all losses by name."""
+    if not isinstance(losses, Mapping) or not losses or not all(map(callable, losses.values())):
+        raise GradlensError(
+            "losses= is no mapping of functions; give losses={'cls': f, 'box': g}, each a function of (output, target) "
+            "that returns a scalar; by_loss=False measures only their sum"
+        )
+    named = {str(name): loss for name, loss in losses.items()}
+    return lambda output, target: {name: loss(output, target) for name, loss in named.items()}
 
 
 def _output(model: nn.Module, inputs: object, batch: object) -> Any:

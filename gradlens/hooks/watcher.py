@@ -9,22 +9,22 @@ from functools import partial
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.checkpoint import CheckpointError
 
-from gradlens.errors import GradlensError
-from gradlens.grams.accumulator import Accumulator, BatchGrams
+from gradlens.grams.accumulator import BatchGrams
+from gradlens.grams.agreement import BatchLosses
+from gradlens.graph.backbone import backbone_modules
+from gradlens.hooks.backward import LossPasses, explained, loss_pass
 from gradlens.hooks.calls import module_calls
-from gradlens.hooks.carrying import carried_energies
 from gradlens.hooks.causes import alive_after, by_gradients, by_parameters
 from gradlens.hooks.checks import (
     check_exact,
     check_same_graph,
+    check_same_losses,
     check_same_sites,
     check_same_size,
-    checked_loss,
+    checked_losses,
     checked_size,
     same_shapes,
 )
@@ -33,16 +33,16 @@ from gradlens.hooks.costs import step_costs
 from gradlens.hooks.dry import SAMPLES, DryPass, dry_pass
 from gradlens.hooks.following import Following, dry_samples
 from gradlens.hooks.forecast import forecast
-from gradlens.hooks.freed import FREED, FreedGraphError, backward_error, forget_graphs
+from gradlens.hooks.freed import FREED, FreedGraphError, forget_graphs
 from gradlens.hooks.hooked import HookedTensors
 from gradlens.hooks.nesting import copied, first_samples, has_two_readings
 from gradlens.hooks.planned import Forward, Planned, planned
-from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.state import Guard, restored, versions_kept
 from gradlens.hooks.steps import Step, errors_of, labels_of, seed_draws, step_of
 from gradlens.hooks.timing import passes
 from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of
+from gradlens.losses import Losses, total
 from gradlens.recording.causes import Cause
 from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch
@@ -60,10 +60,12 @@ class Watched(NamedTuple):
     Attributes:
         grams: Grams, inner products and errors.
         labels: class of each sample ``[n]``, or None.
+        by_loss: the same of each loss, if there are several; else None.
     """
 
     grams: BatchGrams
     labels: NDArray[np.int64] | None
+    by_loss: BatchLosses | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Watcher:
 
     def _next(self, state: Planned, index: int, batch: object) -> Watched:
         forward = self._forward(index, batch, state.derived)
+        check_same_losses(index, tuple(forward.losses), state.losses)
         check_same_graph(index, forward.graph, state.plan, forward.calls.owners)
         if not same_shapes(forward.graph, state.plan.graph):
             state = self._replanned(state, index, batch, forward)
@@ -138,7 +141,7 @@ class Watcher:
 
     def costs(self, state: Planned, batch: object) -> Costs:
         """Return the costs of one step on this batch."""
-        run = lambda: step_costs(self.model, lambda: self.step(self.model, copied(batch)), state.n)  # noqa: E731
+        run = lambda: step_costs(self.model, lambda: self._total(batch), state.n)  # noqa: E731
         return self._again(run)
 
     def causes(self, state: Planned, batch: object, numbers: Sequence[int]) -> dict[int, list[Cause]]:
@@ -162,19 +165,21 @@ class Watcher:
 
     def speeds(self, state: Planned, batch: object, repeats: int) -> dict[str, list[float]]:
         """Return measured images per second by pass."""
-        return passes(
-            self.model, lambda values: self.step(self.model, copied(values)), batch, state.n, repeats
-        )
+        backbone = backbone_modules(state.plan.owners, state.plan.stages)
+        return passes(self.model, self._total, batch, state.n, repeats, backbone)
 
-    def _loss(self, index: int, batch: object) -> Tensor:
-        return checked_loss(index, self.model, lambda: self.step(self.model, copied(batch)))
+    def _losses(self, index: int, batch: object) -> Losses:
+        return checked_losses(index, self.model, lambda: self.step(self.model, copied(batch)))
+
+    def _total(self, batch: object) -> Tensor:
+        return total(self.step(self.model, copied(batch)))
 
     def _forward(self, index: int, batch: object, known: Derived | None) -> Forward:
         seed_draws(self.watch.seed, index)
         with step_by_step(self.model), module_calls(self.model) as calls:
-            loss = self._loss(index, batch)
-        nodes, graph, _ = graph_of(self.model, loss, known)
-        return Forward(loss, nodes, graph, calls)
+            losses = self._losses(index, batch)
+        nodes, graph, _ = graph_of(self.model, losses.total, known)
+        return Forward(losses.total, nodes, graph, calls, losses.parts)
 
     def _dry(self, index: int, batch: object, n: int) -> DryPass | None:
         """Run the dry pass and undo its effects; None if the batch cannot be cut into samples.
@@ -208,39 +213,20 @@ class Watcher:
             HookedTensors() as hooks,
             Following(self.model, few, samples) as following,
         ):
-            loss = checked_loss(index, self.model, lambda: self.step(self.model, few))
+            losses = checked_losses(index, self.model, lambda: self.step(self.model, few))
         reads = Reads(following.reads, samples, frozenset(following.moved), following.stacked)
-        return dry_pass(self.model, loss, samples, reads, hooks.tensors)
+        return dry_pass(self.model, losses.total, samples, reads, hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         forward.calls.returned.clear()  # live nodes
-        value = self._backward(state, index, forward)
-        check_exact(state.plan, value, state.dry_errors)
-        return Watched(value, labels_of(batch, state.n))
-
-    def _backward(self, state: Planned, index: int, forward: Forward) -> BatchGrams:
-        """Run one watched backward pass; ``forward.nodes`` is emptied because it keeps the graph alive."""
-        plan = state.plan
-        kept = Accumulator(plan, state.n, state.projection, self.watch, state.products)
-        layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        again = list(forward.nodes) if plan.exits else []
-        try:
-            with recorded(forward.nodes, plan.taps, kept.update, layers):
-                forward.nodes.clear()
-                torch.autograd.grad(forward.loss, learning, allow_unused=True, retain_graph=bool(again))
-        except GradlensError as error:
-            raise GradlensError(f"batch {index}: {error}") from error
-        except CheckpointError as error:
-            raise GradlensError(
-                "activation checkpointing returns a saved input only once, and weight space also reads it; turn "
-                "checkpointing off for space='weights'"
-            ) from error
-        except RuntimeError as error:
-            explained = backward_error(index, error)
-            if explained is None:
-                raise
-            raise explained from error
-        if again:
-            kept.carried = carried_energies(plan, state.n, forward.loss, again, learning)
-        return kept.value()
+        by_loss = None
+        with explained(index):
+            if forward.losses and self.watch.by_loss:
+                value, by_loss = LossPasses(state, self.watch, forward, learning).run()
+            else:
+                value = loss_pass(state, self.watch, forward, learning)
+        check_exact(state.plan, value, state.dry_errors)
+        for part in () if by_loss is None else by_loss.parts.values():
+            check_exact(state.plan, part, {})
+        return Watched(value, labels_of(batch, state.n), by_loss)

@@ -51,6 +51,10 @@ from gradlens.metrics.paths import mean_length as mean_length
 from gradlens.metrics.paths import path_counts as path_counts
 from gradlens.metrics.paths import path_shares as path_shares
 from gradlens.metrics.paths import reuse as reuse
+from gradlens.metrics.polarisation import Products as Products
+from gradlens.metrics.polarisation import Weighted as Weighted
+from gradlens.metrics.polarisation import further_weight as further_weight
+from gradlens.metrics.polarisation import products as products
 from gradlens.metrics.rarefaction import rarefied_duplication as rarefied_duplication
 from gradlens.metrics.rarefaction import rarefied_number as rarefied_number
 from gradlens.metrics.rarefaction import similarity_by_lag as similarity_by_lag

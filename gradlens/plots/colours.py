@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.colors import to_hex
 
 from gradlens.catalogue import transitions
+from gradlens.catalogue.losses import LOSSES_OF
 from gradlens.plots import order
 
 AMONG = "networks"
@@ -53,6 +54,17 @@ POSITIONS: tuple[Style, ...] = (
     Style(SKY, "P", "--", "----"),
     Style(BLACK, "X", "-.", "++++"),
 )
+
+LOSSES: tuple[Style, ...] = (
+    Style(GREEN, "o", "-"),
+    Style(ORANGE, "s", "--"),
+    Style(PURPLE, "^", "-."),
+    Style(SKY, "D", ":"),
+    Style(BLUE, "v", "-"),
+    Style(VERMILION, "P", "--"),
+    Style(MUTED, "X", "-."),
+)
+"""Styles of losses by their order in the run: the first colours differ from those of the first two networks."""
 
 BRANCHES: dict[str, str] = {
     "residual": GREEN,
@@ -100,6 +112,25 @@ def styles_in(frame: pd.DataFrame) -> dict[str, Style]:
     all_networks = list(dict.fromkeys([*frame.attrs.get(AMONG, ()), *networks]))
     by_network = styles(all_networks, frame.attrs.get(transitions.STRATEGY_OF, {}))
     return {network: by_network[network] for network in networks}
+
+
+def loss_styles(frame: pd.DataFrame) -> dict[str, Style]:
+    """Return the style of each loss of a frame with a column ``loss``, or ``loss_a`` and ``loss_b``.
+
+    A loss has the same style in all figures of a run: ``frame.attrs[LOSSES_OF]`` names all its losses in their order.
+
+    >>> drawn = loss_styles(pd.DataFrame({"loss": ["cls", "box"]}))
+    >>> drawn["cls"] == LOSSES[0], drawn["box"] == LOSSES[1]
+    (True, True)
+    """
+    present = [str(name) for end in ("loss", "loss_a", "loss_b") if end in frame for name in frame[end]]
+    names = list(dict.fromkeys([*frame.attrs.get(LOSSES_OF, ()), *present]))
+    count = len(LOSSES)
+    return {
+        name: replace(LOSSES[i % count], marker=LOSSES[(i + i // count) % count].marker)
+        for i, name in enumerate(names)
+        if name in present
+    }
 
 
 def strategies_of(networks: Iterable[str], known: Mapping[str, str]) -> dict[str, str]:

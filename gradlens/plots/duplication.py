@@ -10,9 +10,9 @@ from matplotlib.lines import Line2D
 from gradlens.catalogue.versions import ENERGY, VERSIONS
 from gradlens.errors import GradlensError
 from gradlens.metrics import mean_interval
-from gradlens.plots import canvas, order
+from gradlens.plots import canvas, order, stage_names
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
-from gradlens.plots.plot import Plot
+from gradlens.plots.plot import ROW, Plot
 from gradlens.plots.quantities import interval_label, limited, networks_legend
 
 LABELS = {version.column: version.label for version in VERSIONS}
@@ -75,9 +75,7 @@ def _title(rows: pd.DataFrame, label: str) -> str:
 
 def _stage_axis(panel: Axes, stages: list[str], low: float) -> None:
     canvas.tidy(panel)
-    labels = [canvas.plain(canvas.shorten(stage, 12)) for stage in stages]
-    length = sum(canvas.text_width(label, canvas.SMALL) + 0.08 for label in labels)
-    panel.set_xticks(range(len(stages)), labels, rotation=90 if length > canvas.inches(panel)[0] else 0)
+    stage_names.on_axis(panel, stages)
     panel.set_xlim(-0.6, len(stages) - 0.4)
     panel.set_ylim(low, 1.03)
     panel.set_xlabel(order.stage_axis(stages))
@@ -114,4 +112,9 @@ def _legend(rows: pd.DataFrame, styles: dict[str, Style], *, cut: bool) -> list[
     return handles
 
 
-DUPLICATION = Plot(duplication_by_stage, height=3.0, versions=True)
+def lines_of_names(frame: pd.DataFrame) -> int:
+    """Return the number of lines of text that the names of the stages add to the figure."""
+    return stage_names.lines(order.stages(frame["stage"]), ROW, 2 * stage_names.PANEL)
+
+
+DUPLICATION = Plot(duplication_by_stage, height=3.0, versions=True, rows=lines_of_names)

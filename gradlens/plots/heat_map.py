@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from gradlens.plots import canvas
+from gradlens.plots import canvas, stage_names
 from gradlens.plots.colours import INK, PALE
 
 
@@ -53,7 +53,9 @@ def _marks(stages: list[str]) -> _Marks:
     edges = [i for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
     starts = [0, *edges, len(stages)]
     centres = [(a + b - 1) / 2 for a, b in pairwise(starts)]
-    return _Marks(edges, centres, [canvas.plain(canvas.shorten(stages[start], 8)) for start in starts[:-1]])
+    return _Marks(
+        edges, centres, [canvas.plain(stage_names.short(stages[start], 8)) for start in starts[:-1]]
+    )
 
 
 def _spaced(marks: _Marks, lengths: Sequence[float], step: float) -> list[str]:

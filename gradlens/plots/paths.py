@@ -10,9 +10,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from gradlens.numbers import fixed
-from gradlens.plots import canvas, order, subplots
+from gradlens.plots import canvas, order, stage_names, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, styles_in
-from gradlens.plots.plot import Plot
+from gradlens.plots.plot import ROW, Plot
 
 LENGTH = "length of the path from the loss (weighted layers)"
 PANEL, DOWN, WORDS = 1.1, 0.5, 0.85  # inches: one panel of lengths, between two panels, above and below them
@@ -139,13 +139,18 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
             )
         )
     _tidy(ax)
-    ax.set_xticks(range(len(stages)), [canvas.plain(canvas.shorten(stage, 18)) for stage in stages])
+    stage_names.on_axis(ax, stages)
     ax.set_xlim(-0.6, len(stages) - 0.4)
     ax.set_ylim(0, 1.03)
     ax.set_xlabel(order.stage_axis(stages))
     ax.set_ylabel("structural duplication\n(0 no common source, 1 the same)")
     canvas.legend_above(ax, handles, lift=0.08)
     return ax
+
+
+def lines_of_structure(frame: pd.DataFrame) -> int:
+    """Return the number of lines of text that the names of the stages add to the figure."""
+    return stage_names.lines(order.stages(frame["stage"]), ROW, 2 * stage_names.PANEL)
 
 
 def _tidy(ax: Axes) -> None:
@@ -155,6 +160,6 @@ def _tidy(ax: Axes) -> None:
     ax.margins(x=0.02)
 
 
-STRUCTURE = Plot(structure_by_stage, height=2.3)
+STRUCTURE = Plot(structure_by_stage, height=2.3, rows=lines_of_structure)
 PATHS = Plot(lengths_over_depth, height=2.9, side_by_side=True)
 LENGTHS = Plot(length_distribution, fitted=lengths_height)

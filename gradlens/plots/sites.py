@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from gradlens.plots import canvas, order
+from gradlens.plots import canvas, order, stage_names
 from gradlens.plots.colours import MUTED, PALE
 
 NAMED = 30  # largest number of sites whose names fit under an axis
@@ -58,7 +58,7 @@ def mark_stages(ax: Axes, slots: pd.DataFrame) -> None:
     free = -np.inf
     for start, end in pairwise(edges):
         name, centre = str(slots["stage"].iloc[start]), (start + end - 1) / 2
-        label = f"stride {name}" if start == 0 and name.isdigit() else canvas.shorten(name, 12)
+        label = f"stride {name}" if start == 0 and name.isdigit() else stage_names.short(name, 12)
         label = canvas.plain(label)
         half = canvas.text_width(label, canvas.SMALL) / site / 2
         if centre - half >= free:

@@ -14,9 +14,10 @@ from safetensors.numpy import save_file
 
 from gradlens.errors import GradlensError
 
-FORMAT = 4
+FORMAT = 5
 """Version of the format. Format 1 lacks the names of the parameters of a weight; formats 1 and 2 have probes of one
-type and groups without their parts; formats 1 to 3 have no signals with steps. All can still be read."""
+type and groups without their parts; formats 1 to 3 have no signals with steps,
+formats 1 to 4 no losses beside their sum. All can still be read."""
 DAMAGES = (SafetensorError, LookupError, TypeError, ValueError, AttributeError, OSError)
 """Exceptions from reading a foreign or damaged file."""
 

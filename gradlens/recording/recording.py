@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, close_matches
 from gradlens.graph.plan import Group, Plan, Signal
-from gradlens.recording import codec, file
+from gradlens.recording import file, storing
+from gradlens.recording.by_loss import ByLoss, merged
 from gradlens.recording.costs import Costs
 from gradlens.recording.describing import facts_of, notes_of
 from gradlens.recording.merging import check_alike, concatenated, largest, renumbered
@@ -42,6 +43,7 @@ class Recording:
         throughput: images per second by pass, one value per repeat; empty if not measured.
         halves: ``[l, s, n, n]`` of every second feature of each signal, or None.
         carried: by step of a recurrence, the energy ``[s, n]`` that it carries back (see ``hooks.carrying``).
+        by_loss: the same of each of several losses, and how their gradients agree; None for one loss.
         meta: versions, seeds, identity of model and data, mode, samples.
     """
 
@@ -57,6 +59,7 @@ class Recording:
     meta: Mapping[str, Any]
     halves: Array | None = None
     carried: Mapping[int, Array] = field(default_factory=dict)
+    by_loss: ByLoss | None = None
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -73,6 +76,35 @@ class Recording:
         """The signals with their names, in depth order."""
         probes = [self.plan.probes[number] for number in self.plan.signals]
         return tuple(map(Signal, self.plan.signals, self.plan.signal_names, probes))
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """Names of the losses that were measured one by one; empty for a single loss."""
+        return () if self.by_loss is None else self.by_loss.names
+
+    def of_loss(self, name: str) -> Recording:
+        """Return a recording of one loss: its Grams in place of those of the sum.
+
+        Raises:
+            GradlensError: no loss of this name was measured.
+        """
+        if self.by_loss is None or name not in self.losses:
+            known = (
+                ", ".join(self.losses)
+                or "one loss only; capture with losses={...} or a step that returns several"
+            )
+            raise GradlensError(
+                f"no loss {name!r}; the recording has {known}{close_matches(name, self.losses)}"
+            )
+        if name not in self._of_losses:
+            part = vars(self.by_loss.part(name))
+            causes = {"dead_causes": {}, "loss": name}
+            self._of_losses[name] = replace(self, **part, by_loss=None, meta={**self.meta, **causes})
+        return self._of_losses[name]
+
+    @cached_property
+    def _of_losses(self) -> dict[str, Recording]:
+        return {}
 
     @property
     def signal_grams(self) -> Array:
@@ -163,6 +195,7 @@ class Recording:
             labels=None if self.labels is None else self.labels[index],
             halves=None if self.halves is None else self.halves[:, index],
             replicates=tuple(self.replicates[number] for number in index),
+            by_loss=None if self.by_loss is None else self.by_loss.take(index),
         )
 
     def merge(self, *others: Recording) -> Recording:
@@ -182,6 +215,7 @@ class Recording:
             inner=joined([(recording.inner, recording.grams) for recording in recordings], self.plan.groups),
             projected_errors=concatenated([recording.projected_errors for recording in recordings]),
             carried=concatenated([recording.carried for recording in recordings]),
+            by_loss=merged([recording.by_loss for recording in recordings], self.plan.groups),
             dry_errors=largest([recording.dry_errors for recording in recordings]),
             labels=np.concatenate(labels) if len(labels) == len(recordings) else None,
             halves=np.concatenate(halves, axis=1) if len(halves) == len(recordings) else None,
@@ -198,20 +232,7 @@ class Recording:
         Raises:
             GradlensError: the file cannot be written.
         """
-        arrays: dict[str, Array] = {"grams": self.grams}
-        tables = {"inner": self.inner, "projected": self.projected_errors, "carried": self.carried}
-        for name, by_group in tables.items():
-            arrays |= {f"{name}.{group}": value for group, value in by_group.items()}
-        optional = {"halves": self.halves, "labels": self.labels}
-        document = {
-            "plan": codec.plan_document(self.plan),
-            "dry_errors": {str(group): error for group, error in self.dry_errors.items()},
-            "replicates": self.replicates,
-            "costs": codec.costs_document(self.costs),
-            "throughput": dict(self.throughput),
-            "meta": dict(self.meta),
-        }
-        return file.write(path, document, {**arrays, **{k: v for k, v in optional.items() if v is not None}})
+        return file.write(path, *storing.stored(self))
 
     @classmethod
     def load(cls, path: str | Path) -> Recording:
@@ -221,23 +242,6 @@ class Recording:
             GradlensError: the file does not exist, is not a recording, or is of a newer format.
         """
         try:
-            return cls._from(*file.read(path))
+            return cls(**storing.read(*file.read(path)))
         except file.DAMAGES as error:
             raise GradlensError(f"{path} is not a gradlens recording, or is damaged: {error}") from error
-
-    @classmethod
-    def _from(cls, document: codec.Document, arrays: Mapping[str, NDArray[Any]]) -> Recording:
-        return cls(
-            plan=codec.read_plan(document["plan"]),
-            grams=arrays["grams"],
-            inner=file.by_group(arrays, "inner"),
-            projected_errors=file.by_group(arrays, "projected"),
-            carried=file.by_group(arrays, "carried"),
-            dry_errors={int(group): error for group, error in document["dry_errors"].items()},
-            labels=arrays.get("labels"),
-            halves=arrays.get("halves"),
-            replicates=tuple((seed, batch) for seed, batch in document["replicates"]),
-            costs=codec.read_costs(document["costs"]),
-            throughput=document["throughput"],
-            meta=document["meta"],
-        )

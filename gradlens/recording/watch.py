@@ -54,6 +54,14 @@ class Watch:
         group=WATCHING,
         choices=SPACES,
     )
+    by_loss: bool = option(
+        True,
+        "Measure each loss by itself if a step returns several, and how their gradients agree.",
+        off="Measure only the sum of the losses if a step returns several.",
+        group=WATCHING,
+        flag="losses",
+        either=True,
+    )
     reduction: str = option("mean", "Reduction of the loss over the batch.", choices=REDUCTIONS)
     halves: bool = option(False, "Also keep a Gram of every second feature of each signal.")
     seed: int = option(0, "Seed of dropout and of the projections; also names the replicates.")

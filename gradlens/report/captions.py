@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from gradlens.report import captions_of_losses as losses
 from gradlens.report import captions_of_paths as paths
 from gradlens.report import captions_of_runs as runs
 from gradlens.report import captions_of_signals as signals
@@ -26,6 +27,10 @@ CAPTIONS: dict[str, Caption] = {
     "branches": per_network(paths.branches),
     "shares": per_network(paths.shares),
     "flow": per_network(signals.flow),
+    "losses": per_network(losses.ledger),
+    "conflicts": per_network(losses.conflicts),
+    "duplication_by_loss": per_network(losses.duplication),
+    "efficiency": losses.efficiency,
     "times": per_network(steps.times),
     "reuse": per_network(paths.reuse),
     "structure": per_network(paths.structure),

@@ -16,7 +16,7 @@ import pandas as pd
 from gradlens.catalogue import SUFFIX
 from gradlens.catalogue.mapped import SIGNAL_QUANTITIES
 from gradlens.metrics import mean_interval
-from gradlens.plots import order
+from gradlens.plots import order, stage_names
 from gradlens.plots.colours import styles_in
 from gradlens.plots.duplication import TITLES
 from gradlens.plots.flow import DEPTH
@@ -35,6 +35,8 @@ from gradlens.report.specifications import (
 from gradlens.results import Result
 from gradlens.showing.embedding import ROWS
 
+WIDE = 7.0
+"""Length of the names of stages side by side, in inches, from which on they are oblique."""
 FLOW = {entry.name: entry.axis for entry in SIGNAL_QUANTITIES}
 LOGARITHMIC = tuple(entry.name for entry in SIGNAL_QUANTITIES if entry.logarithmic)
 
@@ -73,9 +75,10 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
         *choose_space(tables),
         choose("version", versions, labels=[TITLES[version] for version in versions]),
     ]
-    styles = styles_in(frame)
+    styles, stages = styles_in(frame), order.stages(frame["stage"])
     base = {
-        "x": {"field": "stage", "type": "nominal", "sort": order.stages(frame["stage"]), "axis": {"labelAngle": 0},
+        "x": {"field": "stage", "type": "nominal", "sort": stages,
+              "axis": {"labelAngle": -60 if stage_names.length(stages) > WIDE else 0, "labelLimit": 200},
               "title": order.stage_axis(frame["stage"])},
         "xOffset": {"field": "network", "sort": list(styles)},
         "color": network_colour(styles),

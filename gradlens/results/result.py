@@ -14,6 +14,7 @@ from gradlens.catalogue.transitions import STRATEGY_OF, strategies_by_label
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, Document, upgraded
 from gradlens.results.labels import names_in, relabelled_meta, relabelled_text, renamed
+from gradlens.results.ledger import ledger, name_losses
 from gradlens.results.provenance import RunProvenance
 from gradlens.results.quoting import quote
 from gradlens.results.sentences import sentences
@@ -57,6 +58,17 @@ class Result:
         """The other sentences of the finding: its numbers and their limits."""
         return sentences(self.finding, self.provenance.networks)[1]
 
+    @property
+    def losses(self) -> Table:
+        """The ledger: the share of each loss by stage, and the pair of losses that conflicts most.
+
+        ``result["losses"]`` has all its numbers, also by signal and branch.
+
+        Raises:
+            GradlensError: one loss was measured.
+        """
+        return ledger(self.tables)
+
     def sentence(self, quantity: str = "rarefied_duplication", stage: str = "whole") -> str:
         """Return one number of one or two networks as a sentence, with its interval, for a text.
 
@@ -71,10 +83,11 @@ class Result:
         return quote(frames, self.provenance.networks, len(self.provenance.seeds), quantity, stage)
 
     def __post_init__(self) -> None:
-        """Store the transition strategy of each network in the frames, for the colours of plots."""
+        """Store the strategy of each network and the names of the losses in the frames, for the colours of plots."""
         strategies = strategies_by_label(self.meta)
         for table in self.tables.values() if strategies else ():
             table.frame.attrs[STRATEGY_OF] = strategies
+        name_losses(self.tables)
 
     def __getitem__(self, name: str) -> Table:
         if name not in self.tables:
@@ -185,7 +198,8 @@ class Result:
         return result_text(self.finding, self.warnings, self.tables)
 
     def _repr_html_(self) -> str:
-        return result_html(self.finding, self.warnings, self.tables)
+        first = {"ledger": self.losses} if "losses" in self.tables else {}
+        return result_html(self.finding, self.warnings, self.tables, first)
 
 
 def load(folder: str | Path) -> Result:

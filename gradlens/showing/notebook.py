@@ -33,15 +33,21 @@ def table_html(table: Shown) -> str:
     return framed(_captioned(table), rows_html(table, ROWS))
 
 
-def result_html(finding: str, warnings: Sequence[str], tables: Mapping[str, Shown]) -> str:
-    """Return the HTML of a result: finding, warnings, main numbers, and all tables to open."""
+def result_html(
+    finding: str,
+    warnings: Sequence[str],
+    tables: Mapping[str, Shown],
+    brief: Mapping[str, Shown] | None = None,
+) -> str:
+    """Return the HTML of a result: finding, warnings, main numbers, tables in brief, and all tables to open."""
     parts = [f"<p><b>{escape(finding)}</b></p>"]
     if warnings:
         parts.append(f"<ul>{''.join(f'<li>{escape(warning)}</li>' for warning in warnings)}</ul>")
     first = next(iter(tables.values()), None)
-    if first is not None and not first.frame.empty:
-        parts.append(f"<p>{escape(first.caption)}</p>")
-        parts.append(_grid(main_columns(first.frame.head(ROWS), first.units), len(first.frame)))
+    for shown in [*([] if first is None else [first]), *(brief or {}).values()]:
+        if not shown.frame.empty:
+            parts.append(f"<p>{escape(shown.caption)}</p>")
+            parts.append(_grid(main_columns(shown.frame.head(ROWS), shown.units), len(shown.frame)))
     parts += [_opened(name, table) for name, table in tables.items()]
     parts.append(
         "<p><small>One table: <code>result[name]</code>, its numbers <code>.frame</code>, its figure "

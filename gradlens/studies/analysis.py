@@ -10,10 +10,12 @@ import pandas as pd
 
 from gradlens.analyzers import ANALYZERS, ON_REQUEST
 from gradlens.analyzers.duplication import Duplication, Sizes, common_sizes
+from gradlens.analyzers.loss_duplication import DuplicationByLoss, loss_sizes
 from gradlens.catalogue import TABLES, about
 from gradlens.comparisons.comparison import Comparison
 from gradlens.comparisons.contrasts import Contrasts, cross_networks
 from gradlens.comparisons.cross import cross_network
+from gradlens.comparisons.efficiency import efficiency
 from gradlens.comparisons.summary import Summary
 from gradlens.errors import GradlensError, close_matches
 from gradlens.progress import Progress, progress_callback
@@ -179,6 +181,7 @@ def tables_of(
     analyzers = {**ANALYZERS, **{name: ON_REQUEST[name] for name in extra}}
     if len(recordings) > 1:
         analyzers["duplication"] = Duplication(sizes=common_sizes(recordings) if sizes is None else sizes)
+        analyzers["duplication_by_loss"] = DuplicationByLoss(sizes=loss_sizes(recordings))
     tables = {}
     for done, (name, analyzer) in enumerate(analyzers.items(), start=1):
         table = _table(name, partial(_stacked, analyzer, recordings), left_out)
@@ -186,7 +189,8 @@ def tables_of(
             callback(name, done, len(analyzers))
         if table is not None:
             tables[name] = table
-    return tables
+    beside = _table("efficiency", lambda: efficiency(tables), left_out)
+    return tables if beside is None else {**tables, "efficiency": beside}
 
 
 def _stacked(analyzer: Callable[[Recording], Table | None], recordings: Sequence[Recording]) -> Table | None:

@@ -28,11 +28,12 @@ def test_a_command_offers_every_option_of_its_groups_with_its_default(command: s
             continue
         option = options[name]
         flag = declared.flag or name.replace("_", "-")
-        assert option.opts == [f"--no-{flag}" if declared.default is True else f"--{flag}"]
-        both = declared.default is False and declared.off
+        off = declared.default is True and not declared.either
+        assert option.opts == [f"--no-{flag}" if off else f"--{flag}"]
+        both = declared.off and not off and isinstance(declared.default, bool)
         assert option.secondary_opts == ([f"--no-{flag}"] if both else [])
         assert ctx.params[name] == declared.default
-        shown = declared.off if declared.default is True else declared.help
+        shown = declared.off if off else declared.help
         assert str(option.help).startswith(shown.removesuffix("."))
 
 

@@ -6,6 +6,7 @@ import itertools
 import pandas as pd
 import pytest
 import torch
+from ledgers import conflicts, duplication_by_loss, efficiency, losses
 from torch import nn
 
 import gradlens as gl
@@ -340,6 +341,10 @@ def frames():
             "branches": pairs,
             "shares": shares,
             "flow": flow(networks),
+            "losses": losses(networks),
+            "conflicts": conflicts(networks),
+            "duplication_by_loss": duplication_by_loss(networks),
+            "efficiency": efficiency(networks),
             "times": times(networks),
             "structure": structure(networks),
             "paths": path_counts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +278,55 @@ def test_skips_inside_closed_blocks_are_drawn_with_their_shares(
         assert format_cell(around["energy"].item()) in energies
         page.locator("#map select[aria-label='Values on lines']").select_option("")
         assert page.locator("#map text.value").count() == 0
+
+
+def test_boxes_take_the_colour_of_the_share_of_a_loss_and_of_the_conflict_of_two(
+    chromium: Any, tmp_path: Path
+) -> None:
+    """A head has the whole energy of its own loss; the names of stages may be long and do not overlap."""
+
+    class Detector(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, CHANNELS, 3, stride=2, padding=1)
+            self.next = nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1)
+            self.kind, self.box = nn.Linear(CHANNELS, 3), nn.Linear(CHANNELS, 4)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            pooled = self.next(self.stem(x).relu()).mean((2, 3))
+            return self.kind(pooled), self.box(pooled)
+
+    def step(model: Detector, batch: tuple[torch.Tensor, torch.Tensor]) -> dict[str, torch.Tensor]:
+        kind, box = model(batch[0])
+        return {"kind": nn.functional.cross_entropy(kind, batch[1]), "box": box.square().mean()}
+
+    torch.manual_seed(0)
+    batches = [(torch.randn(8, 3, 16, 16), torch.arange(8) % 3) for _ in range(2)]
+    recording = gl.capture(Detector(), batches, step=step)
+    tables = {table.name: table for table in (MapNodes()(recording), MapEdges()(recording)) if table}
+    names = {"2": "neck 16 top-down", "4": "neck 16 bottom-up", "head": "head 16 classification"}
+    for name in ("stage", "group"):
+        tables["map_nodes"].frame[name] = tables["map_nodes"].frame[name].replace(names)
+    nodes = tables["map_nodes"].frame.set_index("site")
+    with opened(chromium, NetworkMap(tables).save(tmp_path / "map.html")) as page:
+        page.locator("#map button[data-level='all']").click()
+        menu = page.locator("#map select[aria-label='Colour of the map']")
+        menu.select_option(label="Share of the energy: loss kind")
+        for place, share in (("kind:linear", 1.0), ("box:linear", 0.0), ("stem:conv2d", None)):
+            box = page.locator(f"#map .item[data-place^='{place.partition(':')[0]}']").first
+            site = box.get_attribute("data-place")
+            value = nodes.loc[site, "share of kind"]
+            assert share is None or value == pytest.approx(share)
+            assert box.get_attribute("aria-label").endswith(f"loss kind {format_cell(float(value))}")
+        menu.select_option(label="Samples in conflict: kind | box")
+        stem = page.locator("#map .item[data-place^='stem']").first
+        conflict = float(nodes.loc[stem.get_attribute("data-place"), "conflict of kind | box"])
+        assert stem.get_attribute("aria-label").endswith(f"kind | box {format_cell(conflict)}")
+        bands = page.locator("#map text.band").evaluate_all(
+            "(all) => all.map((one) => one.getBoundingClientRect()).map(({left, right}) => [left, right])"
+        )
+        assert len(bands) == 4
+        assert all(first[1] < second[0] for first, second in pairwise(sorted(bands)))
 
 
 def test_the_menu_of_colours_has_the_words_of_the_tables(

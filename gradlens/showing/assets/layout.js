@@ -53,7 +53,7 @@
     return drawn;
   }
 
-  // Equal stages of all networks start at the same position.
+  // Equal stages of all networks start at the same position. A band is at least as wide as its name.
   function align(all, gap) {
     const order = merged(all.map(({ items }) => [...items].sort((a, b) => a.x - b.x).map((item) => item.group)));
     let start = 10;
@@ -66,6 +66,11 @@
         items.forEach((item) => { item.x += start - left; });
         width = Math.max(width, ...items.map((item) => item.x + item.width / 2 - start));
       });
+      const spare = LETTER * group.length - 2 * gap / 3 - width;
+      if (spare > 0) {
+        members.flat().forEach((item) => { item.x += spare / 2; });
+        width += spare;
+      }
       bands.push({ group, left: start - gap / 3, right: start + width + gap / 3 });
       start += width + gap;
     }

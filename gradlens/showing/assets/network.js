@@ -48,7 +48,7 @@ window.gradlens.mapping = (() => {
 
     get title() {
       const layers = layersOf(this.nodes.filter((node) => node.signal).length);
-      if (this.kind === "stage") return `stage ${this.group}: ${layers}`;
+      if (this.kind === "stage") return `${stageTitle(this.group)}: ${layers}`;
       return this.kind === "block" ? `${this.nodes[0].block}: ${layers}` : this.nodes[0].site;
     }
 

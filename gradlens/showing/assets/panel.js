@@ -85,7 +85,7 @@
       make("h3", {}, `${item.network.name}: ${item.title}`),
       opens && !opened.has(item.key) ? button("Open", item.key, true) : null,
       inside && opened.has(block) && item.network.parts.get(block.slice(6)).length > 1 ? button(`Close ${item.nodes[0].block}`, block, false) : null,
-      close ? button(`Close stage ${item.group}`, stage, false) : null,
+      close ? button(`Close ${mapping.stageTitle(item.group)}`, stage, false) : null,
       ...(difference ? [compared(item, map.quantities)] : described(item, map.quantities)),
     ].filter(Boolean);
   };
