@@ -26,29 +26,29 @@ def overlap(boxes: Tensor, others: Tensor, kind: str = "iou") -> Tensor:
         others: ``[..., 4]``.
         kind: one of the four.
     """
-    low, high, low_of_others, high_of_others = (*_corners(boxes), *_corners(others))
-    sides = (torch.minimum(high, high_of_others) - torch.maximum(low, low_of_others)).clamp(min=0)
-    intersection = sides.prod(-1)
-    union = boxes[..., 2:].prod(-1) + others[..., 2:].prod(-1) - intersection
-    iou = intersection / (union + EPS**2)
+    centre: Tensor
+    sides: Tensor
+    (centre, sides), (other_centre, other_sides) = boxes.split(2, -1), others.split(2, -1)
+    low, high = centre - sides / 2, centre + sides / 2
+    other_low, other_high = other_centre - other_sides / 2, other_centre + other_sides / 2
+    shared = (torch.minimum(high, other_high) - torch.maximum(low, other_low)).clamp(min=0)
+    intersection = shared.prod(-1)
+    union = sides.prod(-1) + other_sides.prod(-1) - intersection
+    iou: Tensor = intersection / (union + EPS**2)
     if kind == "iou":
         return iou
-    around = torch.maximum(high, high_of_others) - torch.minimum(low, low_of_others)
+    around = torch.maximum(high, other_high) - torch.minimum(low, other_low)
     if kind == "giou":
         area = around.prod(-1)
         return iou - (area - union) / (area + EPS**2)
-    distance = (boxes[..., :2] - others[..., :2]).square().sum(-1)
-    diou = iou - distance / (around.square().sum(-1) + EPS**2)
-    return diou if kind == "diou" else diou - _of_ratios(boxes, others, iou)
+    distance = (centre - other_centre).square().sum(-1)
+    diou: Tensor = iou - distance / (around.square().sum(-1) + EPS**2)
+    return diou if kind == "diou" else diou - _of_ratios(sides, other_sides, iou)
 
 
-def _corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
-    return boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2
-
-
-def _of_ratios(boxes: Tensor, others: Tensor, iou: Tensor) -> Tensor:
+def _of_ratios(sides: Tensor, other_sides: Tensor, iou: Tensor) -> Tensor:
     """Return CIoU's penalty α v of different ratios of width and height."""
-    angles = [torch.atan2(each[..., 2], each[..., 3]) for each in (boxes, others)]
+    angles = [torch.atan2(*each.unbind(-1)) for each in (sides, other_sides)]
     ratios = 4 / math.pi**2 * (angles[0] - angles[1]).square()
     with torch.no_grad():
         alpha = ratios / (1 - iou + ratios + EPS)

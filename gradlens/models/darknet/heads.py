@@ -33,7 +33,9 @@ class DetectionHead(nn.Module):
 
     def by_anchor(self, raw: Tensor) -> Tensor:
         """Return raw outputs as ``[n, anchors, 5 + classes, h, w]``."""
-        return raw.unflatten(1, (len(self.section.mask), -1))
+        n, channels, height, width = raw.shape
+        anchors = len(self.section.mask)
+        return raw.reshape(n, anchors, channels // anchors, height, width)
 
     def extra_repr(self) -> str:
         """Show the anchors and classes."""

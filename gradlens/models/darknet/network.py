@@ -167,8 +167,9 @@ def _detecting(cfg: Cfg, num_classes: int) -> Cfg:
                 f"{num_classes} classes"
             )
         layers[index - 1] = replace(before, filters=head_channels(section, num_classes))
-        counts = {"counts": None} if isinstance(section, Yolo) and num_classes != section.classes else {}
-        layers[index] = replace(section, classes=num_classes, **counts)
+        if isinstance(section, Yolo) and num_classes != section.classes:
+            section = replace(section, counts=None)  # they are those of the file's classes
+        layers[index] = replace(section, classes=num_classes)
     return replace(cfg, layers=tuple(layers))
 
 

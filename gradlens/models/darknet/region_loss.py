@@ -39,23 +39,20 @@ def region_loss(head: DetectionHead, section: Region, raw: Tensor, truths: Truth
         Scalars ``box``, ``objectness``, ``class``.
     """
     values = head.by_anchor(raw)
-    boxes = _boxes(section, values)
     with torch.no_grad():
-        best, _ = best_overlaps(boxes.detach(), truths)
-        pairs = _responsible(section, boxes.detach(), truths)
-        reached = overlap(pairs.of(boxes.detach()), truths.boxes[pairs.truth])
+        boxes = _boxes(section, values)
+        best, _ = best_overlaps(boxes, truths)
+        pairs = _responsible(section, boxes, truths)
+        reached = overlap(boxes[pairs.cells], truths.boxes[pairs.truth])
     objectness = _objectness_loss(section, pairs, best, values, reached)
     pairs, truths, present = pairs.filled(truths)
-    objects, targets = pairs.of(values), truths.boxes[pairs.truth]
-    classes = truths.classes[pairs.truth]
-    if section.softmax:
-        of_classes = functional.cross_entropy(objects[:, 5:], classes, reduction="sum")
-    else:
-        of_classes = (functional.one_hot(classes, section.classes) - objects[:, 5:]).square().sum() / 2
+    centres, sizes, _, classes = pairs.of(values).split([2, 2, 1, section.classes], dim=1)
     return {
-        "box": section.coord_scale * present * _box_loss(section, pairs, objects, targets, values),
+        "box": section.coord_scale
+        * present
+        * _box_loss(section, pairs, centres, sizes, truths, _cells(values)),
         "objectness": objectness,
-        "class": section.class_scale * present * of_classes,
+        "class": section.class_scale * present * _class_loss(section, classes, truths.classes[pairs.truth]),
     }
 
 
@@ -64,39 +61,41 @@ def _cells(values: Tensor) -> Tensor:
 
 
 def _boxes(section: Region, values: Tensor) -> Tensor:
-    """Return the boxes ``[n, anchors, 4, h, w]`` as shares of the image."""
-    height, width = values.shape[3:]
+    """Return the boxes as shares of the image, ``[n, anchors, h, w, 4]``."""
+    values, (height, width) = values.movedim(2, -1), values.shape[3:]
     columns = torch.arange(width, device=values.device).expand(height, width)
     rows = torch.arange(height, device=values.device)[:, None].expand(height, width)
-    cells = _cells(values)[:, None, None]
-    anchors = values.new_tensor(section.anchors)[:, :, None, None]
-    centres = torch.stack([columns, rows]) + values[:, :, :2].sigmoid()
-    return torch.cat([centres / cells, values[:, :, 2:4].exp() * anchors / cells], dim=2)
+    anchors = values.new_tensor(section.anchors)[:, None, None]
+    centres = torch.stack([columns, rows], dim=-1) + values[..., :2].sigmoid()
+    return torch.cat([centres, values[..., 2:4].exp() * anchors], dim=-1) / values.new_tensor(
+        [width, height] * 2
+    )
 
 
 def _responsible(section: Region, boxes: Tensor, truths: Truths) -> Pairs:
-    height, width = boxes.shape[3:]
+    height, width = boxes.shape[2:4]
     every = by_shape(truths, torch.ones_like(truths.boxes[:, :1], dtype=torch.bool), height, width)
     if section.bias_match:
-        overlaps = shape_overlaps(
-            truths.boxes[:, 2:], boxes.new_tensor(section.anchors) / boxes.new_tensor([width, height])
-        )
+        sizes = boxes.new_tensor(section.anchors) / boxes.new_tensor([width, height])
     else:
-        sizes = boxes[every.image, :, 2:, every.row, every.column]  # [t, anchors, 2]
-        centred = [
-            torch.cat([torch.zeros_like(each), each], -1) for each in (truths.boxes[:, None, 2:], sizes)
-        ]
-        overlaps = overlap(*centred)
-    pairs = Pairs(every.image, overlaps.argmax(1), every.row, every.column, every.truth)
-    return pairs.last()
+        sizes = boxes[every.image, :, every.row, every.column, 2:]  # [t, anchors, 2]
+    overlaps = shape_overlaps(truths.boxes[:, 2:], sizes)
+    return Pairs(every.image, overlaps.argmax(1), every.row, every.column, every.truth).last()
 
 
-def _box_loss(section: Region, pairs: Pairs, objects: Tensor, targets: Tensor, values: Tensor) -> Tensor:
-    cells = _cells(values)
-    centres = targets[:, :2] * cells - torch.stack([pairs.column, pairs.row], dim=1)
-    sizes = (targets[:, 2:] * cells / values.new_tensor(section.anchors)[pairs.anchor]).log()
-    differences = torch.cat([centres - objects[:, :2].sigmoid(), sizes - objects[:, 2:4]], dim=1)
-    return differences.square().sum() / 2
+def _box_loss(
+    section: Region, pairs: Pairs, centres: Tensor, sizes: Tensor, truths: Truths, cells: Tensor
+) -> Tensor:
+    targets, anchors = truths.boxes[pairs.truth], cells.new_tensor(section.anchors)[pairs.anchor]
+    positions = targets[:, :2] * cells - torch.stack([pairs.column, pairs.row], dim=1)
+    of_sizes = ((targets[:, 2:] * cells / anchors).log() - sizes).square()
+    return ((positions - centres.sigmoid()).square() + of_sizes).sum() / 2
+
+
+def _class_loss(section: Region, values: Tensor, classes: Tensor) -> Tensor:
+    if section.softmax:
+        return functional.cross_entropy(values, classes, reduction="sum")
+    return (functional.one_hot(classes, section.classes) - values).square().sum() / 2
 
 
 def _objectness_loss(section: Region, pairs: Pairs, best: Tensor, values: Tensor, reached: Tensor) -> Tensor:

@@ -54,7 +54,8 @@ class DepthPoolLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[n, c, h, w]`` to ``[n, channels, h, w]``."""
-        return x.unflatten(1, (-1, self.channels)).max(dim=1).values
+        n, channels, height, width = x.shape
+        return x.reshape(n, channels // self.channels, self.channels, height, width).max(dim=1).values
 
 
 class UpsampleLayer(nn.Upsample):

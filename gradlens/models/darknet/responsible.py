@@ -81,29 +81,32 @@ def by_shape(truths: Truths, chosen: Tensor, height: int, width: int) -> Pairs:
 
 
 def shape_overlaps(sizes: Tensor, anchors: Tensor, kind: str = "iou") -> Tensor:
-    """Return the overlaps ``[t, anchors]`` of boxes with the sizes ``[t, 2]`` and ``[anchors, 2]`` and one centre."""
+    """Return the overlaps ``[t, anchors]`` of boxes of one centre.
+
+    Args:
+        sizes: ``[t, 2]``.
+        anchors: ``[anchors, 2]`` or ``[t, anchors, 2]``.
+        kind: see ``overlap``.
+    """
     objects, shapes = (torch.cat([torch.zeros_like(each), each], dim=-1) for each in (sizes, anchors))
-    return overlap(objects[:, None], shapes[None], kind)
+    return overlap(objects[:, None], shapes, kind)
 
 
 def best_overlaps(boxes: Tensor, truths: Truths) -> tuple[Tensor, Tensor]:
     """Return the IoU of each box with the object of its image that it overlaps most, and that object's number.
 
     Args:
-        boxes: ``[n, anchors, 4, h, w]``.
+        boxes: ``[n, anchors, h, w, 4]``.
         truths: the objects.
 
     Returns:
         ``[n, anchors, h, w]`` twice; 0 and 0 in an image without objects.
     """
-    flat = boxes.movedim(2, -1)
-    best, number = (
-        flat.new_zeros(flat.shape[:-1]),
-        torch.zeros(flat.shape[:-1], dtype=torch.long, device=flat.device),
-    )
-    for image in range(len(flat)):
+    best = boxes.new_zeros(boxes.shape[:-1])
+    number = torch.zeros_like(best, dtype=torch.long)
+    for image in range(len(boxes)):
         members = (truths.images == image).nonzero()[:, 0]
         if len(members):
-            best[image], index = overlap(flat[image, ..., None, :], truths.boxes[members]).max(-1)
+            best[image], index = overlap(boxes[image, ..., None, :], truths.boxes[members]).max(-1)
             number[image] = members[index]
     return best, number

@@ -57,18 +57,17 @@ def yolo_loss(
         Scalars ``box``, ``objectness``, ``class``.
     """
     maps = _Maps(section, head.by_anchor(raw), section.new_coords and head.activated, image)
-    boxes = maps.boxes()
     with torch.no_grad():
-        best, nearest = best_overlaps(boxes.detach(), truths)
+        best, nearest = best_overlaps(maps.boxes(), truths)
         pairs = _responsible(maps, truths, best, nearest)
         weights = _class_weights(section, raw)
     objectness = _objectness_loss(maps, pairs, best, truths, weights)
     pairs, truths, present = pairs.filled(truths)
-    objects = pairs.of(maps.values)
+    centres, sizes, _, classes = pairs.of(maps.values).split([2, 2, 1, section.classes], dim=1)
     return {
-        "box": section.weight * present * _box_loss(maps, pairs, boxes, objects, truths, weights),
+        "box": section.weight * present * _box_loss(maps, pairs, centres, sizes, truths, weights),
         "objectness": section.weight * objectness,
-        "class": section.weight * present * _class_loss(maps, pairs, objects, truths, weights),
+        "class": section.weight * present * _class_loss(maps, pairs, classes, truths, weights),
     }
 
 
@@ -96,16 +95,23 @@ class _Maps:
         return values if self.activated else values.sigmoid()
 
     def boxes(self) -> Tensor:
-        """Return the boxes ``[n, anchors, 4, h, w]`` as shares of the image."""
-        scale, (height, width) = self.section.scale_x_y, self.values.shape[3:]
-        centres = scale * self.probability(self.values[:, :, :2]) - (scale - 1) / 2
-        rows = torch.arange(height, device=centres.device, dtype=centres.dtype)
-        columns = torch.arange(width, device=centres.device, dtype=centres.dtype)
-        corners = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)])
-        anchors = self.anchors[list(self.section.mask)][:, :, None, None]
-        sizes = self.values[:, :, 2:4]
-        sizes = (2 * self.probability(sizes)).square() if self.section.new_coords else sizes.exp()
-        return torch.cat([(corners + centres) / self.cells[:, None, None], sizes * anchors], dim=2)
+        """Return all boxes as shares of the image, ``[n, anchors, h, w, 4]``."""
+        values, (height, width) = self.values.movedim(2, -1), self.values.shape[3:]
+        rows, columns = (torch.arange(length, device=values.device).to(values) for length in (height, width))
+        corners = torch.stack([columns.expand(height, width), rows[:, None].expand(height, width)], dim=-1)
+        anchors = self.anchors[list(self.section.mask)][:, None, None]
+        return self.decoded(values[..., :2], values[..., 2:4], corners, anchors)
+
+    def decoded(self, centres: Tensor, sizes: Tensor, corners: Tensor, anchors: Tensor) -> Tensor:
+        """Return the boxes ``[..., 4]`` of values ``[..., 2]`` and ``[..., 2]`` at cells with upper left corners."""
+        positions = (corners + self.reached(centres)) / self.cells
+        factors = (2 * self.probability(sizes)).square() if self.section.new_coords else sizes.exp()
+        return torch.cat([positions, factors * anchors], dim=-1)
+
+    def reached(self, centres: Tensor) -> Tensor:
+        """Return the position of centres in their cell, s σ(x') − (s − 1)/2."""
+        scale = self.section.scale_x_y
+        return scale * self.probability(centres) - (scale - 1) / 2
 
     def entropy(self, values: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each value: binary cross-entropy, or (t − p)²/2 of logistic values."""
@@ -146,31 +152,34 @@ def _labels(section: Yolo, pairs: Pairs, truths: Truths) -> tuple[Tensor, Tensor
 
 
 def _box_loss(
-    maps: _Maps, pairs: Pairs, boxes: Tensor, objects: Tensor, truths: Truths, weights: Tensor
+    maps: _Maps, pairs: Pairs, centres: Tensor, sizes: Tensor, truths: Truths, weights: Tensor
 ) -> Tensor:
     section, targets = maps.section, truths.boxes[pairs.truth]
+    corners = torch.stack([pairs.column, pairs.row], dim=1).to(targets)
+    anchors = maps.anchors[list(section.mask)][pairs.anchor]
     if section.iou_loss == "mse":
-        losses = _coordinate_losses(maps, pairs, objects, targets)
+        losses = _coordinate_losses(
+            maps, centres, sizes, targets[:, :2] * maps.cells - corners, targets[:, 2:] / anchors
+        )
+        losses = (2 - targets[:, 2:].prod(1)) * losses
     else:
-        losses = 1 - overlap(pairs.of(boxes), targets, section.iou_loss)
+        losses = 1 - overlap(maps.decoded(centres, sizes, corners, anchors), targets, section.iou_loss)
     labels, _ = _labels(section, pairs, truths)
     shares = weights[truths.classes[pairs.truth]] / labels.sum(1)
     return section.box_weight * (shares * losses).sum()
 
 
-def _coordinate_losses(maps: _Maps, pairs: Pairs, objects: Tensor, targets: Tensor) -> Tensor:
+def _coordinate_losses(maps: _Maps, centres: Tensor, sizes: Tensor, inside: Tensor, ratios: Tensor) -> Tensor:
+    """Return the loss of each pair with ``mse``, for objects at ``inside`` their cell and ``ratios`` to the anchor."""
     section, scale = maps.section, maps.section.scale_x_y
-    centres = targets[:, :2] * maps.cells - torch.stack([pairs.column, pairs.row], dim=1)
-    ratios = targets[:, 2:] / maps.anchors[list(section.mask)][pairs.anchor]
     if section.new_coords:
-        values = maps.probability(objects[:, :4])
-        reached = torch.cat([scale * values[:, :2] - (scale - 1) / 2, values[:, 2:]], dim=1)
-        losses = (torch.cat([centres, ratios.sqrt() / 2], dim=1) - reached).square().sum(1) / 2
+        of_centres = (inside - maps.reached(centres)).square() / 2
+        of_sizes = (ratios.sqrt() / 2 - maps.probability(sizes)).square() / 2
     else:
-        shares = (centres + (scale - 1) / 2) / scale
-        of_centres = functional.binary_cross_entropy_with_logits(objects[:, :2], shares, reduction="none")
-        losses = scale * of_centres.sum(1) + (ratios.log() - objects[:, 2:4]).square().sum(1) / 2
-    return (2 - targets[:, 2:].prod(1)) * losses
+        shares = (inside + (scale - 1) / 2) / scale
+        of_centres = scale * functional.binary_cross_entropy_with_logits(centres, shares, reduction="none")
+        of_sizes = (ratios.log() - sizes).square() / 2
+    return (of_centres + of_sizes).sum(1)
 
 
 def _objectness_loss(maps: _Maps, pairs: Pairs, best: Tensor, truths: Truths, weights: Tensor) -> Tensor:
@@ -196,13 +205,13 @@ def _largest(pairs: Pairs, weights: Tensor) -> Tensor:
     return largest[place]
 
 
-def _class_loss(maps: _Maps, pairs: Pairs, objects: Tensor, truths: Truths, weights: Tensor) -> Tensor:
+def _class_loss(maps: _Maps, pairs: Pairs, classes: Tensor, truths: Truths, weights: Tensor) -> Tensor:
     section = maps.section
     labels, count = _labels(section, pairs, truths)
     targets = labels * (1 - section.label_smooth_eps) + section.label_smooth_eps / 2
-    losses = maps.entropy(objects[:, 5:], targets)
+    losses = maps.entropy(classes, targets)
     if section.focal:
-        probability = maps.probability(objects[:, 5:])
+        probability = maps.probability(classes)
         missing = torch.where(labels > 0, 1 - probability, probability)
         losses = FOCAL_ALPHA * missing.square() * losses
     factors = torch.where(labels > 0, weights, torch.ones_like(labels))
