@@ -39,7 +39,7 @@ def overlap(boxes: Tensor, others: Tensor, kind: str = "iou") -> Tensor:
         return iou
     around = torch.maximum(high, other_high) - torch.minimum(low, other_low)
     if kind == "giou":
-        area = around.prod(-1)
+        area: Tensor = around.prod(-1)
         return iou - (area - union) / (area + EPS**2)
     distance = (centre - other_centre).square().sum(-1)
     diou: Tensor = iou - distance / (around.square().sum(-1) + EPS**2)

@@ -42,7 +42,6 @@ class DarknetModel(nn.Module):
         layers: the modules.
         sources: for each layer, the indices of the earlier layers that it reads in addition to the previous
             one (shortcut, product) or instead of it (route).
-        image: height and width of the images in pixels for which the network was built.
 
     Raises:
         GradlensError: the sections do not fit each other (see ``wires``).
@@ -51,7 +50,6 @@ class DarknetModel(nn.Module):
     def __init__(self, cfg: Cfg) -> None:
         super().__init__()
         layers = wires(cfg)
-        self.image = (cfg.net.height, cfg.net.width)
         self.layers = nn.ModuleList(wire.module for wire in layers)
         self.sources = [wire.sources for wire in layers]
         self._last_reader = {
