@@ -312,10 +312,43 @@ def test_a_detector_is_captured_exactly_and_its_split_is_found() -> None:
     assert (split["kind"], split["branch_a"], split["branch_b"]) == ("parallel", "bypass", "dense")
 
 
-def test_batches_without_any_object_have_no_loss_of_boxes() -> None:
+REGION = (
+    net(3, 64, 64)
+    + conv(16, 3, 16)
+    + conv(24, batch_normalize=0, activation="linear")
+    + section("region", anchors=REGION_ANCHORS, classes=CLASSES, num=3, softmax=1, bias_match=1, rescore=1)
+)
+SCALED = (  # of Scaled-YOLOv4 and YOLOv7: an aggregation of four layers, and logistic coordinates
+    net(3, 64, 64)
+    + conv(16, 3, 4, activation="silu")
+    + conv(8, activation="silu")
+    + route(-2)
+    + conv(8, activation="swish")
+    + conv(8, 3, activation="mish")
+    + conv(8, 3, activation="swish")
+    + route(-1, -2, -3, -5)
+    + conv(16, 3, 2, activation="silu")
+    + conv(16, batch_normalize=0, activation="logistic")
+    + yolo(
+        new_coords=1, scale_x_y=2.0, iou_loss="ciou", iou_normalizer=0.05, iou_thresh=0.2, objectness_smooth=1,
+        obj_normalizer=4.0, cls_normalizer=0.5,
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [REGION, SCALED], ids=["region", "new coordinates"])
+def test_detectors_of_other_kinds_are_captured_exactly(text: str) -> None:
+    recording = gl.capture(built(text), [scenes(seed=0), scenes(seed=1)], step=total, samples=4)
+    exactness = gl.analyze(recording)["exactness"].frame
+    assert exactness["error"].max() == 0
+    assert exactness["projected_error"].max() < 1e-5
+
+
+@pytest.mark.parametrize("text", [None, REGION, SCALED], ids=["yolo", "region", "new coordinates"])
+def test_batches_without_any_object_have_no_loss_of_boxes(text: str | None) -> None:
     empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
     losses = detection_losses(
-        built(), (torch.rand(2, 3, 64, 64), [empty, {"boxes": torch.zeros(0), "labels": torch.zeros(0)}])
+        built(text), (torch.rand(2, 3, 64, 64), [empty, {"boxes": torch.zeros(0), "labels": torch.zeros(0)}])
     )
     assert float(losses["box"].detach()) == float(losses["class"].detach()) == 0
     assert float(losses["objectness"].detach()) > 0

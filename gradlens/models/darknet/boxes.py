@@ -26,24 +26,28 @@ def overlap(boxes: Tensor, others: Tensor, kind: str = "iou") -> Tensor:
         others: ``[..., 4]``.
         kind: one of the four.
     """
-    centre: Tensor
-    sides: Tensor
-    (centre, sides), (other_centre, other_sides) = boxes.split(2, -1), others.split(2, -1)
+    (centre, sides), (other_centre, other_sides) = _parts(boxes), _parts(others)
     low, high = centre - sides / 2, centre + sides / 2
     other_low, other_high = other_centre - other_sides / 2, other_centre + other_sides / 2
     shared = (torch.minimum(high, other_high) - torch.maximum(low, other_low)).clamp(min=0)
     intersection = shared.prod(-1)
     union = sides.prod(-1) + other_sides.prod(-1) - intersection
-    iou: Tensor = intersection / (union + EPS**2)
+    iou = intersection / (union + EPS**2)
     if kind == "iou":
         return iou
     around = torch.maximum(high, other_high) - torch.minimum(low, other_low)
     if kind == "giou":
-        area: Tensor = around.prod(-1)
+        area = around.prod(-1)
         return iou - (area - union) / (area + EPS**2)
     distance = (centre - other_centre).square().sum(-1)
-    diou: Tensor = iou - distance / (around.square().sum(-1) + EPS**2)
+    diou = iou - distance / (around.square().sum(-1) + EPS**2)
     return diou if kind == "diou" else diou - _of_ratios(sides, other_sides, iou)
+
+
+def _parts(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the centres and the sides of boxes."""
+    centre, sides = boxes.split(2, -1)
+    return centre, sides
 
 
 def _of_ratios(sides: Tensor, other_sides: Tensor, iou: Tensor) -> Tensor:
