@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from oracles.darknet_cfgs import conv, net, route, section
+from oracles.darknet_cfgs import conv, net, route, section, yolov7_tiny
 from oracles.darknet_losses import Truth, region_losses, yolo_losses
 from torch import Tensor, nn
 from torchvision.ops import complete_box_iou, distance_box_iou, generalized_box_iou
@@ -17,7 +17,14 @@ from torchvision.ops import complete_box_iou, distance_box_iou, generalized_box_
 import gradlens as gl
 from gradlens.errors import GradlensError, ModelNote
 from gradlens.models import load_model
-from gradlens.models.darknet import DarknetModel, darknet_model, detection_losses, load_weights, parse_cfg
+from gradlens.models.darknet import (
+    DarknetModel,
+    darknet_flops,
+    darknet_model,
+    detection_losses,
+    load_weights,
+    parse_cfg,
+)
 from gradlens.models.darknet.boxes import overlap
 from gradlens.models.darknet.network import FreshHead
 from gradlens.models.darknet.sections import Region, Yolo
@@ -342,6 +349,21 @@ def test_detectors_of_other_kinds_are_captured_exactly(text: str) -> None:
     exactness = gl.analyze(recording)["exactness"].frame
     assert exactness["error"].max() == 0
     assert exactness["projected_error"].max() < 1e-5
+
+
+def test_yolov7_tiny_has_the_published_size_and_is_captured_exactly() -> None:
+    """6.2 M parameters and 13.8 GFLOPs at 640 px (arXiv 2207.02696, table 2; that count has the biases)."""
+    cfg = parse_cfg(yolov7_tiny())
+    flops = darknet_flops(cfg)
+    assert flops.convolutions / 1e9 == pytest.approx(13.8, rel=0.01)
+    with torch.device("meta"):
+        published = DarknetModel(cfg)
+    assert round(sum(value.numel() for value in published.parameters()) / 1e6, 1) == 6.2
+    small = yolov7_tiny(CLASSES).replace("height=640", "height=64").replace("width=640", "width=64")
+    recording = gl.capture(built(small), [scenes(seed=0)], step=total, samples=4)
+    exactness = gl.analyze(recording)["exactness"].frame
+    assert exactness["error"].max() == 0
+    assert len(exactness[exactness["stage"] != "loss"]) == 32  # layers that several others read
 
 
 @pytest.mark.parametrize("text", [None, REGION, SCALED], ids=["yolo", "region", "new coordinates"])
