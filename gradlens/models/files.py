@@ -84,19 +84,6 @@ def require_file(path: Path, what: str) -> None:
         raise GradlensError(f"{what} {path} is empty; save or download it again")
 
 
-def has_detections(path: Path) -> bool:
-    """Return whether a darknet file describes a detector: it has a ``[yolo]`` or ``[region]``.
-
-    A file that does not exist or cannot be read has none.
-    """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    sections = ("".join(line.partition("#")[0].split()) for line in text.splitlines())
-    return any(section in ("[yolo]", "[region]") for section in sections)
-
-
 def check_weights(path: Path) -> None:
     """Check that a file of weights exists and begins as one; what it holds is read later.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gradlens.errors import GradlensError
-from gradlens.models.files import check_factory, has_detections, require_file
+from gradlens.models.files import check_factory, require_file
 
 
 @pytest.mark.parametrize(
@@ -52,24 +52,3 @@ def test_a_missing_file_suggests_others_of_its_kind(tmp_path: Path) -> None:
     with pytest.raises(GradlensError) as caught:
         require_file(tmp_path / "weight.pt", "checkpoint")
     assert "did you mean weights.pt?" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "detects"),
-    [
-        ("[net]\n[convolutional]\n [ yolo ] # three\nmask=0\n", True),
-        ("[net]\r\n[region]\r\n", True),
-        ("[net]\n# [yolo]\n[softmax]\n", False),
-        ("[net]\n[yolov]\n", False),
-    ],
-)
-def test_a_darknet_file_with_detections_is_one_of_a_detector(
-    tmp_path: Path, text: str, detects: bool
-) -> None:
-    (file := tmp_path / "net.cfg").write_bytes(text.encode())
-    assert has_detections(file) == detects
-
-
-def test_a_darknet_file_that_does_not_exist_has_no_detections(tmp_path: Path) -> None:
-    assert not has_detections(tmp_path / "no.cfg")
-    assert not has_detections(tmp_path)
