@@ -9,14 +9,11 @@ from pathlib import Path
 from torch import nn
 
 from gradlens.errors import GradlensError
+from gradlens.models.checking import check_network
 from gradlens.models.checkpoint import load_checkpoint
 from gradlens.models.cross_stage import cspify
 from gradlens.models.darknet import DarknetModel, darknet_model, load_weights, with_head_of
-from gradlens.models.factory_file import file_model
-from gradlens.models.files import check_network
 from gradlens.models.naming import Source
-from gradlens.models.peleenet import PeleeNet
-from gradlens.models.registered import PELEENETS
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stems import cifar_stem
@@ -68,7 +65,7 @@ def load_model(
     shape = InputShape(num_classes, in_chans, image_size)
     check_network(network, checkpoint, pretrained)
     with seeded(seed):
-        model = _build(source, shape, pretrained)
+        model = source.build(shape, pretrained)
         if network.csp is not None:
             model = restructured(model, network.csp, image_size, stages)
         if network.twin is not None:
@@ -83,22 +80,6 @@ def load_model(
     return model.train()
 
 
-def _build(source: Source, shape: InputShape, pretrained: bool) -> nn.Module:
-    if source.kind == "timm":
-        from gradlens.models.timm_zoo import timm_model  # the libraries are slow to import
-
-        return timm_model(source.name, shape, pretrained)
-    if source.kind == "torchvision":
-        from gradlens.models.torchvision_zoo import torchvision_model
-
-        return torchvision_model(source.name, shape, pretrained)
-    if source.kind == "gradlens":
-        return PeleeNet(shape.num_classes or 1000, shape.in_chans, PELEENETS[source.name])
-    if source.kind == "darknet":
-        return darknet_model(Path(source.file), shape)
-    return file_model(Path(source.file), source.name, shape)
-
-
 def _with_darknet_weights(
     model: nn.Module, source: Source, shape: InputShape, checkpoint: str | Path
 ) -> nn.Module:
@@ -106,7 +87,7 @@ def _with_darknet_weights(
     if not isinstance(model, DarknetModel):
         load_weights(model, checkpoint)  # its error names the models that such a file fits
         return model
-    weighted = darknet_model(Path(source.file), InputShape(None, shape.in_chans, shape.image_size))
+    weighted = darknet_model(Path(source.name), InputShape(None, shape.in_chans, shape.image_size))
     load_weights(weighted, checkpoint)
     return with_head_of(weighted, model)
 

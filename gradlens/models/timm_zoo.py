@@ -9,8 +9,8 @@ from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.models.downloads import offline_if_unreachable
-from gradlens.models.naming import unknown_model
 from gradlens.models.shape import InputShape
+from gradlens.models.sources.registry import unknown_model
 
 
 def timm_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:

@@ -7,7 +7,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradlens.models.files import check_function, check_network
+from gradlens.models.checking import check_network
+from gradlens.models.files import check_function
 from gradlens.models.spec import NetworkSpec, csp_specs
 from gradlens.studies.options import BOTH, FUNCTIONS, Study, study_of
 
