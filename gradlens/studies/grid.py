@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gradlens.data import Batches
-from gradlens.data.batches import Batch
-from gradlens.data.supplied import fingerprint_of
+from gradlens.data.batches import Batch, fingerprint
 from gradlens.errors import GradlensError
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
@@ -124,7 +123,7 @@ class Grid:
             weights = [build_network(self.study, network, data, 0)[0].state_dict()]
         paths = [Path(file.rpartition(":")[0] or file) for file in files if file]
         texts = [path.read_bytes() for path in paths if path.is_file()]
-        return fingerprint_of([*(text.hex() for text in texts), *weights]) if texts or weights else ""
+        return fingerprint([*(text.hex() for text in texts), *weights]) if texts or weights else ""
 
     @property
     def _cell_size(self) -> int:

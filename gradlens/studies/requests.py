@@ -68,6 +68,5 @@ def _request(study: Study, seed: int) -> Request:
     """Return the samples of a seed, in colour."""
     from gradlens.data.request import CLASSES, Request
 
-    return Request(
-        study.batch_size, study.batches, 0, study.image_size, 3, seed, study.num_classes or CLASSES
-    )
+    classes = study.num_classes or CLASSES
+    return Request(study.batch_size, study.batches, 0, study.image_size, 3, seed, classes, study.data)
