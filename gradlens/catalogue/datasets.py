@@ -10,6 +10,10 @@ from gradlens.errors import GradlensError, close_matches
 
 CLASSIFICATION, DETECTION = "classification", "detection"
 """Tasks: batches of (images, classes), and of (list of images, list of targets with boxes and labels)."""
+SEGMENTATION, VIDEO, FLOW = "segmentation", "video", "flow"
+"""Tasks: batches of (images, classes of pixels), (clips, classes), and (pairs of images, motion)."""
+FRAMES = 8
+"""Frames of a clip."""
 
 
 class DataSet(NamedTuple):
@@ -36,6 +40,8 @@ DATASETS = {
     "scenes": DataSet(
         "gradlens.data.scenes.scene_samples", 716, task=DETECTION, least=32, options="sizes=mixed"
     ),
+    "clips": DataSet("gradlens.data.moving.clip_samples", 1797, task=VIDEO, least=16),
+    "motion": DataSet("gradlens.data.moving.flow_samples", 1797, task=FLOW, least=16),
 }
 """Data sets by name; the option ``data`` of ``Study`` describes each."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gradlens.catalogue.datasets import CLASSIFICATION, DATASETS, DETECTION, SEGMENTATION, data_set
 from gradlens.errors import GradlensError
 from gradlens.models.files import check_weights
-from gradlens.models.sources.adapter import ANY, DETECTION, KINDS, SEGMENTATION
+from gradlens.models.sources.adapter import ANY, KINDS, TARGETS
 from gradlens.models.spec import NetworkSpec
 
 ACCEPTED = {SEGMENTATION: (DETECTION,)}
@@ -37,26 +38,22 @@ def check_network(
         check_weights(Path(checkpoint))
 
 
-def check_task(network: NetworkSpec, data: str, task: str, fitting: tuple[str, ...]) -> None:
-    """Check that a network is made for the targets of the data.
-
-    Args:
-        network: a network by name.
-        data: name of the data.
-        task: task of the data; empty if that is not known.
-        fitting: names of data by which the message can replace it, with their tasks: ``scenes=detection``.
+def check_task(network: NetworkSpec, data: str) -> None:
+    """Check that a network by name is made for the targets of the data by name.
 
     Raises:
         GradlensError: it is not.
     """
     wanted = network.source.adapter.task
-    if ANY in (task, wanted) or task == wanted or task in ACCEPTED.get(wanted, ()):
+    known = data_set(data)
+    task = DATASETS[known].task if known else CLASSIFICATION
+    if wanted == ANY or _fits(wanted, task):
         return
-    names = [name for name, _, kind in (text.partition("=") for text in fitting) if fits(wanted, kind)]
+    names = [name for name, entry in DATASETS.items() if _fits(wanted, entry.task)]
     use = f"use data={' or '.join(map(repr, names))}" if names else "give batches of your own as data="
-    raise GradlensError(f"{network} is {KINDS[wanted]}, and data={data!r} is for {task}; {use}")
+    raise GradlensError(f"{network} is {KINDS[wanted]}, and data={data!r} has {TARGETS[task]}; {use}")
 
 
-def fits(wanted: str, task: str) -> bool:
-    """Return whether a network of one task takes data of another."""
+def _fits(wanted: str, task: str) -> bool:
+    """Return whether networks of one task learn from the data of another."""
     return task == wanted or task in ACCEPTED.get(wanted, ())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 
 from gradlens.errors import GradlensError
@@ -17,6 +19,7 @@ from gradlens.models.naming import Source
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stems import cifar_stem
+from gradlens.models.trial import evaluating, image_for
 from gradlens.models.width import forward_flops, narrow_to_flops
 from gradlens.models.zero_init import lift_zero_init
 from gradlens.options import ZERO_INIT
@@ -67,7 +70,12 @@ def load_model(
     with seeded(seed):
         model = source.build(shape, pretrained)
         if network.csp is not None:
-            model = restructured(model, network.csp, image_size, stages)
+            model = _inside(model, source.adapter.body, network.csp, image_size, stages)
+        if network.twin is not None and source.adapter.body:
+            raise GradlensError(
+                f"{network} cannot be narrowed: the layers of a detector that read its backbone have fixed widths; "
+                f"compare with {network.base}"
+            )
         if network.twin is not None:
             model = _narrowed(model, network.twin, image_size, stages)
     if not (zero_init or pretrained or checkpoint is not None):
@@ -118,6 +126,40 @@ def restructured(
         stages=stages,
         image_size=image_size,
     )
+
+
+def _inside(
+    model: nn.Module, body: str, csp: CspSpec, image_size: int | None, stages: Sequence[str] | None
+) -> nn.Module:
+    """Return a model with cross stage partial stages; with a path ``body``, only that module is restructured.
+
+    Raises:
+        GradlensError: the module has no stages that can be cut, or its features have other shapes afterwards.
+    """
+    if not body:
+        return restructured(model, csp, image_size, stages)
+    paths = None if stages is None else [path.removeprefix(f"{body}.") for path in stages]
+    before = model.get_submodule(body)
+    after = restructured(before, csp, image_size, paths)
+    holder, _, name = body.rpartition(".")
+    pyramid: Any = model.get_submodule(holder)
+    if _shapes(after, image_size) == _shapes(before, image_size):
+        setattr(pyramid, name, after)
+    elif hasattr(pyramid, "with_body"):  # the strategy absorbed the transitions between dense blocks
+        setattr(model, holder, pyramid.with_body(after))
+    else:
+        raise GradlensError(
+            f"the features of the backbone have other shapes with {csp}; name stages that keep them with stages="
+        )
+    return model
+
+
+def _shapes(body: nn.Module, image_size: int | None) -> list[torch.Size]:
+    """Return the shapes of the features of a backbone."""
+    with evaluating(body), torch.no_grad():
+        features = body(image_for(body, image_size))
+    tensors = features.values() if isinstance(features, Mapping) else features
+    return [feature.shape for feature in tensors]
 
 
 def _narrowed(

@@ -27,6 +27,11 @@ class Source:
     adapter: Adapter
     name: str
 
+    @property
+    def file(self) -> str:
+        """Path of the file from which the network is built; empty for the libraries."""
+        return self.adapter.names.path(self.name)
+
     def build(self, shape: InputShape, pretrained: bool = False) -> nn.Module:
         """Build the network."""
         return self.adapter.build(self.name, shape, pretrained)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from gradlens.catalogue.datasets import CLASSIFICATION, DETECTION, FLOW, SEGMENTATION, VIDEO
 from gradlens.catalogue.named import named
 from gradlens.errors import GradlensError
 
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     Builder = Callable[[str, InputShape, bool], nn.Module]
     Step = Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]
 
-CLASSIFICATION = "classification"
-DETECTION = "detection"
-SEGMENTATION = "segmentation"
-VIDEO = "video"
-FLOW = "flow"
 ANY = ""
 """Task of a network about which its name says nothing."""
 KINDS = {
@@ -33,6 +29,14 @@ KINDS = {
     FLOW: "for optical flow",
 }
 """What a network is, by its task, for messages."""
+TARGETS = {
+    CLASSIFICATION: "images with classes",
+    DETECTION: "images with boxes",
+    SEGMENTATION: "images with classes of pixels",
+    VIDEO: "clips with classes",
+    FLOW: "pairs of images with their flow",
+}
+"""What data holds, by its task, for messages."""
 
 
 class Names(Protocol):
@@ -43,6 +47,9 @@ class Names(Protocol):
 
     def check(self, name: str) -> None:
         """Raise a GradlensError if a file that the name contains does not exist or cannot be read."""
+
+    def path(self, name: str) -> str:
+        """Return the path of the file that the name contains; empty if it contains none."""
 
     def listed(self) -> Iterable[str]:
         """Return the names without loading a library; none for paths of files."""

@@ -32,6 +32,10 @@ class Registered:
     def check(self, name: str) -> None:
         """Accept all names: there is no file."""
 
+    def path(self, name: str) -> str:
+        """Return an empty path: there is no file."""
+        return ""
+
     def listed(self) -> Iterable[str]:
         """Return the registered names."""
         return registered(self.library, self.folder)
@@ -50,6 +54,10 @@ class Fixed:
     def check(self, name: str) -> None:
         """Accept all names: there is no file."""
 
+    def path(self, name: str) -> str:
+        """Return an empty path: there is no file."""
+        return ""
+
     def listed(self) -> Iterable[str]:
         """Return the names."""
         return self.networks
@@ -67,6 +75,10 @@ class OneOf:
 
     def check(self, name: str) -> None:
         """Accept all names: there is no file."""
+
+    def path(self, name: str) -> str:
+        """Return an empty path: there is no file."""
+        return ""
 
     def listed(self) -> Iterable[str]:
         """Return the names of all kinds."""
@@ -99,6 +111,10 @@ class Marked:
         """Check that the file can be read."""
         require_file(Path(name), self.what)
 
+    def path(self, name: str) -> str:
+        """Return the path."""
+        return name
+
     def listed(self) -> Iterable[str]:
         """Return no names: files have paths."""
         return ()
@@ -115,6 +131,10 @@ class Functions:
     def check(self, name: str) -> None:
         """Check that the file binds the name, as far as its text shows."""
         check_factory(*split_function(name))
+
+    def path(self, name: str) -> str:
+        """Return the path of the Python file."""
+        return str(split_function(name)[0])
 
     def listed(self) -> Iterable[str]:
         """Return no names: files have paths."""

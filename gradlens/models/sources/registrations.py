@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-REGISTRATION = re.compile(r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:@[^\n]*\n)*def (\w+)", re.MULTILINE)
+REGISTRATION = re.compile(
+    r"^@register_model\b(\([^)]*\))?[^\n]*\n(?:(?!def )[^\n]*\n)*?def (\w+)", re.MULTILINE
+)
 NAME_OPTION = re.compile(r'name="(\w+)"')
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradlens.catalogue.datasets import DETECTION, FLOW, SEGMENTATION, VIDEO
 from gradlens.errors import GradlensError, close_matches
-from gradlens.models.sources.adapter import (
-    ANY,
-    Adapter,
-)
+from gradlens.models.sources.adapter import ANY, Adapter
 from gradlens.models.sources.names import Fixed, Functions, Marked, Registered
 from gradlens.models.sources.own import PELEENETS
 
@@ -29,6 +27,31 @@ ADAPTERS: list[Adapter] = [
     Adapter(
         "torchvision", TORCHVISION, "torchvision:NAME", Registered("torchvision"),
         f"{HERE}.torchvision_zoo.torchvision_model", BSD, weights=True,
+    ),
+    Adapter(
+        "torchvision", TORCHVISION, "torchvision:NAME", Registered("torchvision", "models/detection"),
+        f"{HERE}.torchvision_detectors.detector", BSD, DETECTION, f"{HERE}.sources.steps.detection",
+        weights=True, body="backbone.body",
+    ),
+    Adapter(
+        "torchvision", TORCHVISION, "torchvision:NAME", Registered("torchvision", "models/segmentation"),
+        f"{HERE}.torchvision_tasks.segmenter", BSD, SEGMENTATION, f"{HERE}.sources.steps.segmentation", weights=True,
+    ),
+    Adapter(
+        "torchvision", TORCHVISION, "torchvision:NAME", Registered("torchvision", "models/video"),
+        f"{HERE}.torchvision_tasks.video_classifier", BSD, VIDEO,
+    ),
+    Adapter(
+        "torchvision", TORCHVISION, "torchvision:NAME", Registered("torchvision", "models/optical_flow"),
+        f"{HERE}.torchvision_tasks.flow_model", BSD, FLOW, f"{HERE}.sources.steps.optical_flow",
+    ),
+    *(
+        Adapter(
+            "timm", f"{head}:", f"{head}:BACKBONE", Registered("timm"),
+            f"{HERE}.torchvision_detectors.{head}", f"{BSD} and Apache-2.0", DETECTION,
+            f"{HERE}.sources.steps.detection", weights=True, body="backbone.body", whole=False,
+        )
+        for head in ("fcos", "retinanet", "fasterrcnn")
     ),
     Adapter(
         "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file"), f"{HERE}.darknet.named.cfg_model",
