@@ -10,7 +10,7 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 from click.types import StringParamType  # ParamType takes parameters in newer clicks only
 
 from gradlens.catalogue.transitions import FLOPS, NARROW, OPTIONS, STRATEGIES
-from gradlens.models.registered import registered_names
+from gradlens.models.sources import registered_names
 
 from .folders import read_run, run_folders
 from .output import RUNS
@@ -38,7 +38,7 @@ class Model(StringParamType):
             return [CompletionItem(f"{base}@{text}") for text in texts if text.startswith(spec)]
         if "/" in incomplete or incomplete.endswith((".py", ".")):
             return [CompletionItem(incomplete, type="file")]
-        return [CompletionItem(name) for name in registered_names() if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in registered_names(incomplete)]
 
 
 class RunFolder(click.Path):

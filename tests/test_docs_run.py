@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from docs_files import BEFORE_PYTHON, CHEAPER, CHEAPER_PYTHON, SHORTER, SMALLER, make_files
 from pages import PAGES, ROOT, Block, blocks
 
-from gradlens.models.registered import PELEENETS
+from gradlens.models.sources.own import PELEENETS
 from gradlens_cli.app import gradlens
 
 ELSEWHERE = {

@@ -8,6 +8,13 @@ from typing import NamedTuple
 
 from gradlens.errors import GradlensError, close_matches
 
+CLASSIFICATION, DETECTION = "classification", "detection"
+"""Tasks: batches of (images, classes), and of (list of images, list of targets with boxes and labels)."""
+SEGMENTATION, VIDEO, FLOW = "segmentation", "video", "flow"
+"""Tasks: batches of (images, classes of pixels), (clips, classes), and (pairs of images, motion)."""
+FRAMES = 8
+"""Frames of a clip."""
+
 
 class DataSet(NamedTuple):
     """A data set that has a name.
@@ -15,17 +22,48 @@ class DataSet(NamedTuple):
     Attributes:
         reader: dotted name of the function that returns its samples.
         size: number of its samples; None if it is unlimited.
+        task: what a network learns of it.
+        least: least ``image_size``.
+        options: form of the options after its name; empty if it has none.
     """
 
     reader: str
     size: int | None = None
+    task: str = CLASSIFICATION
+    least: int = 1
+    options: str = ""
 
 
 DATASETS = {
     "digits": DataSet("gradlens.data.digits.digit_samples", 1797),
     "random": DataSet("gradlens.data.noise.noise_samples"),
+    "scenes": DataSet(
+        "gradlens.data.scenes.scene_samples", 716, task=DETECTION, least=32, options="sizes=mixed"
+    ),
+    "clips": DataSet("gradlens.data.moving.clip_samples", 1797, task=VIDEO, least=16),
+    "motion": DataSet("gradlens.data.moving.flow_samples", 1797, task=FLOW, least=16),
 }
 """Data sets by name; the option ``data`` of ``Study`` describes each."""
+
+
+def data_set(name: str, names: Collection[str] = tuple(DATASETS)) -> str:
+    """Return the data set that a name means, with or without options; empty if it means none.
+
+    Raises:
+        GradlensError: the data set has no options.
+
+    >>> data_set("scenes:sizes=mixed"), data_set("photos")
+    ('scenes', '')
+    """
+    kind, colon, _ = name.partition(":")
+    kind = kind.strip()
+    if name in names:
+        return name
+    if not colon or kind not in names or Path(name).is_dir():
+        return ""
+    if kind in DATASETS and not DATASETS[kind].options:
+        raise GradlensError(f"{name!r} has options, and {kind} has none; write {kind}")
+    return kind
 
 
 def check_data(name: str, names: Collection[str] = tuple(DATASETS), others: Collection[str] = ()) -> None:
@@ -34,13 +72,12 @@ def check_data(name: str, names: Collection[str] = tuple(DATASETS), others: Coll
     Raises:
         GradlensError: it is neither.
     """
-    if name in names or (name.strip() and Path(name).is_dir()):
+    if data_set(name, names) or (name.strip() and Path(name).is_dir()):
         return
     allowed = f"give {', '.join(names)}, or the path of an image folder"
     if name == "folder":
         raise GradlensError(f"there is no folder {name!r} here; {allowed}")
     if name.strip() and Path(name).exists():
         raise GradlensError(f"data {name!r} is a file; {allowed}")
-    raise GradlensError(
-        f"there is no data set and no folder {name!r}; {allowed}{close_matches(name, [*names, *others])}"
-    )
+    near = close_matches(name.partition(":")[0], [*names, *others])
+    raise GradlensError(f"there is no data set and no folder {name!r}; {allowed}{near}")

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
+import torch
 from torch import Tensor
+from torch.utils import _pytree
+
+from gradlens.catalogue.datasets import CLASSIFICATION
 
 Batch = tuple[Tensor, Tensor]
 
@@ -15,6 +19,9 @@ Batch = tuple[Tensor, Tensor]
 @dataclass(frozen=True, eq=False)
 class Batches(Sequence[Batch]):
     """A sequence of (images ``[n, c, h, w]`` float32, targets ``[n]`` int64), or of what the caller supplies.
+
+    For detection, images are a list of ``[c, h, w]`` float32 in [0, 1], targets a list of dicts as torchvision has
+    them: ``boxes`` ``[k, 4]`` float32, the corners (x, y, x, y) in pixels, and ``labels`` ``[k]`` int64 from 1.
 
     Attributes:
         items: the batches, in order, each of the same ``n``.
@@ -24,6 +31,7 @@ class Batches(Sequence[Batch]):
         image_size: height ``h`` and width ``w`` in pixels.
         identity: name, seed, counts, sha256 over the tensors, and the skipped files.
         described: what a batch holds, for messages; empty for images.
+        task: ``classification`` or ``detection``; then a head has ``num_classes`` + 1 outputs where 0 is background.
     """
 
     items: tuple[Any, ...]
@@ -33,6 +41,7 @@ class Batches(Sequence[Batch]):
     image_size: int
     identity: Mapping[str, Any]
     described: str = ""
+    task: str = CLASSIFICATION
 
     def __str__(self) -> str:
         """Return what the batches hold, for messages."""
@@ -53,15 +62,18 @@ class Batches(Sequence[Batch]):
         return iter(self.items)
 
 
-def fingerprint(batches: Sequence[Batch]) -> str:
-    """Return the sha256 over the bytes, shapes and order of all tensors.
+def fingerprint(value: object) -> str:
+    """Return the sha256 over the bytes, shapes and order of the tensors in nested containers.
 
     >>> fingerprint([])[:8]
     'e3b0c442'
     """
     digest = hashlib.sha256()
-    for batch in batches:
-        for tensor in batch:
-            digest.update(f"{tensor.dtype}{list(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+    for leaf in _pytree.tree_leaves(value):
+        if isinstance(leaf, Tensor) and leaf.layout is torch.strided and not leaf.is_nested:
+            array = leaf.detach().cpu().contiguous()
+            digest.update(f"{array.dtype}{list(array.shape)}".encode())
+            digest.update(array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+        else:
+            digest.update(repr(leaf).encode() if isinstance(leaf, (str, int, float)) else b"?")
     return digest.hexdigest()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from gradlens.catalogue.datasets import DATASETS, check_data
+from gradlens.catalogue.datasets import DATASETS, DETECTION, check_data, data_set
+from gradlens.data.forms import Scenes
 from gradlens.data.images import UNREADABLE, eight_bit, image_classes, unreadable
 from gradlens.data.request import Request
 from gradlens.data.tokens import FORM, TOKENS, Tokens, is_tokens
@@ -39,7 +40,8 @@ def check_samples(name: str, requests: Sequence[Request], skip_bad: bool = False
         Tokens.parse(name)
         return
     check_data(name, others=[TOKENS])
-    if name not in DATASETS:
+    known = data_set(name)
+    if not known:
         classes, _ = image_classes(Path(name))
         files = [path for paths in classes.values() for path in paths]
         if len(classes) < 2:
@@ -50,10 +52,18 @@ def check_samples(name: str, requests: Sequence[Request], skip_bad: bool = False
         if not skip_bad:
             _check_readable(files, requests)
         return
-    size = DATASETS[name].size
-    for request in requests if size is not None else ():
-        request.require(size or 0, f"{name} has {size} samples")
+    _check_data_set(known, requests)
     _check_memory(requests)
+
+
+def _check_data_set(name: str, requests: Iterable[Request]) -> None:
+    entry = DATASETS[name]
+    for request in requests:
+        if entry.task == DETECTION:
+            Scenes.parse(request.data)
+        request.require_size(entry.least, name)
+        if entry.size is not None:
+            request.require(entry.size, f"{name} has {entry.size} samples")
 
 
 def check_input(text: str, data: str) -> None:

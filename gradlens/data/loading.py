@@ -6,10 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import torch
-
 from gradlens.catalogue.datasets import DATASETS as NAMED
-from gradlens.catalogue.datasets import check_data
+from gradlens.catalogue.datasets import check_data, data_set
 from gradlens.catalogue.named import named
 from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.checks import too_large
@@ -39,8 +37,9 @@ def load_data(
     """Return batches of a seeded selection of samples; equal arguments return equal tensors.
 
     Args:
-        name: ``digits``, ``random``, the path of a folder with one folder of images per class, or random tokens with
-            class targets: ``tokens:length=32,vocabulary=100``.
+        name: ``digits``, ``random``, the path of a folder with one folder of images per class, random tokens with
+            class targets: ``tokens:length=32,vocabulary=100``, or ``scenes`` of several digits for detectors, with
+            ``scenes:sizes=mixed`` of different sizes.
         batch_size: samples ``n`` per batch, at least 4.
         batches: number of batches.
         image_size: height and width in pixels.
@@ -53,17 +52,15 @@ def load_data(
     Raises:
         GradlensError: no such data exists, it is too small, an image cannot be read, or a number is out of range.
     """
-    request = Request(batch_size, batches, start, image_size, in_chans, seed, num_classes or CLASSES)
+    classes = num_classes or CLASSES
+    request = Request(batch_size, batches, start, image_size, in_chans, seed, classes, name)
     try:
         samples = _samples(name, request, skip_bad)
     except (MemoryError, RuntimeError) as error:
         if "memory" not in str(error) and not isinstance(error, MemoryError):
             raise
         raise too_large(request) from error
-    pairs = zip(
-        torch.split(samples.images, batch_size), torch.split(samples.targets, batch_size), strict=True
-    )
-    items = tuple((images.clone(), targets.clone()) for images, targets in pairs)
+    items = samples.batches(batch_size)
     identity = {
         "name": name,
         "seed": seed,
@@ -78,13 +75,20 @@ def load_data(
     }
     described = str(Tokens.parse(name, request.num_classes)) if is_tokens(name) else ""
     return Batches(
-        items, len(samples.class_names), samples.class_names, in_chans, image_size, identity, described
+        items,
+        len(samples.class_names),
+        samples.class_names,
+        in_chans,
+        image_size,
+        identity,
+        described,
+        samples.task,
     )
 
 
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
-    if name in DATASETS:
-        return DATASETS[name](request)
+    if data_set(name, DATASETS):
+        return DATASETS[data_set(name, DATASETS)](request)
     if is_tokens(name):
         return token_samples(Tokens.parse(name, request.num_classes), request)
     check_data(name, DATASETS, [TOKENS])

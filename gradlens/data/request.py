@@ -26,6 +26,7 @@ class Request:
         in_chans: channels ``c``.
         seed: determines the order.
         num_classes: number of classes of random targets.
+        data: name of the data, with its options.
 
     Raises:
         GradlensError: a number is out of range.
@@ -38,6 +39,7 @@ class Request:
     in_chans: int
     seed: int
     num_classes: int = CLASSES
+    data: str = ""
 
     def __post_init__(self) -> None:
         if self.batch_size < SMALLEST_BATCH:
@@ -74,6 +76,11 @@ class Request:
             other = first + draw % (total - first)
             order[first], order[other] = order[other], order[first]
         return order
+
+    def require_size(self, least: int, name: str) -> None:
+        """Raise a GradlensError unless the images are at least as large as the data need."""
+        if self.image_size < least:
+            raise GradlensError(f"image_size is {self.image_size}; it must be at least {least} for {name}")
 
     def require(self, usable: int, description: str) -> None:
         """Raise a GradlensError unless ``usable`` samples are enough; ``description`` begins its message."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from itertools import islice
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree
 from torch.utils.data import DataLoader, TensorDataset
 
-from gradlens.data.batches import Batches
+from gradlens.data.batches import Batches, fingerprint
 from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.randomness import seeded
 
@@ -84,7 +82,7 @@ class SuppliedBatches:
             "start": start,
             "total": None if length is None else length * self.samples,
             "classes": classes,
-            "sha256": fingerprint_of(items),
+            "sha256": fingerprint(items),
             "skipped": [],
         }
         return Batches(items, classes, (), channels, side, identity, described=shapes_of(items[0]))
@@ -127,19 +125,6 @@ def classes_of(source: object, items: Iterable[object]) -> int:
     if not integers or len(integers) < len(targets):
         return 0
     return max(FEWEST_CLASSES, 1 + max(int(target.max()) for target in integers))
-
-
-def fingerprint_of(value: object) -> str:
-    """Return the sha256 over the bytes, shapes and order of the tensors in nested containers."""
-    digest = hashlib.sha256()
-    for leaf in _pytree.tree_leaves(value):
-        if isinstance(leaf, Tensor) and leaf.layout is torch.strided and not leaf.is_nested:
-            array = leaf.detach().cpu().contiguous()
-            digest.update(f"{array.dtype}{list(array.shape)}".encode())
-            digest.update(array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b"")
-        else:
-            digest.update(repr(leaf).encode() if isinstance(leaf, (str, int, float)) else b"?")
-    return digest.hexdigest()
 
 
 def shapes_of(batch: object) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gradlens.data.forms import divided, options_in
 from gradlens.data.request import CLASSES
-from gradlens.errors import GradlensError, close_matches
+from gradlens.errors import GradlensError
 
 TOKENS = "tokens"
 FORM = "tokens:length=32,vocabulary=100"
@@ -38,11 +39,8 @@ class Tokens:
         Tokens(length=8, vocabulary=100, classes=10)
         """
         values: dict[str, int] = {}
-        for part in filter(None, (part.strip() for part in text.partition(":")[2].split(","))):
-            key, equals, number = (piece.strip() for piece in part.partition("="))
-            if not equals or key not in cls.__dataclass_fields__ or key in values:
-                near = close_matches(key, cls.__dataclass_fields__)
-                raise GradlensError(f"{part!r} in {text!r} is not understood; write {FORM},classes=10{near}")
+        written = options_in(text, cls.__dataclass_fields__, f"{FORM},classes=10")
+        for key, number in written.items():
             least = 1 if key == "length" else 2
             if not re.fullmatch(r"[0-9]{1,9}", number) or int(number) < least:
                 raise GradlensError(
@@ -62,4 +60,4 @@ def is_tokens(name: str) -> bool:
     >>> is_tokens("tokens:length=8"), is_tokens("digits")
     (True, False)
     """
-    return name.partition(":")[0].strip() == TOKENS
+    return divided(name)[0] == TOKENS

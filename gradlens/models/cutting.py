@@ -16,8 +16,8 @@ from gradlens.models.dense import dense_block_without, is_dense_block, is_preact
 from gradlens.models.narrowing import narrowed
 from gradlens.models.trial import ERRORS, inputs_and_outputs
 
-STAGES = re.compile(r"(?:.*\.)?(?:layer\d+|(?:stages|blocks|layers)\.\d+|s\d+|denseblock\d+)")
-NUMBERED = re.compile(r"(?:^|\.)(?:(?:stages|blocks|layers)\.\d+|s\d+)$")
+STAGES = re.compile(r"(?:.*[._])?(?:layer\d+|(?:stages|blocks|layers)[._]\d+|s\d+|denseblock\d+)")
+NUMBERED = re.compile(r"(?:^|[._])(?:(?:stages|blocks|layers)[._]\d+|s\d+)$")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,12 @@ from torch import nn
 from gradlens.errors import GradlensError, close_matches, described
 from gradlens.models.files import check_factory, check_function
 from gradlens.models.shape import InputShape
+from gradlens.models.sources.names import split_function
+
+
+def function_model(name: str, shape: InputShape, pretrained: bool = False) -> nn.Module:
+    """Build the network of ``path/file.py:factory`` (see ``file_model``); there are no pretrained weights."""
+    return file_model(*split_function(name), shape)
 
 
 def file_model(file: Path, factory: str, shape: InputShape) -> nn.Module:

@@ -11,37 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gradlens.errors import GradlensError, close_matches
-from gradlens.models.spec import NetworkSpec
 
 DYNAMIC = ("import *", "__getattr__", "globals(", "setattr(", "exec(", "__dict__", "vars(", "sys.modules")
 """Signs that a file may define names that its text does not show."""
-
-
-def check_network(
-    network: NetworkSpec, checkpoint: str | Path | None = None, pretrained: bool = False
-) -> None:
-    """Check the name of a network and its files without running or loading any of them.
-
-    Raises:
-        GradlensError: the name is unknown, a file does not exist or cannot be read, a Python file has an error of
-            syntax or no such function, or pretrained weights are requested that cannot exist.
-    """
-    source = network.source
-    if pretrained and checkpoint is not None:
-        raise GradlensError("pretrained weights and a checkpoint exclude each other; give one of them")
-    if pretrained and network.changes:
-        raise GradlensError(f"there are no pretrained weights of {network}; leave out pretrained=True")
-    if pretrained and source.kind not in ("timm", "torchvision"):
-        name = ":".join(part for part in (source.file, source.name) if part)
-        raise GradlensError(
-            f"there are no pretrained weights for {name}; give a file of weights as checkpoint=FILE"
-        )
-    if source.kind == "file":
-        check_factory(Path(source.file), source.name)
-    elif source.kind == "darknet":
-        require_file(Path(source.file), "darknet file")
-    if checkpoint is not None:
-        check_weights(Path(checkpoint))
 
 
 def check_function(name: str, parameter: str) -> tuple[Path, str]:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import nn
 
 from gradlens.errors import GradlensError
+from gradlens.models.checking import check_network
 from gradlens.models.checkpoint import load_checkpoint
 from gradlens.models.cross_stage import cspify
 from gradlens.models.darknet import DarknetModel, darknet_model, load_weights, with_head_of
-from gradlens.models.factory_file import file_model
-from gradlens.models.files import check_network
 from gradlens.models.naming import Source
-from gradlens.models.peleenet import PeleeNet
-from gradlens.models.registered import PELEENETS
 from gradlens.models.shape import InputShape
 from gradlens.models.spec import CspSpec, NetworkSpec
 from gradlens.models.stems import cifar_stem
+from gradlens.models.trial import evaluating, image_for
 from gradlens.models.width import forward_flops, narrow_to_flops
 from gradlens.models.zero_init import lift_zero_init
 from gradlens.options import ZERO_INIT
@@ -68,9 +68,14 @@ def load_model(
     shape = InputShape(num_classes, in_chans, image_size)
     check_network(network, checkpoint, pretrained)
     with seeded(seed):
-        model = _build(source, shape, pretrained)
+        model = source.build(shape, pretrained)
         if network.csp is not None:
-            model = restructured(model, network.csp, image_size, stages)
+            model = _inside(model, source.adapter.body, network.csp, image_size, stages)
+        if network.twin is not None and source.adapter.body:
+            raise GradlensError(
+                f"{network} cannot be narrowed: the layers of a detector that read its backbone have fixed widths; "
+                f"compare with {network.base}"
+            )
         if network.twin is not None:
             model = _narrowed(model, network.twin, image_size, stages)
     if not (zero_init or pretrained or checkpoint is not None):
@@ -83,22 +88,6 @@ def load_model(
     return model.train()
 
 
-def _build(source: Source, shape: InputShape, pretrained: bool) -> nn.Module:
-    if source.kind == "timm":
-        from gradlens.models.timm_zoo import timm_model  # the libraries are slow to import
-
-        return timm_model(source.name, shape, pretrained)
-    if source.kind == "torchvision":
-        from gradlens.models.torchvision_zoo import torchvision_model
-
-        return torchvision_model(source.name, shape, pretrained)
-    if source.kind == "gradlens":
-        return PeleeNet(shape.num_classes or 1000, shape.in_chans, PELEENETS[source.name])
-    if source.kind == "darknet":
-        return darknet_model(Path(source.file), shape)
-    return file_model(Path(source.file), source.name, shape)
-
-
 def _with_darknet_weights(
     model: nn.Module, source: Source, shape: InputShape, checkpoint: str | Path
 ) -> nn.Module:
@@ -106,7 +95,7 @@ def _with_darknet_weights(
     if not isinstance(model, DarknetModel):
         load_weights(model, checkpoint)  # its error names the models that such a file fits
         return model
-    weighted = darknet_model(Path(source.file), InputShape(None, shape.in_chans, shape.image_size))
+    weighted = darknet_model(Path(source.name), InputShape(None, shape.in_chans, shape.image_size))
     load_weights(weighted, checkpoint)
     return with_head_of(weighted, model)
 
@@ -137,6 +126,40 @@ def restructured(
         stages=stages,
         image_size=image_size,
     )
+
+
+def _inside(
+    model: nn.Module, body: str, csp: CspSpec, image_size: int | None, stages: Sequence[str] | None
+) -> nn.Module:
+    """Return a model with cross stage partial stages; with a path ``body``, only that module is restructured.
+
+    Raises:
+        GradlensError: the module has no stages that can be cut, or its features have other shapes afterwards.
+    """
+    if not body:
+        return restructured(model, csp, image_size, stages)
+    paths = None if stages is None else [path.removeprefix(f"{body}.") for path in stages]
+    before = model.get_submodule(body)
+    after = restructured(before, csp, image_size, paths)
+    holder, _, name = body.rpartition(".")
+    pyramid: Any = model.get_submodule(holder)
+    if _shapes(after, image_size) == _shapes(before, image_size):
+        setattr(pyramid, name, after)
+    elif hasattr(pyramid, "with_body"):  # the strategy absorbed the transitions between dense blocks
+        setattr(model, holder, pyramid.with_body(after))
+    else:
+        raise GradlensError(
+            f"the features of the backbone have other shapes with {csp}; name stages that keep them with stages="
+        )
+    return model
+
+
+def _shapes(body: nn.Module, image_size: int | None) -> list[torch.Size]:
+    """Return the shapes of the features of a backbone."""
+    with evaluating(body), torch.no_grad():
+        features = body(image_for(body, image_size))
+    tensors = features.values() if isinstance(features, Mapping) else features
+    return [feature.shape for feature in tensors]
 
 
 def _narrowed(

@@ -11,7 +11,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from gradlens.models.registered import PELEENETS
+from gradlens.models.shape import InputShape
+from gradlens.models.sources.own import PELEENETS
 
 DEPTHS = PELEENETS["peleenet"]
 BOTTLENECKS = (1, 2, 4, 4)
@@ -115,3 +116,8 @@ class PeleeNet(nn.Module):
         """Return logits ``[n, num_classes]``."""
         logits: Tensor = self.classifier(self.global_pool(self.features(x)).flatten(1))
         return logits
+
+
+def pelee_model(name: str, shape: InputShape, pretrained: bool = False) -> PeleeNet:
+    """Build a PeleeNet by its name; there are no pretrained weights."""
+    return PeleeNet(shape.num_classes or 1000, shape.in_chans, PELEENETS[name])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import timm
 from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.models.downloads import offline_if_unreachable
-from gradlens.models.naming import unknown_model
 from gradlens.models.shape import InputShape
+from gradlens.models.sources.registry import unknown_model
 
 
 def timm_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
@@ -20,9 +22,22 @@ def timm_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
         GradlensError: timm has no such model or weights, cannot fetch them, or cannot
             build the model for this shape.
     """
+    return _created(name, shape, pretrained, num_classes=shape.num_classes)
+
+
+def feature_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
+    """Build the backbone of a model of timm: it returns a list of features ``[n, c, h, w]`` of falling resolution.
+
+    Raises:
+        GradlensError: as ``timm_model``, or timm does not return features of this model.
+    """
+    return _created(name, shape, pretrained, features_only=True)
+
+
+def _created(name: str, shape: InputShape, pretrained: bool, **options: Any) -> nn.Module:
     try:
         with offline_if_unreachable(pretrained):
-            return _with_size_if_accepted(name, shape, pretrained)
+            return _with_size_if_accepted(name, shape, pretrained, options)
     except OSError as error:
         if not pretrained:
             raise _reason(name, error) from error
@@ -34,9 +49,11 @@ def timm_model(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
         raise _reason(name, error) from error
 
 
-def _with_size_if_accepted(name: str, shape: InputShape, pretrained: bool) -> nn.Module:
+def _with_size_if_accepted(
+    name: str, shape: InputShape, pretrained: bool, options: Mapping[str, Any]
+) -> nn.Module:
     create = functools.partial(
-        timm.create_model, name, pretrained=pretrained, num_classes=shape.num_classes, in_chans=shape.in_chans
+        timm.create_model, name, pretrained=pretrained, in_chans=shape.in_chans, **options
     )
     if shape.image_size is not None:
         try:

@@ -20,6 +20,7 @@ from gradlens.studies.cell import (
 )
 from gradlens.studies.misfits import explain_misfit, few_samples, try_network
 from gradlens.studies.options import Study
+from gradlens.studies.steps import adapted
 from gradlens.studies.subjects import unvaried
 
 SHOWN = 3
@@ -98,13 +99,14 @@ class Cells:
     def _try_networks(self) -> Batches | None:
         """Build all networks and run each on a few samples; return the data of the first seed if all of it was read."""
         few = few_samples(self.study)
+        adaptations = {network: adapted(self.study, network) for network in self._networks}
         self._built = {network: build_network(self.study, network, few, 0) for network in self._networks}
         for network, built in self._built.items():
-            try_network(self.study, built.model, network.name, few)
+            try_network(adaptations[network], built.model, network.name, few)
         return few if self.study.supply.batches is not None else None
 
     def _run_cell(self, seed: int, network: Subject, data: Batches) -> Recording:
-        study = self.study
+        study = adapted(self.study, network)
         what = f"seed {seed}: {network.label}"
 
         def warm_up_step(_: int) -> None:

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gradlens.data import Batches
-from gradlens.data.batches import Batch
-from gradlens.data.supplied import fingerprint_of
+from gradlens.data.batches import Batch, fingerprint
 from gradlens.errors import GradlensError
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
@@ -21,6 +20,7 @@ from gradlens.studies.cell import (
 )
 from gradlens.studies.misfits import explain_misfit, try_network
 from gradlens.studies.options import Study, Training
+from gradlens.studies.steps import adapted
 from gradlens.studies.store import Snapshot, Store
 from gradlens.studies.training import Score, score, train
 from gradlens.version import VERSION
@@ -111,7 +111,7 @@ class Grid:
         self._total = len(missing) * self._cell_size
         for variant in dict.fromkeys(variant for _, variant in missing):
             built = build_network(self.study, variant, data, 0)
-            try_network(self.study, built.model, variant.name, data)
+            try_network(adapted(self.study, variant), built.model, variant.name, data)
 
     def _digest(self, data: Batches) -> str:
         """Return what identifies the network and the code of the caller, "" if all comes from libraries."""
@@ -124,7 +124,7 @@ class Grid:
             weights = [build_network(self.study, network, data, 0)[0].state_dict()]
         paths = [Path(file.rpartition(":")[0] or file) for file in files if file]
         texts = [path.read_bytes() for path in paths if path.is_file()]
-        return fingerprint_of([*(text.hex() for text in texts), *weights]) if texts or weights else ""
+        return fingerprint([*(text.hex() for text in texts), *weights]) if texts or weights else ""
 
     @property
     def _cell_size(self) -> int:
@@ -145,7 +145,7 @@ class Grid:
         ]
 
     def _measure(self, seed: int, variant: Subject, data: Batches) -> list[Snapshot]:
-        training, study = self.training, self.study
+        training, study = self.training, adapted(self.study, variant)
         built = build_network(study, variant, data, seed)
         model = built.model
         held_out, rest = self._others(seed, data)

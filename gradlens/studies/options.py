@@ -53,7 +53,9 @@ class Study:
 
     data: str = option(
         "digits",
-        "digits (bundled), random (noise), or a folder with one folder of images per class.",
+        "digits (bundled), random (noise), scenes (several digits with boxes, for detectors), clips (moving digits), "
+        "motion (two images and the motion between them, for optical flow), or a folder with one "
+        "folder of images per class.",
         group=SAMPLES,
         metavar="NAME|DIR",
     )

@@ -7,7 +7,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gradlens.models.files import check_function, check_network
+from gradlens.models.checking import check_network, check_task
+from gradlens.models.files import check_function
 from gradlens.models.spec import NetworkSpec, csp_specs
 from gradlens.studies.options import BOTH, FUNCTIONS, Study, study_of
 
@@ -35,6 +36,8 @@ def check_request(
     networks = [NetworkSpec.parse(model) for model in models]
     for network, checkpoint in zip_longest(networks, checkpoints):
         check_network(network, checkpoint, study.pretrained)
+        if not (study.step or study.loss):
+            check_task(network, study.data)
     for name in FUNCTIONS:
         if getattr(study, name):
             check_function(getattr(study, name), name)
@@ -67,6 +70,5 @@ def _request(study: Study, seed: int) -> Request:
     """Return the samples of a seed, in colour."""
     from gradlens.data.request import CLASSES, Request
 
-    return Request(
-        study.batch_size, study.batches, 0, study.image_size, 3, seed, study.num_classes or CLASSES
-    )
+    classes = study.num_classes or CLASSES
+    return Request(study.batch_size, study.batches, 0, study.image_size, 3, seed, classes, study.data)

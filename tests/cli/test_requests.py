@@ -23,7 +23,7 @@ MISTAKES = {
     "compare|resnet18|resnet18@cps": "no transition strategy 'cps'",
     "compare|resnet18|resnet18@csp,gama=0.5": "did you mean gamma?",
     "compare|resnet18|resnet18@csp,gamma=1.5": "at least 0 and below 1",
-    "inspect|torchvision:resnet5O": "torchvision has no classification model 'resnet5O'; did you mean resnet50",
+    "inspect|torchvision:resnet5O": "torchvision has no model 'resnet5O'; did you mean resnet50",
     "paths|densenet12": "did you mean densenet121",
     "strategies|resnet5O": "no model is called 'resnet5O'",
     "strategies|resnet18|--strategies|none,cps": "no transition strategy 'cps'",

@@ -8,7 +8,9 @@ from gradlens.models import model_names
 def test_all_libraries_are_listed() -> None:
     names = model_names()
     assert {"resnet50", "cspresnet50", "torchvision:resnet50"} <= set(names)
-    assert not any("fasterrcnn" in name or "raft" in name for name in names)
+    assert {"torchvision:fasterrcnn_resnet50_fpn", "torchvision:fcos_resnet50_fpn"} <= set(names)
+    assert not any(name.startswith("fcos:") for name in names)
+    assert "fcos:cspresnet50" in model_names("fcos:csp*")
 
 
 def test_a_wildcard_pattern_matches_the_whole_name() -> None:

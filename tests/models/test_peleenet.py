@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.models import cspify, load_model
 from gradlens.models.peleenet import PeleeLayer, PeleeNet, PeleeStem
-from gradlens.models.registered import PELEENETS
+from gradlens.models.sources.own import PELEENETS
 
 
 @functools.cache

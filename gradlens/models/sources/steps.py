@@ -1,0 +1,103 @@
+"""Losses of networks whose training step is not one call with a cross entropy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gradlens.errors import GradlensError
+
+AUXILIARY = 0.5
+"""Weight of the auxiliary head of a segmentation network, as in torchvision's reference training."""
+DISCOUNT = 0.8
+"""Factor from one refinement of the flow to the one before (Teed & Deng 2020, arXiv 2003.12039, equation 7)."""
+Target = Mapping[str, Tensor]
+
+
+def detection(model: nn.Module, batch: Any) -> dict[str, Tensor]:
+    """Return the losses of a detector of torchvision, which computes them itself in train mode.
+
+    Args:
+        model: a detector in train mode.
+        batch: (images, targets), see ``detection_batch``.
+    """
+    images, targets = detection_batch(model, batch)
+    losses: dict[str, Tensor] = model(images, targets)
+    return losses
+
+
+def segmentation(model: nn.Module, batch: Any) -> dict[str, Tensor]:
+    """Return the cross entropy of each head of a segmentation network, over all pixels.
+
+    Args:
+        model: returns a mapping with ``out`` and perhaps ``aux``, logits ``[n, classes, h, w]``.
+        batch: (images ``[n, 3, h, w]``, classes of the pixels ``[n, h, w]``), or a detection batch with masks.
+    """
+    images, targets = batch
+    if not isinstance(targets, Tensor):
+        images, targets = detection_batch(model, batch)
+        targets = torch.stack([class_map(target) for target in targets])
+        images = torch.stack(images)
+    outputs = model(images)
+    losses = {name: functional.cross_entropy(logits, targets) for name, logits in outputs.items()}
+    return {name: loss * (AUXILIARY if name == "aux" else 1.0) for name, loss in losses.items()}
+
+
+def optical_flow(model: nn.Module, batch: Any) -> Tensor:
+    """Return the sequence loss of RAFT (Teed & Deng 2020, equation 7).
+
+    ``sum_i 0.8^(N - i) |flow - flow_i|``, averaged over samples, components and pixels.
+
+    Args:
+        model: takes two images and returns the flow ``[n, 2, h, w]`` in pixels after each refinement.
+        batch: (pairs of images ``[n, 2, 3, h, w]`` in [0, 1], flow ``[n, 2, h, w]`` in pixels).
+    """
+    pairs, flow = batch
+    first, second = (2 * pairs - 1).unbind(1)  # torchvision's presets scale to [-1, 1]
+    refined = model(first, second)
+    weights = [DISCOUNT ** (len(refined) - 1 - index) for index in range(len(refined))]
+    return torch.stack(
+        [weight * (guess - flow).abs().mean() for weight, guess in zip(weights, refined, strict=True)]
+    ).sum()
+
+
+def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Return images ``[3, h, w]`` and targets on the device of the model.
+
+    Raises:
+        GradlensError: the batch has another form.
+    """
+    if not _is_detection(batch):
+        raise GradlensError(
+            f"{type(model).__name__} learns from boxes, and a batch is not (images, targets) with a dict of boxes and "
+            "labels for each image; use data='scenes', or give such batches as data="
+        )
+    device = next(model.parameters()).device
+    images, targets = batch
+    moved = [{name: value.to(device) for name, value in target.items()} for target in targets]
+    return [image.to(device) for image in images], moved
+
+
+def class_map(target: Target) -> Tensor:
+    """Return the class of each pixel, ``[h, w]``, from masks ``[k, h, w]``; 0 is the background, later masks win.
+
+    Raises:
+        GradlensError: the target has no masks.
+    """
+    if "masks" not in target:
+        raise GradlensError("the targets have no masks, which segmentation learns from; use data='scenes'")
+    masks, labels = target["masks"].bool(), target["labels"]
+    pixels = torch.zeros(masks.shape[1:], dtype=torch.long, device=masks.device)
+    for mask, label in zip(masks, labels, strict=True):
+        pixels[mask] = label
+    return pixels
+
+
+def _is_detection(batch: Any) -> bool:
+    if not (isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Sequence)):
+        return False
+    return all(isinstance(target, Mapping) and {"boxes", "labels"} <= set(target) for target in batch[1])
