@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from gradlens.graph import ops
 from gradlens.graph.meeting import PostDominators
+from gradlens.graph.nested import branch_labels, kind_of
 from gradlens.graph.nodes import Edge, Graph, TensorKey
-from gradlens.graph.partial import Part, cut_by_slices, cut_by_split, projection_end
-from gradlens.graph.work import BranchWork, fork_labels, part_labels
-
-KINDS = {"residual": ops.ADDS, "parallel": ops.CONCATENATIONS, "gate": ops.PRODUCTS}
+from gradlens.graph.partial import Part, cut_by_slices, cut_by_split
+from gradlens.graph.projecting import projected_pairs
+from gradlens.graph.work import BranchWork, numbered_labels, part_labels
 
 
 @dataclass(frozen=True)
@@ -128,16 +129,14 @@ class Branches:
                 if len(self.graph.consumers.get(key, ())) < 2:
                     continue
                 cut = cut_by_slices(self.graph, key)
-                split = self._split("slice", *cut) if cut else self._projected(key)
-                if split is not None:
-                    splits.append(split)
+                splits += [self._split("slice", *cut)] if cut else self._projected(key)
         return tuple(splits)
 
     def _split(self, form: str, source: TensorKey, parts: tuple[Part, ...], axis: int) -> PartialSplit:
         starts = [[e.consumer for e in self.graph.consumers.get(part.key, ())] for part in parts]
         merge = self.meet([node for ends in starts for node in ends])
         work = tuple(self.work(ends, merge) for ends in starts)
-        kind = self._kind(merge)
+        kind = "other" if self._attends(starts) else kind_of(self.graph, merge)
         return PartialSplit(
             form=form,
             source=source,
@@ -153,16 +152,13 @@ class Branches:
             ),
         )
 
-    def _projected(self, key: TensorKey) -> PartialSplit | None:
-        """Return a split by two 1x1 convolutions, concatenated later, with a spatial convolution on one branch only."""
-        edges = self.graph.consumers[key]
-        ends = [projection_end(self.graph, edge) for edge in edges]
-        if len(edges) != 2 or any(end is None for end in ends):
-            return None
-        parts = tuple(Part(end, None) for end in ends if end is not None)
-        split = self._split("project", key, parts, 1)
-        spatial = sorted(branch.spatial > 0 for branch in split.work)
-        return split if split.kind == "parallel" and spatial == [False, True] else None
+    def _projected(self, key: TensorKey) -> list[PartialSplit]:
+        """Return the splits by two 1x1 convolutions, concatenated later, whose branches differ in their layers."""
+        splits = (
+            self._split("project", key, tuple(Part(made.end, None) for made in pair), 1)
+            for pair in projected_pairs(self.graph, key, self.meet)
+        )
+        return [split for split in splits if split.kind == "parallel" and _one_bypasses(split.work)]
 
     def _entries(self, key: TensorKey, starts: Sequence[int], merge: int) -> tuple[Edge, ...]:
         inside = self.between(starts, merge)
@@ -189,14 +185,20 @@ class Branches:
         )
 
     def _fork(self, key: TensorKey, edges: list[Edge]) -> Fork:
-        merge = self.meet([edge.consumer for edge in edges])
-        work = tuple(self.work([edge.consumer], merge) for edge in edges)
-        kind = self._kind(merge)
+        starts = [edge.consumer for edge in edges]
+        merge = self.meet(starts)
+        work = tuple(self.work([start], merge) for start in starts)
+        kind = kind_of(self.graph, merge)
         readers = [self.visible_consumer(edge) for edge in edges]
         joins = sum(self.graph.nodes[node].operation in ops.CONCATENATIONS for node in readers)
         if kind == "parallel" and joins >= 2:
             kind = "dense"
-        return Fork(key, tuple(edges), fork_labels(kind, work), work, kind, merge)
+        labels = (
+            branch_labels(self.graph, self._post_dominators, self.work, starts, merge)
+            if kind != "dense"
+            else ()
+        )
+        return Fork(key, tuple(edges), labels or numbered_labels("branch", len(edges)), work, kind, merge)
 
     def visible_consumer(self, edge: Edge) -> int:
         """Return the operation that reads a tensor, looking through casts, views and permutes."""
@@ -208,13 +210,22 @@ class Branches:
             node = readers[0].consumer
         return node
 
-    def _kind(self, merge: int) -> str:
-        operation = self.graph.nodes[merge].operation
-        for kind, family in KINDS.items():
-            if operation in family:
-                return kind
-        return "other"
+    def _attends(self, starts: Sequence[Sequence[int]]) -> bool:
+        """Return whether two parts meet in a product of two matrices of data, as queries and keys of attention do."""
+        meetings = [self.meet([*first, *second]) for first, second in itertools.pairwise(starts)]
+        nodes = [self.graph.nodes[index] for index in meetings]
+        return any(
+            not node.weighted and (node.operation in ops.MATRIX_PRODUCTS or "Attention" in node.operation)
+            for node in nodes
+        )
 
 
 def _pure(split: PartialSplit, graph: Graph) -> bool:
     return len(graph.consumers[split.source]) == len(split.parts)
+
+
+def _one_bypasses(work: Sequence[BranchWork]) -> bool:
+    """Return whether one of two branches has spatial convolutions and the other none, or layers and the other none."""
+    if any(branch.spatial for branch in work):
+        return not all(branch.spatial for branch in work)
+    return sorted(branch.weighted > 0 for branch in work) == [False, True]

@@ -1,4 +1,4 @@
-"""Detection of partial splits in their three forms: one operation, slices and two 1x1 convolutions."""
+"""Detection of partial splits by one operation and by slices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gradlens.graph import ops
 from gradlens.graph.axes import cut_axes
-from gradlens.graph.nodes import Edge, Graph, Node, Shape, TensorKey
+from gradlens.graph.nodes import Graph, Node, Shape, TensorKey
 
 
 class Part(NamedTuple):
@@ -83,34 +83,3 @@ def _entries(node: Node, shape: Shape, axis: int) -> range | None:
     step = entries[1] - entries[0] if len(entries) > 1 else 1
     run = range(entries[0], entries[0] + step * len(entries), step) if step else range(0)
     return run if list(run) == entries else None
-
-
-def projection_end(graph: Graph, edge: Edge) -> TensorKey | None:
-    """Return the part that the 1x1 convolution reading this edge makes, or None.
-
-    The part includes the normalisation and activation that follow the convolution.
-    """
-    node = _through(graph, edge)
-    described = graph.nodes[node]
-    if described.operation not in ops.CONVOLUTIONS or any(size != 1 for size in described.kernel):
-        return None
-    if not described.kernel or not described.weighted:
-        return None
-    while True:
-        readers = graph.readers.get(node, ())
-        if len(readers) != 1:
-            return TensorKey(node, 0)
-        following = readers[0].consumer
-        follower = graph.nodes[following]
-        many = len(graph.inputs.get(following, ())) != 1
-        same = follower.shapes[:1] == graph.nodes[node].shapes[:1]
-        if many or follower.weighted or not same or follower.operation in ops.CONCATENATIONS:
-            return TensorKey(node, 0)
-        node = following
-
-
-def _through(graph: Graph, edge: Edge) -> int:
-    node = edge.consumer
-    while graph.nodes[node].operation in ops.COPIES and len(graph.readers.get(node, ())) == 1:
-        node = graph.readers[node][0].consumer
-    return node

@@ -19,28 +19,39 @@ class BranchWork:
     spatial: int
 
 
+NAMES = {"residual": ("skip", "residual"), "parallel": ("bypass", "dense"), "gate": ("identity", "gate")}
+"""Labels of the light and the heavy branch of a fork with two branches, by its kind."""
+
+
 def part_labels(kind: str, work: Sequence[BranchWork]) -> tuple[str, ...]:
-    """Return the labels of the parts of a split: *bypass* and *dense*, or numbers."""
-    if kind == "parallel" and len(work) == 2:
-        return _two(work, "bypass", "dense", "part")
-    return tuple(f"part {number}" for number in range(1, len(work) + 1))
+    """Return the labels of the parts of a split: *bypass* and *dense*, or numbers.
+
+    Of three parts and more, the only one without layers is the bypass, if all others have spatial convolutions.
+    """
+    if kind != "parallel" or len(work) == 2:
+        pair = pair_labels(kind, work) if kind == "parallel" else ()
+        return pair or numbered_labels("part", len(work))
+    idle = [index for index, branch in enumerate(work) if not branch.weighted]
+    if len(idle) != 1 or sum(branch.spatial > 0 for branch in work) != len(work) - 1:
+        return numbered_labels("part", len(work))
+    dense = list(numbered_labels("dense", len(work) - 1))
+    return (*dense[: idle[0]], "bypass", *dense[idle[0] :])
 
 
-def fork_labels(kind: str, work: Sequence[BranchWork]) -> tuple[str, ...]:
-    """Return the labels of the branches of a fork: by its kind if there are two, else numbers."""
-    names = {
-        "residual": ("skip", "residual"),
-        "parallel": ("bypass", "dense"),
-        "gate": ("identity", "gate"),
-    }
-    if kind in names and len(work) == 2:
-        return _two(work, *names[kind], "branch")
-    return tuple(f"branch {number}" for number in range(1, len(work) + 1))
+def pair_labels(kind: str, work: Sequence[BranchWork]) -> tuple[str, ...]:
+    """Return the labels of two branches by the kind of their fork; empty if they cannot be told apart.
 
-
-def _two(work: Sequence[BranchWork], light: str, heavy: str, otherwise: str) -> tuple[str, str]:
-    """Label two branches; the light one has no spatial convolution or, if both are equal in that, fewer layers."""
+    The light branch has no spatial convolution or, if both are equal in that, fewer layers; a bypass never has any.
+    """
+    if kind not in NAMES or len(work) != 2:
+        return ()
     first, second = ((branch.spatial > 0, branch.weighted) for branch in work)
-    if first == second:
-        return f"{otherwise} 1", f"{otherwise} 2"
+    if first == second or (kind == "parallel" and min(first, second)[0]):
+        return ()
+    light, heavy = NAMES[kind]
     return (light, heavy) if first < second else (heavy, light)
+
+
+def numbered_labels(word: str, count: int) -> tuple[str, ...]:
+    """Return labels of branches that are not told apart."""
+    return tuple(f"{word} {number}" for number in range(1, count + 1))

@@ -7,7 +7,7 @@ interval that holds a node's number owns the node, also for functional ``+`` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -78,6 +78,13 @@ class Calls:
                 owners[index] = owners[inputs[0].producer]
         return owners
 
+    def inside(self, paths: Sequence[str]) -> str:
+        """Return the path of a module that has several: the one inside the innermost call that is open."""
+        around = next((span.path for span in reversed(self.spans) if span.end == OPEN), "")
+        direct = (path for path in paths if path.rpartition(".")[0] == around)
+        inner = (path for path in paths if path.startswith(f"{around}."))
+        return next(direct, next(inner, paths[0]))
+
     @property
     def called(self) -> set[str]:
         """Paths of the modules that were called."""
@@ -95,11 +102,9 @@ def module_calls(model: nn.Module) -> Iterator[Calls]:
     counter: Counter[str] = Counter()
     handles: list[RemovableHandle] = []
     try:
-        for path, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):
-                continue
-            handles.append(module.register_forward_pre_hook(_enter(calls, counter, path)))
-            handles.append(module.register_forward_hook(_leave(calls, path), always_call=False))
+        for module, paths in _paths(model):
+            handles.append(module.register_forward_pre_hook(_enter(calls, counter, paths)))
+            handles.append(module.register_forward_hook(_leave(calls, paths), always_call=False))
         handles.append(model.register_forward_pre_hook(_inputs(calls), with_kwargs=True))
         handles.append(model.register_forward_hook(_output(calls)))
         yield calls
@@ -108,22 +113,38 @@ def module_calls(model: nn.Module) -> Iterator[Calls]:
             handle.remove()
 
 
+def _paths(model: nn.Module) -> list[tuple[nn.Module, list[str]]]:
+    """Return each module with its paths: several for one activation that is part of many layers.
+
+    A module with parameters keeps its first path only, because its parameters have one name.
+    """
+    paths: dict[nn.Module, list[str]] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        if not isinstance(module, torch.jit.ScriptModule):
+            paths.setdefault(module, []).append(path)
+    return [
+        (module, names[:1] if any(True for _ in module.parameters()) else names)
+        for module, names in paths.items()
+    ]
+
+
 def _sequence() -> int:
     return int(torch._C._autograd._get_sequence_nr())
 
 
-def _enter(calls: Calls, counter: Counter[str], path: str) -> Enter:
+def _enter(calls: Calls, counter: Counter[str], paths: Sequence[str]) -> Enter:
     def hook(module: nn.Module, args: object) -> None:
+        path = paths[0] if len(paths) == 1 else calls.inside(paths)
         calls.spans.append(Span(path, counter[path], _sequence()))
         counter[path] += 1
 
     return hook
 
 
-def _leave(calls: Calls, path: str) -> Leave:
+def _leave(calls: Calls, paths: Sequence[str]) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
         for span in reversed(calls.spans):
-            if span.path == path and span.end == OPEN:
+            if span.path in paths and span.end == OPEN:
                 span.end = _sequence()
                 return
 

@@ -148,3 +148,46 @@ def test_tensors_are_found_in_nested_containers_in_order() -> None:
     a, b, c = torch.zeros(1), torch.zeros(2), torch.zeros(3)
     tensors = tensors_of({"x": [a, (b, "text")], "y": {"z": c}})
     assert [tensor.shape[0] for tensor in tensors] == [1, 2, 3]
+
+
+class Layer(nn.Module):
+    def __init__(self, act: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.act = nn.Conv2d(3, 3, 1), act
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.conv(x))
+
+
+def test_one_activation_of_many_layers_is_named_after_the_layer_that_runs_it(read: Any) -> None:
+    act = nn.SiLU()
+    owned = by_operation(read, nn.Sequential(Layer(act), nn.Sequential(Layer(act), act), Layer(act)))
+    silu = [owner for operation, owner in owned if operation == "Silu"]
+    assert silu == [Owner("0.act", 0), Owner("1.0.act", 0), Owner("1.1", 0), Owner("2.act", 0)]
+
+
+def test_a_shared_activation_that_an_outer_module_runs_is_named_after_a_path_inside_it(read: Any) -> None:
+    class Outer(nn.Module):
+        def __init__(self, act: nn.Module) -> None:
+            super().__init__()
+            self.holder = nn.ModuleDict({"act": act})
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.holder["act"](x)
+
+    act = nn.SiLU()
+    owned = by_operation(read, nn.Sequential(Layer(act), Outer(act)))
+    assert [owner.module for operation, owner in owned if operation == "Silu"] == ["0.act", "1.holder.act"]
+
+
+def test_a_shared_layer_with_parameters_keeps_the_name_of_its_parameters(read: Any) -> None:
+    layer = Layer(nn.SiLU())
+    owned = by_operation(read, nn.Sequential(layer, layer))
+    assert [owner for operation, owner in owned if operation == "Convolution"] == [
+        Owner("0.conv", 0),
+        Owner("0.conv", 1),
+    ]
+    assert [owner for operation, owner in owned if operation == "Silu"] == [
+        Owner("0.act", 0),
+        Owner("0.act", 1),
+    ]
