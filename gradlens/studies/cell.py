@@ -22,6 +22,7 @@ from gradlens.models.supplied import Factory, copied, supplied_model
 from gradlens.progress import Progress
 from gradlens.recording import Recording
 from gradlens.studies.options import Study
+from gradlens.studies.steps import step_for
 
 REPEATS = 5
 """Timed steps if throughput is measured."""
@@ -213,6 +214,7 @@ def measure(
 ) -> Recording:
     """Capture one network on one seed; only the first seed measures costs and speed."""
     halves = study.null and not study.watch.of_weights
+    step = step_for(study.supply, data)
     return capture(
         model,
         data,
@@ -222,7 +224,7 @@ def measure(
         keep_partial=keep_partial,
         progress=progress,
         loss=study.supply.loss,
-        step=study.supply.step,
+        step=step,
         meta={
             "network": network.label,
             "name": network.name,

@@ -20,7 +20,7 @@ from gradlens.studies.cell import (
 )
 from gradlens.studies.misfits import explain_misfit, few_samples, try_network
 from gradlens.studies.options import Study
-from gradlens.studies.steps import adapted
+from gradlens.studies.steps import adapted, step_for
 from gradlens.studies.subjects import unvaried
 
 SHOWN = 3
@@ -133,7 +133,7 @@ class Cells:
                         steps=study.warmup_steps,
                         until=study.warmup_loss,
                         loss=study.supply.loss,
-                        step=study.supply.step,
+                        step=step_for(study.supply, data),
                         progress=warm_up_step,
                     )
                 self._done += study.warmup_steps - len(losses)
