@@ -37,8 +37,8 @@ def tasks_at(degrees: float, size: float = 1.0) -> dict[str, Any]:
     directions = {"first": (1.0, 0.0), "second": (size * math.cos(radians), size * math.sin(radians))}
     return {
         name: lambda output, target, direction=direction: (
-            output @ torch.tensor(direction, dtype=output.dtype)
-        ).mean()
+            (output * output.new_tensor(direction)).sum(1).mean()
+        )
         for name, direction in directions.items()
     }
 
