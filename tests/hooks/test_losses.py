@@ -433,6 +433,29 @@ def test_unusual_losses_have_the_gradients_of_each_alone(kind: str) -> None:
             np.testing.assert_allclose(part.grams[signal.number], expected, rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.parametrize("kind", [tuple, list, dict])
+def test_each_loss_may_have_a_target_of_its_own(kind: type) -> None:
+    (inputs, classes), sizes = data()[0], torch.linspace(-1, 1, 18, dtype=torch.float64).reshape(6, 3)
+    keys = ("cls", "box") if kind is dict else (0, 1)
+    targets = dict(zip(keys, (classes, sizes), strict=True)) if kind is dict else kind((classes, sizes))
+    losses = {
+        "cls": lambda output, target: cls(output, target[keys[0]]),
+        "box": lambda output, target: (output[1] - target[keys[1]]).square().mean(),
+    }
+    recording = capture(network(), [(inputs, targets)], losses)
+    alone = gl.capture(
+        network(),
+        [(inputs, sizes)],
+        loss=lambda output, target: (output[1] - target).square().mean(),
+        costs=False,
+    )
+    grams = {signal.name: alone.grams[signal.number] for signal in alone.signals}
+    part = recording.of_loss("box")
+    for signal in part.signals:
+        if signal.name in grams:
+            np.testing.assert_allclose(part.grams[signal.number], grams[signal.name], rtol=1e-9, atol=1e-14)
+
+
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
