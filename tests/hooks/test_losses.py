@@ -101,6 +101,18 @@ def test_inner_products_between_losses_are_those_of_separate_gradients() -> None
             assert of_sums[pair, signal.number, 0] == pytest.approx(expected, rel=1e-9, abs=1e-9 * scale)
 
 
+def test_the_cost_of_many_losses_is_noted() -> None:
+    losses = {
+        f"l{index}": lambda output, target, index=index: cls(output, target) * (index + 1)
+        for index in range(7)
+    }
+    notes = capture(network(), data(), losses).provenance.notes
+    assert any(
+        "7 losses take 8 watched backward passes per batch and 21 for their pairs" in note for note in notes
+    )
+    assert not capture(network(), data(), losses, by_loss=False).provenance.notes
+
+
 def unique_grams(recording: gl.Recording) -> dict[object, np.ndarray]:
     """Return the Grams by site, of those sites that name one gradient."""
     sites = [(type(probe).__name__, probe.name) for probe in recording.plan.probes]
