@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
-from gradlens.losses import total
+from gradlens.losses import Returned, total
 
 RECENT = 5
 """Number of steps over which a training loss is averaged."""
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-Step = Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]
-"""Returns the loss, or several losses by name, whose sum is the loss."""
+Step = Callable[[nn.Module, Any], Returned]
 
 
 def recent_loss(losses: Sequence[float]) -> float:
@@ -49,8 +48,7 @@ def sgd(
         momentum: momentum of SGD.
         weight_decay: weight decay of SGD.
         loss: function of output and target; None means cross entropy.
-        step: function of model and batch that returns the loss, or losses by name that are summed, instead of
-            ``loss``.
+        step: function of model and batch that returns the loss, or several by name, instead of ``loss``.
         name: name of the steps in the error message.
 
     Raises:
