@@ -398,7 +398,8 @@ def test_a_list_of_images_is_stacked() -> None:
 def test_heads_follow_the_classes_of_the_data(tmp_path: Path) -> None:
     file = tmp_path / "net.cfg"
     file.write_text(detector(counters_per_class="1,2,3"))
-    model = load_model(f"darknet:{file}", num_classes=7, image_size=64)
+    with pytest.warns(ModelNote, match="counters_per_class of 3 classes is not used with 7 classes"):
+        model = load_model(f"darknet:{file}", num_classes=7, image_size=64)
     assert isinstance(model, DarknetModel)
     assert [output.shape[1] for output in model(torch.rand(2, 3, 64, 64))] == [24, 24]
     assert [head.section.classes for head in model.heads] == [7, 7]

@@ -165,8 +165,14 @@ def _detecting(cfg: Cfg, num_classes: int) -> Cfg:
                 f"{num_classes} classes"
             )
         layers[index - 1] = replace(before, filters=head_channels(section, num_classes))
-        if isinstance(section, Yolo) and num_classes != section.classes:
-            section = replace(section, counts=None)  # they are those of the file's classes
+        if isinstance(section, Yolo) and section.counts is not None and num_classes != section.classes:
+            warnings.warn(
+                f"{cfg.file}, line {section.line}: counters_per_class of {section.classes} classes is not used with "
+                f"{num_classes} classes; objects have equal weights",
+                ModelNote,
+                stacklevel=3,
+            )
+            section = replace(section, counts=None)
         layers[index] = replace(section, classes=num_classes)
     return replace(cfg, layers=tuple(layers))
 

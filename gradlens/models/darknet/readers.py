@@ -98,7 +98,7 @@ def _reorg(raw: RawSection) -> sections.Reorg:
 
 
 def _dropout(raw: RawSection) -> sections.Dropout:
-    raw.reads("probability", fixed={"dropblock": "0"})
+    raw.reads("probability", fixed={"dropblock": "0"}, ignored=("dropblock_size_abs", "dropblock_size_rel"))
     return sections.Dropout(
         raw.line, raw.share("probability")
     )  # required: the defaults of darknet's forks differ
@@ -110,6 +110,8 @@ def _activation(raw: RawSection) -> sections.Activation:
 
 
 def _plain(raw: RawSection) -> sections.Plain:
+    if raw.name not in ("softmax", "cost"):  # which are left out, with all their options
+        raw.reads()
     return sections.Plain(raw.line, raw.name)
 
 

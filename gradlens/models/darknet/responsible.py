@@ -77,6 +77,9 @@ def by_shape(truths: Truths, chosen: Tensor, height: int, width: int) -> Pairs:
     """
     truth, anchor = chosen.nonzero(as_tuple=True)
     cells = (truths.boxes[:, :2] * truths.boxes.new_tensor([width, height])).long()[truth]
+    cells = torch.minimum(
+        cells, cells.new_tensor([width - 1, height - 1])
+    )  # a centre may be rounded up to the edge
     return Pairs(truths.images[truth], anchor, cells[:, 1], cells[:, 0], truth)
 
 
