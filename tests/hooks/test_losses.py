@@ -384,6 +384,17 @@ def test_both_losses_of_a_network_with_batch_norm_are_right_together() -> None:
     )
 
 
+def test_a_loss_that_is_used_twice_is_captured() -> None:
+    """A scalar that forks has no axis at all; its contributions still add up."""
+
+    def step(model: nn.Module, batch: Any) -> Tensor:
+        value = cls(model(batch[0]), batch[1])
+        return (1 - torch.exp(-value)) ** 2 * value
+
+    recording = gl.capture(network(), data(2), step=step, costs=False)
+    assert ANALYZERS["exactness"](recording).frame["projected_error"].max() < 1e-12
+
+
 def focal(output: Any, target: Tensor) -> dict[str, Tensor]:
     value = cls(output, target)
     return {"cls": value, "focal": (1 - torch.exp(-value)) ** 2 * value, "box": box(output, target)}
