@@ -75,13 +75,7 @@ SHORTER = {
     "--warmup-steps": ["--warmup-steps", "1"],
 }
 """Options that are appended if a command has the option of the key."""
-SMALLER = {
-    "resnet50": "resnet18",
-    "densenet121": "resnet26",
-    "peleenet": "resnet18",
-    "fcos:resnet50": "fcos:resnet18",
-    "fcos:cspresnet50": "fcos:resnet26",
-}
+SMALLER = {"resnet50": "resnet18", "densenet121": "resnet26", "peleenet": "resnet18"}
 """Networks of the commands, and the smaller ones that the tests run instead."""
 CHEAPER_PYTHON = {
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",

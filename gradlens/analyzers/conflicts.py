@@ -14,8 +14,8 @@ from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
 
-COSINES = ("cosine", "cosine_of_mean", "conflict")
-"""Columns with an interval."""
+COSINES = {"cosine": -1.0, "cosine_of_mean": -1.0, "conflict": 0.0}
+"""Columns with an interval, and the smallest value of each."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def _rows(recording: Recording) -> Iterator[dict[str, object]]:
     for place, values in zip(places, with_intervals(recording, places, cosines_of), strict=True):
         for pair, (a, b) in enumerate(pairs):
             bounds = {
-                f"{name}{end}": float(bound[pair])
-                for name in COSINES
+                f"{name}{end}": float(np.clip(bound[pair], least, 1.0))
+                for name, least in COSINES.items()
                 for end, bound in zip(("", "_low", "_high"), values[name], strict=True)
             }
             reason = _reason(recording, place, values, pair, (a, b))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.agreeing import LEVELS, energies_of, places_of, with_intervals
@@ -53,7 +54,7 @@ def _rows(recording: Recording) -> Iterator[dict[str, object]]:
     for place, values in zip(places, with_intervals(recording, places, energies_of), strict=True):
         coherence = [float(bound) for bound in values["coherence"]]
         for index, loss in enumerate(recording.losses):
-            share = [float(bound[index]) for bound in values["share"]]
+            share = [float(np.clip(bound[index], 0.0, 1.0)) for bound in values["share"]]
             yield {
                 **place.columns(recording),
                 "loss": loss,

@@ -58,7 +58,7 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
     return supervised
 
 
-def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Mapping[str, Tensor]]:
+def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Returned]:
     """Return a function of (output, target) that computes all losses by name."""
     if not isinstance(losses, Mapping) or not losses or not all(map(callable, losses.values())):
         raise GradlensError(

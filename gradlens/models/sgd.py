@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
+from gradlens.losses import Returned, total
 
 RECENT = 5
 """Number of steps over which a training loss is averaged."""
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-Step = Callable[[nn.Module, Any], Tensor]
+Step = Callable[[nn.Module, Any], Returned]
 
 
 def recent_loss(losses: Sequence[float]) -> float:
@@ -47,7 +48,7 @@ def sgd(
         momentum: momentum of SGD.
         weight_decay: weight decay of SGD.
         loss: function of output and target; None means cross entropy.
-        step: function of model and batch that returns the loss, instead of ``loss``.
+        step: function of model and batch that returns the loss, or several by name, instead of ``loss``.
         name: name of the steps in the error message.
 
     Raises:
@@ -61,7 +62,7 @@ def sgd(
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         try:
-            value = loss_of(model, batch)
+            value = total(loss_of(model, batch))
             finite = _finite(value, f"{name} step {number} (learning rate {rate:g})")
             value.backward()
             optimizer.step()

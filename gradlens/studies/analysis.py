@@ -24,6 +24,7 @@ from gradlens.results import Result, Table
 from gradlens.results.provenance import COMPARE, INSPECT, PATHS
 from gradlens.studies.partial import needed
 from gradlens.words.findings import finding_alone, finding_among, finding_between, finding_of_paths
+from gradlens.words.losses import conflicting_losses, leading_losses
 from gradlens.words.power import had_too_few_seeds
 from gradlens.words.starting import started
 from gradlens.words.warnings import warnings_alone, warnings_between
@@ -60,8 +61,8 @@ def analyze(
     return Result(
         tables={"summary": summary, **others},
         meta=_meta(recording, INSPECT),
-        finding=finding_alone(recording, summary),
-        warnings=(*warnings_alone(recording), *started([recording])),
+        finding=_joined(finding_alone(recording, summary), leading_losses(others)),
+        warnings=(*warnings_alone(recording), *conflicting_losses(others), *started([recording])),
     )
 
 
@@ -121,8 +122,13 @@ def analyze_pair(
             **({} if cross is None else {"cross": cross}),
         },
         meta=meta,
-        finding=finding_between(first, second, comparison),
-        warnings=(*warnings_between(first, second), *_power(first, comparison), *started([first, second])),
+        finding=_joined(finding_between(first, second, comparison), leading_losses(tables)),
+        warnings=(
+            *warnings_between(first, second),
+            *conflicting_losses(tables),
+            *_power(first, comparison),
+            *started([first, second]),
+        ),
     )
 
 
@@ -148,13 +154,18 @@ def analyze_several(
             "seeds": list(recordings[0].seeds),
             "models": {name: dict(recording.meta) for name, recording in zip(names, recordings, strict=True)},
         },
-        finding=finding_among(recordings, contrasts["contrasts"]),
+        finding=_joined(finding_among(recordings, contrasts["contrasts"]), leading_losses(tables)),
         warnings=(
             *dict.fromkeys(warnings),
+            *conflicting_losses(tables),
             *_power(recordings[0], contrasts["contrasts"]),
             *started(recordings),
         ),
     )
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def _power(recording: Recording, table: Table) -> list[str]:

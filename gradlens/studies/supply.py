@@ -17,6 +17,7 @@ from gradlens.data.supplied import length_of
 from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.hooks.checks import FEWEST
 from gradlens.hooks.nesting import batch_size
+from gradlens.hooks.steps import Loss, step_of
 from gradlens.models.factory_file import file_function
 from gradlens.models.supplied import Network
 from gradlens.options import options_of
@@ -37,13 +38,14 @@ def supplied_study(options: Mapping[str, object], networks: Iterable[Network] = 
     are over batches.
 
     Args:
-        options: fields of ``Study`` and of its ``Watch``, and ``PYTHON_ONLY``.
+        options: fields of ``Study`` and of its ``Watch``, ``PYTHON_ONLY``, and ``losses``: functions of (output,
+            target) by name.
         networks: the networks to measure.
 
     Raises:
         GradlensError: an option is not known, its value is not allowed, or two options contradict each other.
     """
-    values = {**options}
+    values = _with_losses(options)
     watching = {name: values.pop(name) for name in PYTHON_ONLY if name in values}
     samples = cast(int | None, watching.get("samples"))
     functions = {name: _function(name, values) for name in FUNCTIONS}
@@ -58,6 +60,19 @@ def supplied_study(options: Mapping[str, object], networks: Iterable[Network] = 
     study = study_of(values)
     study = replace(study, watch=watch_of(study.watch, watching))
     return replace(study, supply=Supply(batches, **functions))
+
+
+def _with_losses(options: Mapping[str, object]) -> dict[str, object]:
+    """Return the options with a step that computes the losses by name, if there are some."""
+    values = {**options}
+    losses = cast(Mapping[str, Loss] | None, values.pop("losses", None))
+    if losses is not None:
+        if values.get("step") or values.get("loss"):
+            raise GradlensError("give loss=, losses= or step=, not both: a step computes its own losses")
+        step = step_of(None, None, losses)
+        step.__qualname__ = f"losses {', '.join(map(str, losses))}"
+        values["step"] = step
+    return values
 
 
 def _function(name: str, values: dict[str, object]) -> Callable[..., Any] | None:
