@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.duplication import Sizes
-from gradlens.analyzers.loss_sums import ALL
 from gradlens.analyzers.losses import INTERVALS
 from gradlens.analyzers.replicates import over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.analyzers.similarity import Similarity, similarity
+from gradlens.catalogue.losses import ALL
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS, Version
 from gradlens.metrics import mean_similarity, rarefied_duplication
 from gradlens.metrics.hsic import Array
