@@ -66,7 +66,7 @@ def _draw_bars(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style], unit: 
     canvas.tidy(panel)
     panel.set_yticks(range(len(parts)), parts)
     panel.invert_yaxis()
-    ends = np.fmax(rows["value"], rows["high"]).to_numpy(float) / unit
+    ends = rows[["value", "high"]].max(axis=1).to_numpy(float) / unit
     panel.set_xlim(
         0.0, 1.35 * float(np.nanmax(ends, initial=0.0)) or 1.0
     )  # room for the numbers beside the bars

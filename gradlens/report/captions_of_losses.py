@@ -21,11 +21,8 @@ def ledger(network: str, rows: pd.DataFrame) -> str:
     if stages.empty:
         return f"{network}: no stage has a share"
     named = WHOLE in shares.index
-    of_whole = {
-        str(loss): float(shares.loc[[WHOLE], loss].iloc[0] if named else stages[loss].mean())
-        for loss in shares
-    }
-    whole = {loss: share for loss, share in of_whole.items() if share == share}
+    drawn = shares[shares.index == WHOLE] if named else stages
+    whole = {str(loss): float(share) for loss, share in drawn.mean().dropna().items()}
     parts = ", ".join(f"{loss} {percent(share)}" for loss, share in whole.items())
     text = f"{network}: {parts} of the energy{'' if named else ', mean over stages'}"
     main = max(whole, key=whole.__getitem__)
