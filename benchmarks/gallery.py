@@ -30,6 +30,7 @@ RUNS: dict[str, str] = {
         "gradlens compare benchmarks/recurrent.py:tanh benchmarks/recurrent.py:lstm "
         "--input tokens:length=20,vocabulary=100 --seeds 1 --no-throughput"
     ),
+    "detectors": "gradlens compare fcos:resnet50 fcos:cspresnet50 --data scenes --seeds 3",
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
 }
 """The command of each run, by name."""

@@ -74,7 +74,9 @@ def conflict_lines(result: Result) -> Iterator[str]:
     parts = frame[(frame["stage"] != WHOLE) & frame[CONFLICT].notna()]
     several = parts["network"].nunique() > 1
     for network, rows in parts.groupby("network", sort=False):
-        most = rows.loc[rows[CONFLICT].idxmax()]
+        most = max(rows.to_dict("records"), key=lambda row: float(row[CONFLICT]))
         stage = f"stage {most['stage']}" if str(most["stage"]).isdigit() else most["stage"]
         of = f" of {network}" if several else ""
-        yield f"{PAIR}{of}: {most[PAIR]} in {stage}, {percent(most[CONFLICT])} of the samples"
+        half = (number(most.get(f"{CONFLICT}_high")) - number(most.get(f"{CONFLICT}_low"))) / 2
+        within = "" if math.isnan(half) else f" ± {percent(half)}"
+        yield f"{PAIR}{of}: {most[PAIR]} in {stage}, {percent(most[CONFLICT])}{within} of the samples"

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from gradlens.analyzers.duplication import Sizes
-from gradlens.analyzers.loss_sums import ALL
 from gradlens.analyzers.losses import INTERVALS
 from gradlens.analyzers.replicates import over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.analyzers.similarity import Similarity, similarity
+from gradlens.catalogue.losses import ALL
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS, Version
 from gradlens.metrics import mean_similarity, rarefied_duplication
 from gradlens.metrics.hsic import Array
@@ -53,7 +53,8 @@ class DuplicationByLoss:
                 "all), as in the table duplication, energy. Columns that end in given: of the signals of the sum, "
                 "after partialling out the Gram of that loss's gradient at the outputs; the loss that lowers them most "
                 "makes the layers alike. D_m over m signals, the least number of usable signals of the stage over all "
-                f"losses, seeds and networks side by side. {INTERVALS}"
+                "losses, seeds and networks side by side; in the rows all, m is m_given, so that the values with and "
+                f"without a loss given can be compared. {INTERVALS}"
             ),
             units=dict.fromkeys(
                 ("rarefied_duplication", "rarefied_duplication_given"), "0 unrelated to 1 copies"
@@ -99,13 +100,22 @@ def _measured(recording: Recording, sizes: Sizes) -> dict[str, Array]:
     for version, ending in ENDINGS.items():
         table = np.array(
             [
-                [_of_stage(value, signals_of(recording, stage), version, sizes.get((stage, version.label), 0))
-                 for value in values.values()]
+                [_of_stage(value, signals_of(recording, stage), version, _size(sizes, stage, loss, version))
+                 for loss, value in values.items()]
                 for stage in stages
             ]
         )  # fmt: skip
         columns |= {f"{name}{ending}": table[..., index] for index, name in enumerate((*MEASURED, "used"))}
     return columns
+
+
+def _size(sizes: Sizes, stage: str, loss: str, version: Version) -> int:
+    """Return the number of signals m of a row; 0 if it has none.
+
+    Those of the sum, as measured, are read beside the same given a loss, and D_m grows with m: so both have one m.
+    """
+    same = sizes.get((stage, ENERGY_GIVEN_LOSS.label), 0) if loss == ALL else 0
+    return same or sizes.get((stage, version.label), 0)
 
 
 def _of_stage(
@@ -135,7 +145,7 @@ def _rows(recording: Recording, sizes: Sizes) -> Iterator[dict[str, object]]:
                 "stage": stage,
                 "loss": loss,
                 "signals": len(signals_of(recording, stage)),
-                **{f"m{ending}": sizes.get((stage, v.label), 0) or np.nan for v, ending in ENDINGS.items()},
+                **{f"m{ending}": _size(sizes, stage, loss, v) or np.nan for v, ending in ENDINGS.items()},
                 **cells,
                 "reason": _reason(recording, loss, used, float(replicated.means["used_given"][row, column])),
             }

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from gradlens.catalogue.losses import ALL
 from gradlens.recording import Recording
 from gradlens.results import Table
-
-ALL = "all"
-"""Name of the sum of the losses in tables."""
 
 
 @dataclass(frozen=True)

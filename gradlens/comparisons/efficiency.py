@@ -52,8 +52,8 @@ def _costs(frame: pd.DataFrame) -> Iterator[Row]:
         by_stage = rows.set_index(rows["stage"].astype(str))["flops"].astype(float)
         backbone = by_stage[[in_backbone(stage) for stage in by_stage.index]]
         if len(backbone):
-            yield _row(network, BACKBONE, "flops", value=float(backbone.sum()))
-        yield _row(network, WHOLE, "flops", value=float(by_stage.get(WHOLE, np.nan)))
+            yield _row(network, BACKBONE, "flops", "", float(backbone.sum()))
+        yield _row(network, WHOLE, "flops", "", float(by_stage.get(WHOLE, np.nan)))
 
 
 def _speeds(frame: pd.DataFrame) -> Iterator[Row]:
@@ -61,9 +61,7 @@ def _speeds(frame: pd.DataFrame) -> Iterator[Row]:
     for row in frame.to_dict("records"):
         if row["pass"] in parts:
             speed, low, high = (float(row[name]) for name in ("images_per_second", "low", "high"))
-            yield _row(
-                row["network"], parts[row["pass"]], "images_per_second", value=speed, low=low, high=high
-            )
+            yield _row(row["network"], parts[row["pass"]], "images_per_second", "", speed, low, high)
 
 
 def _duplication(frame: pd.DataFrame) -> Iterator[Row]:
@@ -71,21 +69,24 @@ def _duplication(frame: pd.DataFrame) -> Iterator[Row]:
     whole = frame[frame["stage"].astype(str) == WHOLE]
     for (network, loss), rows in whole.groupby(["network", "loss"], sort=False):
         if loss == ALL:
-            yield _row(network, WHOLE, QUANTITY, **_mean(rows, QUANTITY))
-        yield _row(network, WHOLE, QUANTITY, loss=str(loss), **_mean(rows, f"{QUANTITY}_given"))
+            yield _row(network, WHOLE, QUANTITY, "", *_means(rows, QUANTITY))
+        yield _row(network, WHOLE, QUANTITY, str(loss), *_means(rows, f"{QUANTITY}_given"))
 
 
-def _mean(rows: pd.DataFrame, column: str) -> dict[str, float]:
-    parts = {"value": column, "low": f"{column}_low", "high": f"{column}_high"}
-    return {part: float(rows[name].mean()) if name in rows else float("nan") for part, name in parts.items()}
+def _means(rows: pd.DataFrame, column: str) -> tuple[float, float, float]:
+    """Return the value and both ends of its interval."""
+    value, low, high = (
+        float(rows[name].mean()) if name in rows else float("nan")
+        for name in (column, f"{column}_low", f"{column}_high")
+    )
+    return value, low, high
 
 
 def _row(
     network: object,
     part: str,
     quantity: str,
-    loss: str = "",
-    *,
+    loss: str,
     value: float,
     low: float = float("nan"),
     high: float = float("nan"),

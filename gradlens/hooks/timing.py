@@ -44,7 +44,7 @@ def passes(
     def both() -> None:
         torch.autograd.grad(step(batch), learning, allow_unused=True)
 
-    timed = {FORWARD: lambda: _seconds(forward), BOTH: lambda: _seconds(both)}
+    timed: dict[str, Callable[[], float]] = {FORWARD: lambda: _seconds(forward), BOTH: lambda: _seconds(both)}
     if backbone:
         ends = _ends(model, backbone, forward)
         if ends:

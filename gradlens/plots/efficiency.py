@@ -66,8 +66,10 @@ def _draw_bars(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style], unit: 
     canvas.tidy(panel)
     panel.set_yticks(range(len(parts)), parts)
     panel.invert_yaxis()
-    panel.margins(x=0.25)
-    panel.set_xlim(left=0.0)
+    ends = rows[["value", "high"]].max(axis=1).to_numpy(float) / unit
+    panel.set_xlim(
+        0.0, 1.35 * float(np.nanmax(ends, initial=0.0)) or 1.0
+    )  # room for the numbers beside the bars
     panel.xaxis.set_major_locator(MaxNLocator(3))
 
 

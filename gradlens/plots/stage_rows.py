@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -81,7 +81,7 @@ def columns(networks: int, width: float) -> int:
 
 def draw(
     ax: Axes,
-    panels: dict[str, Sequence[Series]],
+    panels: Mapping[str, Sequence[Series]],
     stages: Sequence[str],
     limits: tuple[float, float],
     unit: str,

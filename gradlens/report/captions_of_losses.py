@@ -20,16 +20,19 @@ def ledger(network: str, rows: pd.DataFrame) -> str:
     stages = shares.drop(WHOLE, errors="ignore")
     if stages.empty:
         return f"{network}: no stage has a share"
-    whole = shares.loc[WHOLE] if WHOLE in shares.index else stages.mean()
-    parts = ", ".join(f"{loss} {percent(share)}" for loss, share in whole.dropna().items())
-    text = f"{network}: {parts} of the energy{'' if WHOLE in shares.index else ', mean over stages'}"
-    first = stages[whole.idxmax()].dropna()
-    if len(first) < 2:
+    named = WHOLE in shares.index
+    drawn = shares[shares.index == WHOLE] if named else stages
+    whole = {str(loss): float(share) for loss, share in drawn.mean().dropna().items()}
+    parts = ", ".join(f"{loss} {percent(share)}" for loss, share in whole.items())
+    text = f"{network}: {parts} of the energy{'' if named else ', mean over stages'}"
+    main = max(whole, key=whole.__getitem__)
+    values = {str(stage): float(share) for stage, share in stages[main].dropna().items()}
+    if len(values) < 2:
         return text
-    top, bottom = first.idxmax(), first.idxmin()
+    top, bottom = max(values, key=values.__getitem__), min(values, key=values.__getitem__)
     return (
-        f"{text}; {whole.idxmax()} from {percent(first[bottom])} ({stage_name(bottom)})"
-        f" to {percent(first[top])} ({stage_name(top)})"
+        f"{text}; {main} from {percent(values[bottom])} ({stage_name(bottom)})"
+        f" to {percent(values[top])} ({stage_name(top)})"
     )
 
 
@@ -57,14 +60,16 @@ def conflicts(network: str, rows: pd.DataFrame) -> str:
 def duplication(network: str, rows: pd.DataFrame) -> str:
     """Report the duplication of the whole network as measured, and given each loss."""
     whole = rows[rows["stage"].astype(str) == WHOLE]
-    mean = whole.groupby(whole["loss"].astype(str), sort=False)[[QUANTITY, f"{QUANTITY}_given"]].mean()
-    if ALL not in mean.index or pd.isna(mean.loc[ALL, QUANTITY]):
+    by_loss = whole.groupby(whole["loss"].astype(str), sort=False)
+    measured, given = (
+        {str(loss): float(value) for loss, value in by_loss[column].mean().dropna().items()}
+        for column in (QUANTITY, f"{QUANTITY}_given")
+    )
+    if ALL not in measured:
         return f"{network}: no two live signals"
-    text = f"{network}: D_m {format_cell(float(mean.loc[ALL, QUANTITY]))} over the whole network"
-    given = mean[f"{QUANTITY}_given"].dropna()
+    text = f"{network}: D_m {format_cell(measured[ALL])} over the whole network"
     parts = [
-        f"{format_cell(float(value))} given {'all losses' if loss == ALL else loss}"
-        for loss, value in given.items()
+        f"{format_cell(value)} given {'all losses' if loss == ALL else loss}" for loss, value in given.items()
     ]
     return f"{text}; {', '.join(parts)}" if parts else text
 

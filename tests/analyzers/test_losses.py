@@ -204,7 +204,12 @@ def test_inspect_and_compare_take_losses() -> None:
     )
     frame = compared["losses"].frame
     assert [*dict.fromkeys(frame["network"])] == ["fresh", "trained"]
-    sizes = compared["duplication_by_loss"].frame.groupby("stage")["m"].nunique()
-    assert (sizes <= 1).all()
+    by_loss = compared["duplication_by_loss"].frame
+    of_sum = by_loss["loss"] == "all"
+    for rows, column in ((by_loss[~of_sum], "m"), (by_loss, "m_given"), (by_loss[of_sum], "m")):
+        assert (rows.groupby("stage")[column].nunique() <= 1).all()
+    assert (
+        by_loss[of_sum]["m"].dropna() == by_loss[of_sum]["m_given"].dropna()
+    ).all()  # they are read side by side
     with pytest.raises(gl.GradlensError, match="not both"):
         gl.inspect(trained_pairs(), **options, loss=SIDES["left"])

@@ -10,9 +10,11 @@ from torch import nn
 
 import gradlens as gl
 from gradlens.analyzers.branches import Shares
+from gradlens.analyzers.conflicts import Conflicts
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.cost import Cost
 from gradlens.analyzers.duplication import Duplication
+from gradlens.analyzers.losses import Ledger
 from gradlens.analyzers.map import MapEdges, MapNodes
 
 N = 8
@@ -271,3 +273,37 @@ def test_operations_show_their_signals_also_with_all_edges_watched():
     assert all_sites["signal"].tolist() == default["signal"].tolist()
     for column in ("rms", "effective_rank"):
         assert np.allclose(all_sites[column].astype(float), default[column].astype(float), equal_nan=True)
+
+
+def test_layers_have_the_share_of_each_loss_and_the_conflict_of_each_pair():
+    """Both are those of the tables of losses; a head that one loss does not read has a share of 0."""
+
+    class Heads(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 6, 3, stride=2)
+            self.kind, self.box = nn.Linear(6, 4), nn.Linear(6, 2)
+
+        def forward(self, x):
+            pooled = self.stem(x).relu().mean((2, 3))
+            return self.kind(pooled), self.box(pooled)
+
+    def step(model, batch):
+        kind, box = model(batch[0])
+        return {"kind": nn.functional.cross_entropy(kind, batch[1] % 4), "box": 3 * box.square().mean()}
+
+    recording = record(Heads(), size=16, step=step)
+    nodes = MapNodes()(recording).frame.set_index("signal")
+    assert nodes.loc["kind", ["share of kind", "share of box"]].tolist() == [1, 0]
+    assert nodes.loc["box", ["share of kind", "share of box"]].tolist() == [0, 1]
+    shares = (
+        Ledger()(recording).frame.query("level == 'signal' and where == 'stem'").set_index("loss")["share"]
+    )
+    assert nodes.loc["stem", ["share of kind", "share of box"]].tolist() == shares[["kind", "box"]].tolist()
+    conflict = Conflicts()(recording).frame.query("level == 'signal' and where == 'stem'")["conflict"].item()
+    assert nodes.loc["stem", "conflict of kind | box"] == conflict
+    assert nodes.loc["", "share of kind"].isna().all()
+
+
+def test_a_network_of_one_loss_has_no_columns_of_losses(split):
+    assert not [name for name in split[1] if name.startswith(("share of", "conflict of"))]
