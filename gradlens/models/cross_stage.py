@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from gradlens.catalogue.transitions import CUT, GAMMA, PARTIAL, check_options
 from gradlens.errors import GradlensError, ModelNote
-from gradlens.models.cutting import Cuttable, Refused, examine
+from gradlens.models.cutting import Cuttable, Refused
+from gradlens.models.examining import examine
+from gradlens.models.finding import put
 from gradlens.models.stage import CspStage, Parts, Style, private_generator
 from gradlens.models.transitions import TRANSITIONS, Widths
 from gradlens.models.trial import ERRORS, evaluating, image_for
@@ -136,10 +138,10 @@ def _stage(cut: Cuttable, strategy: str, gamma: float, parts: Parts, training: b
 
 
 def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:
-    for path, module in ((cut.path, stage), (cut.absorbed, nn.Identity().train(stage.training))):
+    put(model, cut.path, model.get_submodule(cut.path), stage)
+    for path in (cut.absorbed, *cut.joined):
         if path:
-            parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, module)
+            put(model, path, model.get_submodule(path), nn.Identity().train(stage.training))
 
 
 def _check_shapes(
@@ -169,7 +171,7 @@ def _output_shapes(
     handles = []
     for stage in stages:
         if isinstance(stage, Cuttable):
-            end = model.get_submodule(stage.absorbed or stage.path)
+            end = model.get_submodule(stage.end)
             path = stage.path
             handles.append(
                 end.register_forward_hook(lambda m, a, out, path=path: shapes.update({path: out.shape}))

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.errors import GradlensError
 from gradlens.models import StageNotCut, cspify, load_model
-from gradlens.models.cutting import stage_paths
+from gradlens.models.examining import stage_paths
 from gradlens.models.stage import CspStage
 
 SMALL = ("resnet18", "darknet17", "peleenet_small")
