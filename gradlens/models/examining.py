@@ -61,24 +61,20 @@ def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> lis
 
 
 def _examined_unnamed(model: nn.Module, image: Tensor) -> list[Cuttable | Refused]:
-    """Find the stages by their names; if none of these can be cut, by the shapes of their blocks."""
+    """Find the stages by their names; if no module has such a name, by the shapes of their blocks."""
     names = stage_paths(model)
     tensors = inputs_and_outputs(model, image, names)
-    named = [_examined(model, path, tensors.get(path)) for path in names]
-    if any(isinstance(stage, Cuttable) for stage in named):
-        return named
+    if names:
+        return [_examined(model, path, tensors.get(path)) for path in names]
     stages = stages_by_shape(model, image)
-    paths = [path for stage in stages for path in (stage.path, *stage.rest[-1:])]
-    tensors = inputs_and_outputs(model, image, paths)
-    shaped = [_examined_found(model, stage, tensors) for stage in stages]
-    if any(isinstance(stage, Cuttable) for stage in shaped) or (shaped and not named):
-        return shaped
-    if not named:
+    if not stages:
         raise GradlensError(
             f"found no stages in {type(model).__name__} (layer1, stages.0, denseblock1, …, or blocks whose output has "
             f"the shape of their input); name them, for example stages={','.join(_sequences(model)) or 'body.0,body.1'}"
         )
-    return named
+    paths = [path for stage in stages for path in (stage.path, *stage.rest[-1:])]
+    tensors = inputs_and_outputs(model, image, paths)
+    return [_examined_found(model, stage, tensors) for stage in stages]
 
 
 def _examined_found(

@@ -527,7 +527,7 @@ class Fixed(Net):
 class Straight(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(3, 4, 2), block(4))
+        self.body = nn.Sequential(conv(3, 4, 2), conv(4, 4))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x).mean((2, 3))
