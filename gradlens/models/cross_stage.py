@@ -45,7 +45,7 @@ def cspify(
 
     Args:
         model: has stages called ``layer1``, ``stages.0``, ``blocks.0``, ``s1`` or
-            ``denseblock1``, each a sequence of blocks.
+            ``denseblock1``, each a sequence of blocks, or blocks that return the shape that they read.
         strategy: a key of ``TRANSITIONS``; ``none`` returns a plain copy.
         gamma: share of channels that bypasses the block, 0 <= gamma < 1. The paper does not define its γ; its
             FLOPs fall with γ, which fits this reading. With 0 nothing is cut off and the block keeps its width: only
@@ -53,7 +53,8 @@ def cspify(
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
         cut: channels of a split that bypass the block: the ``first`` ones, or as many drawn at ``random``, once for
             each stage when the network is built. They are stored in the buffer ``cut.order`` of the stage.
-        stages: module paths to cut, in a list or separated by commas; None finds the stages by name.
+        stages: module paths to cut, in a list or separated by commas; None finds the stages by
+            name or, if no module has such a name, by the shapes of their blocks.
         image_size: size of a test image that runs through the model: side, or (channels, height, width);
             None uses the model's configuration, else 64.
         seed: determines the weights of the new layers and the channels of a random cut; None draws them from the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,6 +68,7 @@ class Head(nn.Module):
         return self.linear(x.mean((2, 3)))
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "csp.md"
 IMAGE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
 
 
@@ -230,3 +232,9 @@ def test_the_body_of_a_torchvision_detector_is_cut_inside_the_detector() -> None
     sum(losses.values()).backward()
     cuts = [cut.get_submodule(path) for path in paths]
     assert all(p.grad is not None for stage in cuts for p in stage.parameters())
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_the_page_lists_the_stages_that_are_found(name: str) -> None:
+    stages = ", ".join(f"`{stage}`" for stage in TORCHVISION[name][0])
+    assert f"| `{name}` | {stages} |" in PAGE.read_text(encoding="utf-8")

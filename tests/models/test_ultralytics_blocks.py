@@ -106,3 +106,11 @@ def test_a_cut_detector_is_captured_exactly(name: str, build: Any) -> None:
     assert sums
     assert max(recording.dry_errors[index] for index in sums) == 0
     assert max(recording.projected_errors[index].max() for index in sums) < 1e-11
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_the_page_has_the_number_of_splits_and_the_stages(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "csp.md").read_text(encoding="utf-8")
+    blocks = ", ".join(f"{kind} {count}" for kind, count in COUNTS[name].items()) or "none"
+    stages = ", ".join(f"`model.{row}`" for row in STAGES.get(name, [])) or "none"
+    assert f"| `{name}` | {blocks} | {sum(COUNTS[name].values())} | {stages} |" in page
