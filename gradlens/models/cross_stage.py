@@ -154,8 +154,8 @@ def _check_shapes(
             after = _output_shapes(model, image, cuts)
         except ERRORS as error:
             raise GradlensError(
-                f"a block does not run at the width of a part ({' '.join(str(error).split())[:200]}); it stores "
-                "channel counts outside its layers, so it cannot be made cross stage partial"
+                f"a block does not run at the width of a part ({' '.join(str(error).split())[:200]}), although it does "
+                "at half its width: its channel counts cannot be rounded alike; use another gamma, such as 0.5 or 0.25"
             ) from error
     wrong = [path for path in after if after[path] != before[path]]
     if wrong:

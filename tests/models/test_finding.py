@@ -187,6 +187,31 @@ def test_a_block_named_by_its_path_is_cut_as_a_whole() -> None:
     check(cut)
 
 
+class Halves(nn.Module):
+    """A block that cuts its own channels in two equal parts, so that only even widths fit."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.expand, self.inner, self.mix = (
+            conv(width, width, 1),
+            conv(width // 2, width // 2),
+            conv(width, width, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.expand(x).chunk(2, 1)
+        return self.mix(torch.cat([first, self.inner(second)], 1))
+
+
+def test_a_gamma_that_a_block_cannot_be_rounded_to_is_an_error_that_says_what_to_do() -> None:
+    model = Flat((-1, conv(3, 16, stride=2)), (-1, Halves(16)), (-1, Head(16)))
+    check(gl.cspify(model, gamma=0.25, seed=0))
+    with pytest.raises(
+        GradlensError, match=r"cannot be rounded alike; use another gamma, such as 0\.5 or 0\.25"
+    ):
+        gl.cspify(model, gamma=0.3, seed=0)  # 11 of 16 channels enter the block
+
+
 @pytest.mark.parametrize("width", [8, 12])
 def test_sequences_of_plain_convolutions_are_stages(width: int) -> None:
     stage = nn.Sequential(conv(width, width), conv(width, width))
