@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from gradlens.catalogue.transitions import CUT, GAMMA, PARTIAL, check_options
 from gradlens.errors import GradlensError, ModelNote
-from gradlens.models.cutting import Cuttable, Refused, examine
+from gradlens.models.cutting import Cuttable, Refused
+from gradlens.models.examining import examine
+from gradlens.models.finding import put
 from gradlens.models.stage import CspStage, Parts, Style, private_generator
 from gradlens.models.transitions import TRANSITIONS, Widths
 from gradlens.models.trial import ERRORS, evaluating, image_for
@@ -43,7 +45,7 @@ def cspify(
 
     Args:
         model: has stages called ``layer1``, ``stages.0``, ``blocks.0``, ``s1`` or
-            ``denseblock1``, each a sequence of blocks.
+            ``denseblock1``, each a sequence of blocks, or blocks that return the shape that they read.
         strategy: a key of ``TRANSITIONS``; ``none`` returns a plain copy.
         gamma: share of channels that bypasses the block, 0 <= gamma < 1. The paper does not define its γ; its
             FLOPs fall with γ, which fits this reading. With 0 nothing is cut off and the block keeps its width: only
@@ -51,7 +53,8 @@ def cspify(
         partial: ``split`` cuts channels, ``project`` makes the parts by two 1x1 convolutions.
         cut: channels of a split that bypass the block: the ``first`` ones, or as many drawn at ``random``, once for
             each stage when the network is built. They are stored in the buffer ``cut.order`` of the stage.
-        stages: module paths to cut, in a list or separated by commas; None finds the stages by name.
+        stages: module paths to cut, in a list or separated by commas; None finds the stages by
+            name or, if no module has such a name, by the shapes of their blocks.
         image_size: size of a test image that runs through the model: side, or (channels, height, width);
             None uses the model's configuration, else 64.
         seed: determines the weights of the new layers and the channels of a random cut; None draws them from the
@@ -136,10 +139,10 @@ def _stage(cut: Cuttable, strategy: str, gamma: float, parts: Parts, training: b
 
 
 def _install(model: nn.Module, cut: Cuttable, stage: CspStage) -> None:
-    for path, module in ((cut.path, stage), (cut.absorbed, nn.Identity().train(stage.training))):
+    put(model, cut.path, model.get_submodule(cut.path), stage)
+    for path in (cut.absorbed, *cut.joined):
         if path:
-            parent, _, name = path.rpartition(".")
-            setattr(model.get_submodule(parent), name, module)
+            put(model, path, model.get_submodule(path), nn.Identity().train(stage.training))
 
 
 def _check_shapes(
@@ -151,8 +154,8 @@ def _check_shapes(
             after = _output_shapes(model, image, cuts)
         except ERRORS as error:
             raise GradlensError(
-                f"a block does not run at the width of a part ({' '.join(str(error).split())[:200]}); it stores "
-                "channel counts outside its layers, so it cannot be made cross stage partial"
+                f"a block does not run at the width of a part ({' '.join(str(error).split())[:200]}), although it does "
+                "at half its width: its channel counts cannot be rounded alike; use another gamma, such as 0.5 or 0.25"
             ) from error
     wrong = [path for path in after if after[path] != before[path]]
     if wrong:
@@ -169,7 +172,7 @@ def _output_shapes(
     handles = []
     for stage in stages:
         if isinstance(stage, Cuttable):
-            end = model.get_submodule(stage.absorbed or stage.path)
+            end = model.get_submodule(stage.end)
             path = stage.path
             handles.append(
                 end.register_forward_hook(lambda m, a, out, path=path: shapes.update({path: out.shape}))

@@ -1,23 +1,20 @@
-"""Find the stages of a network that can be made cross stage partial, and split them into their modules."""
+"""How a stage can be made cross stage partial: its modules before the cut, and the block that is rebuilt narrower."""
 
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from gradlens.errors import GradlensError, close_matches
-from gradlens.models.dense import dense_block_without, is_dense_block, is_preactivated
+from gradlens.errors import GradlensError
+from gradlens.models.attending import attention_in
+from gradlens.models.dense import dense_block_without, is_preactivated
 from gradlens.models.narrowing import narrowed
-from gradlens.models.trial import ERRORS, inputs_and_outputs
-
-STAGES = re.compile(r"(?:.*[._])?(?:layer\d+|(?:stages|blocks|layers)[._]\d+|s\d+|denseblock\d+)")
-NUMBERED = re.compile(r"(?:^|[._])(?:(?:stages|blocks|layers)[._]\d+|s\d+)$")
+from gradlens.models.trial import ERRORS
 
 
 @dataclass(frozen=True)
@@ -34,6 +31,7 @@ class Cuttable:
         preactivated: whether its layers normalise before they convolve.
         pool: builds the pooling at the end of the stage.
         absorbed: path of the network's own transition after the stage; empty if there is none.
+        joined: paths of further blocks of the stage, which follow ``path`` in a flat list.
     """
 
     path: str
@@ -45,6 +43,12 @@ class Cuttable:
     preactivated: bool
     pool: Callable[[], nn.Module]
     absorbed: str
+    joined: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> str:
+        """Path of the module that returns the output of the stage."""
+        return self.absorbed or (self.joined[-1] if self.joined else self.path)
 
 
 @dataclass(frozen=True)
@@ -55,62 +59,7 @@ class Refused:
     reason: str
 
 
-def stage_paths(model: nn.Module) -> list[str]:
-    """Return the module paths that are named like stages, without those inside another stage.
-
-    A numbered module whose children are all single layers is a block, not a stage of blocks.
-    """
-    paths: list[str] = []
-    for path, module in model.named_modules():
-        blocks = any(True for child in module.children() for _ in child.children())
-        stage = STAGES.fullmatch(path) and (blocks or not NUMBERED.search(path))
-        if stage and not any(path.startswith(outer + ".") for outer in paths):
-            paths.append(path)
-    return paths
-
-
-def examine(model: nn.Module, image: Tensor, paths: Sequence[str] | None) -> list[Cuttable | Refused]:
-    """Run one image through the network, and return for each stage how to cut it, or why it cannot be cut.
-
-    Args:
-        model: in eval mode.
-        image: ``[1, c, h, w]``.
-        paths: stages by module path; None finds them by name.
-
-    Raises:
-        GradlensError: a path is not a module or is inside another, no stages are found, or the model does
-            not run on the image.
-    """
-    if paths is None:
-        paths = stage_paths(model)
-        if not paths:
-            raise GradlensError(
-                f"found no stages in {type(model).__name__} (layer1, stages.0, denseblock1, …); name them, for example "
-                f"stages={','.join(_sequences(model)) or 'body.0,body.1'}"
-            )
-    modules = dict(model.named_modules())
-    if not paths:
-        raise GradlensError("stages is empty; leave it out to find the stages by name")
-    for path in paths:
-        if path not in modules:
-            raise GradlensError(f"there is no module {path!r}{close_matches(path, modules)}")
-        outer = next((other for other in paths if path.startswith(other + ".")), None)
-        if outer is not None:
-            raise GradlensError(f"{path} is inside {outer}, which is also in stages; name one of them")
-    tensors = inputs_and_outputs(model, image, paths)
-    return [_examined(model, path, tensors.get(path)) for path in paths]
-
-
-def _examined(model: nn.Module, path: str, tensors: tuple[Tensor, Tensor] | None) -> Cuttable | Refused:
-    if tensors is None:
-        return Refused(path, "it does not take one tensor and return one")
-    stage = model.get_submodule(path)
-    if is_dense_block(stage):
-        return _dense_block(model, path, *tensors)
-    return _sequence(path, stage, *tensors)
-
-
-def _dense_block(model: nn.Module, path: str, incoming: Tensor, outgoing: Tensor) -> Cuttable:
+def dense_block_cut(model: nn.Module, path: str, incoming: Tensor, outgoing: Tensor) -> Cuttable:
     """Return how to cut a dense block, including the network's own transition after it."""
     block = model.get_submodule(path)
     before, after = incoming.shape[1], outgoing.shape[1]
@@ -132,9 +81,9 @@ def _dense_block(model: nn.Module, path: str, incoming: Tensor, outgoing: Tensor
     )
 
 
-def _sequence(path: str, stage: nn.Module, incoming: Tensor, outgoing: Tensor) -> Cuttable | Refused:
+def sequence_cut(path: str, stage: nn.Module, incoming: Tensor, outgoing: Tensor) -> Cuttable | Refused:
     """Return how to cut a sequence of modules: after the last one that changes the shape."""
-    attention = _attention(stage)
+    attention = attention_in(stage)
     if attention:
         return Refused(path, f"{attention} is attention, whose width cannot change")
     steps = list(_steps(stage))
@@ -204,16 +153,6 @@ def _cut_sequence(path: str, steps: list[nn.Module], first: int, entering: Tenso
     )
 
 
-def _attention(stage: nn.Module) -> str:
-    """Return path and class of the first attention module inside a stage, or "" if there is none."""
-    names = (
-        f"{path} ({type(module).__name__})"
-        for path, module in stage.named_modules()
-        if hasattr(module, "num_heads") or isinstance(module, nn.MultiheadAttention)
-    )
-    return next(names, "")
-
-
 def _steps(stage: nn.Module) -> Iterator[nn.Module]:
     """Yield the modules that a stage runs one after another, including those of sequences inside it."""
     for child in stage.children():
@@ -221,14 +160,3 @@ def _steps(stage: nn.Module) -> Iterator[nn.Module]:
             yield from child.children()
         else:
             yield child
-
-
-def _sequences(model: nn.Module) -> list[str]:
-    """Return the paths of a few sequences of blocks, which may be stages."""
-    sequences = {
-        path: module
-        for path, module in model.named_modules()
-        if path and isinstance(module, nn.Sequential) and len(module) > 1
-    }
-    outer = [path for path in sequences if not any(path.startswith(f"{other}.") for other in sequences)]
-    return outer[:4]

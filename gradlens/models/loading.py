@@ -57,7 +57,7 @@ def load_model(
             ``lift_zero_init``). Pretrained weights and those of a checkpoint are never changed.
         seed: determines the initial weights and leaves the global random state unchanged; None draws them
             from the global random state, as PyTorch does.
-        stages: paths of the modules that a transition strategy cuts; None finds them by name.
+        stages: paths of the modules that a transition strategy cuts; None finds them by name or shape.
 
     Raises:
         GradlensError: the name is unknown, the model cannot be built for this shape, or its weights are

@@ -90,7 +90,7 @@ class Study:
     stages: str = option(
         "",
         "Module paths of the stages that a transition strategy cuts, such as body.0,body.1; needed for networks whose "
-        "stages are not found by name.",
+        "stages are not found.",
         group=SAMPLES,
         metavar="LIST",
     )

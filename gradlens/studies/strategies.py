@@ -60,7 +60,7 @@ def strategies(
 
     Args:
         model: a name that ``load_model`` accepts, without a strategy, a module, or a function that builds one; these
-            are converted by ``cspify``, and ``stages=`` names stages that are not found by name.
+            are converted by ``cspify``, and ``stages=`` names stages that are not found.
         strategies: keys of ``TRANSITIONS``; ``none`` is the unchanged network.
         gamma: share of channels that bypasses the block; several values make a sweep.
         partial: ``split``, ``project`` or both.

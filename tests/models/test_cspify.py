@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.errors import GradlensError
 from gradlens.models import StageNotCut, cspify, load_model
-from gradlens.models.cutting import stage_paths
+from gradlens.models.examining import stage_paths
 from gradlens.models.stage import CspStage
 
 SMALL = ("resnet18", "darknet17", "peleenet_small")
@@ -527,7 +527,7 @@ class Fixed(Net):
 class Straight(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(conv(3, 4, 2), block(4))
+        self.body = nn.Sequential(conv(3, 4, 2), conv(4, 4))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(x).mean((2, 3))
