@@ -8,10 +8,11 @@ from gradlens.catalogue.datasets import DETECTION, FLOW, SEGMENTATION, VIDEO
 from gradlens.errors import GradlensError, close_matches
 from gradlens.models.sources.adapter import ANY, Adapter
 from gradlens.models.sources.names import Fixed, Functions, Marked, Registered
-from gradlens.models.sources.own import PELEENETS
+from gradlens.models.sources.own import PELEENETS, YOLOX
+from gradlens.models.sources.yaml_names import YamlFiles
 
-BSD = "BSD-3-Clause"
-TORCHVISION = "torchvision:"
+AGPL, BSD = "AGPL-3.0", "BSD-3-Clause"
+TORCHVISION, ULTRALYTICS = "torchvision:", "ultralytics:"
 HERE = "gradlens.models"
 
 ADAPTERS: list[Adapter] = [
@@ -52,6 +53,20 @@ ADAPTERS: list[Adapter] = [
             f"{HERE}.sources.steps.detection", weights=True, body="backbone.body", whole=False,
         )
         for head in ("fcos", "retinanet", "fasterrcnn")
+    ),
+    Adapter(
+        "ultralytics", ULTRALYTICS, "ultralytics:FILE.yaml", YamlFiles(("Detect", "v10Detect")),
+        f"{HERE}.ultralytics_zoo.detector",
+        AGPL, DETECTION, f"{HERE}.ultralytics_zoo.detection_losses", packages=("ultralytics",),
+        requirement="ultralytics",
+    ),
+    Adapter(
+        "ultralytics", ULTRALYTICS, "ultralytics:FILE.yaml", YamlFiles(("Classify",)),
+        f"{HERE}.ultralytics_zoo.classifier", AGPL, packages=("ultralytics",), requirement="ultralytics",
+    ),
+    Adapter(
+        "libreyolo", "libreyolo:", "libreyolo:yolox-n", Fixed(YOLOX), f"{HERE}.libreyolo_zoo.yolox", "MIT", DETECTION,
+        f"{HERE}.libreyolo_zoo.yolox_losses", packages=("libreyolo",), requirement="libreyolo",
     ),
     Adapter(
         "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file"), f"{HERE}.darknet.named.cfg_model",

@@ -6,23 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from oracles.detection_batches import SIDE, Batch, batch_of
 from torch import Tensor, nn
 
 import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.models import load_model
 from gradlens.models.naming import source
-
-SIDE = 64
-Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
-
-
-def batch_of(n: int = 4, seed: int = 0) -> Batch:
-    """Images with two boxes each; torchvision's labels begin at 1."""
-    generator = torch.Generator().manual_seed(seed)
-    images = [torch.rand(3, SIDE, SIDE, generator=generator) for _ in range(n)]
-    boxes = torch.tensor([[4.0, 6.0, 30.0, 28.0], [20.0, 10.0, 60.0, 50.0]])
-    return images, [{"boxes": boxes.clone(), "labels": torch.tensor([1, 3])} for _ in range(n)]
 
 
 def losses_of(name: str, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
