@@ -17,8 +17,8 @@ HERE = "gradlens.models"
 
 ADAPTERS: list[Adapter] = [
     Adapter(
-        "a Python file", "", "path/file.py:factory", Functions(), f"{HERE}.factory_file.function_model",
-        "your own", task=ANY,
+        "a function of yours", "", "path/file.py:factory", Functions(), f"{HERE}.factory_file.function_model",
+        "any licence", task=ANY,
     ),
     Adapter("gradlens", "", "peleenet", Fixed(PELEENETS), f"{HERE}.peleenet.pelee_model", "MIT"),
     Adapter(
@@ -70,7 +70,7 @@ ADAPTERS: list[Adapter] = [
     ),
     Adapter(
         "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file"), f"{HERE}.darknet.named.cfg_model",
-        "your own",
+        "any licence",
     ),
 ]  # fmt: skip
 """A program may add its own."""

@@ -14,7 +14,7 @@ from gradlens.errors import GradlensError
 from gradlens.models import load_model
 
 needs("libreyolo")
-pytestmark = pytest.mark.extra
+pytestmark = [pytest.mark.extra, pytest.mark.filterwarnings("ignore:.*which has the licence")]
 
 
 def test_losses_are_those_of_the_library() -> None:

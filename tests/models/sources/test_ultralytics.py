@@ -14,12 +14,12 @@ from oracles.detection_batches import YAML, batch_of
 from oracles.extras import needs
 
 import gradlens as gl
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, ModelNote
 from gradlens.models import load_model
 from gradlens.models.naming import source
 
 needs("ultralytics")
-pytestmark = pytest.mark.extra
+pytestmark = [pytest.mark.extra, pytest.mark.filterwarnings("ignore:.*which has the licence")]
 
 
 def losses_of(model: Any, batch: Any) -> dict[str, torch.Tensor]:
@@ -89,6 +89,11 @@ def test_files_of_the_user_are_built(tmp_path: Path) -> None:
     assert model.model[-1].nc == 5
     assert source(f"ultralytics:{file}").file == str(file)
     assert len(losses_of(model, batch_of(2))) == 3
+
+
+def test_the_licence_is_told_when_a_model_is_loaded() -> None:
+    with pytest.warns(ModelNote, match=r"ultralytics, which has the licence AGPL-3\.0"):
+        load_model("ultralytics:yolov8n.yaml", num_classes=3, image_size=64)
 
 
 def test_misspelt_names_and_other_tasks_are_refused() -> None:
