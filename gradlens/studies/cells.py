@@ -188,7 +188,9 @@ def _merged(recordings: Sequence[Recording]) -> Recording:
         name: [entry for recording in recordings for entry in getattr(recording.provenance, name)]
         for name in ("warmup_losses", "warmup_steps_taken")
     }
-    return first.merge(*others).with_meta(**{name: values for name, values in lists.items() if values})
+    return first.merge(*others, any_size=True).with_meta(
+        **{name: values for name, values in lists.items() if values}
+    )
 
 
 def _aligned(row: list[Recording]) -> list[Recording]:
