@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,12 +17,29 @@ RECENT = 5
 """Number of steps over which a training loss is averaged."""
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-Step = Callable[[nn.Module, Any], Tensor]
+Step = Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]
+"""Returns the loss, or several losses by name, whose sum is the loss."""
 
 
 def recent_loss(losses: Sequence[float]) -> float:
     """Return the mean loss of the last ``RECENT`` steps, or of all if there are fewer."""
     return statistics.fmean(losses[-RECENT:])
+
+
+def total(losses: Tensor | Mapping[str, Tensor]) -> Tensor:
+    """Return a loss, or the sum of several losses.
+
+    >>> total({"classes": torch.tensor(1.0), "boxes": torch.tensor(2.0)})
+    tensor(3.)
+
+    Raises:
+        GradlensError: there is no loss.
+    """
+    if not isinstance(losses, Mapping):
+        return losses
+    if not losses:
+        raise GradlensError("the step returns an empty mapping; it must have at least one loss")
+    return torch.stack([loss.reshape(()) for loss in losses.values()]).sum()
 
 
 def sgd(
@@ -47,7 +64,8 @@ def sgd(
         momentum: momentum of SGD.
         weight_decay: weight decay of SGD.
         loss: function of output and target; None means cross entropy.
-        step: function of model and batch that returns the loss, instead of ``loss``.
+        step: function of model and batch that returns the loss, or losses by name that are summed, instead of
+            ``loss``.
         name: name of the steps in the error message.
 
     Raises:
@@ -61,7 +79,7 @@ def sgd(
             group["lr"] = rate
         optimizer.zero_grad(set_to_none=True)
         try:
-            value = loss_of(model, batch)
+            value = total(loss_of(model, batch))
             finite = _finite(value, f"{name} step {number} (learning rate {rate:g})")
             value.backward()
             optimizer.step()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from gradlens.catalogue.datasets import FLOW
+from gradlens.catalogue.datasets import CLASSIFICATION
 from gradlens.data import Batches, load_data
 from gradlens.data.checks import single_class
 from gradlens.errors import GradlensError, ModelNote
@@ -22,6 +22,7 @@ from gradlens.models.supplied import Factory, copied, supplied_model
 from gradlens.progress import Progress
 from gradlens.recording import Recording
 from gradlens.studies.options import Study
+from gradlens.studies.steps import step_for, summed
 
 REPEATS = 5
 """Timed steps if throughput is measured."""
@@ -103,7 +104,7 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
         start=start,
         num_classes=study.num_classes,
     )
-    if data.num_classes < 2 and data.task != FLOW:
+    if data.num_classes < 2 and data.task == CLASSIFICATION:
         raise single_class(study.data)
     return data
 
@@ -213,6 +214,7 @@ def measure(
 ) -> Recording:
     """Capture one network on one seed; only the first seed measures costs and speed."""
     halves = study.null and not study.watch.of_weights
+    step = step_for(study.supply, data)
     return capture(
         model,
         data,
@@ -222,7 +224,7 @@ def measure(
         keep_partial=keep_partial,
         progress=progress,
         loss=study.supply.loss,
-        step=study.supply.step,
+        step=None if step is None else summed(step),
         meta={
             "network": network.label,
             "name": network.name,

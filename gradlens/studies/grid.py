@@ -11,6 +11,7 @@ from gradlens.data.batches import Batch, fingerprint
 from gradlens.errors import GradlensError
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
+from gradlens.studies.adapting import adapted
 from gradlens.studies.cell import (
     Subject,
     build_network,
@@ -20,16 +21,17 @@ from gradlens.studies.cell import (
 )
 from gradlens.studies.misfits import explain_misfit, try_network
 from gradlens.studies.options import Study, Training
-from gradlens.studies.steps import adapted
+from gradlens.studies.scoring import Score, score
+from gradlens.studies.steps import step_for
 from gradlens.studies.store import Snapshot, Store
-from gradlens.studies.training import Score, score, train
+from gradlens.studies.training import train
 from gradlens.version import VERSION
 
 HELD_OUT = 512
 """Number of held-out samples, limited to a third of the samples that are not measured."""
 UNLIMITED = 64
 """Number of batches for training if the data is unlimited."""
-NO_SCORE = Score(float("nan"), float("nan"))
+NO_SCORE = Score(float("nan"))
 
 
 @dataclass(frozen=True)
@@ -149,10 +151,12 @@ class Grid:
         built = build_network(study, variant, data, seed)
         model = built.model
         held_out, rest = self._others(seed, data)
+        loss_step = step_for(study.supply, data)
         stops, snapshots = set(training.stops()), list[Snapshot]()
         dropout = seeded(seed if training.steps else None)
         with explain_misfit(variant.name, data, model), dropout:
-            for step, train_loss in train(model, rest, training, seed, study.supply):
+            losses = train(model, rest, training, seed, loss=study.supply.loss, step=loss_step)
+            for step, train_loss in losses:
                 if step:
                     self._done += 1
                 if step == 1:
@@ -162,8 +166,8 @@ class Grid:
                 if step in stops:
                     timed = replace(study, throughput=study.throughput and step == 0)
                     recording = measure(timed, model, variant, data, seed, progress=self._counted(name))
-                    result = score(model, held_out) if held_out else NO_SCORE
-                    snapshots.append(Snapshot(step, built.described(recording), *result, train_loss))
+                    result = score(model, held_out, loss_step) if held_out else NO_SCORE
+                    snapshots.append(Snapshot(step, built.described(recording), train_loss, *result))
         return snapshots
 
     def _next_stop(self, step: int) -> str:

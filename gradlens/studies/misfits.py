@@ -19,6 +19,7 @@ from gradlens.hooks.rehearsal import rehearse
 from gradlens.memory import free_bytes
 from gradlens.studies.cell import samples_of
 from gradlens.studies.options import Study
+from gradlens.studies.steps import step_for, summed
 
 UNFIT = (RuntimeError, ValueError, IndexError, AssertionError, TypeError)
 """Exceptions of torch if data do not fit a network."""
@@ -60,9 +61,9 @@ def try_network(study: Study, model: nn.Module, name: str, data: Batches) -> Non
     Raises:
         GradlensError: it does not run, or a backward pass of a batch would need more memory than is free.
     """
-    supply = study.supply
+    step = step_for(study.supply, data)
     with explain_misfit(name, data, model):
-        saved = rehearse(model, data[0], study.watch, loss=supply.loss, step=supply.step)
+        saved = rehearse(model, data[0], study.watch, loss=study.supply.loss, step=step and summed(step))
     free, needed = free_bytes(), saved * study.batch_size
     if free is not None and needed > free:
         images = "" if data.described else " or image_size="

@@ -1,41 +1,57 @@
-"""The step of a network in a study: that of the caller, else that of the library from which the network comes."""
+"""The step of a study: that of the caller, or the usual one for the task of the data."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor, nn
 
-from gradlens.models.checking import check_task
-from gradlens.studies.cell import Subject
-from gradlens.studies.options import Study
+from gradlens.catalogue.datasets import DETECTION
+from gradlens.data import Batches
+from gradlens.errors import GradlensError
+from gradlens.models.sgd import Step, total
+from gradlens.signatures import parameters_of
+from gradlens.studies.objects import Supply
 
 
-def adapted(study: Study, network: Subject) -> Study:
-    """Return a study with the step that a network by name needs, if the caller gives neither a step nor a loss.
+def step_for(supply: Supply, data: Batches) -> Step | None:
+    """Return the step that trains and measures a network on data; None for cross entropy, or the caller's loss."""
+    if supply.step is not None or supply.loss is not None or data.task != DETECTION:
+        return supply.step
+    return detection_step
+
+
+def detection_step(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
+    """Return the losses of a detector by name, as torchvision's detectors return them in train mode.
+
+    Args:
+        model: called with the list of images and the list of targets.
+        batch: (images, targets).
 
     Raises:
-        GradlensError: the network is not made for the targets of the data.
+        GradlensError: the network takes no targets, or returns no losses.
     """
-    supply = study.supply
-    if network.supplied is not None or supply.step is not None or supply.loss is not None:
-        return study
-    if supply.batches is None:
-        check_task(network.spec, study.data)
-    losses = network.spec.source.adapter.losses()
-    return study if losses is None else replace(study, supply=replace(supply, step=_summed(losses)))
+    images, targets = cast(tuple[list[Tensor], list[dict[str, Tensor]]], batch)
+    if len(parameters_of(model)) < 2:
+        raise GradlensError(
+            f"{type(model).__name__} takes no targets, so it is no detector, and these data are scenes with boxes; "
+            "name a detector, such as torchvision:fcos_resnet50_fpn, or use data with one class per image"
+        )
+    losses = model(images, targets)
+    if not isinstance(losses, Mapping):
+        kind = type(losses).__name__
+        raise GradlensError(
+            f"{type(model).__name__} returns a {kind} in train mode, not its losses by name; give "
+            "`step=lambda model, batch: ...` that returns them"
+        )
+    return losses
 
 
-def _summed(losses: Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]) -> Callable[..., Tensor]:
-    """Return a step that returns the sum of the losses."""
+def summed(step: Step) -> Step:
+    """Return a step that returns the sum of its losses."""
 
-    def step(model: nn.Module, batch: Any) -> Tensor:
-        value = losses(model, batch)
-        if isinstance(value, Tensor):
-            return value
-        first, *others = value.values()
-        return sum(others, start=first)
+    def sum_of_losses(model: nn.Module, batch: object) -> Tensor:
+        return total(step(model, batch))
 
-    return step
+    return sum_of_losses

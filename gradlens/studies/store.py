@@ -16,7 +16,7 @@ from gradlens.errors import GradlensError
 from gradlens.recording import Recording
 
 CELL = "cell.json"
-SCORES = ("loss", "accuracy", "train_loss")
+SCORES = ("loss", "accuracy", "average_precision", "train_loss")
 """Numbers of a snapshot besides its recording."""
 
 
@@ -27,20 +27,22 @@ class Snapshot:
     Attributes:
         step: number of updates before it.
         recording: recording of the batches of the seed.
+        train_loss: mean over the last training steps before it, at step 0 that of the first step; NaN without training.
         loss: held-out; NaN if not evaluated.
         accuracy: held-out, in [0, 1]; NaN if not evaluated.
-        train_loss: mean over the last training steps before it, at step 0 that of the first step; NaN without training.
+        average_precision: held-out, of a detector, in [0, 1]; NaN if not evaluated.
     """
 
     step: int
     recording: Recording
-    loss: float
-    accuracy: float
     train_loss: float
+    loss: float
+    accuracy: float = float("nan")
+    average_precision: float = float("nan")
 
     @property
     def scores(self) -> dict[str, float]:
-        """Loss and accuracy by the name of the quantity."""
+        """Losses, accuracy and average precision by the name of the quantity."""
         return {name: getattr(self, name) for name in SCORES}
 
 

@@ -25,8 +25,8 @@ def recording():
 
 def snapshots(recording):
     return [
-        Snapshot(0, recording, math.nan, math.nan, 2.5),
-        Snapshot(4, recording, 1.25, 0.5, 1.5),
+        Snapshot(0, recording, 2.5, math.nan),
+        Snapshot(4, recording, 1.5, 1.25, 0.5),
     ]
 
 

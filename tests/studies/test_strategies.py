@@ -247,11 +247,11 @@ def test_measured_trained_and_held_out_samples_share_none(network, monkeypatch):
     def keep(kind, batches):
         used[kind] += [image.numpy().tobytes() for images, _ in batches for image in images]
 
-    def train(model, batches, training, seed, supply):
+    def train(model, batches, training, seed, **functions):
         keep("trained", batches)
         yield 0, 2.0
 
-    def score(model, batches):
+    def score(model, batches, step):
         keep("held out", batches)
         return grid.Score(1.0, 0.5)
 

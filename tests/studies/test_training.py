@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
-from gradlens.studies.training import Training, score, train
+from gradlens.studies.scoring import score
+from gradlens.studies.training import Training, train
 
 
 def net() -> nn.Sequential:
