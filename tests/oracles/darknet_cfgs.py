@@ -1,9 +1,9 @@
-"""Darknet definitions of the networks of the CSPNet paper (arXiv 1911.11929), section by section."""
+"""Darknet definitions, section by section: the networks of the CSPNet paper (arXiv 1911.11929), and YOLOv7-tiny."""
 
 from __future__ import annotations
 
 
-def section(name: str, **options: int | str) -> str:
+def section(name: str, **options: float | str) -> str:
     """Return one section; ``from_`` is written as the key ``from``."""
     lines = [f"{key.rstrip('_')}={value}" for key, value in options.items()]
     return "\n".join([f"[{name}]", *lines, "", ""])
@@ -133,3 +133,48 @@ def csdarknet53() -> str:
         block = unit(half if stage else half // 2, half)
         text += conv(width, 3, 2) + cross_stage(block, units, half, half, half, width)
     return text + HEAD
+
+
+ANCHORS = "10,13, 16,30, 33,23, 30,61, 62,45, 59,119, 116,90, 156,198, 373,326"
+
+
+def aggregation(width: int, out: int) -> str:
+    """Two 1x1 convolutions of one input, two 3x3 after the second, all four concatenated (ELAN, arXiv 2207.02696)."""
+    start = conv(width) + route(-2) + conv(width)
+    return start + conv(width, 3) + conv(width, 3) + route(-5, -3, -2, -1) + conv(out)
+
+
+def yolov7_tiny(classes: int = 80) -> str:
+    halved = section("maxpool", size=2, stride=2)
+    text = net(3, 640, 640) + conv(32, 3, 2) + conv(64, 3, 2) + aggregation(32, 64)  # 8
+    text += halved + aggregation(64, 128) + halved + aggregation(128, 256)  # 16, 24
+    text += halved + aggregation(256, 512)  # 32
+    text += conv(256) + route(-2) + conv(256)
+    text += (
+        section("maxpool", stride=1, size=5) + route(-2) + section("maxpool", stride=1, size=9) + route(-4)
+    )
+    text += (
+        section("maxpool", stride=1, size=13) + route(-1, -3, -5, -6) + conv(256) + route(-10, -1) + conv(256)
+    )  # 44
+    text += (
+        conv(128)
+        + section("upsample", stride=2)
+        + route(24)
+        + conv(128)
+        + route(-1, -3)
+        + aggregation(64, 128)
+    )
+    text += (
+        conv(64) + section("upsample", stride=2) + route(16) + conv(64) + route(-1, -3) + aggregation(32, 64)
+    )
+    text += conv(128, 3, 2) + route(-1, 56) + aggregation(64, 128)  # 77
+    text += conv(256, 3, 2) + route(-1, 44) + aggregation(128, 256)  # 86
+    for scale, (layer, width) in enumerate([(68, 128), (77, 256), (86, 512)]):
+        text += route(layer) + conv(width, 3)
+        text += conv(3 * (5 + classes), batch_normalize=0, activation="logistic")
+        text += section(
+            "yolo", mask=f"{3 * scale},{3 * scale + 1},{3 * scale + 2}", anchors=ANCHORS, classes=classes, num=9,
+            scale_x_y="2.0", objectness_smooth=1, ignore_thresh=".7", truth_thresh=1, iou_thresh=0.2,
+            iou_normalizer=0.05, cls_normalizer=0.5, obj_normalizer=1.0, iou_loss="ciou", new_coords=1, max_delta=2,
+        )  # fmt: skip
+    return text

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
-from gradlens.models.darknet.layers import ConnectedLayer, ConvLayer
+from gradlens.models.darknet.layers import BatchNormLayer, ConnectedLayer, ConvLayer
 from gradlens.models.darknet.network import DarknetModel
 
 VERSION = struct.Struct("<3i")  # major, minor, revision
@@ -24,7 +24,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     The file has a header (major, minor, revision as int32; the number of training images as int64 from version
     0.2 on, int32 before) and little-endian float32 numbers, layer by layer. Convolutions: biases, with batch norm
     also scales, means and variances, then weights ``[out, in / groups, k, k]``. Linear layers: biases, weights
-    ``[out, in]``, then scales, means and variances. With batch norm the biases are those of the norm.
+    ``[out, in]``, then scales, means and variances. With batch norm the biases are those of the norm. A [batchnorm]
+    of its own: biases, scales, means and variances.
 
     Raises:
         GradlensError: the model is not from a ``.cfg``, the file is missing or incomplete, or it does not have
@@ -89,6 +90,9 @@ def _targets(layer: nn.Module, transposed: bool) -> Iterator[Tensor]:
         yield from _bias(layer.linear, layer.bn)
         yield layer.linear.weight.T if transposed else layer.linear.weight
         yield from _statistics(layer.bn)
+    elif isinstance(layer, BatchNormLayer):
+        yield layer.bias
+        yield from _statistics(layer)
 
 
 def _bias(layer: nn.Conv2d | nn.Linear, norm: nn.Module) -> Iterator[Tensor]:

@@ -2,51 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from torch import nn
 
-from gradlens.errors import GradlensError, close_matches
 from gradlens.models.darknet import sections
-from gradlens.models.darknet.cfg import LARGEST
-from gradlens.models.darknet.layers import (
-    ACTIVATIONS,
-    ConnectedLayer,
-    ConvLayer,
-    PoolLayer,
-    RouteLayer,
-    ShortcutLayer,
-)
+from gradlens.models.darknet.heads import DetectionHead, head_channels
+from gradlens.models.darknet.joining import RouteLayer, ScalingLayer, ShortcutLayer
+from gradlens.models.darknet.layers import BatchNormLayer, ConnectedLayer, ConvLayer, activation_layer
+from gradlens.models.darknet.positions import Maps, Position, Wire
+from gradlens.models.darknet.resampling import DepthPoolLayer, PoolLayer, ReorgLayer, UpsampleLayer
 from gradlens.models.darknet.sections import Cfg, Section
-
-
-@dataclass(frozen=True)
-class Maps:
-    """Shape of a layer's output for one image: ``c h w``."""
-
-    channels: int
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        return f"{self.height}×{self.width}"
-
-
-@dataclass(frozen=True)
-class Wire:
-    """A layer with its connections.
-
-    Attributes:
-        module: the layer.
-        sources: indices of the earlier layers that it reads in addition to the previous one (shortcut) or
-            instead of it (route).
-        out: shape of its output.
-    """
-
-    module: nn.Module
-    sources: tuple[int, ...]
-    out: Maps
 
 
 def wires(cfg: Cfg) -> list[Wire]:
@@ -58,7 +22,7 @@ def wires(cfg: Cfg) -> list[Wire]:
     """
     layers: list[Wire] = []
     for index, section in enumerate(cfg.layers):
-        position = _Position(cfg, index, layers)
+        position = Position(cfg, index, layers)
         wire = _wire(position, section)
         if min(wire.out.height, wire.out.width) < 1:
             raise position.error(
@@ -68,7 +32,7 @@ def wires(cfg: Cfg) -> list[Wire]:
     return layers
 
 
-def _wire(position: _Position, section: Section) -> Wire:
+def _wire(position: Position, section: Section) -> Wire:
     match section:
         case sections.Convolutional():
             return _convolutional(position, section)
@@ -76,75 +40,50 @@ def _wire(position: _Position, section: Section) -> Wire:
             return _connected(position, section)
         case sections.Shortcut():
             return _shortcut(position, section)
+        case sections.Scaling():
+            return _scaling(position, section)
         case sections.Route():
             return _route(position, section)
         case sections.Pool():
             return _pool(position, section)
+        case sections.DepthPool():
+            return _depth_pool(position, section)
         case sections.Upsample():
             before, stride = position.before, section.stride
             out = Maps(before.channels, before.height * stride, before.width * stride)
-            return Wire(nn.Upsample(scale_factor=stride, mode="nearest"), (), out)
+            return Wire(UpsampleLayer(section), (), out)
+        case sections.Reorg():
+            return _reorg(position, section)
         case sections.Dropout():
             return Wire(nn.Dropout(section.probability), (), position.before)
+        case sections.Activation():
+            position.check_activation(section.activation)
+            return Wire(activation_layer(section.activation), (), position.before)
         case sections.Plain():
             return _plain(position, section)
+        case sections.Yolo() | sections.Region():
+            return _detection(position, section)
 
 
-@dataclass(frozen=True)
-class _Position:
-    """A section among the layers before it."""
-
-    cfg: Cfg
-    index: int
-    done: list[Wire]
-
-    @property
-    def before(self) -> Maps:
-        net = self.cfg.net
-        return self.done[-1].out if self.done else Maps(net.channels, net.height, net.width)
-
-    def error(self, text: str) -> GradlensError:
-        section = self.cfg.layers[self.index]
-        return GradlensError(f"{self.cfg.file}, line {section.line}: layer {self.index} {text}")
-
-    def source(self, written: int) -> int:
-        """Return the index of the layer that ``from`` or ``layers`` names."""
-        index = self.index + written if written < 0 else written
-        if not 0 <= index < self.index:
-            allowed = f"it may read 0 to {self.index - 1}" if self.index else "there is none before it"
-            raise self.error(f"reads layer {index} ({written} in the file), but {allowed}")
-        return index
-
-    def check_activation(self, activation: str) -> None:
-        if activation not in ACTIVATIONS:
-            near = close_matches(activation, ACTIVATIONS) or f"; it may be {', '.join(ACTIVATIONS)}"
-            raise self.error(f"has an activation {activation!r} that gradlens does not know{near}")
-
-    def check_groups(self, groups: int, channels: Iterable[int], kind: str) -> None:
-        for count in channels:
-            if count % groups:
-                raise self.error(f"has {groups} groups, which do not divide the {count} {kind} channels")
-
-    def check_weights(self, weights: int) -> None:
-        """Check that darknet itself could count the weights, before memory is allocated."""
-        if weights > LARGEST:
-            raise self.error(f"would have {weights} weights; darknet counts to {LARGEST}")
-
-
-def _convolutional(position: _Position, section: sections.Convolutional) -> Wire:
+def _convolutional(position: Position, section: sections.Convolutional) -> Wire:
     position.check_activation(section.activation)
     before = position.before
     position.check_groups(section.groups, [before.channels], "input")
     position.check_groups(section.groups, [section.filters], "output")
+    if section.dilation > 1 and 2 * section.padding != section.size - 1:
+        raise position.error(
+            f"has dilation={section.dilation} with a padding of {section.padding} pixels and a size of {section.size}; "
+            "gradlens reads dilated convolutions that keep the size of the maps (pad=1, odd size)"
+        )
     height, width = (
-        (length + 2 * section.padding - section.size) // section.stride + 1
-        for length in (before.height, before.width)
+        (length + 2 * section.padding - section.size) // stride + 1
+        for length, stride in zip((before.height, before.width), section.stride, strict=True)
     )
     position.check_weights(section.filters * before.channels // section.groups * section.size**2)
     return Wire(ConvLayer(section, before.channels), (), Maps(section.filters, height, width))
 
 
-def _connected(position: _Position, section: sections.Connected) -> Wire:
+def _connected(position: Position, section: sections.Connected) -> Wire:
     position.check_activation(section.activation)
     before = position.before
     features = before.channels * before.height * before.width
@@ -152,22 +91,41 @@ def _connected(position: _Position, section: sections.Connected) -> Wire:
     return Wire(ConnectedLayer(section, features), (), Maps(section.output, 1, 1))
 
 
-def _shortcut(position: _Position, section: sections.Shortcut) -> Wire:
+def _shortcut(position: Position, section: sections.Shortcut) -> Wire:
     position.check_activation(section.activation)
-    source, before = position.source(section.source), position.before
-    added = position.done[source].out
-    sampled = [
-        -(-length // -(-length // side))  # samples at every ⌈length / side⌉-th pixel
-        for length, side in ((added.height, before.height), (added.width, before.width))
-    ]
-    if sampled != [before.height, before.width]:
+    before = position.before
+    sources = tuple(position.source(written) for written in section.sources)
+    for source in sources:
+        added = position.done[source].out
+        sampled = [
+            -(-length // -(-length // side))  # samples at every ⌈length / side⌉-th pixel
+            for length, side in ((added.height, before.height), (added.width, before.width))
+        ]
+        if sampled != [before.height, before.width]:
+            raise position.error(
+                f"adds maps of {added} pixels (layer {source}) to maps of {before}; they do not fit"
+            )
+    return Wire(ShortcutLayer(section.activation), sources, before)
+
+
+def _scaling(position: Position, section: sections.Scaling) -> Wire:
+    position.check_activation(section.activation)
+    factors, source = position.before, position.source(section.source)
+    scaled = position.done[source].out
+    needed = {
+        None: scaled,
+        True: Maps(1, scaled.height, scaled.width),
+        False: Maps(scaled.channels, 1, 1),
+    }[section.by_pixel]
+    if factors != needed:
         raise position.error(
-            f"adds maps of {added} pixels (layer {source}) to maps of {before}; they do not fit"
+            f"multiplies {scaled.channels} maps of {scaled} pixels (layer {source}) by {factors.channels} of {factors};"
+            f" it needs {needed.channels} of {needed}"
         )
-    return Wire(ShortcutLayer(section.activation), (source,), before)
+    return Wire(ScalingLayer(section), (source,), scaled)
 
 
-def _route(position: _Position, section: sections.Route) -> Wire:
+def _route(position: Position, section: sections.Route) -> Wire:
     sources = tuple(position.source(written) for written in section.layers)
     maps = [position.done[source].out for source in sources]
     if section.group_id >= section.groups:
@@ -180,7 +138,7 @@ def _route(position: _Position, section: sections.Route) -> Wire:
     return Wire(RouteLayer(section), sources, Maps(channels, maps[0].height, maps[0].width))
 
 
-def _pool(position: _Position, section: sections.Pool) -> Wire:
+def _pool(position: Position, section: sections.Pool) -> Wire:
     if section.padding > 2 * (section.size - 1):
         raise position.error(
             f"pads by {section.padding} pixels, so some windows of {section.size} would contain none;"
@@ -188,18 +146,53 @@ def _pool(position: _Position, section: sections.Pool) -> Wire:
         )
     before = position.before
     height, width = (
-        (length + section.padding - section.size) // section.stride + 1
-        for length in (before.height, before.width)
+        (length + section.padding - section.size) // stride + 1
+        for length, stride in zip((before.height, before.width), section.stride, strict=True)
     )
     return Wire(PoolLayer(section), (), Maps(before.channels, height, width))
 
 
-def _plain(position: _Position, section: sections.Plain) -> Wire:
+def _depth_pool(position: Position, section: sections.DepthPool) -> Wire:
+    before = position.before
+    position.check_groups(section.channels, [before.channels], "input")
+    return Wire(DepthPoolLayer(section.channels), (), Maps(section.channels, before.height, before.width))
+
+
+def _reorg(position: Position, section: sections.Reorg) -> Wire:
+    before, stride = position.before, section.stride
+    if before.height % stride or before.width % stride or (section.old and before.channels % stride**2):
+        raise position.error(
+            f"reorders {before.channels} maps of {before} pixels with stride {stride}, which does not divide them"
+        )
+    out = Maps(before.channels * stride**2, before.height // stride, before.width // stride)
+    return Wire(ReorgLayer(section), (), out)
+
+
+def _detection(position: Position, section: sections.Detection) -> Wire:
+    before = position.before
+    needed = head_channels(section, section.classes)
+    if before.channels != needed:
+        raise position.error(
+            f"reads {before.channels} channels, but its {len(section.mask)} anchors and classes={section.classes} need "
+            f"{needed}; use filters={needed} in the [convolutional] before it"
+        )
+    previous = position.cfg.layers[position.index - 1] if position.index else None
+    activated = isinstance(previous, sections.Convolutional) and previous.activation == "logistic"
+    return Wire(DetectionHead(section, activated), (), before)
+
+
+def _plain(position: Position, section: sections.Plain) -> Wire:
+    before = position.before
     if section.kind == "avgpool":
-        return Wire(nn.AdaptiveAvgPool2d(1), (), Maps(position.before.channels, 1, 1))
+        return Wire(nn.AdaptiveAvgPool2d(1), (), Maps(before.channels, 1, 1))
+    if section.kind == "batchnorm":
+        return Wire(BatchNormLayer(before.channels), (), before)
     following = position.cfg.layers[position.index + 1 :]
-    if any(not isinstance(other, sections.Plain) or other.kind == "avgpool" for other in following):
+    ends = ("softmax", "cost", "empty")
+    if section.kind != "empty" and any(
+        not isinstance(other, sections.Plain) or other.kind not in ends for other in following
+    ):
         raise position.error(
             f"is a [{section.kind}] with layers after it; gradlens supports it at the end only"
         )
-    return Wire(nn.Identity(), (), position.before)
+    return Wire(nn.Identity(), (), before)
