@@ -14,6 +14,8 @@ from gradlens.models.sources.yaml_names import YamlFiles
 AGPL, BSD = "AGPL-3.0", "BSD-3-Clause"
 TORCHVISION, ULTRALYTICS = "torchvision:", "ultralytics:"
 HERE = "gradlens.models"
+DETECTING = r"^\s*\[\s*(gaussian_)?(yolo|region)\s*\]"
+"""Sections of a darknet file whose network is a detector."""
 
 ADAPTERS: list[Adapter] = [
     Adapter(
@@ -67,6 +69,10 @@ ADAPTERS: list[Adapter] = [
     Adapter(
         "libreyolo", "libreyolo:", "libreyolo:yolox-n", Fixed(YOLOX), f"{HERE}.libreyolo_zoo.yolox", "MIT", DETECTION,
         f"{HERE}.libreyolo_zoo.yolox_losses", packages=("libreyolo",), requirement="libreyolo",
+    ),
+    Adapter(
+        "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file", DETECTING),
+        f"{HERE}.darknet.named.cfg_model", "any licence", DETECTION, f"{HERE}.darknet.detection.detection_losses",
     ),
     Adapter(
         "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file"), f"{HERE}.darknet.named.cfg_model",
