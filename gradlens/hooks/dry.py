@@ -78,7 +78,7 @@ def _alike(graph: Graph, other: Graph, pair: tuple[int, int], ranks: Sequence[Ma
         [(rank[edge.producer], edge.output, edge.slot) for edge in side.inputs.get(node, ())]
         for side, node, rank in sides
     ]
-    return len({side.nodes[node].operation for side, node, _ in sides}) == 1 and read[0] == read[1]
+    return len({side.nodes[node].spelling for side, node, _ in sides}) == 1 and read[0] == read[1]
 
 
 def dry_pass(
