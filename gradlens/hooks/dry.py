@@ -48,6 +48,15 @@ class DryPass(NamedTuple):
     moved: frozenset[int] = frozenset()
     stacked: Mapping[int, int] = MappingProxyType({})
 
+    def errors_in(self, graph: Graph) -> dict[TensorKey, float]:
+        """Return ``errors`` for the tensors of another pass that runs the same operations up to them."""
+        nodes = {other: node for node, other in self._shared(graph).items()}
+        return {
+            TensorKey(nodes[key.node], key.output): error
+            for key, error in self.errors.items()
+            if key.node in nodes
+        }
+
     def moved_in(self, graph: Graph) -> frozenset[int]:
         """Return the nodes of another pass that read, or may read, samples in another order."""
         shared = self._shared(graph)
