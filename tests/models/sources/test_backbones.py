@@ -133,6 +133,35 @@ def test_a_detector_on_classes_and_a_classifier_on_boxes_are_refused_before_they
         gl.inspect("resnet18", data="scenes")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("boxes", [[30.0, 6.0, 4.0, 28.0], [20.0, 10.0, 60.0, 50.0]], "without a positive width and height"),
+        (
+            "boxes",
+            [[4.0, 6.0, 30.0, 28.0], [20.0, 10.0, 90.0, 50.0]],
+            "outside of its image of 64 x 64 pixels",
+        ),
+        ("labels", [1, 9], "has class 9"),
+        ("labels", [], "labels"),
+    ],
+)
+def test_bad_targets_are_one_clear_line(field: str, value: list[Any], message: str) -> None:
+    images, targets = batch_of()
+    targets[1][field] = torch.tensor(value, dtype=targets[1][field].dtype)
+    with pytest.raises(GradlensError, match=message) as caught:
+        gl.inspect("fcos:regnetx_002", data=[(images, targets)], num_classes=3, seeds=1, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_detector_without_targets_is_one_clear_line() -> None:
+    images = torch.rand(4, 3, SIDE, SIDE)
+    with pytest.raises(
+        GradlensError, match=r"FCOS computes its losses from targets, and this batch has none"
+    ):
+        gl.inspect("fcos:regnetx_002", data=[(images, torch.arange(4))], seeds=1, progress=False)
+
+
 def test_a_study_of_detectors_uses_the_losses_of_their_source() -> None:
     small = {"batches": 1, "seeds": 1, "throughput": False, "num_classes": 3, "samples": 4, "progress": False}
     data = [batch_of(seed=seed) for seed in range(1)]
