@@ -79,9 +79,9 @@ def compare_networks(
     """Compare the gradients of networks on the same images, stage by stage.
 
     A, B, ... are models: a timm name (resnet50), a name with a transition strategy (resnet50@csp,gamma=0.25),
-    torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
-    that function of it. Of three or more, each is compared with A, and p-values are corrected for
-    the number of comparisons (Holm).
+    a name with a prefix (torchvision:resnet50, fcos:resnet50; `gradlens models` explains them), or
+    path/file.py:factory, which RUNS that file and calls that function of it. Of three or more, each is
+    compared with A, and p-values are corrected for the number of comparisons (Holm).
 
     The summary goes to stdout, everything else to stderr; the report is written to a folder.
 
@@ -89,6 +89,7 @@ def compare_networks(
     Examples:
       gradlens compare resnet50 cspresnet50
       gradlens compare resnet50 cspresnet50 densenet121 --seeds 5
+      gradlens compare fcos:resnet50 fcos:cspresnet50 --data scenes
       gradlens compare resnet50 nets/mine.py:build --data photos/ --out runs/mine
       gradlens compare resnet50 nets/mine.py:build --label nets/mine.py:build=ours
       gradlens compare resnet50 cspresnet50 --json > result.json

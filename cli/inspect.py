@@ -44,8 +44,8 @@ def inspect_network(
     """Measure the gradients of one network, stage by stage.
 
     MODEL is a timm name (resnet50), a name with a transition strategy (resnet50@csp,gamma=0.25),
-    torchvision:resnet50, darknet:FILE.cfg, or path/file.py:factory, which RUNS that file and calls
-    that function of it.
+    a name with a prefix (torchvision:resnet50, fcos:resnet50; `gradlens models` explains them), or
+    path/file.py:factory, which RUNS that file and calls that function of it.
 
     The summary goes to stdout, everything else to stderr; the report is written to a folder.
 

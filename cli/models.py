@@ -6,6 +6,7 @@ import click
 
 from gradlens.catalogue.transitions import OPTIONS
 from gradlens.errors import GradlensError, close_matches
+from gradlens.models.sources import ADAPTERS
 
 
 @click.command("models")
@@ -19,12 +20,14 @@ def list_models(pattern: str | None, csp: bool) -> None:
     """List model names, one per line.
 
     PATTERN is a part of the name, or a wildcard pattern for the whole name. Wherever a model is expected,
-    path/file.py:factory works too: it RUNS that file and calls its function.
+    path/file.py:factory works too: it RUNS that file and calls its function. Without a pattern, the forms of names
+    with a prefix follow on stderr, with the licence of each library and how to install optional ones.
 
     \b
     Examples:
       gradlens models csp
       gradlens models 'torchvision:resnet*'
+      gradlens models 'fcos:csp*'
       gradlens models --csp
     """
     from gradlens.models import model_names
@@ -34,6 +37,10 @@ def list_models(pattern: str | None, csp: bool) -> None:
         near = close_matches((pattern or "").strip("*?"), model_names())
         raise GradlensError(f"no model matches {pattern!r}{near or '; `gradlens models` lists them all'}")
     click.echo("\n".join(names))
+    if not pattern and not csp:
+        click.echo("Names by source:", err=True)
+        for text in dict.fromkeys(adapter.described for adapter in ADAPTERS):
+            click.echo(f"  {text}", err=True)
 
 
 def _csp_names(pattern: str | None) -> list[str]:

@@ -13,6 +13,7 @@ import pandas as pd
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import units
 from gradlens.graph.plan import Plan
+from gradlens.graph.stage_order import in_order
 from gradlens.graph.stages import HEAD, LOSS
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
@@ -108,7 +109,7 @@ class ModuleStages:
         self._stage = {module: count.most_common(1)[0][0] for module, count in votes.items()}
         self._plan = plan
         forward = (plan.stages[index] for index in plan.graph.forward_order)
-        self.order = [stage for stage in dict.fromkeys(forward) if stage not in (HEAD, LOSS)] + [HEAD]
+        self.order = in_order([*(stage for stage in forward if stage != LOSS), HEAD])
 
     def of(self, module: str) -> str:
         """Return the stage of a module, else of the nearest enclosing module that has one, else the head."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlens.graph.stage_order import in_order
 from gradlens.recording import Recording
 
 WHOLE = "whole"
@@ -12,8 +13,8 @@ WHOLE = "whole"
 
 
 def stages_of(recording: Recording) -> list[str]:
-    """Return the stages of the signals in forward order."""
-    return list(dict.fromkeys(signal.stage for signal in recording.signals))
+    """Return the stages of the signals in the order of tables."""
+    return in_order(signal.stage for signal in recording.signals)
 
 
 def signals_of(recording: Recording, stage: str) -> NDArray[np.intp]:

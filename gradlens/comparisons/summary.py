@@ -16,6 +16,7 @@ from gradlens.analyzers.signals import WHOLE, stages_of
 from gradlens.catalogue import SIZES, names, quantities_with, units
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.comparisons.measures import add_fixed, add_measured
+from gradlens.graph.stage_order import in_order
 from gradlens.metrics import half_widths
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
@@ -141,8 +142,5 @@ def stage_list(frame: pd.DataFrame) -> list[str]:
 
 
 def merged(first: list[str], second: list[str]) -> list[str]:
-    """Return the stages of both: by output stride, then the others in order, then the head and the whole."""
-    stages = dict.fromkeys([*first, *second])
-    strides = sorted((stage for stage in stages if stage.isdigit()), key=int)
-    last = [stage for stage in ("head", WHOLE) if stage in stages]
-    return [*strides, *(s for s in stages if s not in strides and s not in last), *last]
+    """Return the stages of both in the order of tables."""
+    return in_order([*first, *second])

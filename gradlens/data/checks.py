@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from gradlens.catalogue.datasets import DATASETS, DETECTION, check_data, data_set
+from gradlens.data.coco import COCO, is_coco, read_coco
 from gradlens.data.forms import Scenes
 from gradlens.data.images import UNREADABLE, eight_bit, image_classes, unreadable
 from gradlens.data.request import Request
@@ -39,7 +40,15 @@ def check_samples(name: str, requests: Sequence[Request], skip_bad: bool = False
     if is_tokens(name):
         Tokens.parse(name)
         return
-    check_data(name, others=[TOKENS])
+    if is_coco(name):
+        coco = read_coco(name)
+        for request in requests:
+            request.require(len(coco.pictures), f"{coco.file} has {len(coco.pictures)} images")
+        _check_memory(requests)
+        if not skip_bad:
+            _check_readable([picture.path for picture in coco.pictures], requests)
+        return
+    check_data(name, others=[TOKENS, COCO])
     known = data_set(name)
     if not known:
         classes, _ = image_classes(Path(name))

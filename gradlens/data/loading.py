@@ -11,6 +11,8 @@ from gradlens.catalogue.datasets import check_data, data_set
 from gradlens.catalogue.named import named
 from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.checks import too_large
+from gradlens.data.coco import COCO, is_coco
+from gradlens.data.coco_samples import coco_samples
 from gradlens.data.folder import folder_samples
 from gradlens.data.noise import token_samples
 from gradlens.data.request import CLASSES, Request
@@ -39,7 +41,7 @@ def load_data(
     Args:
         name: ``digits``, ``random``, the path of a folder with one folder of images per class, random tokens with
             class targets: ``tokens:length=32,vocabulary=100``, or ``scenes`` of several digits for detectors, with
-            ``scenes:sizes=mixed`` of different sizes.
+            ``scenes:sizes=mixed`` of different sizes, or a COCO file of boxes: ``coco:annotations.json,images=DIR``.
         batch_size: samples ``n`` per batch, at least 4.
         batches: number of batches.
         image_size: height and width in pixels.
@@ -89,7 +91,9 @@ def load_data(
 def _samples(name: str, request: Request, skip_bad: bool) -> Samples:
     if data_set(name, DATASETS):
         return DATASETS[data_set(name, DATASETS)](request)
+    if is_coco(name):
+        return coco_samples(request, skip_bad)
     if is_tokens(name):
         return token_samples(Tokens.parse(name, request.num_classes), request)
-    check_data(name, DATASETS, [TOKENS])
+    check_data(name, DATASETS, [TOKENS, COCO])
     return folder_samples(Path(name), request, skip_bad)

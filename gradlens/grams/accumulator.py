@@ -16,7 +16,7 @@ from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram, in_order, real, rows
-from gradlens.grams.pairs import PairProduct, per_sample_products
+from gradlens.grams.pairs import PairProduct, inner_products
 from gradlens.grams.projection import Projection, wide
 from gradlens.grams.roles import Role, roles
 from gradlens.grams.uses import Use, saved_of, use_of
@@ -91,6 +91,7 @@ class Accumulator:
         self._inner: dict[int, NDArray[np.float64]] = {}
         self._pairs = {group: PairProduct(n) for group in products}
         self._errors: dict[int, float] = {}
+        self._norms: dict[int, list[Tensor]] = defaultdict(list)  # where samples are not told apart
         self._tolerances: dict[int, float] = {}
         self.carried: dict[int, Tensor] = {}
 
@@ -188,14 +189,17 @@ class Accumulator:
         if role.member >= 0:
             if role.group in self._pairs:
                 self._pairs[role.group].receive(gradient, self._plan.probes[number].outer or 1)
+            if not self._sampled(group):
+                self._norms[role.group].append(torch.linalg.vector_norm(wide(gradient)))
             self._open[role.group][role.member] = self._reduced(group, role.member, number, gradient)
             return
         held = self._open.pop(role.group, {})
         self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
         total = self._reduced(group, role.member, number, gradient)
-        self._errors[role.group] = self._relative_error(group, total, held)
+        self._errors[role.group] = self._relative_error(group, total, held, self._norms.pop(role.group, []))
         if _many(group) and self._sampled(group):
-            self._inner[role.group] = self._inner_products(group, held)
+            energies = [self._grams[number].diagonal() for (number,) in group.members]
+            self._inner[role.group] = inner_products(held, energies)
 
     def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
         """Project a gradient linearly, to check the sum of its group and to compare its branches."""
@@ -222,28 +226,21 @@ class Accumulator:
         numbers = itertools.chain([] if group.total is None else [group.total], *group.members)
         return all(map(self._plan.ordered, numbers))
 
-    def _relative_error(self, group: Group, total: Tensor, held: dict[int, Tensor]) -> float:
-        """Return the largest ``|projected sum - sum of projections|`` over samples, relative to the branches' norm."""
+    def _relative_error(
+        self, group: Group, total: Tensor, held: dict[int, Tensor], whole: Sequence[Tensor]
+    ) -> float:
+        """Return the largest ``|projected sum - sum of projections|`` over samples, relative to the branches' norm.
+
+        ``whole`` has their norms where the samples are not told apart: a single projection may be near 0.
+        """
         difference = total.double()
-        images = torch.zeros_like(difference)
         for part in held.values():
             difference = difference - part.double()
-            images = images + part.double().square()
         worst = float(difference.abs().max())
         numbers = [number for member in group.members for number in member]
         norms = self._grams[numbers].diagonal(dim1=1, dim2=2).sum(0)
-        square = float(norms.max()) if bool(torch.isfinite(norms).all()) else float(images.max())
+        square = sum(float(norm) ** 2 for norm in whole) if whole else float(norms.max())
         return worst / square**0.5 if square > 0 else worst
-
-    def _inner_products(self, group: Group, held: dict[int, Tensor]) -> NDArray[np.float64]:
-        """Return the per-sample inner products ``[b, b, n]``; the diagonal is the exact one of the Grams."""
-        branches, arrived = len(group.members), sorted(held)
-        inner = np.zeros((branches, branches, self._n))
-        products = per_sample_products([held[member] for member in arrived])
-        inner[np.ix_(arrived, arrived)] = products.permute(1, 2, 0).cpu().numpy()
-        for branch, (number,) in enumerate(group.members):
-            inner[branch, branch] = self._grams[number].diagonal()
-        return inner
 
 
 def _many(group: Group) -> bool:

@@ -7,7 +7,7 @@ LayerScale, nothing of the cosine is left; then the first contribution is held u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -76,6 +76,22 @@ def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack(chunk, dim=1)
         total += torch.bmm(stacked, stacked.transpose(1, 2))
     return total
+
+
+def inner_products(held: Mapping[int, Tensor], energies: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Return the per-sample inner products of the branches of a fork ``[b, b, n]``.
+
+    Args:
+        held: by branch, the gradients ``[n, d]``, or their sketches, that arrived.
+        energies: by branch, the exact products with itself, ``[n]``.
+    """
+    branches, arrived = len(energies), sorted(held)
+    inner = np.zeros((branches, branches, len(energies[0])))
+    products = per_sample_products([held[member] for member in arrived])
+    inner[np.ix_(arrived, arrived)] = products.permute(1, 2, 0).cpu().numpy()
+    for branch, energy in enumerate(energies):
+        inner[branch, branch] = energy
+    return inner
 
 
 def _sums(a: Tensor, b: Tensor, outer: int, n: int) -> Tensor:

@@ -67,6 +67,10 @@ class Probes:
             return self.tensor(TensorKey(edge.consumer, 0))
         return self._number(EdgeProbe, Slot(edge.consumer, edge.slot), key)
 
+    def has_samples(self, key: TensorKey) -> bool:
+        """Return whether an axis of a tensor holds the samples."""
+        return layout(self._sizes, key) is not None
+
     def series(self, series: Series) -> int:
         """Return the number of the probe of a layer at all steps of a recurrence."""
         numbers = [self.tensor(TensorKey(use, 0)) for use in series.uses]

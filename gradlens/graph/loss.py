@@ -7,7 +7,7 @@ tensor, and only along such paths: what the loss reads through another output be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gradlens.graph import ops
@@ -43,6 +43,28 @@ def outputs_read(graph: Graph, returned: Iterable[TensorKey]) -> list[Reading]:
     if losses:  # losses of the samples, which the step adds up
         readings = _reached(graph, outputs - losses) or readings
     return readings or _last_layers(graph)
+
+
+def last_sampled(graph: Graph, output: TensorKey, has_samples: Callable[[TensorKey], bool]) -> list[Edge]:
+    """Return the edges from an output without an axis of samples to the last tensors before it that have one.
+
+    The heads of regions return a row per region, as many as each image has. Their gradient by image is the one that
+    they pass to the features that the regions are read from; the loss signal is taken there.
+
+    Args:
+        graph: the graph.
+        output: a tensor that the loss reads.
+        has_samples: tells whether an axis of a tensor holds the samples.
+    """
+    edges: list[Edge] = []
+    ready = [output.node]
+    for node in ready:
+        for edge in graph.inputs.get(node, ()):
+            if has_samples(TensorKey(edge.producer, edge.output)):
+                edges.append(edge)
+            elif edge.producer not in ready:
+                ready.append(edge.producer)
+    return edges
 
 
 def _reached(graph: Graph, outputs: set[TensorKey]) -> list[Reading]:

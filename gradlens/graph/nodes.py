@@ -79,6 +79,11 @@ class Node:
     left: bool = False
 
     @property
+    def spelling(self) -> str:
+        """The operation, with one name for all spellings of a reshape."""
+        return "View" if self.operation in ops.VIEWS else self.operation
+
+    @property
     def spatial(self) -> bool:
         """Whether it is a convolution with a kernel larger than one position."""
         return any(size > 1 for size in self.kernel)
@@ -155,6 +160,5 @@ class Graph:
     @cached_property
     def structure(self) -> str:
         """Digest of operations and edges; equal for the same computation at any batch size."""
-        spelled = ["View" if node.operation in ops.VIEWS else node.operation for node in self.nodes]
-        text = repr(spelled) + repr([tuple(edge) for edge in self.edges])
+        text = repr([node.spelling for node in self.nodes]) + repr([tuple(edge) for edge in self.edges])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ from gradlens.graph.channels import channel_axes
 from gradlens.graph.choosing import Probes
 from gradlens.graph.grouping import Groups
 from gradlens.graph.layout import Sizes
-from gradlens.graph.loss import outputs_read
+from gradlens.graph.loss import last_sampled, outputs_read
 from gradlens.graph.nodes import Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan, Slice
@@ -128,7 +128,10 @@ def _loss(probes: Probes, returned: Iterable[TensorKey]) -> tuple[list[int], str
                 f"the loss reads the output of {name} several times, and so does a later part of the network",
             )
         if not probes.collected[numbers[-1]].sampled:
-            return [], f"the output of {name}, which the loss reads, has no axis that holds the samples"
+            further = [probes.edge(edge) for edge in last_sampled(probes.graph, key, probes.has_samples)]
+            if not further:
+                return [], f"the output of {name}, which the loss reads, has no axis that holds the samples"
+            numbers[-1:] = further
     return list(dict.fromkeys(numbers)), ""
 
 

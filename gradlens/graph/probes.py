@@ -39,12 +39,16 @@ class Probe:
     outer: int | None
     rows: tuple[int, ...] = field(default=(), kw_only=True)
 
-    def same_site(self, other: Probe) -> bool:
-        """Whether both watch the same gradient; the rows that a network sends to a layer may differ by batch."""
-        if self.rows or other.rows:
-            either, another = (replace(probe, rows=(), shape=(), outer=None) for probe in (self, other))
-            return either == another
-        return self == other
+    def same_site(self, other: Probe, *, any_size: bool = False) -> bool:
+        """Whether both watch the same gradient.
+
+        The rows that a network sends to a layer may differ by batch, as may a gradient whose axes hold no samples, such
+        as one of all boxes of a batch. ``any_size`` allows images of different sizes too.
+        """
+        either, another = (replace(probe, rows=(), shape=(), outer=None) for probe in (self, other))
+        rows = bool(self.rows or other.rows)
+        sized = any_size or not self.sampled or (self.shape == other.shape and self.outer == other.outer)
+        return either == another and (rows or (self.sampled == other.sampled and sized))
 
     @property
     def nodes(self) -> list[int]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gradlens.graph.channels import mixes_positions
 from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
+from gradlens.graph.parts import Features, detector_stages
 
 HEAD = "head"
 LOSS = "loss"
@@ -31,12 +32,18 @@ def stages(graph: Graph, owners: Sequence[Owner], image: Sequence[int], n: int) 
 
     Returns:
         The output stride as text (``"8"``), ``"head"`` after the last layer that has positions,
-        ``"loss"`` outside the model; for networks of one resolution the block's module path.
+        ``"loss"`` outside the model; for networks of one resolution the block's module path; for detectors also the
+        parts of neck and heads (see ``graph.parts``).
         Pooled side branches (squeeze-and-excitation) belong to the stage around them.
     """
     pooled = _pooled(graph, n)
+    counts = _counts(graph, image, n, pooled)
+    strides = [_stride(math.prod(image) / count, len(image)) if count else None for count in counts]
+    detector = detector_stages(Features(graph, owners, counts, strides, pooled))
+    if detector is not None:
+        return detector
     returning = _returning(graph, pooled)
-    labels = _label(graph, _strides(graph, image, n, pooled), returning)
+    labels = _label(graph, strides, returning)
     heads = {owners[i].module for i, node in enumerate(graph.nodes) if node.weighted and labels[i] == HEAD}
     for i, owner in enumerate(owners):  # the head of an earlier call of a network that is called twice
         if owner.module in heads and pooled[i] and not returning[i]:
@@ -56,15 +63,13 @@ def positions(node: Node, n: int) -> int:
     return rows // n if n and rows % n == 0 else 0
 
 
-def _strides(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int | None]:
-    """Return the output stride, a power of two, of each layer or pooling with positions; None for other nodes."""
-    area = math.prod(image) if image else 0
+def _counts(graph: Graph, image: Sequence[int], n: int, pooled: Sequence[bool]) -> list[int]:
+    """Return the positions per sample of each layer or pooling; 0 for other nodes."""
     mixing = mixes_positions(graph)
-    counts = [
-        _resized_positions(node, n) if area and not pooled[i] and not mixing[i] else 0
+    return [
+        _resized_positions(node, n) if image and not pooled[i] and not mixing[i] else 0
         for i, node in enumerate(graph.nodes)
     ]
-    return [_stride(area / count, len(image)) if count else None for count in counts]
 
 
 def _resized_positions(node: Node, n: int) -> int:

@@ -25,6 +25,8 @@ Enter = Callable[[nn.Module, object], None]
 """A forward pre-hook that does not change the inputs."""
 Leave = Callable[[nn.Module, object, object], None]
 """A forward hook that does not change the output."""
+ENTERED = 16
+"""Calls that are searched for the tensor that enters the network."""
 OPEN = -1
 """End of the span of a call that has not returned."""
 
@@ -53,11 +55,15 @@ class Calls:
     Attributes:
         spans: the calls in order of entry.
         inputs: shapes of the input tensors of the model.
+        entered: shapes of the first tensor that each call of a module with parameters reads, without the model itself.
+        pooled: whether a pooling ran before the first of these calls.
         returned: node and output number of each tensor that a call of the model returns, without scalars.
     """
 
     spans: list[Span] = field(default_factory=list)
     inputs: list[torch.Size] = field(default_factory=list)
+    entered: list[torch.Size] = field(default_factory=list)
+    pooled: bool = False
     returned: list[tuple[AutogradNode, int]] = field(default_factory=list)
 
     def owners(self, graph: Graph) -> list[Owner]:
@@ -86,6 +92,22 @@ class Calls:
         return next(direct, next(inner, paths[0]))
 
     @property
+    def image(self) -> tuple[int, ...]:
+        """The spatial size of the images that enter the network, after a resizing by the model; empty if it has none.
+
+        They are the tensor of the channels of its input that the first module with parameters reads: a list of images
+        is resized, padded and put together before. A pooling is a part of the network.
+        """
+        first = next((shape for shape in self.inputs if len(shape) > 2), None)
+        for shape in self.entered:
+            same = first is None or (len(shape) == len(first) and shape[1] == first[1])
+            if len(shape) > 2 and same and not (first and self.pooled):
+                return tuple(shape[2:])
+            if first and len(first) == 3 < len(shape) and shape[1] == first[0]:
+                return tuple(shape[2:])
+        return tuple(first[2:]) if first else ()
+
+    @property
     def called(self) -> set[str]:
         """Paths of the modules that were called."""
         return {span.path for span in self.spans}
@@ -104,6 +126,10 @@ def module_calls(model: nn.Module) -> Iterator[Calls]:
     try:
         for module, paths in _paths(model):
             handles.append(module.register_forward_pre_hook(_enter(calls, counter, paths)))
+            if paths[0] and next(module.parameters(), None) is not None:
+                handles.append(module.register_forward_pre_hook(_entered(calls), with_kwargs=True))
+            elif "Pool" in type(module).__name__:
+                handles.append(module.register_forward_pre_hook(_pooling(calls)))
             handles.append(module.register_forward_hook(_leave(calls, paths), always_call=False))
         handles.append(model.register_forward_pre_hook(_inputs(calls), with_kwargs=True))
         handles.append(model.register_forward_hook(_output(calls)))
@@ -156,6 +182,22 @@ def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]],
         if not calls.inputs:
             tensors = tensors_of((args, kwargs))
             calls.inputs.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
+
+    return hook
+
+
+def _entered(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
+    def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
+        if len(calls.entered) < ENTERED:
+            tensors = tensors_of((args, kwargs))[:1]
+            calls.entered.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
+
+    return hook
+
+
+def _pooling(calls: Calls) -> Enter:
+    def hook(module: nn.Module, args: object) -> None:
+        calls.pooled = calls.pooled or not calls.entered
 
     return hook
 

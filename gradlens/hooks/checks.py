@@ -22,12 +22,10 @@ from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
 from gradlens.graph.recurrences import recurrences
 from gradlens.hooks.finiteness import first_not_finite
-from gradlens.hooks.nesting import batch_size
+from gradlens.hooks.samples import FEWEST, batch_size
 from gradlens.losses import Losses, losses_of
 from gradlens.recording.watch import SITES, Watch
 
-FEWEST = 4
-"""Smallest number of samples for the unbiased HSIC."""
 ONE_SAMPLE = (
     "the batches are single samples, as a data set yields them; give DataLoader(dataset, batch_size=32, "
     "drop_last=True)"

@@ -48,6 +48,15 @@ class DryPass(NamedTuple):
     moved: frozenset[int] = frozenset()
     stacked: Mapping[int, int] = MappingProxyType({})
 
+    def errors_in(self, graph: Graph) -> dict[TensorKey, float]:
+        """Return ``errors`` for the tensors of another pass that runs the same operations up to them."""
+        nodes = {other: node for node, other in self._shared(graph).items()}
+        return {
+            TensorKey(nodes[key.node], key.output): error
+            for key, error in self.errors.items()
+            if key.node in nodes
+        }
+
     def moved_in(self, graph: Graph) -> frozenset[int]:
         """Return the nodes of another pass that read, or may read, samples in another order."""
         shared = self._shared(graph)
@@ -78,7 +87,7 @@ def _alike(graph: Graph, other: Graph, pair: tuple[int, int], ranks: Sequence[Ma
         [(rank[edge.producer], edge.output, edge.slot) for edge in side.inputs.get(node, ())]
         for side, node, rank in sides
     ]
-    return len({side.nodes[node].operation for side, node, _ in sides}) == 1 and read[0] == read[1]
+    return len({side.nodes[node].spelling for side, node, _ in sides}) == 1 and read[0] == read[1]
 
 
 def dry_pass(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
@@ -107,7 +106,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
     owners, returned = first.calls.owners(first.graph), _returned(first)
     hooked = frozenset() if same is None else same.hooked
     plan = plan_sites(
-        sizes, owners, _image(first.calls.inputs), returned, watch.sites, watch.space, watch.modules, hooked
+        sizes, owners, first.calls.image, returned, watch.sites, watch.space, watch.modules, hooked
     )
     check_sites(plan, watch)
     groups = tuple(
@@ -122,7 +121,7 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         n=n,
         projection=Projection(projected_features(plan, n), watch.seed),
         dry_samples=0 if dry is None else dry.samples,
-        dry_errors=_errors(plan, {} if same is None else same.errors),
+        dry_errors=_errors(plan, {} if dry is None else dry.errors_in(first.graph)),
         not_measured=reasons,
         unseen_layers=list(unseen),
         unreached_layers=unreached_layers(unseen),
@@ -169,8 +168,3 @@ def _returned(first: Forward) -> list[TensorKey]:
     """Return the tensors that the calls of the model return and the loss depends on."""
     index = {node: position for position, node in enumerate(first.nodes)}
     return [TensorKey(index[node], output) for node, output in first.calls.returned if node in index]
-
-
-def _image(inputs: Sequence[torch.Size]) -> tuple[int, ...]:
-    """Return the spatial size of the first input that has one."""
-    return next((tuple(shape[2:]) for shape in inputs if len(shape) > 2), ())

@@ -10,8 +10,9 @@ from torch import nn
 from gradlens.errors import GradlensError
 from gradlens.hooks.checks import check_readable, checked_losses, checked_size
 from gradlens.hooks.costs import saved_bytes_of
+from gradlens.hooks.cutting import first_samples
 from gradlens.hooks.dry import SAMPLES
-from gradlens.hooks.nesting import copied, first_samples
+from gradlens.hooks.nesting import copied
 from gradlens.hooks.state import Guard, preserved
 from gradlens.hooks.steps import Loss, Step, errors_of, seed_draws, step_of
 from gradlens.recording.watch import Watch

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from gradlens.hooks.returning import returned_tensors
 from gradlens.signatures import needed_inputs, parameters_of
 
 CROSS_ENTROPY = "torch.nn.functional.cross_entropy"
@@ -63,7 +64,7 @@ def loss_line(output: object) -> str:
         if output.dim() == 0:
             return "`loss=lambda output, target: output`"
         return "`loss=lambda output, target: output.flatten(1).square().mean()`"
-    if isinstance(output, (list, tuple)) and len(output) > 1:
+    if isinstance(output, (list, tuple)) and len(output) > 1 and all(map(returned_tensors, output)):
         heads = {_logits(item, "head") for item in output}
         if len(heads) == 1:
             return f"`loss=lambda output, target: sum({CROSS_ENTROPY}({heads.pop()}, target) for head in output)`"
@@ -74,16 +75,27 @@ def _logits(output: object, name: str) -> str:
     """Return the expression for the logits in an output: the entry that is named so, or else the first tensor."""
     if isinstance(output, Tensor):
         return name
-    if isinstance(output, (list, tuple)):
-        return _logits(output[0], f"{name}[0]") if output else f"{name}[0]"
-    entries = output if isinstance(output, Mapping) else vars(output) if hasattr(output, "__dict__") else {}
+    if isinstance(output, (list, tuple)) and not hasattr(output, "_fields"):
+        index = next((i for i, item in enumerate(output) if returned_tensors(item)), 0)
+        return _logits(output[index], f"{name}[{index}]") if output else f"{name}[0]"
+    entries = _entries(output)
     written = '{}["{}"]' if isinstance(output, Mapping) else "{}.{}"
     tensors = [str(key) for key, value in entries.items() if isinstance(value, Tensor)]
     chosen = next((key for key in LOGITS if key in tensors), tensors[0] if tensors else "")
     if chosen or not entries:
         return written.format(name, chosen or "logits")
-    key, value = next(iter(entries.items()))
+    key, value = next(
+        ((k, v) for k, v in entries.items() if returned_tensors(v)), next(iter(entries.items()))
+    )
     return _logits(value, written.format(name, key))
+
+
+def _entries(output: object) -> Mapping[object, object]:
+    if isinstance(output, Mapping):
+        return output
+    if hasattr(output, "_fields"):
+        return {name: getattr(output, name) for name in output._fields}
+    return vars(output) if hasattr(output, "__dict__") else {}
 
 
 def _from_mapping(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -14,7 +15,9 @@ from torch.nn import functional
 
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.checks import ONE_SAMPLE, is_one_sample
+from gradlens.hooks.detection import check_targets, is_detector, losses_in
 from gradlens.hooks.remedies import detector_line, loss_line, step_line, unmet_parameter
+from gradlens.hooks.standard import classification_losses, own_loss, segmentation_losses, takes_batch
 from gradlens.losses import Returned
 from gradlens.randomness import seed_all
 from gradlens.signatures import needed_inputs
@@ -48,12 +51,21 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
     usual = criterion is functional.cross_entropy
 
     def supervised(model: nn.Module, batch: object) -> Returned:
+        if usual and is_detector(model) and model.training and not _has_classes(batch):
+            return _detector_losses(model, batch)
+        if usual and takes_batch(model, batch):
+            loss = own_loss(model, cast(Mapping[str, Any], batch))
+            if loss is not None:
+                return loss.squeeze()
         inputs, targets = _pair(model, batch)
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
             inputs, targets = inputs.to(parameter.device), _moved(targets, parameter.device)
         output = _output(model, inputs, batch)
-        return _cross_entropy(output, targets) if usual else criterion(output, targets)
+        if not usual:
+            return criterion(output, targets)
+        losses = classification_losses(output, targets) or segmentation_losses(output, targets)
+        return _cross_entropy(output, targets) if losses is None else losses
 
     return supervised
 
@@ -78,6 +90,30 @@ def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Returned]:
     return lambda output, target: {name: loss(output, target) for name, loss in named.items()}
 
 
+def _has_classes(batch: object) -> bool:
+    """Return whether a batch is images with one class each."""
+    return isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Tensor)
+
+
+def _detector_losses(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
+    """Return the losses that a detector computes.
+
+    Raises:
+        GradlensError: the targets do not fit it, or it returns something else.
+    """
+    check_targets(model, batch)
+    images, targets = cast(Pair, batch)
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    output = model([image.to(device) for image in images], [_moved(target, device) for target in targets])
+    losses = losses_in(output)
+    if losses is None:
+        raise GradlensError(
+            f"{type(model).__name__} returns a {type(output).__name__}{_contents(output)} in train mode, not a "
+            "mapping of losses; give `step=lambda model, batch: your_loss(model(*batch))`"
+        )
+    return losses
+
+
 def _output(model: nn.Module, inputs: object, batch: object) -> Any:
     """Run the model.
 
@@ -95,9 +131,10 @@ def _output(model: nn.Module, inputs: object, batch: object) -> Any:
             f"{detector_line(batch)}"
         ) from error
     if isinstance(output, list) and output and isinstance(output[0], Mapping) and "boxes" in output[0]:
+        line = f" and give {detector_line(batch)}" if _has_classes(batch) else ""
         raise GradlensError(
             f"{type(model).__name__} returns boxes in eval mode, as a detector does, and its losses in train mode "
-            f"only; use mode='train' and give {detector_line(batch)}"
+            f"only; use mode='train'{line}"
         )
     return output
 
@@ -131,8 +168,11 @@ def _pair(model: nn.Module, batch: object) -> Pair:
 
 
 def _contents(batch: object) -> str:
-    if isinstance(batch, Mapping):
-        return f" with {', '.join(map(str, list(batch)[:6]))}" if batch else ""
+    names = list(batch) if isinstance(batch, Mapping) else list(getattr(batch, "_fields", ()))
+    if is_dataclass(batch) and not names:
+        names = [field.name for field in fields(batch)]
+    if names:
+        return f" with {', '.join(map(str, names[:6]))}"
     return f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
 
 

@@ -30,12 +30,13 @@ from gradlens.hooks.checks import (
 )
 from gradlens.hooks.constants import Derived, Reads
 from gradlens.hooks.costs import step_costs
+from gradlens.hooks.cutting import first_samples, has_two_readings
 from gradlens.hooks.dry import SAMPLES, DryPass, dry_pass
 from gradlens.hooks.following import Following, dry_samples
 from gradlens.hooks.forecast import forecast
 from gradlens.hooks.freed import FREED, FreedGraphError, forget_graphs
 from gradlens.hooks.hooked import HookedTensors
-from gradlens.hooks.nesting import copied, first_samples, has_two_readings
+from gradlens.hooks.nesting import copied
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.state import Guard, restored, versions_kept
 from gradlens.hooks.steps import Step, errors_of, labels_of, seed_draws, step_of

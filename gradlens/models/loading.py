@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradlens.errors import GradlensError
+from gradlens.errors import GradlensError, ModelNote
 from gradlens.models.checking import check_network
 from gradlens.models.checkpoint import load_checkpoint
 from gradlens.models.cross_stage import cspify
@@ -44,7 +45,8 @@ def load_model(
     """Build a network by name, in train mode on the CPU.
 
     Args:
-        name: a timm name (``resnet50``), ``peleenet``, ``torchvision:resnet50``, ``darknet:FILE.cfg``, or
+        name: a timm name (``resnet50``), ``peleenet``, a name with the prefix of a source (``torchvision:resnet50``,
+            ``fcos:resnet50``, ``darknet:FILE.cfg``; see ``gradlens.models.sources.ADAPTERS``), or
             ``path/file.py:factory``, which runs that file and calls its function. A transition strategy
             may follow after an ``@``: ``resnet50@csp,gamma=0.25`` (see ``cspify``), or ``resnet50@narrow,flops=csp``,
             the model narrowed to the FLOPs of ``resnet50@csp`` (see ``narrow_to_flops``).
@@ -62,6 +64,9 @@ def load_model(
     Raises:
         GradlensError: the name is unknown, the model cannot be built for this shape, or its weights are
             not available or do not fit.
+
+    Warns:
+        ModelNote: an optional library builds the model; its licence.
     """
     network = NetworkSpec.parse(name) if isinstance(name, str) else name
     source = network.source
@@ -85,6 +90,9 @@ def load_model(
     elif checkpoint is not None:
         load_checkpoint(model, checkpoint)
     setattr(model, NAME, str(network))
+    if source.adapter.packages:
+        text = f"{network.base} is built by {source.adapter.library}, which has the licence {source.adapter.licence}"
+        warnings.warn(text, ModelNote, stacklevel=2)
     return model.train()
 
 

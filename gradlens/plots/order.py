@@ -28,18 +28,6 @@ def of_network(frame: pd.DataFrame, network: str) -> pd.DataFrame:
     return frame[frame["network"].astype(str) == network].reset_index(drop=True)
 
 
-def stages(names: Iterable[object]) -> list[str]:
-    """Return distinct stages: output strides in ascending order, block names in order of appearance, head, whole.
-
-    >>> stages(["whole", "16", "head", "4", "4"])
-    ['4', '16', 'head', 'whole']
-    """
-    distinct = list(dict.fromkeys(str(name) for name in names))
-    strides = sorted((name for name in distinct if name.isdigit()), key=int)
-    blocks = [name for name in distinct if not name.isdigit() and name not in LAST]
-    return strides + blocks + [name for name in LAST if name in distinct]
-
-
 def duplication_column(frame: pd.DataFrame) -> str:
     """Return the column of a duplication that is drawn; runs of older versions have only D of all signals."""
     return "rarefied_duplication" if "rarefied_duplication" in frame else "duplication"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,18 +39,20 @@ def renumbered(recordings: Sequence[tuple[Replicates, Array]]) -> tuple[tuple[in
     return tuple(taken)
 
 
-def check_alike(plans: tuple[Plan, Plan], sizes: tuple[int, int]) -> None:
+def check_alike(plans: tuple[Plan, Plan], sizes: tuple[int, int], any_size: bool = False) -> None:
     """Raise unless two recordings can be merged.
 
     Args:
         plans: what each watches.
         sizes: samples per batch of each.
+        any_size: whether their images may have different sizes.
 
     Raises:
         GradlensError: they differ in graph, batch size or sites.
     """
     first, second = plans
-    same = len(first.probes) == len(second.probes) and all(map(Probe.same_site, first.probes, second.probes))
+    alike_site = partial(Probe.same_site, any_size=any_size)
+    same = len(first.probes) == len(second.probes) and all(map(alike_site, first.probes, second.probes))
     reasons = {
         "different graphs": first.graph.structure == second.graph.structure,
         f"batches of {sizes[0]} and {sizes[1]} samples": sizes[0] == sizes[1],

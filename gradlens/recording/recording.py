@@ -198,14 +198,18 @@ class Recording:
             by_loss=None if self.by_loss is None else self.by_loss.take(index),
         )
 
-    def merge(self, *others: Recording) -> Recording:
+    def merge(self, *others: Recording, any_size: bool = False) -> Recording:
         """Return one recording of all replicates; the same as if all were recorded at once.
+
+        Args:
+            *others: recordings of the same network.
+            any_size: whether the images of the recordings may have different sizes, as those of one capture may.
 
         Raises:
             GradlensError: the recordings differ in graph, batch size or sites, or hold the same replicate.
         """
         for other in others:
-            check_alike((self.plan, other.plan), (self.n, other.n))
+            check_alike((self.plan, other.plan), (self.n, other.n), any_size)
         recordings = (self, *others)
         halves = [recording.halves for recording in recordings if recording.halves is not None]
         labels = [recording.labels for recording in recordings if recording.labels is not None]

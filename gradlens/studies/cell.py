@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from gradlens.catalogue.datasets import FLOW
+from gradlens.catalogue.datasets import CLASSIFICATION
 from gradlens.data import Batches, load_data
 from gradlens.data.checks import single_class
 from gradlens.errors import GradlensError, ModelNote
@@ -104,7 +104,7 @@ def samples_of(study: Study, seed: int, *, batches: int | None = None, start: in
         start=start,
         num_classes=study.num_classes,
     )
-    if data.num_classes < 2 and data.task != FLOW:
+    if data.num_classes < 2 and data.task == CLASSIFICATION:
         raise single_class(study.data)
     return data
 

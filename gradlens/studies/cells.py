@@ -10,6 +10,7 @@ from gradlens.models.sgd import recent_loss
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
 from gradlens.recording import Recording
+from gradlens.studies.adapting import adapted
 from gradlens.studies.cell import (
     Built,
     Subject,
@@ -20,7 +21,7 @@ from gradlens.studies.cell import (
 )
 from gradlens.studies.misfits import explain_misfit, few_samples, try_network
 from gradlens.studies.options import Study
-from gradlens.studies.steps import adapted, step_for
+from gradlens.studies.steps import step_for
 from gradlens.studies.subjects import unvaried
 
 SHOWN = 3
@@ -189,7 +190,9 @@ def _merged(recordings: Sequence[Recording]) -> Recording:
         name: [entry for recording in recordings for entry in getattr(recording.provenance, name)]
         for name in ("warmup_losses", "warmup_steps_taken")
     }
-    return first.merge(*others).with_meta(**{name: values for name, values in lists.items() if values})
+    return first.merge(*others, any_size=True).with_meta(
+        **{name: values for name, values in lists.items() if values}
+    )
 
 
 def _aligned(row: list[Recording]) -> list[Recording]:

@@ -11,6 +11,7 @@ from gradlens.data.batches import Batch, fingerprint
 from gradlens.errors import GradlensError
 from gradlens.progress import Progress, progress_callback
 from gradlens.randomness import seeded
+from gradlens.studies.adapting import adapted
 from gradlens.studies.cell import (
     Subject,
     build_network,
@@ -21,7 +22,7 @@ from gradlens.studies.cell import (
 from gradlens.studies.misfits import explain_misfit, try_network
 from gradlens.studies.options import Study, Training
 from gradlens.studies.scoring import Score, score
-from gradlens.studies.steps import adapted, step_for
+from gradlens.studies.steps import step_for
 from gradlens.studies.store import Snapshot, Store
 from gradlens.studies.training import train
 from gradlens.version import VERSION

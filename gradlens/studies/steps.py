@@ -1,39 +1,18 @@
-"""The step of a network in a study: that of the caller, of the library of the network, or of the task of the data."""
+"""The step of a study: that of the caller, or the usual one for the task of the data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from torch import Tensor, nn
 
 from gradlens.catalogue.datasets import DETECTION
 from gradlens.data import Batches
 from gradlens.errors import GradlensError
-from gradlens.models.checking import check_task
 from gradlens.models.sgd import Step
 from gradlens.signatures import parameters_of
 from gradlens.studies.objects import Supply
-from gradlens.studies.options import Study
-
-if TYPE_CHECKING:
-    from gradlens.studies.cell import Subject
-
-
-def adapted(study: Study, network: Subject) -> Study:
-    """Return a study with the step that a network by name needs, if the caller gives neither a step nor a loss.
-
-    Raises:
-        GradlensError: the network is not made for the targets of the data.
-    """
-    supply = study.supply
-    if network.supplied is not None or supply.step is not None or supply.loss is not None:
-        return study
-    if supply.batches is None:
-        check_task(network.spec, study.data)
-    losses = network.spec.source.adapter.losses()
-    return study if losses is None else replace(study, supply=replace(supply, step=losses))
 
 
 def step_for(supply: Supply, data: Batches) -> Step | None:

@@ -231,7 +231,7 @@ def _at(rows: Sequence[Row], variants: int, index: int) -> Variants:
     for variant in range(variants):
         snapshots = [row.cells[variant][index] for row in rows]
         first, *others = (snapshot.recording for snapshot in snapshots)
-        recordings.append(first.merge(*others))
+        recordings.append(first.merge(*others, any_size=True))
         scores.append({r.seed: s.scores for r, s in zip(rows, snapshots, strict=True)})
     merged = recordings
     if index:  # use costs and speed of the untrained network

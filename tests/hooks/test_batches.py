@@ -12,7 +12,9 @@ from torch.nn import functional
 
 import gradlens as gl
 from gradlens.errors import GradlensError
-from gradlens.hooks.nesting import batch_size, copied, first_samples
+from gradlens.hooks.cutting import first_samples
+from gradlens.hooks.nesting import copied
+from gradlens.hooks.samples import batch_size
 
 N = 8
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gradlens.hooks.cutting import first_samples
 from gradlens.hooks.dry import dry_pass, relative_error
-from gradlens.hooks.nesting import batch_size, first_samples
+from gradlens.hooks.samples import batch_size
 
 
 class Net(nn.Module):

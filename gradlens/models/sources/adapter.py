@@ -123,8 +123,8 @@ class Adapter:
     def described(self) -> str:
         """The form of the names, what they are, the licence and, if a package is missing, its installation."""
         needed = f"; needs `python -m pip install {self.requirement}`" if self.missing() else ""
-        kind = f"{self.task} " if self.task else ""
-        return f"{self.form} ({kind}of {self.library}, {self.licence}{needed})"
+        task = f"{self.task}, " if self.task else ""
+        return f"{self.form}: {task}{self.library}, {self.licence}{needed}"
 
 
 def _installed(package: str) -> bool:

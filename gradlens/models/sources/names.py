@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,25 +88,25 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Marked:
-    """Paths of files whose text has one of several marks; a file that cannot be read may have them.
+    """Paths of files whose text has a mark.
 
     Attributes:
         what: the kind of file, for messages.
-        marks: parts of the text, of which one must be there; empty to accept all files.
+        mark: pattern of the start of a line that must be there; empty to accept all files, also missing ones.
     """
 
     what: str
-    marks: tuple[str, ...] = ()
+    mark: str = ""
 
     def has(self, name: str) -> bool:
-        """Return whether the file has one of the marks."""
-        if not self.marks:
+        """Return whether the file has the mark."""
+        if not self.mark:
             return True
         try:
             text = Path(name).read_text(encoding="utf-8", errors="replace")
         except (OSError, ValueError):
             return False
-        return any(mark in text for mark in self.marks)
+        return re.search(self.mark, text, re.MULTILINE | re.IGNORECASE) is not None
 
     def check(self, name: str) -> None:
         """Check that the file can be read."""

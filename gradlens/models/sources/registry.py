@@ -8,16 +8,19 @@ from gradlens.catalogue.datasets import DETECTION, FLOW, SEGMENTATION, VIDEO
 from gradlens.errors import GradlensError, close_matches
 from gradlens.models.sources.adapter import ANY, Adapter
 from gradlens.models.sources.names import Fixed, Functions, Marked, Registered
-from gradlens.models.sources.own import PELEENETS
+from gradlens.models.sources.own import PELEENETS, YOLOX
+from gradlens.models.sources.yaml_names import YamlFiles
 
-BSD = "BSD-3-Clause"
-TORCHVISION = "torchvision:"
+AGPL, BSD = "AGPL-3.0", "BSD-3-Clause"
+TORCHVISION, ULTRALYTICS = "torchvision:", "ultralytics:"
 HERE = "gradlens.models"
+DETECTING = r"^\s*\[\s*(gaussian_)?(yolo|region)\s*\]"
+"""Sections of a darknet file whose network is a detector."""
 
 ADAPTERS: list[Adapter] = [
     Adapter(
-        "a Python file", "", "path/file.py:factory", Functions(), f"{HERE}.factory_file.function_model",
-        "your own", task=ANY,
+        "a function of yours", "", "path/file.py:factory", Functions(), f"{HERE}.factory_file.function_model",
+        "any licence", task=ANY,
     ),
     Adapter("gradlens", "", "peleenet", Fixed(PELEENETS), f"{HERE}.peleenet.pelee_model", "MIT"),
     Adapter(
@@ -54,8 +57,26 @@ ADAPTERS: list[Adapter] = [
         for head in ("fcos", "retinanet", "fasterrcnn")
     ),
     Adapter(
+        "ultralytics", ULTRALYTICS, "ultralytics:FILE.yaml", YamlFiles(("Detect", "v10Detect")),
+        f"{HERE}.ultralytics_zoo.detector",
+        AGPL, DETECTION, f"{HERE}.ultralytics_zoo.detection_losses", packages=("ultralytics",),
+        requirement="ultralytics",
+    ),
+    Adapter(
+        "ultralytics", ULTRALYTICS, "ultralytics:FILE.yaml", YamlFiles(("Classify",)),
+        f"{HERE}.ultralytics_zoo.classifier", AGPL, packages=("ultralytics",), requirement="ultralytics",
+    ),
+    Adapter(
+        "libreyolo", "libreyolo:", "libreyolo:yolox-n", Fixed(YOLOX), f"{HERE}.libreyolo_zoo.yolox", "MIT", DETECTION,
+        f"{HERE}.libreyolo_zoo.yolox_losses", packages=("libreyolo",), requirement="libreyolo",
+    ),
+    Adapter(
+        "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file", DETECTING),
+        f"{HERE}.darknet.named.cfg_model", "any licence", DETECTION, f"{HERE}.darknet.detection.detection_losses",
+    ),
+    Adapter(
         "darknet", "darknet:", "darknet:FILE.cfg", Marked("darknet file"), f"{HERE}.darknet.named.cfg_model",
-        "your own",
+        "any licence",
     ),
 ]  # fmt: skip
 """A program may add its own."""

@@ -82,6 +82,26 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
     return [image.to(device) for image in images], moved
 
 
+def one_size(images: Sequence[Tensor], targets: Sequence[Target], classes: int) -> Tensor:
+    """Return images of a network that takes one size as one tensor ``[n, 3, h, w]``.
+
+    Raises:
+        GradlensError: images of several sizes, or labels outside 1 to ``classes``.
+    """
+    sizes = {tuple(image.shape) for image in images}
+    if len(sizes) > 1:
+        raise GradlensError(
+            f"the images of a batch have {len(sizes)} sizes, and this network takes one; resize them to one size"
+        )
+    labels = torch.cat([target["labels"].flatten() for target in targets])
+    if len(labels) and not (int(labels.min()) >= 1 and int(labels.max()) <= classes):
+        raise GradlensError(
+            f"the labels are {int(labels.min())} to {int(labels.max())}, and the network has the classes 1 to "
+            f"{classes} (0 is the background); use num_classes="
+        )
+    return torch.stack(list(images))
+
+
 def class_map(target: Target) -> Tensor:
     """Return the class of each pixel, ``[h, w]``, from masks ``[k, h, w]``; 0 is the background, later masks win.
 

@@ -6,23 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from oracles.detection_batches import SIDE, Batch, batch_of
 from torch import Tensor, nn
 
 import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.models import load_model
 from gradlens.models.naming import source
-
-SIDE = 64
-Batch = tuple[list[Tensor], list[dict[str, Tensor]]]
-
-
-def batch_of(n: int = 4, seed: int = 0) -> Batch:
-    """Images with two boxes each; torchvision's labels begin at 1."""
-    generator = torch.Generator().manual_seed(seed)
-    images = [torch.rand(3, SIDE, SIDE, generator=generator) for _ in range(n)]
-    boxes = torch.tensor([[4.0, 6.0, 30.0, 28.0], [20.0, 10.0, 60.0, 50.0]])
-    return images, [{"boxes": boxes.clone(), "labels": torch.tensor([1, 3])} for _ in range(n)]
 
 
 def losses_of(name: str, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -141,6 +131,35 @@ def test_a_detector_on_classes_and_a_classifier_on_boxes_are_refused_before_they
         GradlensError, match=r"resnet18 is a classifier, .* has images with boxes; use data='digits'"
     ):
         gl.inspect("resnet18", data="scenes")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("boxes", [[30.0, 6.0, 4.0, 28.0], [20.0, 10.0, 60.0, 50.0]], "without a positive width and height"),
+        (
+            "boxes",
+            [[4.0, 6.0, 30.0, 28.0], [20.0, 10.0, 90.0, 50.0]],
+            "outside of its image of 64 x 64 pixels",
+        ),
+        ("labels", [1, 9], "has class 9"),
+        ("labels", [], "labels"),
+    ],
+)
+def test_bad_targets_are_one_clear_line(field: str, value: list[Any], message: str) -> None:
+    images, targets = batch_of()
+    targets[1][field] = torch.tensor(value, dtype=targets[1][field].dtype)
+    with pytest.raises(GradlensError, match=message) as caught:
+        gl.inspect("fcos:regnetx_002", data=[(images, targets)], num_classes=3, seeds=1, progress=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_detector_without_targets_is_one_clear_line() -> None:
+    images = torch.rand(4, 3, SIDE, SIDE)
+    with pytest.raises(
+        GradlensError, match=r"FCOS computes its losses from targets, and this batch has none"
+    ):
+        gl.inspect("fcos:regnetx_002", data=[(images, torch.arange(4))], seeds=1, progress=False)
 
 
 def test_a_study_of_detectors_uses_the_losses_of_their_source() -> None:
