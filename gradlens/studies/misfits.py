@@ -62,8 +62,9 @@ def try_network(study: Study, model: nn.Module, name: str, data: Batches) -> Non
         GradlensError: it does not run, or a backward pass of a batch would need more memory than is free.
     """
     step = step_for(study.supply, data)
+    run = None if step is None else summed(step)
     with explain_misfit(name, data, model):
-        saved = rehearse(model, data[0], study.watch, loss=study.supply.loss, step=step and summed(step))
+        saved = rehearse(model, data[0], study.watch, loss=study.supply.loss, step=run)
     free, needed = free_bytes(), saved * study.batch_size
     if free is not None and needed > free:
         images = "" if data.described else " or image_size="

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -48,7 +48,7 @@ def detection_step(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
     return losses
 
 
-def summed(step: Step) -> Step:
+def summed(step: Step) -> Callable[[nn.Module, Any], Tensor]:
     """Return a step that returns the sum of its losses."""
 
     def sum_of_losses(model: nn.Module, batch: object) -> Tensor:
