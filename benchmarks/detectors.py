@@ -1,9 +1,9 @@
 """Train a small detector on scenes with a backbone and its CSP form: ``python -m benchmarks.detectors``.
 
 FCOS (Tian et al. 2019, arXiv:1904.01355) on features at strides 8, 16 and 32 is trained from scratch, with each
-backbone and seed on the same scenes. Along the training: losses, mean average precision on held-out scenes, duplication,
-and each loss's share of the gradient's energy. Prints JSON on stdout and a summary with 95 % t intervals over seeds on
-stderr. With ``--folder``, finished cells are used again.
+backbone and seed on the same scenes. Along the training: losses, mean average precision on held-out scenes,
+duplication, and each loss's share of the gradient's energy. Prints JSON on stdout and a summary with 95 % t intervals
+over seeds on stderr. With ``--folder``, finished cells are used again.
 """
 
 from __future__ import annotations
