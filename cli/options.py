@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import click
 
+from gradlens.catalogue.datasets import DETECTOR_DEFAULTS
 from gradlens.options import EXTRAS, SAMPLES, STARTING, TRAINING, WATCHING, Option, options_of
 from gradlens.recording import Watch
 from gradlens.studies.options import BOTH, Study, Training
@@ -90,6 +91,7 @@ def declared_option(
         more: choices that only this command offers, with their help.
     """
     declared = DECLARED[name]
+    usual = DETECTOR_DEFAULTS.get(name) if default is None else None
     default = declared.default if default is None else default
     flag = declared.flag or name.replace("_", "-")
     if isinstance(default, bool):
@@ -102,7 +104,8 @@ def declared_option(
         f"--{flag}",
         name,
         type=_type(declared, default, tuple(more or ())),
-        default=default,
+        default=default if usual is None else None,  # the library chooses it by the data
+        show_default=True if usual is None else f"{default}; {usual} for scenes and coco",
         metavar=declared.metavar or None,
         help=f"{declared.help.removesuffix('.')}{extra}.",
     )

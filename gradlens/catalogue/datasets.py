@@ -16,6 +16,12 @@ FRAMES = 8
 """Frames of a clip."""
 
 
+COCO = "coco"
+"""Start of the name of a COCO file."""
+DETECTOR_DEFAULTS = {"image_size": 96, "batch_size": 8}
+"""Defaults of a study on data for detectors."""
+
+
 class DataSet(NamedTuple):
     """A data set that has a name.
 
@@ -64,6 +70,26 @@ def data_set(name: str, names: Collection[str] = tuple(DATASETS)) -> str:
     if kind in DATASETS and not DATASETS[kind].options:
         raise GradlensError(f"{name!r} has options, and {kind} has none; write {kind}")
     return kind
+
+
+def task_of(name: str) -> str:
+    """Return what a network learns of data, by the name of the data.
+
+    >>> task_of("coco:boxes.json"), task_of("photos")
+    ('detection', 'classification')
+    """
+    kind = name.partition(":")[0].strip()
+    detection = kind == COCO or (kind in DATASETS and DATASETS[kind].task == DETECTION)
+    return DETECTION if detection and not Path(name).is_dir() else CLASSIFICATION
+
+
+def defaults_of(name: str) -> dict[str, int]:
+    """Return the options of a study that are smaller by default for this data, because detectors are large.
+
+    >>> defaults_of("digits")
+    {}
+    """
+    return dict(DETECTOR_DEFAULTS) if task_of(name) == DETECTION else {}
 
 
 def check_data(name: str, names: Collection[str] = tuple(DATASETS), others: Collection[str] = ()) -> None:

@@ -5,6 +5,8 @@ A new quantity is one entry in ``QUANTITIES`` and the function that it names as 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gradlens.catalogue.entries import Column, Quantity
 from gradlens.catalogue.versions import DIRECTION, ENERGY, ENERGY_GIVEN_LOSS
 
@@ -99,9 +101,12 @@ QUANTITIES: tuple[Quantity, ...] = (
              "images / s, forward + backward; wall-clock", "", format="speed", tables=_SEVERAL, screens=_COSTS),
     Quantity("accuracy", "Held-out accuracy", "accuracy", "share of held-out samples",
              tables=_TRAINED, screens=_STRATEGIES, figure="held-out accuracy", main=True, trained=True),
-    Quantity("loss", "Held-out loss", "loss", "cross entropy, held-out",
+    Quantity("average_precision", "Held-out mean average precision", "mAP", "mean average precision, held-out, 0 to 1",
+             tables=_TRAINED, screens=_STRATEGIES, figure="held-out mAP", main=True, trained=True),
+    Quantity("loss", "Held-out loss", "loss", "cross entropy, or the sum of a detector's losses, held-out",
              tables=_TRAINED, screens=_STRATEGIES, figure="held-out loss", trained=True),
-    Quantity("train_loss", "Training loss", "training loss", "cross entropy, training batches",
+    Quantity("train_loss", "Training loss", "training loss",
+             "cross entropy, or the sum of a detector's losses, training batches",
              tables=_TRAINED, screens=_STRATEGIES, figure="training loss", trained=True),
     Quantity("layers", "Weighted layers", "layers", "weighted layers", "per network", format="count",
              tables=("structure", "cost"), screens=(Column("paths"),), fixed=True, brief=("paths",)),
@@ -120,6 +125,8 @@ QUANTITIES: tuple[Quantity, ...] = (
              tables=("structure",), screens=_PATHS),
 )
 # fmt: on
+QUALITIES = {"accuracy": "accuracy", "average_precision": "mean average precision"}
+"""How well a trained network does on held-out samples, in words: a classifier, a detector."""
 COUNTERPARTS = {
     entry.name: next(other.name for other in QUANTITIES if other.mean and other.version == entry.version)
     for entry in QUANTITIES
@@ -128,6 +135,16 @@ COUNTERPARTS = {
 """The rarefied duplication, unchanged and given the loss, each with the mean similarity that must agree with it."""
 HEADLINES = tuple(entry.name for entry in QUANTITIES if entry.version and entry.figure)
 """The quantities of similarity that figures of several networks show."""
+
+
+def quality_in(columns: Iterable[str]) -> str:
+    """Return the quality of trained networks that a table has; empty if it has none.
+
+    >>> quality_in(["step", "average_precision"]), quality_in(["step"])
+    ('average_precision', '')
+    """
+    names = set(columns)
+    return next((name for name in QUALITIES if name in names), "")
 
 
 def size_column(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import SIZES, quantities_with, units
+from gradlens.catalogue import QUALITIES, SIZES, quality_in, quantities_with, units
 from gradlens.comparisons.variants import MEASURED
 from gradlens.metrics import association
 from gradlens.results import Table
@@ -36,8 +36,8 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
         pd.DataFrame(rows).dropna(axis="columns", how="all"),
         "The whole network during training.",
         how=(
-            "Measured on the same batches at each step; loss and accuracy on held-out samples. Training loss: mean "
-            "over the last five steps before the measurement, at step 0 that of the first step."
+            "Measured on the same batches at each step; loss, accuracy and average precision on held-out samples. "
+            "Training loss: mean over the last five steps before the measurement, at step 0 that of the first step."
         ),
         units=units("trajectory"),
     )
@@ -46,11 +46,12 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
 def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
     """Return the correlation of duplication with held-out accuracy: over all runs, within seeds, and over strategies.
 
-    Return None if accuracy was not measured.
+    For detectors, accuracy is the mean average precision. Return None if neither was measured.
     """
     runs = pd.concat([frame.xs(WHOLE, level="stage") for frame in frames.values()], keys=list(frames))
     runs = runs[list(MEASURED)].astype(float)
-    if runs["accuracy"].isna().all():
+    quality = quality_in(name for name in QUALITIES if runs[name].notna().any())
+    if not quality:
         return None
     seeds = runs.groupby(level=1)
     units_of = {
@@ -64,8 +65,9 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
             "over": over,
             "coefficient": kind,
             "runs": len(frame),
+            **({} if quality == "accuracy" else {"quality": quality}),
             **association(
-                frame[quantity.name].to_numpy(), frame["accuracy"].to_numpy(), kind, removed=removed
+                frame[quantity.name].to_numpy(), frame[quality].to_numpy(), kind, removed=removed
             )._asdict(),
         }
         for quantity in quantities_with("trajectory")
@@ -76,13 +78,13 @@ def learning(frames: Mapping[str, pd.DataFrame]) -> Table | None:
     return Table(
         "learning",
         pd.DataFrame(rows),
-        "Correlation of duplication with held-out accuracy after training.",
+        f"Correlation of duplication with held-out {QUALITIES[quality]} after training.",
         how=(
             "Pearson with Fisher's 95 % interval, Spearman with the interval of Bonett & Wright (2000). Strategies "
             "within a seed: after subtracting the seed's means from both, with standard error 1/√(N − (s − 1) − 3) for "
             "N runs of s seeds. Strategies: of the means over seeds. The strategies are the units that matter if they "
-            "differ in duplication or accuracy: then runs of one strategy are not independent, and the intervals over "
-            "runs are too narrow."
+            f"differ in duplication or {QUALITIES[quality]}: then runs of one strategy are not independent, and the "
+            "intervals over runs are too narrow."
         ),
         units={"value": "-1 to 1"},
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from gradlens.catalogue.datasets import DATASETS, DETECTION, check_data, data_set
-from gradlens.data.coco import COCO, is_coco, read_coco
+from gradlens.catalogue.datasets import COCO, DATASETS, DETECTION, check_data, data_set
+from gradlens.data.coco import is_coco, read_coco
 from gradlens.data.forms import Scenes
 from gradlens.data.images import UNREADABLE, eight_bit, image_classes, unreadable
 from gradlens.data.request import Request

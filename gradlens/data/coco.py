@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gradlens.catalogue.datasets import COCO
 from gradlens.errors import GradlensError
 
-COCO = "coco"
 FORM = "coco:annotations.json,images=DIR"
 LISTS = ("images", "annotations", "categories")
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from gradlens.catalogue.datasets import COCO, check_data, data_set
 from gradlens.catalogue.datasets import DATASETS as NAMED
-from gradlens.catalogue.datasets import check_data, data_set
 from gradlens.catalogue.named import named
 from gradlens.data.batches import Batches, fingerprint
 from gradlens.data.checks import too_large
-from gradlens.data.coco import COCO, is_coco
+from gradlens.data.coco import is_coco
 from gradlens.data.coco_samples import coco_samples
 from gradlens.data.folder import folder_samples
 from gradlens.data.noise import token_samples

@@ -64,8 +64,8 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
         output = _output(model, inputs, batch)
         if not usual:
             return criterion(output, targets)
-        losses = classification_losses(output, targets) or segmentation_losses(output, targets)
-        return _cross_entropy(output, targets) if losses is None else losses
+        standard = classification_losses(output, targets) or segmentation_losses(output, targets)
+        return _cross_entropy(output, targets) if standard is None else standard
 
     return supervised
 

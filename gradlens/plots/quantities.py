@@ -85,7 +85,7 @@ def limits_of(values: Iterable[float], quantity: str) -> tuple[float, float]:
     values = [float(value) for value in values if np.isfinite(value)]
     if quantity in LOSSES:
         return 0.0, 1.08 * max(values, default=1.0) or 1.0
-    if quantity == "accuracy":
+    if quantity in catalogue.QUALITIES:
         return 0.0, 1.0
     return at_least(values, LEAST, (0.0, 1.0))
 

@@ -34,7 +34,7 @@ CLOSE = 0.2  # smallest range of the axis of FLOPs, as a share of the largest
 def lines_of_trade_off(frame: pd.DataFrame) -> int:
     """Return the number of lines that further rows of panels add to the figure of strategies or networks."""
     metrics = _trade_offs(frame)
-    return further_lines(len(metrics) + ("accuracy" in metrics))
+    return further_lines(len(metrics) + bool(catalogue.quality_in(metrics)))
 
 
 def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
@@ -49,10 +49,10 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "nothing was measured")
     styles = styles_in(whole)
     metrics = _trade_offs(whole)
-    trained = "accuracy" in metrics
-    divided, _ = subplots.grid(ax, len(metrics) + trained, ABREAST, SLIM, across=0.62)
-    if trained:
-        _against_accuracy(divided[-1], whole, styles)
+    quality = catalogue.quality_in(metrics)
+    divided, _ = subplots.grid(ax, len(metrics) + bool(quality), ABREAST, SLIM, across=0.62)
+    if quality:
+        _against_quality(divided[-1], whole, styles, quality)
     for panel, quantity in zip(divided, metrics, strict=False):
         _against_cost(panel, whole, quantity, styles)
     handles = networks_legend(styles)
@@ -63,7 +63,7 @@ def trade_off(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _trade_offs(frame: pd.DataFrame) -> list[str]:
-    return [quantity for quantity in (*catalogue.HEADLINES, "accuracy") if quantity in frame]
+    return [quantity for quantity in (*catalogue.HEADLINES, *catalogue.QUALITIES) if quantity in frame]
 
 
 def _against_cost(panel: Axes, whole: pd.DataFrame, quantity: str, styles: dict[str, Style]) -> None:
@@ -83,17 +83,17 @@ def _against_cost(panel: Axes, whole: pd.DataFrame, quantity: str, styles: dict[
     panel.set_xlabel("FLOPs per image" if by_cost else "in the order of the table")
 
 
-def _against_accuracy(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style]) -> None:
-    """Draw held-out accuracy over duplication, both with their intervals."""
+def _against_quality(panel: Axes, whole: pd.DataFrame, styles: dict[str, Style], quality: str) -> None:
+    """Draw held-out accuracy or average precision over duplication, both with their intervals."""
     ends: list[float] = []
     for network, style in styles.items():
         row = order.of_network(whole, network).iloc[0]
         x, low, high = _bounded(row, MAIN)
-        panel.hlines(float(row["accuracy"]), low, high, color=style.colour, linewidth=1.2)
-        _mark(panel, x, row, "accuracy", style)
+        panel.hlines(float(row[quality]), low, high, color=style.colour, linewidth=1.2)
+        _mark(panel, x, row, quality, style)
         ends += [x, low, high]
-    dressed(panel, "accuracy over D_m")
-    panel.set_ylim(*limits_of([], "accuracy"))
+    dressed(panel, f"{catalogue.QUALITIES[quality]} over D_m")
+    panel.set_ylim(*limits_of([], quality))
     panel.set_xlim(*limits_of(ends, MAIN))
     panel.xaxis.set_major_locator(MaxNLocator(3))
     panel.set_xlabel("duplication D_m")

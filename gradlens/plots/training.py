@@ -70,7 +70,9 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _trained(frame: pd.DataFrame) -> list[str]:
-    return [quantity for quantity in (*catalogue.HEADLINES, *LOSSES, "accuracy") if quantity in frame]
+    return [
+        quantity for quantity in (*catalogue.HEADLINES, *LOSSES, *catalogue.QUALITIES) if quantity in frame
+    ]
 
 
 def _draw_band(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from gradlens.catalogue import CLEAR, HEADLINES
+from gradlens.catalogue import CLEAR, HEADLINES, QUALITIES
 from gradlens.numbers import fixed, format_cell, percent
 from gradlens.plots import order
 from gradlens.report.clauses import per_network, sentence, stage_name
@@ -25,8 +25,9 @@ def strategies(frame: pd.DataFrame) -> str:
             text += f", mean similarity {format_cell(float(row['mean_similarity']))}"
         if np.isfinite(row.get("flops", np.nan)):
             text += f" at {format_cell(float(row['flops']), 'flops')} FLOPs per image"
-        if np.isfinite(row.get("accuracy", np.nan)):
-            text += f", {percent(row['accuracy'], 1)} accuracy on held-out samples"
+        for quality, words in QUALITIES.items():
+            if np.isfinite(row.get(quality, np.nan)):
+                text += f", {percent(row[quality], 1)} {words} on held-out samples"
         clauses.append(text)
     return sentence(clauses)
 
@@ -75,20 +76,22 @@ def _change(network: str, rows: pd.DataFrame) -> str:
     text = (
         f"{network}: {symbol}: from {format_cell(float(mean.iloc[0]))} to {format_cell(float(mean.iloc[-1]))}"
     )
-    if "accuracy" in rows and rows["accuracy"].notna().any():
-        accuracy = rows.groupby("step")["accuracy"].mean()
-        text += f", accuracy from {percent(accuracy.iloc[0], 1)} to {percent(accuracy.iloc[-1], 1)}"
+    for quality, words in QUALITIES.items():
+        if quality in rows and rows[quality].notna().any():
+            means = rows.groupby("step")[quality].mean()
+            text += f", {words} from {percent(means.iloc[0], 1)} to {percent(means.iloc[-1], 1)}"
     return text + f" in {mean.index[-1]} steps"
 
 
 def learning(frame: pd.DataFrame) -> str:
-    """Report Pearson's correlation of each quantity with accuracy."""
+    """Report Pearson's correlation of each quantity with accuracy or average precision."""
     pearson = frame[(frame["coefficient"] == "pearson") & frame["value"].notna()]
     clauses = []
     for _, row in pearson.iterrows():
         value, low, high = (fixed(row[name], 2, sign=True) for name in ("value", "low", "high"))
         name = str(row["metric"]).replace("_", " ")
-        clauses.append(f"{name} and accuracy over {row['over']}: r = {value}, 95 % interval {low} to {high}")
+        quality = QUALITIES[str(row.get("quality", "accuracy"))]
+        clauses.append(f"{name} and {quality} over {row['over']}: r = {value}, 95 % interval {low} to {high}")
     return sentence(clauses)
 
 

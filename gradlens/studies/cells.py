@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from gradlens.catalogue.datasets import defaults_of
 from gradlens.data import Batches
 from gradlens.models import warm_up
 from gradlens.models.sgd import recent_loss
@@ -57,7 +58,7 @@ class Cells:
     @property
     def warnings(self) -> list[str]:
         """Warnings about the data."""
-        return [*skipped_images(self._data), *same_for_all_seeds(self._fixed)]
+        return [*skipped_images(self._data), *same_for_all_seeds(self._fixed), *smaller_defaults(self.study)]
 
     def run(self) -> list[Recording]:
         """Measure all cells, and return one recording per network, all with the same replicates.
@@ -148,6 +149,17 @@ class Cells:
     def _show(self, what: str) -> None:
         if self._progress is not None:
             self._progress(what, self._done, self._total)
+
+
+def smaller_defaults(study: Study) -> list[str]:
+    """Return which defaults of a study on data for detectors are smaller than usual, where they are used."""
+    usual = defaults_of(study.data) if study.supply.batches is None else {}
+    used = [f"{name}={value}" for name, value in usual.items() if getattr(study, name) == value]
+    if not used:
+        return []
+    return [
+        f"{' and '.join(used)} are the defaults for data with boxes, because detectors take long; set them for more"
+    ]
 
 
 def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:

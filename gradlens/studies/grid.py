@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from gradlens.catalogue.datasets import DETECTION
 from gradlens.data import Batches
 from gradlens.data.batches import Batch, fingerprint
 from gradlens.errors import GradlensError
@@ -29,6 +30,8 @@ from gradlens.version import VERSION
 
 HELD_OUT = 512
 """Number of held-out samples, limited to a third of the samples that are not measured."""
+HELD_OUT_SCENES = 128
+"""The same for a detector, which takes long to score."""
 UNLIMITED = 64
 """Number of batches for training if the data is unlimited."""
 NO_SCORE = Score(float("nan"))
@@ -184,7 +187,8 @@ class Grid:
             return (), ()
         total = data.identity["total"]
         spare = UNLIMITED if total is None else int(total) // study.batch_size - study.batches
-        held = min(HELD_OUT // study.batch_size + 1, spare // 3) if training.evaluate else 0
+        most = HELD_OUT_SCENES if data.task == DETECTION else HELD_OUT
+        held = min(most // study.batch_size + 1, spare // 3) if training.evaluate else 0
         if training.evaluate and not held:
             raise GradlensError(
                 f"{total} samples are too few for held-out samples; lower batches={study.batches} or "

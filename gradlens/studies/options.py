@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from gradlens.catalogue import TABLES
+from gradlens.catalogue.datasets import defaults_of
 from gradlens.errors import GradlensError
 from gradlens.options import (
     EXTRAS,
@@ -53,9 +54,9 @@ class Study:
 
     data: str = option(
         "digits",
-        "digits (bundled), random (noise), scenes (several digits with boxes, for detectors), clips (moving digits), "
-        "motion (two images and the motion between them, for optical flow), or a folder with one "
-        "folder of images per class.",
+        "digits (bundled), random (noise), scenes (several digits with boxes, for detectors), coco:FILE.json (a COCO "
+        "file of boxes), clips (moving digits), motion (two images and the motion between them, for optical flow), or a "
+        "folder with one folder of images per class.",
         group=SAMPLES,
         metavar="NAME|DIR",
     )
@@ -163,12 +164,23 @@ NAMES = _flat_names()
 """Options of a study, including those of its ``Watch``."""
 
 
+def with_defaults(options: Mapping[str, object]) -> dict[str, object]:
+    """Return options without those that are None, and with the defaults that depend on the data.
+
+    >>> with_defaults({"data": "scenes", "image_size": None, "batch_size": 4})
+    {'image_size': 96, 'batch_size': 4, 'data': 'scenes'}
+    """
+    data, chosen = options.get("data"), {name: value for name, value in options.items() if value is not None}
+    return {**(defaults_of(data) if isinstance(data, str) else {}), **chosen}
+
+
 def study_of(options: Mapping[str, object]) -> Study:
     """Make a study from options by name.
 
     Raises:
         GradlensError: an option is not known, or its value is not allowed.
     """
+    options = with_defaults(options)
     check_names(options, NAMES)
     watch = build(Watch, {name: value for name, value in options.items() if name in WATCHED})
     return build(Study, {**{k: v for k, v in options.items() if k not in WATCHED}, "watch": watch})

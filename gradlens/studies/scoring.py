@@ -134,4 +134,4 @@ def _train_containers(model: nn.Module) -> None:
     Detectors return their losses in train mode only. A normalisation uses its running statistics nevertheless.
     """
     for module in model.modules():
-        module.training = next(module.children(), None) is not None
+        module.training = module is model or next(module.children(), None) is not None

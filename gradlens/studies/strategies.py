@@ -11,6 +11,7 @@ from typing import TypeVar
 from torch import nn
 
 from gradlens.analyzers.duplication import common_sizes
+from gradlens.catalogue.datasets import DETECTION, task_of
 from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
 from gradlens.comparisons.effects import Effects
 from gradlens.comparisons.training import learning, trajectory
@@ -29,6 +30,7 @@ from gradlens.studies.cells import skipped_images
 from gradlens.studies.grid import Grid, Row
 from gradlens.studies.options import Study, Training
 from gradlens.studies.partial import interrupted
+from gradlens.studies.scoring import check_evaluation
 from gradlens.studies.spaces import require_one
 from gradlens.studies.subjects import check_weights, subjects, unvaried
 from gradlens.studies.supply import supplied_study
@@ -120,9 +122,14 @@ def check_training(study: Study, training: Training) -> None:
     """Check that the loss of a study is one that held-out samples can be scored by.
 
     Raises:
-        GradlensError: accuracy is requested with a step or a loss of the caller.
+        GradlensError: accuracy is requested with a step or a loss of the caller, or the average precision of a
+            detector without the packages that compute it.
     """
-    if training.evaluate and (study.step or study.loss):
+    if not training.evaluate:
+        return
+    if study.supply.batches is None and task_of(study.data) == DETECTION:
+        check_evaluation()
+    elif study.step or study.loss:
         name = "step" if study.step else "loss"
         raise GradlensError(
             f"evaluate=True measures accuracy from logits and classes, and {name}= may have neither; leave it out"

@@ -24,7 +24,7 @@ from gradlens.options import options_of
 from gradlens.randomness import seeded
 from gradlens.recording.watch import watch_of
 from gradlens.studies.objects import Supply
-from gradlens.studies.options import FUNCTIONS, Study, study_of
+from gradlens.studies.options import FUNCTIONS, Study, study_of, with_defaults
 
 DEFAULTS = {name: declared.default for name, declared in options_of(Study).items()}
 PYTHON_ONLY = ("samples", "reduction")
@@ -45,7 +45,7 @@ def supplied_study(options: Mapping[str, object], networks: Iterable[Network] = 
     Raises:
         GradlensError: an option is not known, its value is not allowed, or two options contradict each other.
     """
-    values = _with_losses(options)
+    values = _with_losses(with_defaults(options))
     watching = {name: values.pop(name) for name in PYTHON_ONLY if name in values}
     samples = cast(int | None, watching.get("samples"))
     functions = {name: _function(name, values) for name in FUNCTIONS}

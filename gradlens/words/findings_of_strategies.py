@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
-from gradlens.catalogue import COUNTERPARTS
+from gradlens.catalogue import COUNTERPARTS, QUALITIES
 from gradlens.comparisons.effects import CUT, TRANSITIONS
 from gradlens.comparisons.training import STRATEGIES, WITHIN
 from gradlens.results import Table
@@ -116,15 +116,16 @@ def _accuracy(learning: Table | None) -> list[str]:
     if learning is None:
         return []
     frame = learning.frame
+    quality = QUALITIES[str(frame["quality"].iloc[0]) if "quality" in frame else "accuracy"]
     rows = frame[(frame["metric"] == MAIN) & (frame["coefficient"] == "pearson")]
     by_unit = {str(row["over"]): row for row in rows.to_dict("records")}
     means = by_unit.get(STRATEGIES, {"runs": 0})
     row = means if int(means["runs"]) >= FEW else by_unit[WITHIN]
     value, low, high = (float(row[name]) for name in ("value", "low", "high"))
     if math.isnan(value) or math.isnan(low):
-        return ["There are too few runs to show whether duplication correlates with held-out accuracy."]
+        return [f"There are too few runs to show whether duplication correlates with held-out {quality}."]
     subject = "Over the means of the strategies" if row is means else "Within a seed"
     return [
-        f"{subject}, duplication and held-out accuracy correlate at {signed(value)} (95 % interval {signed(low)} to "
+        f"{subject}, duplication and held-out {quality} correlate at {signed(value)} (95 % interval {signed(low)} to "
         f"{signed(high)}, {row['runs']} {'strategies' if row is means else 'runs'})."
     ]

@@ -157,5 +157,20 @@ def test_seeds_of_a_detector_are_measured_together(data: str) -> None:
         return small_fcos(seed)
 
     result = gl.inspect(detector, **{**MEASURING, "data": data}, seeds=2, warmup_steps=1)
-    assert result.meta["seeds"] == 2 if "seeds" in result.meta else len(result.meta["data_identity"]) == 2
+    assert len(result.meta["data_identity"]) == 2
     assert not result["duplication"].frame.empty
+
+
+def test_a_training_on_scenes_reports_the_average_precision() -> None:
+    pytest.importorskip("torchmetrics")
+    result = gl.strategies(
+        small_fcos,
+        strategies=["none"],
+        training=gl.Training(steps=2, snapshots=1, evaluate=True),
+        **MEASURING,
+        seeds=1,
+    )
+    frame = result["trajectory"].frame
+    assert frame["average_precision"].between(0, 1).all()
+    assert "accuracy" not in frame
+    assert frame["loss"].iloc[-1] < frame["loss"].iloc[0]
