@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -80,7 +80,9 @@ class _Cut:
         numbered, items = Numbered.of(value), items_of(value)
         if numbered is not None and items is not None:
             kept = numbered.numbers < self.count
-            parts = [cloned(item[kept]) if numbered.holds(item) else self.of(item) for item in items]
+            parts = [
+                cloned(cast(Tensor, item)[kept]) if numbered.holds(item) else self.of(item) for item in items
+            ]
             return rebuilt(value, parts)
         if is_list(value) and self._lists(value, outermost):
             self.done = True
