@@ -11,15 +11,18 @@ modules tell the task of a head, and nothing else.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from gradlens.graph import ops
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import OUTSIDE, Owner
 
 REGIONS = ("roialign", "roipool")
+REPEATS = {"Expand", "Repeat", "RepeatInterleave"}
 TASKS = {
     "ctr": r"ctr|center|centre",
     "obj": r"obj|conf",
@@ -174,8 +177,8 @@ class Neck:
             sources = [self._stride[i] for i in inputs if self._stride[i] and not features.pooled[i]]
             carried = [self._stride[i] for i in inputs if self._stride[i]]
             self._before[index] = min(sources, default=0)
-            count = 0 if features.regions[index] else features.counts[index]
-            self._stride[index] = features.nominal[count] if count else min(carried, default=0)
+            count = 0 if features.regions[index] else features.counts[index] or _expanded(graph, index)
+            self._stride[index] = features.nominal.get(count, min(carried, default=0))
         self._turns = self._turned(frozenset())
         self._inside = self._members(heads)
         self._turns = self._turned(self._inside)
@@ -228,6 +231,23 @@ class Neck:
                 coarsest[index] = max([own, *(coarsest[reader] for reader in readers)])
         end = max((self._stride[i] for i in rest), default=0)
         return {i for i in rest if coarsest[i] == self._stride[i] < end}
+
+
+def _expanded(graph: Graph, index: int) -> int:
+    """Return the positions of a map that is enlarged by repeating its entries and reshaping; else 0."""
+    node, reader = graph.nodes[index], index
+    if node.operation not in ops.VIEWS or len(node.shapes[0]) != 4:
+        return 0
+    for _ in range(3):
+        inputs = graph.inputs.get(reader, ())
+        if len(inputs) != 1:
+            return 0
+        reader = inputs[0].producer
+        if graph.nodes[reader].operation in REPEATS:
+            return math.prod(node.shapes[0][2:])
+        if graph.nodes[reader].operation not in ops.COPIES:
+            return 0
+    return 0
 
 
 def _with_task(label: str, module: str, *, inner: bool = True) -> str:
