@@ -10,9 +10,10 @@ import re
 from collections.abc import Sequence
 
 from gradlens.graph.channels import mixes_positions
+from gradlens.graph.features import Features
 from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
-from gradlens.graph.parts import Features, detector_stages
+from gradlens.graph.parts import detector_stages
 
 HEAD = "head"
 LOSS = "loss"

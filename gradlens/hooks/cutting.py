@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -73,14 +73,16 @@ class _Cut:
         self.count, self.samples, self.second, self.listed = count, samples, second, listed
         self.done = False
 
-    def of(self, value: object, *, outermost: bool = False) -> object:
+    def of(self, value: Any, *, outermost: bool = False) -> object:
         """Return the first samples of a part of the batch."""
         if isinstance(value, Tensor):
             return self._tensor(value)
         numbered, items = Numbered.of(value), items_of(value)
         if numbered is not None and items is not None:
             kept = numbered.numbers < self.count
-            parts = [cloned(item[kept]) if numbered.holds(item) else self.of(item) for item in items]  # type: ignore[index]
+            parts = [
+                cloned(cast(Tensor, item)[kept]) if numbered.holds(item) else self.of(item) for item in items
+            ]
             return rebuilt(value, parts)
         if is_list(value) and self._lists(value, outermost):
             self.done = True

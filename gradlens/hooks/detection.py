@@ -7,7 +7,7 @@ pixels) and ``labels`` ``[k]`` (from 1, because 0 is the background).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ def check_targets(model: nn.Module, batch: object) -> None:
     """
     name = type(model).__name__
     pair = isinstance(batch, (tuple, list)) and len(batch) == 2
-    images, targets = batch if pair else (batch, None)  # type: ignore[misc]
+    images, targets = cast(tuple[Any, Any], batch) if pair else (cast(Any, batch), None)
     if not isinstance(targets, (list, tuple)) or not all(isinstance(target, Mapping) for target in targets):
         raise GradlensError(f"{name} computes its losses from targets, and this batch has none; {FORM}")
     if len(images) != len(targets):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -90,7 +91,7 @@ def _logits(output: object, name: str) -> str:
     return _logits(value, written.format(name, key))
 
 
-def _entries(output: object) -> Mapping[object, object]:
+def _entries(output: Any) -> Mapping[Any, Any]:
     if isinstance(output, Mapping):
         return output
     if hasattr(output, "_fields"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -122,7 +122,7 @@ def listed_lengths(batch: object, *, outermost: bool = True) -> set[int]:
 
 def are_images(items: list[object]) -> bool:
     """Return whether the items are images ``[c, h, w]`` with the channels of one."""
-    shapes = [item.shape if isinstance(item, Tensor) and plain(item) else () for item in items]
+    shapes: list[Any] = [item.shape if isinstance(item, Tensor) and plain(item) else () for item in items]
     return bool(shapes) and all(
         len(shape) == 3 and shape[0] in CHANNELS and shape[0] == shapes[0][0] for shape in shapes
     )

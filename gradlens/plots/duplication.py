@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 
 from gradlens.catalogue.versions import ENERGY, VERSIONS
 from gradlens.errors import GradlensError
+from gradlens.graph.stage_order import LAST
 from gradlens.metrics import mean_interval
 from gradlens.plots import canvas, order, stage_names
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
@@ -69,7 +70,7 @@ def _label(frame: pd.DataFrame, version: str) -> str:
 
 def _title(rows: pd.DataFrame, label: str) -> str:
     """Return the symbol of the duplication, with the number of signals of the whole network."""
-    whole = rows[(rows["stage"].astype(str) == order.LAST[-1]) & (rows["version"] == label)]
+    whole = rows[(rows["stage"].astype(str) == LAST[-1]) & (rows["version"] == label)]
     return order.duplication_title(whole).replace("m =", "whole: m =")
 
 
@@ -97,7 +98,7 @@ def _draw_network(
     means, low, high = np.array([mean_interval(values) for values in groups]).T
     cut = bool((low < min(0.0, np.nanmin([0.0, *means]))).any() or (high > 1).any())
     low, high = limited(low, high, means)
-    joined = np.where([stage in order.LAST for stage in stages], np.nan, means)
+    joined = np.where([stage in LAST for stage in stages], np.nan, means)
     panel.plot(x, joined, style.line, color=style.colour, linewidth=0.6, alpha=0.45, zorder=2)
     panel.vlines(x, low, high, color=style.colour, linewidth=1.3, zorder=3)
     panel.plot(x, means, style.marker, color=style.colour, markersize=4.6, markeredgewidth=0, zorder=4)

@@ -55,8 +55,8 @@ class Study:
     data: str = option(
         "digits",
         "digits (bundled), random (noise), scenes (several digits with boxes, for detectors), coco:FILE.json (a COCO "
-        "file of boxes), clips (moving digits), motion (two images and the motion between them, for optical flow), or a "
-        "folder with one folder of images per class.",
+        "file of boxes), clips (moving digits), motion (two images and the motion between them, for optical flow), or "
+        "a folder with one folder of images per class.",
         group=SAMPLES,
         metavar="NAME|DIR",
     )

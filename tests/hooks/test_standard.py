@@ -267,10 +267,21 @@ def test_a_network_that_computes_its_loss_gets_the_batch(in_a_dict: bool, wrap: 
     assert "with input_ids, attention_mask" in str(raised.value)
 
 
-@pytest.mark.parametrize(
-    "output", [Answer, namedtuple("Answer", ["loss", "logits"])], ids=["dataclass", "tuple"]
-)
-def test_an_unknown_output_is_refused_with_its_fields_and_a_loss_that_runs(output: Any) -> None:
+OUTPUTS = {
+    "dataclass": (Answer, "with loss, logits"),
+    "named tuple": (namedtuple("Answer", ["loss", "logits"]), "with loss, logits"),
+    "tuple": (lambda *items: items, "of 2"),
+    "list of dicts": (lambda *items: [{"loss": items[0]}, {"scores": items[1]}], "of 2"),
+    "dict": (lambda *items: {"loss": items[0], "head": {"pred": items[1]}}, "with loss, head"),
+    "dict of tuples": (lambda *items: {"loss": items[0], "heads": (None, items[1])}, "with loss, heads"),
+    "nested": (lambda *items: Answer(items[0], Answer(None, items[1])), "with loss, logits"),
+}
+
+
+@pytest.mark.parametrize(("output", "contents"), OUTPUTS.values(), ids=OUTPUTS)
+def test_an_unknown_output_is_refused_with_its_fields_and_a_loss_that_runs(
+    output: Any, contents: str
+) -> None:
     class Net(nn.Linear):
         def forward(self, x: Tensor) -> Any:
             return output(None, super().forward(x))
