@@ -21,6 +21,9 @@ from gradlens.recording.costs import Costs
 from gradlens.recording.watch import Watch
 from gradlens.version import VERSION
 
+MANY = 6
+"""Largest number of losses whose cost is not noted."""
+
 
 def assembled(
     state: Planned,
@@ -99,7 +102,7 @@ def _carried(batches: Sequence[BatchGrams]) -> dict[int, NDArray[np.float64]]:
     return {step: np.stack([batch.carried[step] for batch in batches]) for step in steps}
 
 
-def _notes(model: nn.Module, state: Planned) -> list[str]:
+def _notes(model: nn.Module, state: Planned, watch: Watch) -> list[str]:
     """Return remarks on what the numbers do not contain, and on layers that count several times."""
     notes = []
     if state.hooked:
@@ -123,6 +126,12 @@ def _notes(model: nn.Module, state: Planned) -> list[str]:
         notes.append(
             "torch computes a complex convolution as three real ones, so each counts as three signals: "
             + ", ".join(split)
+        )
+    count = len(state.losses)
+    if watch.by_loss and count > MANY:
+        notes.append(
+            f"{count} losses take {count + 1} watched backward passes per batch and {count * (count - 1) // 2} for "
+            "their pairs; add losses of one kind up, or use by_loss=False"
         )
     return notes
 
@@ -173,7 +182,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "frozen_layers": state.frozen_layers,
         "partly_seen": state.partly_seen,
         "dry_samples": state.dry_samples,
-        "notes": _notes(model, state),
+        "notes": _notes(model, state, watch),
     }
 
 

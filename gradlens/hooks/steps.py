@@ -51,11 +51,20 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
         inputs, targets = _pair(model, batch)
         parameter = next(model.parameters(), None)
         if parameter is not None and isinstance(inputs, Tensor):
-            inputs, targets = inputs.to(parameter.device), targets.to(parameter.device)
+            inputs, targets = inputs.to(parameter.device), _moved(targets, parameter.device)
         output = _output(model, inputs, batch)
         return _cross_entropy(output, targets) if usual else criterion(output, targets)
 
     return supervised
+
+
+def _moved(targets: Any, device: torch.device) -> Any:
+    """Return targets on a device; also several tensors in a tuple, list or dict."""
+    if type(targets) in (tuple, list):
+        return type(targets)(_moved(target, device) for target in targets)
+    if type(targets) is dict:
+        return {name: _moved(target, device) for name, target in targets.items()}
+    return targets.to(device) if hasattr(targets, "to") else targets
 
 
 def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Returned]:

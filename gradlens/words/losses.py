@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -31,8 +32,8 @@ def leading_losses(tables: Mapping[str, Table]) -> str:
     return " ".join(_leads(row, several) for row in rows.to_dict("records"))
 
 
-def _leads(row: Mapping[str, object], several: bool) -> str:
-    share, low, high = (fixed(float(str(row[f"share{end}"])), 2) for end in ("", "_low", "_high"))
+def _leads(row: Mapping[Any, Any], several: bool) -> str:
+    share, low, high = (fixed(float(row[f"share{end}"]), 2) for end in ("", "_low", "_high"))
     network = f" of {row['network']}" if several else ""
     return (
         f"The loss {row['loss']} has {share} of the energy of the gradient{network} (mean over layers, 95 % interval "

@@ -101,6 +101,18 @@ def test_inner_products_between_losses_are_those_of_separate_gradients() -> None
             assert of_sums[pair, signal.number, 0] == pytest.approx(expected, rel=1e-9, abs=1e-9 * scale)
 
 
+def test_the_cost_of_many_losses_is_noted() -> None:
+    losses = {
+        f"l{index}": lambda output, target, index=index: cls(output, target) * (index + 1)
+        for index in range(7)
+    }
+    notes = capture(network(), data(), losses).provenance.notes
+    assert any(
+        "7 losses take 8 watched backward passes per batch and 21 for their pairs" in note for note in notes
+    )
+    assert not capture(network(), data(), losses, by_loss=False).provenance.notes
+
+
 def unique_grams(recording: gl.Recording) -> dict[object, np.ndarray]:
     """Return the Grams by site, of those sites that name one gradient."""
     sites = [(type(probe).__name__, probe.name) for probe in recording.plan.probes]
@@ -431,6 +443,29 @@ def test_unusual_losses_have_the_gradients_of_each_alone(kind: str) -> None:
         for signal in part.signals:
             expected = grams.get(signal.name, np.zeros_like(part.grams[signal.number]))
             np.testing.assert_allclose(part.grams[signal.number], expected, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("kind", [tuple, list, dict])
+def test_each_loss_may_have_a_target_of_its_own(kind: type) -> None:
+    (inputs, classes), sizes = data()[0], torch.linspace(-1, 1, 18, dtype=torch.float64).reshape(6, 3)
+    keys = ("cls", "box") if kind is dict else (0, 1)
+    targets = dict(zip(keys, (classes, sizes), strict=True)) if kind is dict else kind((classes, sizes))
+    losses = {
+        "cls": lambda output, target: cls(output, target[keys[0]]),
+        "box": lambda output, target: (output[1] - target[keys[1]]).square().mean(),
+    }
+    recording = capture(network(), [(inputs, targets)], losses)
+    alone = gl.capture(
+        network(),
+        [(inputs, sizes)],
+        loss=lambda output, target: (output[1] - target).square().mean(),
+        costs=False,
+    )
+    grams = {signal.name: alone.grams[signal.number] for signal in alone.signals}
+    part = recording.of_loss("box")
+    for signal in part.signals:
+        if signal.name in grams:
+            np.testing.assert_allclose(part.grams[signal.number], grams[signal.name], rtol=1e-9, atol=1e-14)
 
 
 class Recurrent(nn.Module):
