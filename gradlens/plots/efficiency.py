@@ -34,7 +34,7 @@ def efficiency(frame: pd.DataFrame, ax: Axes) -> Axes:
     panels = [
         name for name in ("flops", "images_per_second", DUPLICATION) if (frame["quantity"] == name).any()
     ]
-    divided, _ = subplots.grid(ax, len(panels), len(panels), SLIM, across=1.0, down=AROUND)
+    divided, _ = subplots.grid(ax, len(panels), len(panels), SLIM, across=_room(frame), down=AROUND)
     for panel, quantity in zip(divided, panels, strict=True):
         rows = frame[frame["quantity"] == quantity]
         if quantity == DUPLICATION:
@@ -87,18 +87,22 @@ def _draw_duplication(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style])
         series = stage_rows.Series(network, style, values.astype(float))
         stage_rows.marks(panel, series, given, slot - (len(styles) - 1) / 2, limits)
     panel.set_xlabel("duplication D_m, whole network\n(0 unrelated, 1 copies)")
-    panel.set_ylabel("")
+    panel.set_ylabel("given")
+
+
+def _room(frame: pd.DataFrame) -> float:
+    """Return the inches between two panels: for the names of the losses and their label."""
+    names = frame.loc[frame["quantity"] == DUPLICATION, "loss"].astype(str).map(_given)
+    return 0.55 + max((canvas.text_width(canvas.plain(name), canvas.SMALL) for name in names), default=0.3)
 
 
 def _given(loss: str) -> str:
     """Return what is given, as the name of a row.
 
     >>> _given(""), _given("box"), _given("all")
-    ('as measured', 'given box', 'given all losses')
+    ('nothing', 'box', 'all losses')
     """
-    if not loss:
-        return "as measured"
-    return "given all losses" if loss == ALL else f"given {loss}"
+    return {"": "nothing", ALL: "all losses"}.get(loss, loss)
 
 
 def _legend(frame: pd.DataFrame, styles: dict[str, Style]) -> list[Patch | Line2D | tuple[Patch, Line2D]]:

@@ -35,11 +35,15 @@ def on_axis(panel: Axes, stages: Sequence[str]) -> None:
 
 def length(stages: Sequence[str]) -> float:
     """Return the length of the names side by side, in inches."""
-    return sum(canvas.text_width(short(stage, LONGEST), canvas.SMALL) + APART for stage in stages)
+    return sum(
+        canvas.text_width(canvas.plain(short(stage, LONGEST)), canvas.SMALL) + APART for stage in stages
+    )
 
 
 def lines(stages: Sequence[str], row: float, width: float = PANEL) -> int:
     """Return the number of lines of text of ``row`` inches that upright names take; 0 if they fit side by side."""
     if not stages or length(stages) <= width:
         return 0
-    return round(max(canvas.text_width(short(stage, LONGEST), canvas.SMALL) for stage in stages) / row)
+    return round(
+        max(canvas.text_width(canvas.plain(short(stage, LONGEST)), canvas.SMALL) for stage in stages) / row
+    )
