@@ -10,6 +10,8 @@ from gradlens.models.files import check_weights
 from gradlens.models.sources.adapter import ANY, KINDS, TARGETS
 from gradlens.models.spec import NetworkSpec
 
+COCO = "coco:"
+"""Start of the name of data in a COCO file, which have boxes; all other data that are not listed have classes."""
 ACCEPTED = {SEGMENTATION: (DETECTION,)}
 """Other tasks whose data a network takes: scenes have masks."""
 
@@ -46,7 +48,8 @@ def check_task(network: NetworkSpec, data: str) -> None:
     """
     wanted = network.source.adapter.task
     known = data_set(data)
-    task = DATASETS[known].task if known else CLASSIFICATION
+    others = DETECTION if data.startswith(COCO) else CLASSIFICATION
+    task = DATASETS[known].task if known else others
     if wanted == ANY or _fits(wanted, task):
         return
     names = [name for name, entry in DATASETS.items() if _fits(wanted, entry.task)]

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.models import load_model
+from gradlens.models.checking import check_task
 from gradlens.models.naming import source
+from gradlens.models.spec import NetworkSpec
 
 
 def losses_of(name: str, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -160,6 +162,12 @@ def test_a_detector_without_targets_is_one_clear_line() -> None:
         GradlensError, match=r"FCOS computes its losses from targets, and this batch has none"
     ):
         gl.inspect("fcos:regnetx_002", data=[(images, torch.arange(4))], seeds=1, progress=False)
+
+
+def test_a_file_of_boxes_fits_a_detector_and_no_classifier() -> None:
+    check_task(NetworkSpec.parse("fcos:resnet18"), "coco:boxes.json")
+    with pytest.raises(GradlensError, match="has images with boxes"):
+        check_task(NetworkSpec.parse("resnet18"), "coco:boxes.json")
 
 
 def test_a_study_of_detectors_uses_the_losses_of_their_source() -> None:
