@@ -57,10 +57,10 @@ class Features:
 
     @cached_property
     def layers(self) -> list[int]:
-        """The weighted layers of the model in forward order."""
-        return [
-            i for i in self.graph.forward_order if self.graph.nodes[i].weighted and self.owners[i] != OUTSIDE
-        ]
+        """The weighted layers of the model in forward order, without a product by a constant in its loss."""
+        nodes, owners = self.graph.nodes, self.owners
+        layers = [i for i in self.graph.forward_order if nodes[i].weighted and owners[i] != OUTSIDE]
+        return [i for i in layers if nodes[i].roots or owners[i].module]
 
     @cached_property
     def ahead(self) -> list[int]:
