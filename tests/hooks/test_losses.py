@@ -316,7 +316,9 @@ def test_another_loss_in_a_later_batch_is_reported() -> None:
         gl.capture(network(), data(2), step=step)
 
 
-@pytest.mark.parametrize("losses", [cls, {}, {"cls": "cross_entropy"}, [cls, box]], ids=str)
+@pytest.mark.parametrize(
+    "losses", [cls, {}, {"cls": "cross_entropy"}, [cls, box]], ids=["function", "empty", "name", "list"]
+)
 def test_losses_that_are_no_functions_are_reported(losses: Any) -> None:
     with pytest.raises(GradlensError, match=r"losses= is no mapping of functions"):
         gl.capture(network(), data(), losses=losses)

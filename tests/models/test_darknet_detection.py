@@ -167,7 +167,7 @@ def test_the_losses_of_yolo_equal_the_formulas_cell_by_cell(options: dict[str, A
         ({"counters_per_class": "1,2,2"}, {"box", "objectness", "class"}),
         ({"delta_normalizer": 2}, {"box", "objectness", "class"}),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, dict) else " ".join(sorted(value)),
 )
 def test_each_option_changes_its_losses_only(options: dict[str, Any], changed: set[str]) -> None:
     base, other = (detection_losses(head_of(yolo(**each)), (images(), targets())) for each in ({}, options))
