@@ -148,7 +148,7 @@ def test_split_chunk_and_slices_give_equal_tables(form: str, space: str, enters:
         tables = analyzer(first), analyzer(second)
         assert (tables[0] is None) == (tables[1] is None), name
         if tables[0] is None or tables[1] is None:
-            assert {Need.WEIGHTS, Need.STEPS}.intersection(about(name).needs)
+            assert {Need.WEIGHTS, Need.STEPS, Need.LOSSES}.intersection(about(name).needs)
             continue
         pd.testing.assert_frame_equal(
             tables[0].frame, tables[1].frame, rtol=1e-5, atol=1e-5, obj=f"table {name}"
