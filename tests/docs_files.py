@@ -84,6 +84,8 @@ SMALLER = {
 }
 """Networks of the commands, and the smaller ones that the tests run instead."""
 CHEAPER_PYTHON = {
+    '("resnet18", "resnet50", "resnet101")': '("resnet10t", "resnet18")',
+    'f"densenet121@{strategy}", 16, 32': 'f"resnet26@{strategy}", 8, 16',
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
     "batch_size=32, batches=4, image_size=32": "batch_size=4, batches=1, image_size=32",
     "seeds=1, batches=1, image_size=32": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",
