@@ -13,8 +13,7 @@ from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import units
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
-from gradlens.graph.stage_order import in_order
-from gradlens.graph.stages import HEAD, LOSS
+from gradlens.graph.stage_order import HEAD, LOSS, in_order
 from gradlens.recording import Recording
 from gradlens.recording.costs import Costs
 from gradlens.results import Table
@@ -118,9 +117,9 @@ class CallStages:
         self.order = in_order([*(stage for stage in forward if stage != LOSS), HEAD])
 
     def of(self, module: str, call: int = 0) -> str:
-        """Return the stage of a call, else of the module's first one, else of the nearest module around it that has one.
+        """Return the stage of a call, else of the first call of the module or of the nearest module around it.
 
-        It is the head if there is none.
+        It is the head if none of them has a stage.
         """
         if Owner(module, call) in self._stage:
             return self._stage[Owner(module, call)]

@@ -18,7 +18,7 @@ from gradlens.analyzers.times import Steps, against, steps_of
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.graph.alike import Alike
 from gradlens.graph.nodes import TensorKey
-from gradlens.graph.stages import HEAD
+from gradlens.graph.stage_order import HEAD
 from gradlens.recording import Recording
 from gradlens.results import Table
 
@@ -39,7 +39,7 @@ class Diagnosis:
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table: empty if no site is conspicuous, None if no site was watched."""
-        if not recording.signals and not recording.plan.groups:
+        if not recording.signals and not recording.plan.network_groups:
             return None
         rows = [
             row
