@@ -12,8 +12,18 @@ import pandas as pd
 from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
-from gradlens.analyzers.kinds import ALIKE, CANCELLING, DUPLICATED, DUPLICATED_PAIR, IDLE, KINDS, OUTLYING
+from gradlens.analyzers.kinds import (
+    ALIKE,
+    CANCELLING,
+    DUPLICATED,
+    DUPLICATED_PAIR,
+    IDLE,
+    KINDS,
+    OUTLYING,
+    SILENT_CALL,
+)
 from gradlens.analyzers.replicates import HALF_WIDTHS
+from gradlens.analyzers.silence import silent_calls
 from gradlens.analyzers.times import Steps, against, steps_of
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.graph.alike import Alike
@@ -175,8 +185,9 @@ def _outliers(recording: Recording) -> list[dict[str, object]]:
     if table is None:
         return []
     signals = table.frame[table.frame["role"] == "signal"]
+    silent = set(silent_calls(recording))
     rows = [
-        _row("dead signal", row["stage"], row["signal"], "", 0.0)
+        _row(SILENT_CALL if row["signal"] in silent else "dead signal", row["stage"], row["signal"], "", 0.0)
         for row in signals[signals["dead"]].to_dict("records")
     ]
     live = signals[~signals["dead"].astype(bool) & (signals["rms"] > 0) & (signals["stage"] != HEAD)]
