@@ -19,7 +19,7 @@ from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
 from gradlens.graph.plan import Group, Plan
 from gradlens.graph.probes import TensorProbe
-from gradlens.graph.stages import LOSS
+from gradlens.graph.stage_order import LOSS
 from gradlens.hooks.calls import module_calls
 from gradlens.hooks.walking import walk
 from gradlens.recording import Recording

@@ -36,3 +36,12 @@ def small_fcos(seed: int = 0, classes: int = 10, size: int = 32) -> FCOS:
     torch.manual_seed(seed)
     anchors = AnchorGenerator(sizes=tuple((s,) for s in STRIDES), aspect_ratios=((1.0,),) * len(STRIDES))
     return FCOS(Body(), num_classes=classes + 1, anchor_generator=anchors, min_size=size, max_size=size)
+
+
+def scenes_batch(seed: int, n: int = 4, size: int = 32) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
+    """Return images of noise with one box each, which is half as wide as the image."""
+    generator = torch.Generator().manual_seed(seed)
+    images = [torch.rand(3, size, size, generator=generator) for _ in range(n)]
+    corner = size // 4
+    box = torch.tensor([[corner, corner, corner + size // 2, corner + size // 2]], dtype=torch.float32)
+    return images, [{"boxes": box.clone(), "labels": torch.tensor([1 + i % 10])} for i in range(n)]

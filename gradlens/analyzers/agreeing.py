@@ -52,7 +52,7 @@ def places_of(recording: Recording) -> Iterator[Place]:
         if signal.sampled:
             numbers: tuple[int, ...] = (signal.number,)
             yield Place("signal", signal.name, signal.stage, float(signal.probe.depth), order, (numbers,))
-    for group in recording.plan.groups:
+    for group in recording.plan.network_groups.values():
         for label, members in zip(group.labels, group.members, strict=True):
             if all(map(recording.plan.sampled, members)) and group.where != "merge":
                 yield Place("branch", f"{group.site}: {label}", group.stage, np.nan, np.nan, (members,))

@@ -17,7 +17,7 @@ def branch_correlation(recording: Recording) -> dict[str, float]:
     Merges are left out because similarity at a merge can follow from its construction.
     """
     by_stage: dict[str, list[float]] = {}
-    for group in recording.plan.groups:
+    for group in recording.plan.network_groups.values():
         if group.where != "merge":
             matrix = similarity(recording.member_grams(group), None).versions[ENERGY]
             pairs = matrix[np.triu_indices(len(matrix), k=1)]
@@ -38,7 +38,7 @@ def merge_correlation(recording: Recording) -> dict[str, float]:
 
 def _between_parts(recording: Recording, where: str) -> dict[str, float]:
     by_stage: dict[str, list[float]] = {}
-    for group in recording.plan.groups:
+    for group in recording.plan.network_groups.values():
         parts = [index for index, label in enumerate(group.labels) if label in ("bypass", "dense")]
         if group.where == where and len(parts) == 2:
             matrix = similarity(recording.member_grams(group), None).versions[ENERGY]

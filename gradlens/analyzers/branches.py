@@ -29,15 +29,15 @@ LOST = "one branch is so much smaller than the other that rounding hides their c
 
 @dataclass(frozen=True)
 class Branches:
-    """Similarity of each pair of branches of a fork, split or merge, mean over seeds."""
+    """Similarity of each pair of branches of a fork, split or merge of the network, mean over seeds."""
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None for a network without forks and partial splits."""
-        if not recording.plan.groups:
+        if not recording.plan.network_groups:
             return None
         rows = [
             row
-            for index, group in enumerate(recording.plan.groups)
+            for index, group in recording.plan.network_groups.items()
             for row in _pair_rows(recording, index, group)
         ]
         return Table(
@@ -49,7 +49,8 @@ class Branches:
                 "have the same shape: for two branches from the Gram of their sum, or from the contributions if one is "
                 "much smaller than the other; for more, from a seeded "
                 "sketch of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
-                "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond."
+                "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond. Forks inside "
+                "the loss are in the table exactness only."
             ),
             units={"cosine": "mean over samples, -1 to 1", "energy": "CKA", "direction": "CKA"},
         )
@@ -61,7 +62,7 @@ class Shares:
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table, or None for a network without forks and partial splits."""
-        if not recording.plan.groups:
+        if not recording.plan.network_groups:
             return None
         return Table(
             "shares",
@@ -114,7 +115,7 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
 @cached_by_recording
 def _share_rows(recording: Recording) -> list[dict[str, object]]:
     rows = []
-    for group in recording.plan.groups:
+    for group in recording.plan.network_groups.values():
         replicated = over_replicates(partial(_shares, group=group), recording)
         values, widths = replicated.means, replicated.half_widths
         rows += [

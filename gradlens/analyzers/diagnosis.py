@@ -12,13 +12,23 @@ import pandas as pd
 from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.correlation import Correlation
 from gradlens.analyzers.flow import Flow
-from gradlens.analyzers.kinds import ALIKE, CANCELLING, DUPLICATED, DUPLICATED_PAIR, IDLE, KINDS, OUTLYING
+from gradlens.analyzers.kinds import (
+    ALIKE,
+    CANCELLING,
+    DUPLICATED,
+    DUPLICATED_PAIR,
+    IDLE,
+    KINDS,
+    OUTLYING,
+    SILENT_CALL,
+)
 from gradlens.analyzers.replicates import HALF_WIDTHS
+from gradlens.analyzers.silence import silent_calls
 from gradlens.analyzers.times import Steps, against, steps_of
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.graph.alike import Alike
 from gradlens.graph.nodes import TensorKey
-from gradlens.graph.stages import HEAD
+from gradlens.graph.stage_order import HEAD
 from gradlens.recording import Recording
 from gradlens.results import Table
 
@@ -39,7 +49,7 @@ class Diagnosis:
 
     def __call__(self, recording: Recording) -> Table | None:
         """Return the table: empty if no site is conspicuous, None if no site was watched."""
-        if not recording.signals and not recording.plan.groups:
+        if not recording.signals and not recording.plan.network_groups:
             return None
         rows = [
             row
@@ -175,8 +185,9 @@ def _outliers(recording: Recording) -> list[dict[str, object]]:
     if table is None:
         return []
     signals = table.frame[table.frame["role"] == "signal"]
+    silent = set(silent_calls(recording))
     rows = [
-        _row("dead signal", row["stage"], row["signal"], "", 0.0)
+        _row(SILENT_CALL if row["signal"] in silent else "dead signal", row["stage"], row["signal"], "", 0.0)
         for row in signals[signals["dead"]].to_dict("records")
     ]
     live = signals[~signals["dead"].astype(bool) & (signals["rms"] > 0) & (signals["stage"] != HEAD)]

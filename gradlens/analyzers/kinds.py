@@ -15,6 +15,8 @@ CANCELLING = 0.5
 """Coherence below which the contributions of a fork cancel."""
 OUTLYING = 100.0
 """Ratio to the median RMS beyond which a signal explodes or vanishes."""
+SILENT_CALL = "silent call"
+"""Kind of a call without a gradient, of a layer that has one at other calls."""
 DUPLICATED_PAIR = "duplicated pair"
 """Kind of a pair of similar signals."""
 
@@ -48,7 +50,7 @@ ALIKE = {ADDED: "both feed one addition", POOLED: "only a pooling between"}
 """Kinds of pairs that are alike by construction, by the reason; they say nothing about a network."""
 KINDS = {
     "dead signal": Kind(
-        "exactly zero in every sample: the layer receives no gradient",
+        "exactly zero in every sample: the layer receives no gradient, at no call",
         "no gradient arrives, so it does not learn",
     ),
     "exploding along time": Kind(
@@ -92,6 +94,10 @@ KINDS = {
         "exactly the same gradient up to a factor, as in layers whose outputs are added",
         "the same gradient, as at the inputs of an addition",
         Of.PAIR,
+    ),
+    SILENT_CALL: Kind(
+        "exactly zero in every sample at this call, of a layer that receives a gradient at other calls",
+        "no gradient arrives at this call, as at a level without objects; the layer has one at its other calls",
     ),
     ALIKE[ADDED]: Kind(
         "the outputs of these two layers are added (at most a normalisation is between), and an addition passes one "

@@ -19,6 +19,7 @@ from gradlens.analyzers.similarity import seed_similarities
 from gradlens.catalogue.losses import AND, CONFLICT_OF, SHARE_OF
 from gradlens.catalogue.mapped import SIGNAL_QUANTITIES, alike_column, map_quantity
 from gradlens.catalogue.versions import VERSIONS, Version
+from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
 from gradlens.graph.sites import site_names
 from gradlens.recording import Recording
@@ -178,21 +179,27 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _layer_costs(recording: Recording) -> dict[int, dict[str, float]]:
-    """Return FLOPs per image and parameters by weighted operation, for each module at its first call."""
+    """Return FLOPs per image and parameters by weighted operation, for each call at its first operation.
+
+    The parameters of a module that is called several times are those of its first call.
+    """
     costs, graph = recording.costs, recording.plan.graph
     if costs is None:
         return {}
-    first: dict[str, int] = {}
+    first: dict[Owner, int] = {}
     for index in graph.forward_order:
         if graph.nodes[index].weighted:
-            first.setdefault(recording.plan.owners[index].module, index)
-    return {
-        index: {
-            "flops": costs.flops.get(module, 0) / costs.samples,
-            "parameters": float(costs.parameters.get(module, 0)),
+            first.setdefault(recording.plan.owners[index], index)
+    calls = costs.by_call.get("flops", {})
+    parameters, layers = dict(costs.parameters), dict[int, dict[str, float]]()
+    for owner, index in first.items():
+        values = calls.get(owner.module) or [costs.flops.get(owner.module, 0)]
+        flops = values[owner.call] if owner.call < len(values) else 0
+        layers[index] = {
+            "flops": flops / costs.samples,
+            "parameters": float(parameters.pop(owner.module, 0)),
         }
-        for module, index in first.items()
-    }
+    return layers
 
 
 def _sites(plan: Plan, names: Sequence[str]) -> tuple[dict[int, list[str]], dict[int, list[str]]]:

@@ -83,7 +83,7 @@ def structural_duplication(recording: Recording) -> dict[str, float]:
 def cross_terms(recording: Recording) -> list[tuple[str, float]]:
     """Return (stage, ``|coherence - 1|``, mean over seeds) of each fork that carries a gradient."""
     terms = []
-    for group in recording.plan.groups:
+    for group in recording.plan.network_groups.values():
         if group.where == "fork" and group.total is not None:
             totals = energies_by_seed(recording, [(group.total,)])[:, 0]
             branches = energies_by_seed(recording, group.members)

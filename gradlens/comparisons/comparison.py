@@ -12,7 +12,7 @@ import pandas as pd
 from gradlens.analyzers.duplication import Sizes, common_sizes
 from gradlens.analyzers.replicates import batch_half_widths
 from gradlens.catalogue import CORRECTED, names, units
-from gradlens.comparisons.summary import VARYING, by_stage, merged, seed_metrics, sizes_of, stage_list
+from gradlens.comparisons.summary import VARYING, by_stage, merged_stages, seed_metrics, sizes_of
 from gradlens.metrics import half_widths, holm, p_of_half_widths
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
@@ -41,7 +41,7 @@ class Comparison:
         """
         sizes = common_sizes([first, second])
         a, b = seed_metrics(first, sizes), seed_metrics(second, sizes)
-        stages = merged(stage_list(a), stage_list(b))
+        stages = merged_stages([a, b])
         batches = batch_half_widths(
             partial(_differences, stages=stages, sizes=sizes), first, second, level=self.level
         )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue.losses import ALL, BACKBONE, FORWARD, FORWARD_OF_BACKBONE
-from gradlens.graph.backbone import in_backbone
+from gradlens.graph.stage_order import Part, part_of
 from gradlens.results import Table
 
 COLUMNS = ("network", "part", "quantity", "loss", "value", "low", "high")
@@ -37,10 +37,10 @@ def efficiency(tables: Mapping[str, Table]) -> Table | None:
         "Cost and speed of backbone and whole network, beside duplication as measured and given each loss.",
         how=(
             "FLOPs per image of the forward pass (multiply-add = 2), of the backbone the sum over its stages, which "
-            "are those named by an output stride alone. Images per second: forward pass on this machine, median with "
-            "lowest and highest repeat; of the backbone within the pass of the whole network, from its first layer to "
-            "its last. Duplication of the whole network: as measured without a loss, else given this loss, with its "
-            "95 % interval, at the m of the table duplication_by_loss."
+            "are those named by an output stride or a block alone. Images per second: forward pass on this machine, "
+            "median with lowest and highest repeat; of the backbone within the pass of the whole network, from its "
+            "first layer to its last. Duplication of the whole network: as measured without a loss, else given this "
+            "loss, with its 95 % interval, at the m of the table duplication_by_loss."
         ),
         units={"flops": "FLOPs per image", "images_per_second": "images / s"},
         reproducible=False,
@@ -50,7 +50,7 @@ def efficiency(tables: Mapping[str, Table]) -> Table | None:
 def _costs(frame: pd.DataFrame) -> Iterator[Row]:
     for network, rows in frame.groupby("network", sort=False):
         by_stage = rows.set_index(rows["stage"].astype(str))["flops"].astype(float)
-        backbone = by_stage[[in_backbone(stage) for stage in by_stage.index]]
+        backbone = by_stage[[part_of(stage) is Part.BACKBONE for stage in by_stage.index]]
         if len(backbone):
             yield _row(network, BACKBONE, "flops", "", float(backbone.sum()))
         yield _row(network, WHOLE, "flops", "", float(by_stage.get(WHOLE, np.nan)))

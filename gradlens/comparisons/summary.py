@@ -39,7 +39,7 @@ def seed_metrics(recording: Recording, sizes: Sizes | None = None) -> pd.DataFra
         recording: of all seeds.
         sizes: from ``common_sizes`` of all networks side by side; None takes those of the recording.
     """
-    stages = list(dict.fromkeys([*stages_of(recording), *_group_stages(recording), WHOLE]))
+    stages = in_order([*stages_of(recording), *_group_stages(recording), WHOLE])
     frame = _measured(recording, stages, common_sizes([recording]) if sizes is None else sizes)
     add_fixed(frame, recording, "summary")
     cost = Cost()(recording)
@@ -81,7 +81,7 @@ def _add_duplication(frame: pd.DataFrame, recording: Recording, sizes: Sizes) ->
 
 
 def _group_stages(recording: Recording) -> list[str]:
-    return [group.stage for group in recording.plan.groups if group.where != "merge"]
+    return [group.stage for group in recording.plan.network_groups.values() if group.where != "merge"]
 
 
 @dataclass(frozen=True)
@@ -125,22 +125,9 @@ def by_stage(recording: Recording, stages: list[str], sizes: Sizes) -> dict[str,
 
 
 def merged_stages(frames: Iterable[pd.DataFrame]) -> list[str]:
-    """Return the stages of several networks in one order.
+    """Return the stages of several networks in the order of tables.
 
     Args:
         frames: of ``seed_metrics``.
     """
-    stages: list[str] = []
-    for frame in frames:
-        stages = merged(stages, stage_list(frame))
-    return stages
-
-
-def stage_list(frame: pd.DataFrame) -> list[str]:
-    """Return the stages of a frame of ``seed_metrics``, in its order."""
-    return list(dict.fromkeys(frame.index.get_level_values("stage")))
-
-
-def merged(first: list[str], second: list[str]) -> list[str]:
-    """Return the stages of both in the order of tables."""
-    return in_order([*first, *second])
+    return in_order(stage for frame in frames for stage in frame.index.get_level_values("stage"))

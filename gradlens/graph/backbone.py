@@ -1,20 +1,11 @@
-"""The modules of a detector's backbone: those whose operations are all in stages named by an output stride alone."""
+"""The modules of a detector's backbone: those whose operations are all in stages of the backbone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from gradlens.graph.owners import Owner
-from gradlens.graph.stages import HEAD, LOSS
-
-
-def in_backbone(stage: str) -> bool:
-    """Return whether a stage is one of the backbone: it is named by its output stride alone.
-
-    >>> in_backbone("16"), in_backbone("neck 16 top-down"), in_backbone("head")
-    (True, False, False)
-    """
-    return stage.isdigit()
+from gradlens.graph.stage_order import LAST, Part, part_of
 
 
 def backbone_modules(owners: Sequence[Owner], stages: Sequence[str]) -> frozenset[str]:
@@ -26,12 +17,12 @@ def backbone_modules(owners: Sequence[Owner], stages: Sequence[str]) -> frozense
         owners: owner of each node.
         stages: stage of each node.
     """
-    if not any(not in_backbone(stage) and stage not in (HEAD, LOSS) for stage in stages):
+    if all(part_of(stage) is Part.BACKBONE or stage in LAST for stage in stages):
         return frozenset()
     inside: set[str] = set()
     outside: set[str] = {""}
     for owner, stage in zip(owners, stages, strict=True):
-        (inside if in_backbone(stage) else outside).update(_with_parents(owner.module))
+        (inside if part_of(stage) is Part.BACKBONE else outside).update(_with_parents(owner.module))
     return frozenset(inside - outside)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import Owner
 from gradlens.graph.recurrences import Recurrences
-from gradlens.graph.stages import HEAD
+from gradlens.graph.stage_order import HEAD
 
 LOOP = "recurrence"
 """Stage of a recurrence that the model itself runs, without a module for its cell."""

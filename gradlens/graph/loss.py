@@ -26,22 +26,28 @@ class Reading(NamedTuple):
     edges: tuple[Edge, ...]
 
 
-def outputs_read(graph: Graph, returned: Iterable[TensorKey]) -> list[Reading]:
+def outputs_read(
+    graph: Graph, returned: Iterable[TensorKey], has_samples: Callable[[TensorKey], bool] = lambda key: True
+) -> list[Reading]:
     """Return the returned tensors that the loss reads, in forward order.
 
-    Without one, the outputs of the last layers are used: those from which a path without another layer leads to the
-    loss. It is empty if one of these layers precedes another, because no set of tensors then separates the loss from
-    the network.
+    A vector of losses without an axis of samples, which the step adds up, is no output. Without another one, the
+    outputs of the last layers are used: those from which a path without another layer leads to the loss. It is empty
+    if one of these layers precedes another, because no set of tensors then separates the loss from the network.
 
     Args:
         graph: the graph.
         returned: tensors that the calls of the model return, without scalars: a loss is no output.
+        has_samples: tells whether an axis of a tensor holds the samples.
     """
     outputs = {key for key in returned if key in graph.consumers}
     readings = _reached(graph, outputs)
-    losses = {reading.key for reading in readings if _is_added_up(graph, reading.key)}
-    if losses:  # losses of the samples, which the step adds up
-        readings = _reached(graph, outputs - losses) or readings
+    losses = {
+        reading.key for reading in readings if _is_added_up(graph, reading.key, has_samples(reading.key))
+    }
+    if losses:  # of the samples or of several kinds, which the step adds up
+        before = [] if all(map(has_samples, losses)) else _last_layers(graph)
+        readings = _reached(graph, outputs - losses) or before or readings
     return readings or _last_layers(graph)
 
 
@@ -83,15 +89,22 @@ def _reached(graph: Graph, outputs: set[TensorKey]) -> list[Reading]:
     return [Reading(key, tuple(edges[key])) for key in sorted(edges, key=lambda key: (ranks[key.node], key))]
 
 
-def _is_added_up(graph: Graph, key: TensorKey) -> bool:
-    """Return whether the tensor holds one number per sample that reaches the loss only through sums and factors."""
+def _is_added_up(graph: Graph, key: TensorKey, sampled: bool) -> bool:
+    """Return whether a tensor holds numbers that reach the loss only through sums and factors.
+
+    Args:
+        graph: the graph.
+        key: the tensor.
+        sampled: whether it holds one number per sample; losses of several kinds may also be taken out one by one.
+    """
+    sums = ops.SUMS if sampled else ops.SUMS | ops.CUTS | ops.SLICES
     if len(graph.shape(key)) != 1:
         return False
     ready = [edge.consumer for edge in graph.consumers[key]]
     for node in ready:
         operation, inputs = graph.nodes[node].operation, graph.inputs.get(node, ())
         scaled = operation in ops.SCALINGS and len(inputs) == 1
-        if not (scaled or operation in ops.SUMS):
+        if not (scaled or operation in sums):
             return False
         ready += [edge.consumer for edge in graph.readers.get(node, ())]
     return True

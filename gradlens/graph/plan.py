@@ -11,6 +11,7 @@ from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.owners import Owner
 from gradlens.graph.probes import EdgeProbe, Probe, SeriesProbe, TensorProbe, WeightProbe
 from gradlens.graph.sites import numbered
+from gradlens.graph.stage_order import LOSS
 
 _RECURRENT = re.compile(r"(?:^|\.)weight_((?:ih|hh|hr)(?:_l\d+(?:_reverse)?)?)(?:\.|$)")
 """A weight of a recurrent layer of torch."""
@@ -143,6 +144,11 @@ class Plan:
     def outputs(self) -> list[int]:
         """The probes of the loss signal, one per output that the loss reads; empty if there is none."""
         return [] if self.loss is None else [self.loss, *self.further_outputs]
+
+    @cached_property
+    def network_groups(self) -> dict[int, Group]:
+        """The groups of the network by index; those whose source the loss computes are not of the network."""
+        return {index: group for index, group in enumerate(self.groups) if group.stage != LOSS}
 
     @cached_property
     def signal_names(self) -> list[str]:

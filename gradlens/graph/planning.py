@@ -109,7 +109,7 @@ def _weights(probes: Probes, groups: Groups, modules: str | None) -> tuple[list[
 
 def _loss(probes: Probes, returned: Iterable[TensorKey]) -> tuple[list[int], str]:
     """Return the probes of the loss signal, one per output that the loss reads, or none and the reason."""
-    readings = outputs_read(probes.graph, returned)
+    readings = outputs_read(probes.graph, returned, probes.has_samples)
     if not readings:
         return [], (
             "the model returns no tensor from which the loss is computed, and one of its last layers reads another; "

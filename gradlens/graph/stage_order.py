@@ -1,11 +1,36 @@
-"""The order of stages in tables and figures."""
+"""The order of stages in tables and figures, and the part of the network that each belongs to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import IntEnum
 
-LAST = ("head", "loss", "whole")
+HEAD, LOSS, WHOLE = LAST = ("head", "loss", "whole")
 DIRECTIONS = ("top-down", "bottom-up")
+
+
+class Part(IntEnum):
+    """The part of a network that a stage belongs to, in the order of tables."""
+
+    BACKBONE = 0
+    NECK = 1
+    HEAD = 2
+    LOSS = 3
+    WHOLE = 4
+
+
+def part_of(stage: str) -> Part:
+    """Return the part of a stage: the backbone, unless its name says another.
+
+    >>> [part_of(stage).name for stage in ("16", "blocks.1", "neck 16 top-down", "head 8 box", "head", "loss", "whole")]
+    ['BACKBONE', 'BACKBONE', 'NECK', 'HEAD', 'HEAD', 'LOSS', 'WHOLE']
+    """
+    if stage in LAST:
+        return (Part.HEAD, Part.LOSS, Part.WHOLE)[LAST.index(stage)]
+    part, _, rest = stage.partition(" ")
+    if part == "neck" and rest.partition(" ")[2] in DIRECTIONS:
+        return Part.NECK
+    return Part.HEAD if part == "head" and rest else Part.BACKBONE
 
 
 def in_order(names: Iterable[object]) -> list[str]:
@@ -22,15 +47,11 @@ def in_order(names: Iterable[object]) -> list[str]:
     return sorted(distinct, key=_rank)
 
 
-def _rank(name: str) -> tuple[int, int, float]:
+def _rank(stage: str) -> tuple[Part, int, float, bool]:
     """Return a key that is equal for all names of blocks, which sorting leaves in their order."""
-    if name in LAST:
-        return (4 + LAST.index(name), 0, 0)
-    if name.isdigit():
-        return (0, 0, int(name))
-    part, _, rest = name.partition(" ")
-    stride, _, kind = rest.partition(" ")
-    level = int(stride) if stride.isdigit() else float("inf")
-    if part == "neck" and kind in DIRECTIONS:
-        return (2, DIRECTIONS.index(kind), level)
-    return (3, 0, level) if part == "head" and rest else (1, 0, 0)
+    part, last = part_of(stage), float("inf")
+    if part is Part.BACKBONE:
+        return (part, 0, int(stage) if stage.isdigit() else last, False)
+    stride, _, direction = stage.partition(" ")[2].partition(" ")
+    turn = DIRECTIONS.index(direction) if part is Part.NECK else 0
+    return (part, turn, int(stride) if stride.isdigit() else last, stage in LAST)

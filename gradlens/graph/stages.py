@@ -14,9 +14,8 @@ from gradlens.graph.features import Features
 from gradlens.graph.nodes import Graph, Node
 from gradlens.graph.owners import OUTSIDE, Owner
 from gradlens.graph.parts import detector_stages
+from gradlens.graph.stage_order import HEAD, LOSS
 
-HEAD = "head"
-LOSS = "loss"
 RESIZES = ("MaxPool", "AvgPool", "Upsample")
 GLOBAL_POOLINGS = {"Mean", "Sum", "Amax", "AdaptiveAvgPool1D", "AdaptiveAvgPool2D", "AdaptiveMaxPool2D"}
 _BLOCK = re.compile(r"^((?:[^.]+\.)*?(?:\d+|[^.]*_\d+))(?:\.|$)")

@@ -7,6 +7,7 @@ section 4.2), bytes saved for backward, and the largest number of bytes alive at
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils import flop_counter
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradlens.graph.owners import Owner
 from gradlens.hooks.calls import Enter, Leave
 from gradlens.hooks.unfused import step_by_step
 from gradlens.recording.costs import Costs
@@ -38,10 +40,13 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
         step: runs the forward pass and returns the scalar loss.
         samples: number of samples in the batch.
     """
-    costs = Costs(samples, parameters=owned_parameters(model))
+    costs, called = Costs(samples, parameters=owned_parameters(model)), Counter[str]()
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     known = {storage.data_ptr() for parameter in model.parameters() if (storage := _storage(parameter))}
-    with step_by_step(model), _module_stack(model) as stack:  # fused recurrent kernels have no count of FLOPs
+    with (
+        step_by_step(model),
+        _module_stack(model, called) as stack,
+    ):  # fused recurrent kernels have no count of FLOPs
         counter = _Counter(costs, stack, model)
         with (
             torch.autograd.graph.saved_tensors_hooks(_saver(costs, stack, known), lambda kept: kept),
@@ -51,6 +56,7 @@ def step_costs(model: nn.Module, step: Callable[[], Tensor], samples: int) -> Co
             counter.forward = False
             torch.autograd.grad(loss, learning, allow_unused=True)
     costs.peak_bytes = counter.peak
+    costs.keep_calls_of({module for module, count in called.items() if count > 1})
     return costs
 
 
@@ -82,14 +88,15 @@ def owned_parameters(model: nn.Module) -> dict[str, int]:
 
 
 @contextmanager
-def _module_stack(model: nn.Module) -> Iterator[list[str]]:
-    stack: list[str] = []
+def _module_stack(model: nn.Module, called: Counter[str]) -> Iterator[list[Owner]]:
+    """Yield the open calls of modules, the innermost last; ``called`` counts the calls of each module."""
+    stack: list[Owner] = []
     handles = []
     try:
         for path, module in model.named_modules():
             if isinstance(module, torch.jit.ScriptModule):
                 continue
-            handles.append(module.register_forward_pre_hook(_push(stack, path)))
+            handles.append(module.register_forward_pre_hook(_push(stack, path, called)))
             handles.append(module.register_forward_hook(_pop(stack)))
         yield stack
     finally:
@@ -97,18 +104,22 @@ def _module_stack(model: nn.Module) -> Iterator[list[str]]:
             handle.remove()
 
 
-def _push(stack: list[str], path: str) -> Enter:
-    return lambda module, args: stack.append(path)
+def _push(stack: list[Owner], path: str, called: Counter[str]) -> Enter:
+    def hook(module: nn.Module, args: object) -> None:
+        stack.append(Owner(path, called[path]))
+        called[path] += 1
+
+    return hook
 
 
-def _pop(stack: list[str]) -> Leave:
+def _pop(stack: list[Owner]) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
         stack.pop()
 
     return hook
 
 
-def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Tensor], Tensor]:
+def _saver(costs: Costs, stack: Sequence[Owner], known: set[int]) -> Callable[[Tensor], Tensor]:
     """Return a hook that counts each storage once; saved tensors stay alive until backward, so pointers differ."""
     seen = set(known)
 
@@ -116,10 +127,14 @@ def _saver(costs: Costs, stack: Sequence[str], known: set[int]) -> Callable[[Ten
         storage = _storage(tensor)  # a saved view keeps all of its storage alive
         if storage is not None and storage.data_ptr() not in seen:
             seen.add(storage.data_ptr())
-            costs.saved_bytes[stack[-1] if stack else ""] += storage.nbytes()
+            costs.add("saved_bytes", _innermost(stack), storage.nbytes())
         return tensor
 
     return keep
+
+
+def _innermost(stack: Sequence[Owner]) -> Owner:
+    return stack[-1] if stack else Owner("", 0)
 
 
 def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
@@ -131,7 +146,7 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
 
 
 class _Counter(TorchDispatchMode):
-    def __init__(self, costs: Costs, stack: Sequence[str], model: nn.Module) -> None:
+    def __init__(self, costs: Costs, stack: Sequence[Owner], model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation here
         self.costs, self.stack = costs, stack
         held = [*model.parameters(), *model.buffers()]
@@ -152,18 +167,18 @@ class _Counter(TorchDispatchMode):
         return out
 
     def _count(self, func: OpOverload, args: Arguments, kwargs: Keywords, out: object) -> None:
-        owner = self.stack[-1] if self.stack else ""
+        owner = _innermost(self.stack)
         packet = func.overloadpacket
         flops = _flops(packet, args, kwargs, out)
         if flops:
-            self.costs.flops[owner] += flops
+            self.costs.add("flops", owner, flops)
             self.costs.largest.append(flops)
         result = out[0] if isinstance(out, tuple) else out
         moves = packet.__name__ == "convolution" or _pools(packet.__name__, args)
         if moves and isinstance(result, Tensor):
             elements = args[0].numel() + result.numel()
-            self.costs.traffic[owner] += elements
-            self.costs.traffic_bytes[owner] += elements * result.element_size()
+            self.costs.add("traffic", owner, elements)
+            self.costs.add("traffic_bytes", owner, elements * result.element_size())
 
     def _watch_memory(self, out: object) -> None:
         for tensor in out if isinstance(out, (tuple, list)) else (out,):

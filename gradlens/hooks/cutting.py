@@ -10,6 +10,7 @@ from gradlens.hooks.nesting import cloned, copied, items_of, plain, rebuilt, ten
 from gradlens.hooks.samples import (
     Numbered,
     are_images,
+    are_numbered,
     inner_lengths,
     is_list,
     is_record,
@@ -22,7 +23,8 @@ def first_samples(batch: object, count: int, samples: int, *, second: bool = Fal
     """Return a copy of the first ``count`` samples of a batch, or None if it cannot be cut.
 
     Each tensor is cut along its first axis of size ``samples``, and each list of that length whose items are samples
-    is sliced. Rows that are numbered by sample, as the boxes in a batch with ``batch_idx``, are selected. What has no
+    is sliced. Rows that are numbered by sample, as the boxes in a batch with ``batch_idx`` or in
+    YOLOv5's targets, are selected. What has no
     such axis stays whole.
 
     Args:
@@ -87,7 +89,11 @@ class _Cut:
         if is_list(value) and self._lists(value, outermost):
             self.done = True
             return copied(value[: self.count])
-        return value if items is None else rebuilt(value, [self.of(item) for item in items])
+        return value if items is None else rebuilt(value, [self._item(item, items) for item in items])
+
+    def _item(self, item: Any, items: list[object]) -> object:
+        """Return the first samples of a part of a container."""
+        return cloned(item[item[:, 0] < self.count]) if are_numbered(item, items) else self.of(item)
 
     def _lists(self, value: Any, outermost: bool) -> bool:
         """Return whether the items of a list are the samples."""

@@ -22,6 +22,7 @@ from gradlens.hooks.calls import Calls
 from gradlens.hooks.checks import check_sites
 from gradlens.hooks.constants import Derived
 from gradlens.hooks.dry import DryPass
+from gradlens.hooks.factors import outside_factors, without
 from gradlens.hooks.unfused import fused, other_draws
 from gradlens.hooks.unseen import frozen_layers, not_measured, partly_seen, unreached_layers, unseen_layers
 from gradlens.recording.watch import Watch
@@ -101,9 +102,11 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
     """
     same = dry if dry is not None and dry.graph.structure == first.graph.structure else None
     moved = None if dry is None else dry.moved_in(first.graph)
-    graph, m = (None, 0) if same is None else (same.graph, same.samples)
-    sizes = Sizes(first.graph, n, graph, m, moved, {} if dry is None else dry.stacked_in(first.graph))
     owners, returned = first.calls.owners(first.graph), _returned(first)
+    factors = outside_factors(model, first.graph, first.nodes, owners)
+    graph, m = (None, 0) if same is None else (without(same.graph, factors), same.samples)
+    stacked = {} if dry is None else dry.stacked_in(first.graph)
+    sizes = Sizes(without(first.graph, factors), n, graph, m, moved, stacked)
     hooked = frozenset() if same is None else same.hooked
     plan = plan_sites(
         sizes, owners, first.calls.image, returned, watch.sites, watch.space, watch.modules, hooked

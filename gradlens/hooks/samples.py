@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from gradlens.errors import GradlensError
@@ -17,6 +18,9 @@ FEWEST = 4
 """Smallest number of samples for the unbiased HSIC; a smaller candidate counts only if there is no other."""
 ROWS = ("batch_idx", "batch_index", "image_idx")
 """Members of a batch that hold, for each row of other members, the number of its sample."""
+
+COLUMNS = 6
+"""Columns of a row of YOLOv5's targets: number of the image, class, centre and size of the box."""
 
 
 def batch_size(batch: object) -> int:
@@ -74,6 +78,29 @@ class Numbered(NamedTuple):
         if not isinstance(value, Tensor) or not value.dim() or value.shape[0] != len(self.numbers):
             return False
         return value.dim() < 3 or (value.dim() == 3 and value.shape[-1] <= 3)
+
+
+def are_numbered(item: object, items: list[object]) -> bool:
+    """Return whether an item has the form of YOLOv5's targets ``[rows, 6]``, with the number of an image in column 0.
+
+    The images ``[n, c, h, w]`` are beside it. With as many rows as images it could also hold one row per image; then
+    the columns of class and box decide, and the rows have to belong to several images.
+
+    Args:
+        item: one of the items.
+        items: all parts of a container.
+    """
+    images = next((i for i in items if isinstance(i, Tensor) and plain(i) and i.dim() == 4), None)
+    if images is None or not isinstance(item, Tensor) or not plain(item) or item.dim() != 2:
+        return False
+    if item.shape[1] != COLUMNS or item.is_complex() or item.dtype == torch.bool:
+        return False
+    numbers, classes, boxes = item[:, 0].double(), item[:, 1].double(), item[:, 2:]
+    inside = bool(((numbers >= 0) & (numbers < len(images)) & (numbers == numbers.round())).all())
+    if len(item) != len(images) or not inside:
+        return inside
+    labelled = bool(((classes >= 0) & (classes == classes.round())).all())
+    return labelled and bool(((boxes >= 0) & (boxes <= 1)).all()) and len(numbers.unique()) > 1
 
 
 def lengths_of(value: object, *, outermost: bool = False) -> set[int] | None:
@@ -153,7 +180,7 @@ def _single(items: list[object]) -> bool:
 
 def inner_lengths(items: list[object]) -> set[int] | None:
     """Return the numbers of samples that all items allow."""
-    return _common(map(lengths_of, items))
+    return _common(lengths_of(item) for item in items if not are_numbered(item, items))
 
 
 def is_list(value: object) -> bool:

@@ -10,6 +10,7 @@ from matplotlib.patches import Patch
 
 from gradlens.catalogue.versions import ENERGY, VERSIONS, version_named
 from gradlens.errors import GradlensError
+from gradlens.graph.stage_order import in_order
 from gradlens.plots import canvas, heat_map, order, subplots
 from gradlens.plots.colours import PALE
 from gradlens.plots.plot import Plot
@@ -171,7 +172,7 @@ def similarity_matrix(rows: pd.DataFrame, version: str) -> tuple[np.ndarray, lis
             rows[["order_b", "stage_b"]].set_axis(["order", "stage"], axis=1),
         ]
     ).drop_duplicates("order")
-    rank = {stage: i for i, stage in enumerate(order.stages(ends["stage"]))}
+    rank = {stage: i for i, stage in enumerate(in_order(ends["stage"]))}
     signals = sorted(
         zip(ends["order"], ends["stage"].astype(str), strict=True),
         key=lambda signal: (rank[signal[1]], signal[0]),

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from gradlens.graph.stage_order import in_order
 from gradlens.numbers import format_cell, format_of, tick
 from gradlens.plots import canvas, order, stage_names, subplots
 from gradlens.plots.colours import INK, PALE, Style, styles_in
@@ -76,7 +77,7 @@ def throughput(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 
 def _draw_bars(panel: Axes, frame: pd.DataFrame, column: str, styles: dict[str, Style]) -> None:
-    stages = order.stages(frame["stage"])
+    stages = in_order(frame["stage"])
     stages = [stage for stage in stages if stage != "whole"] or stages
     width = 0.8 / len(styles)
     for i, (network, style) in enumerate(styles.items()):
@@ -104,7 +105,7 @@ def _upright(panel: Axes) -> bool:
 
 def lines_of_cost(frame: pd.DataFrame) -> int:
     """Return the number of lines of text that the names of the stages add to the figure."""
-    return stage_names.lines(order.stages(frame["stage"]), ROW)
+    return stage_names.lines(in_order(frame["stage"]), ROW)
 
 
 def _total(panel: Axes, text: str, style: Style, line: int, count: int) -> None:

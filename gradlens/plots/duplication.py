@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from gradlens.catalogue.versions import ENERGY, VERSIONS
 from gradlens.errors import GradlensError
-from gradlens.graph.stage_order import LAST
+from gradlens.graph.stage_order import LAST, in_order
 from gradlens.metrics import mean_interval
 from gradlens.plots import canvas, order, stage_names
 from gradlens.plots.colours import INK, MUTED, PALE, Style, styles_in
@@ -40,7 +40,7 @@ def duplication_by_stage(frame: pd.DataFrame, ax: Axes, *, version: str = "") ->
     label = _label(frame, version)
     rows = frame[frame["version"].astype(str) == label]
     column = order.duplication_column(rows)
-    stages, styles = order.stages(frame["stage"]), styles_in(rows)
+    stages, styles = in_order(frame["stage"]), styles_in(rows)
     _stage_axis(ax, stages, min(0.0, float(np.nanmin([0.0, *rows[column]]))) - 0.03)
     canvas.headline(ax, TITLES[label])
     step = 0.72 / len(styles)
@@ -115,7 +115,7 @@ def _legend(rows: pd.DataFrame, styles: dict[str, Style], *, cut: bool) -> list[
 
 def lines_of_names(frame: pd.DataFrame) -> int:
     """Return the number of lines of text that the names of the stages add to the figure."""
-    return stage_names.lines(order.stages(frame["stage"]), ROW, 2 * stage_names.PANEL)
+    return stage_names.lines(in_order(frame["stage"]), ROW, 2 * stage_names.PANEL)
 
 
 DUPLICATION = Plot(duplication_by_stage, height=3.0, versions=True, rows=lines_of_names)

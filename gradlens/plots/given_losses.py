@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gradlens.catalogue.losses import ALL
+from gradlens.graph.stage_order import in_order
 from gradlens.plots import canvas, order, stage_rows
 from gradlens.plots.colours import BLACK, INK, Style, loss_styles
 from gradlens.plots.losses import INTERVAL
@@ -30,7 +31,7 @@ def given_each_loss(frame: pd.DataFrame, ax: Axes) -> Axes:
     panels = {network: series(order.of_network(frame, network), styles) for network in order.networks(frame)}
     values = [one.values.to_numpy(float) for drawn in panels.values() for one in drawn]
     lowest = min([0.0, *(float(part[part == part].min()) for part in values if (part == part).any())])
-    stages = order.stages(frame["stage"])
+    stages = in_order(frame["stage"])
     stage_rows.draw(ax, panels, stages, (max(lowest, -0.2), 1.0), "duplication D_m (0 unrelated, 1 copies)")
     canvas.legend_above(ax, _legend(panels), lift=0.28)
     return ax
@@ -65,7 +66,7 @@ def _legend(panels: dict[str, list[stage_rows.Series]]) -> list[Line2D]:
 
 def height_of_rows(frame: pd.DataFrame, width: float) -> float:
     """Return the height of the figure, in inches."""
-    networks, stages = max(1, len(order.networks(frame))), max(1, len(order.stages(frame["stage"])))
+    networks, stages = max(1, len(order.networks(frame))), max(1, len(in_order(frame["stage"])))
     return stage_rows.height(networks, stages, len(frame["loss"].unique()) + 1, width)
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from gradlens.graph.stage_order import in_order
 from gradlens.plots import canvas, order, stage_rows
 from gradlens.plots.colours import INK, MUTED, Style, loss_styles
 from gradlens.plots.plot import Plot
@@ -26,7 +27,7 @@ def ledger(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "one loss only, or no stage was measured")
     styles = loss_styles(rows)
     panels = {network: _series(order.of_network(rows, network), styles) for network in order.networks(rows)}
-    drawn = stage_rows.draw(ax, panels, order.stages(rows["where"]), (0.0, 1.0), "share of the energy")
+    drawn = stage_rows.draw(ax, panels, in_order(rows["where"]), (0.0, 1.0), "share of the energy")
     for panel, series in zip(drawn, panels.values(), strict=True):
         panel.axvline(1 / len(series), color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
     canvas.legend_above(ax, _legend(rows, styles), lift=0.28)
@@ -61,7 +62,7 @@ def height_of_ledger(frame: pd.DataFrame, width: float) -> float:
     """Return the height of the figure, in inches."""
     rows = stages_only(frame)
     losses = len(rows["loss"].unique()) if len(rows) else 0
-    stages = len(order.stages(rows["where"])) if len(rows) else 0
+    stages = len(in_order(rows["where"])) if len(rows) else 0
     return stage_rows.height(max(1, len(order.networks(rows))), max(1, stages), losses, width)
 
 

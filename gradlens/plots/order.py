@@ -1,4 +1,4 @@
-"""The order in which networks and stages appear in a frame."""
+"""The order in which networks appear in a frame, and the labels of its columns."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from gradlens.graph.stage_order import LAST, in_order
-
-PARTS = ("neck ", "head ")
-"""What the stages of a detector begin with that are no output strides alone."""
+from gradlens.graph.stage_order import Part, part_of
 
 
 def networks(frame: pd.DataFrame) -> list[str]:
@@ -29,15 +26,6 @@ def panels(frame: pd.DataFrame) -> int:
 def of_network(frame: pd.DataFrame, network: str) -> pd.DataFrame:
     """Return the rows of one network, with a new index."""
     return frame[frame["network"].astype(str) == network].reset_index(drop=True)
-
-
-def stages(names: Iterable[object]) -> list[str]:
-    """Return distinct stages in the order of all tables (see ``in_order``).
-
-    >>> stages(["whole", "16", "head", "4", "4"])
-    ['4', '16', 'head', 'whole']
-    """
-    return in_order(names)
 
 
 def duplication_column(frame: pd.DataFrame) -> str:
@@ -65,6 +53,6 @@ def stage_axis(names: Iterable[object]) -> str:
     >>> stage_axis(["4", "8", "head"]), stage_axis(["blocks.0", "head"]), stage_axis(["0", "1", "2"])
     ('stage (output stride)', 'stage', 'stage')
     """
-    named = [str(name) for name in names if str(name) not in LAST and not str(name).startswith(PARTS)]
+    named = [str(name) for name in names if part_of(str(name)) is Part.BACKBONE]
     strides = bool(named) and all(name.isdigit() and int(name).bit_count() == 1 for name in named)
     return "stage (output stride)" if strides else "stage"

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from gradlens.graph.stage_order import in_order
 from gradlens.numbers import fixed
 from gradlens.plots import canvas, order, stage_names, subplots
 from gradlens.plots.colours import INK, MUTED, PALE, styles_in
@@ -119,7 +120,7 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
     if known.empty:
         return canvas.nothing(ax, "no stage has two weighted layers")
     styles = styles_in(known)
-    stages = order.stages(known["stage"])
+    stages = in_order(known["stage"])
     offset = 0.5 / max(len(styles), 1)
     handles = []
     for index, (network, style) in enumerate(styles.items()):
@@ -150,7 +151,7 @@ def structure_by_stage(frame: pd.DataFrame, ax: Axes) -> Axes:
 
 def lines_of_structure(frame: pd.DataFrame) -> int:
     """Return the number of lines of text that the names of the stages add to the figure."""
-    return stage_names.lines(order.stages(frame["stage"]), ROW, 2 * stage_names.PANEL)
+    return stage_names.lines(in_order(frame["stage"]), ROW, 2 * stage_names.PANEL)
 
 
 def _tidy(ax: Axes) -> None:

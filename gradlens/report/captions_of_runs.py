@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from gradlens.catalogue import CLEAR, HEADLINES, QUALITIES
+from gradlens.graph.stage_order import LOSS
 from gradlens.numbers import fixed, format_cell, percent
 from gradlens.plots import order
 from gradlens.report.clauses import per_network, sentence, stage_name
@@ -120,7 +121,9 @@ def throughput(network: str, rows: pd.DataFrame) -> str:
 def exactness(frame: pd.DataFrame) -> str:
     """Report the error of the sums of contributions."""
     worst = frame["error"].max()
-    text = f"At {len(frame)} forks the contributions add up to the accumulated gradient"
+    in_loss = frame["stage"].astype(str) == LOSS
+    inside = " and inside the loss" if in_loss.any() else ""
+    text = f"At {(~in_loss).sum()} forks{inside} the contributions add up to the accumulated gradient"
     text += " bit for bit" if worst == 0 else f" to within {format_cell(float(worst))} relative"
     return sentence(
         [text + f" (projected, on every batch: {format_cell(float(frame['projected_error'].max()))})"]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from gradlens.analyzers.kinds import OUTLYING
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
-from gradlens.graph.stages import HEAD
+from gradlens.graph.stage_order import HEAD
 from gradlens.numbers import format_cell
 from gradlens.plots import order
 from gradlens.plots.flow import is_live

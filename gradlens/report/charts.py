@@ -15,6 +15,7 @@ import pandas as pd
 
 from gradlens.catalogue import SUFFIX
 from gradlens.catalogue.mapped import SIGNAL_QUANTITIES
+from gradlens.graph.stage_order import in_order
 from gradlens.metrics import mean_interval
 from gradlens.plots import order, stage_names
 from gradlens.plots.colours import styles_in
@@ -75,7 +76,7 @@ def duplication(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
         *choose_space(tables),
         choose("version", versions, labels=[TITLES[version] for version in versions]),
     ]
-    styles, stages = styles_in(frame), order.stages(frame["stage"])
+    styles, stages = styles_in(frame), in_order(frame["stage"])
     base = {
         "x": {"field": "stage", "type": "nominal", "sort": stages,
               "axis": {"labelAngle": -60 if stage_names.length(stages) > WIDE else 0, "labelLimit": 200},

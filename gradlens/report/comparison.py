@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from gradlens.catalogue import CLEAR, CORRECTED, Quantity, quantities_with, size_column
+from gradlens.graph.stage_order import in_order
 from gradlens.numbers import PAGE, format_number, percent
 from gradlens.plots import order
 from gradlens.results import Result
@@ -87,7 +88,7 @@ def _by_stage(
     frame: pd.DataFrame, quantities: Sequence[Quantity], networks: tuple[str, ...], suffixes: tuple[str, ...]
 ) -> Overview:
     """Return the overview of one network, or of two and their difference."""
-    stages = order.stages(frame["stage"])
+    stages = in_order(frame["stage"])
     rows = {str(row["stage"]): row for _, row in frame.iterrows()}
     columns = [quantity for quantity in quantities if quantity.name + suffixes[0] in frame]
     whole = [_row(quantity.title, rows[stages[-1]], quantity, suffixes) for quantity in columns]
@@ -101,7 +102,7 @@ def _by_stage(
 def _side_by_side(frame: pd.DataFrame, quantities: Sequence[Quantity]) -> Overview:
     """Return the overview of networks or strategies side by side; their differences are in another table."""
     networks = tuple(order.networks(frame))
-    stages = order.stages(frame["stage"])
+    stages = in_order(frame["stage"])
     cells = {(str(row["stage"]), str(row["network"])): row for _, row in frame.iterrows()}
     columns = [quantity for quantity in quantities if quantity.name in frame]
 

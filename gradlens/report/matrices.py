@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from gradlens.graph.stage_order import in_order
 from gradlens.plots import order
 from gradlens.report.specifications import (
     Choice,
@@ -28,7 +29,7 @@ HALF_WIDTH = "datum[version + '_reach']"
 def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
     """Return the heat map of the pairs of signals of the selected network, version and stage."""
     frame = pd.concat(frames.values())
-    stages = order.stages(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
+    stages = in_order(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
     params = [
         *choose_space(tables),
         choose("network", order.networks(frame)),
@@ -43,7 +44,7 @@ def correlation(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -
 def cross(frames: Mapping[str, pd.DataFrame], tables: Mapping[str, str]) -> Spec:
     """Return the heat map of layers of one network against layers of another."""
     frame = pd.concat(frames.values())
-    stages = order.stages(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
+    stages = in_order(frame.loc[frame["stage_a"] == frame["stage_b"], "stage_a"])
     pairs = list(
         dict.fromkeys(zip(frame["network_a"].astype(str), frame["network_b"].astype(str), strict=True))
     )

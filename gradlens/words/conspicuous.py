@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from gradlens.analyzers.kinds import ALIKE, DUPLICATED, DUPLICATED_PAIR, KINDS, Of
+from gradlens.analyzers.kinds import ALIKE, DUPLICATED, DUPLICATED_PAIR, KINDS, SILENT_CALL, Of
 from gradlens.numbers import TERMINAL, fixed, power_of_ten, significant
 from gradlens.results import Result
 
@@ -100,9 +100,14 @@ def _by_network(frame: pd.DataFrame, most: int) -> Iterator[Sequence[Row]]:
 
 
 def _expected(row: Row, with_loss: bool) -> bool:
-    """Whether a pair is similar in every network: one of the two is the loss signal, or both are one gradient."""
+    """Whether a site says little about a network: similar in every network, or a call of a layer that learns.
+
+    A pair is similar in every network if one of the two is the loss signal, or both are one gradient.
+    """
     pair = row["kind"] == DUPLICATED_PAIR
-    return row["kind"] == "one gradient" or (with_loss and pair and _missing(row["given_loss"]))
+    return row["kind"] in ("one gradient", SILENT_CALL) or (
+        with_loss and pair and _missing(row["given_loss"])
+    )
 
 
 def _site(row: Row, shown: Sequence[Row]) -> Site:
@@ -144,6 +149,7 @@ def _value(row: Row) -> str:
         DUPLICATED_PAIR: _decimal(value),
         "one gradient": "1",
         "dead signal": "0",
+        SILENT_CALL: "0",
     }.get(row["kind"], f"{significant(value)} times the median")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from gradlens.analyzers.silence import dead_layers, silent_calls
 from gradlens.recording import Recording
 from gradlens.recording.causes import (
     CANCELLED,
@@ -38,17 +39,23 @@ ENDS: dict[str, Callable[[int], str]] = {
 
 def dead_signals(recording: Recording) -> int:
     """Return the number of signals that are exactly zero in every replicate."""
-    return len(_dead(recording))
+    return len(dead_layers(recording)) + len(silent_calls(recording))
 
 
 def missing_signals(recording: Recording) -> Iterator[str]:
     """Yield warnings about signals that are left out."""
     name, signals = recording.name, len(recording.signals)
-    dead = _dead(recording)
+    dead, silent = dead_layers(recording), silent_calls(recording)
     if dead:
         yield (
             f"{name}: {len(dead)} of {signals} signals are dead (exactly zero) and are left out of similarities"
             f"{_reasons(recording, dead)}{_advice(recording, dead)}"
+        )
+    if silent:
+        yield (
+            f"{name}: {len(silent)} of {signals} signals are zero at one call of a layer that has a gradient at other "
+            "calls, as a shared head has at levels without objects, and are left out of similarities "
+            f"({_listed(silent)})"
         )
     yield from _layers_without(recording)
     unsampled = sum(not signal.sampled for signal in recording.signals)
@@ -69,12 +76,6 @@ def remedy(*recordings: Recording) -> str:
     """Return which options make dead signals live that the recordings have not used yet."""
     kept = any(recording.provenance.zero_init is not False for recording in recordings)
     return "warmup_steps=10 or zero_init=False" if kept else "warmup_steps=10"
-
-
-def _dead(recording: Recording) -> list[str]:
-    """Return the names of the signals that are zero in every replicate."""
-    sampled = [signal for signal in recording.signals if signal.sampled]
-    return [signal.name for signal in sampled if not recording.grams[signal.number].any()]
 
 
 def _layers_without(recording: Recording) -> Iterator[str]:

@@ -43,7 +43,7 @@ def warnings_alone(recording: Recording) -> Iterator[str]:
             "larger image_size="
         )
     yield from _unsteady(recording)
-    if not recording.plan.groups:
+    if not recording.plan.network_groups:
         yield f"{name}: no forks and no partial splits among the watched sites; signals only"
     if recording.no_loss:
         yield f"{name}: there are no numbers given the loss: {recording.no_loss}"

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+import gradlens as gl
 from gradlens.analyzers.cost import Cost, Throughput
+from tests.detectors import scenes_batch, small_fcos
 
 
 @pytest.fixture
@@ -40,6 +42,35 @@ def test_costs_are_assigned_to_stages_and_counted_per_image(recording):
 def test_parameters_are_not_per_image_and_unplaced_ones_are_in_the_head(recording):
     frame = Cost()(recording).frame.set_index("stage")
     assert frame.parameters.tolist() == [10, 24, 8, 42]
+
+
+def test_a_layer_that_is_called_at_two_levels_counts_at_each_and_its_parameters_once(hand, draw, costs):
+    build = hand()
+    for stage in ("head 8 cls", "head 16 cls"):
+        build.gradient(draw(0), "head.cls", stage)
+    build.owners[-1] = build.owners[-1]._replace(call=1)
+    counted = {"flops": {"head.cls": 500}, "parameters": {"head.cls": 30}, "saved_bytes": {"head.cls": 12}}
+    build.extra["costs"] = costs(
+        samples=2, by_call={"flops": {"head.cls": [400, 100]}, "saved_bytes": {"head.cls": [12]}}, **counted
+    )
+    frame = Cost()(build.recording()).frame.set_index("stage")
+    assert frame.flops.to_dict() == {"head 8 cls": 200, "head 16 cls": 50, "whole": 250}
+    assert frame.parameters.to_dict() == {"head 8 cls": 30, "head 16 cls": 0, "whole": 30}
+    assert frame.saved_bytes["whole"] == 6  # the second call keeps nothing
+    build.extra["costs"] = costs(samples=2, **counted)  # a recording without costs by call
+    frame = Cost()(build.recording()).frame.set_index("stage")
+    assert frame.flops.to_dict() == {"head 8 cls": 250, "head 16 cls": 0, "whole": 250}
+
+
+def test_the_levels_of_a_shared_head_cost_as_their_convolutions_do():
+    model = small_fcos().train()
+    batches = [scenes_batch(seed) for seed in (0,)]
+    cost = Cost()(gl.capture(model, batches, throughput=0)).frame.set_index("stage")
+    fine, coarse = (cost.flops[f"head {stride} cls"] for stride in (4, 8))
+    kernels = sum(p.numel() for n, p in model.head.classification_head.named_parameters() if p.dim() == 4)
+    assert (fine, coarse) == (2 * 64 * kernels, 2 * 16 * kernels)
+    assert cost.parameters["head 8 cls"] == 0
+    assert cost.parameters["whole"] == sum(parameter.numel() for parameter in model.parameters())
 
 
 def test_peak_and_bottleneck_are_of_the_whole(recording):

@@ -33,7 +33,13 @@ def faulty(hand, draw):
 def test_each_kind_is_found(faulty):
     frame = Diagnosis()(faulty).frame
     by_kind = dict(list(frame.groupby("kind")))
-    absent = {"vanishing signal", "vanishing along time", "exploding along time", *ALIKE.values()}
+    absent = {
+        "silent call",
+        "vanishing signal",
+        "vanishing along time",
+        "exploding along time",
+        *ALIKE.values(),
+    }
     assert set(by_kind) == set(KINDS) - absent
     assert by_kind["one gradient"][["place", "other"]].to_numpy().tolist() == [["added.one", "added.two"]]
     pair = by_kind["duplicated pair"].iloc[0]

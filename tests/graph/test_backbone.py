@@ -25,9 +25,13 @@ def test_a_module_with_operations_of_another_part_does_not_belong_to_the_backbon
     assert found == {"body", "body.stem", "body.layer1"}
     found = modules(model__0="4", model__1="8", model__2="neck 8 top-down", model__3="head")
     assert found == {"model.0", "model.1"}  # `model` contains the neck, too
+    found = modules(blocks__0="blocks.0", blocks__1="blocks.1", up="neck 8 top-down", head="head 8")
+    assert found == {"blocks", "blocks.0", "blocks.1"}  # of one resolution, named by block
 
 
-@pytest.mark.parametrize("stages", [{"a": "4", "b": "8", "fc": "head"}, {"blocks__0": "head"}])
+@pytest.mark.parametrize(
+    "stages", [{"a": "4", "b": "8", "fc": "head"}, {"blocks__0": "head"}, {"b__0": "b.0", "b__1": "b.1"}]
+)
 def test_a_network_that_is_a_backbone_and_a_head_has_no_part_to_time(stages: dict[str, str]) -> None:
     assert modules(**stages) == frozenset()
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import gradlens as gl
-from gradlens.graph.stage_order import in_order
+from gradlens.graph.stage_order import Part, in_order, part_of
 
 SIZE, N = 32, 4
 
@@ -127,3 +127,21 @@ def test_stages_are_ordered_by_part() -> None:
     ]  # fmt: skip
     assert in_order(reversed(ordered)) != ordered  # heads of one level keep their order
     assert in_order([*ordered[6:], *ordered[:6]]) == ordered
+
+
+@pytest.mark.parametrize(
+    ("stage", "part"),
+    [
+        ("16", Part.BACKBONE), ("blocks.1", Part.BACKBONE), ("head.0", Part.BACKBONE), ("cell", Part.BACKBONE),
+        ("neck 16 top-down", Part.NECK), ("neck 8 bottom-up", Part.NECK), ("neck", Part.BACKBONE),
+        ("head 8", Part.HEAD), ("head roi box", Part.HEAD), ("head", Part.HEAD), ("loss", Part.LOSS),
+        ("whole", Part.WHOLE),
+    ],
+)  # fmt: skip
+def test_a_stage_belongs_to_the_part_that_its_name_says_and_else_to_the_backbone(stage, part):
+    assert part_of(stage) is part
+
+
+def test_the_order_follows_the_parts():
+    stages = ["whole", "loss", "head", "head 16", "neck 8 bottom-up", "neck 16 top-down", "blocks.0", "8"]
+    assert [part_of(stage) for stage in in_order(stages)] == sorted(map(part_of, stages))

@@ -109,6 +109,24 @@ def test_shared_parameters_count_once() -> None:
     assert sum(owned_parameters(model).values()) == sum(p.numel() for p in model.parameters())
 
 
+def test_each_call_of_a_shared_layer_has_its_own_costs() -> None:
+    class Levels(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.pool = nn.Conv2d(3, 4, 1), nn.MaxPool2d(2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            fine, coarse = self.head(x), self.head(self.pool(x))
+            return torch.cat([fine.flatten(1), coarse.flatten(1)], 1)
+
+    counted = costs(Levels(), torch.ones(2, 3, 8, 8))
+    fine, coarse = 2 * 2 * 4 * 3 * 64, 2 * 2 * 4 * 3 * 16
+    assert counted.by_call["flops"] == {"head": [fine, coarse]}
+    assert counted.flops["head"] == fine + coarse
+    assert counted.by_call["traffic"] == {"head": [2 * 7 * 64, 2 * 7 * 16]}
+    assert counted.parameters == {"head": 16}
+
+
 def test_counting_leaves_no_hook_and_no_gradient() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU())
     costs(model, torch.ones(2, 3, 4, 4))

@@ -226,3 +226,94 @@ def test_the_outputs_survive_a_file(tmp_path: Any) -> None:
     loaded = gl.Recording.load(recording.save(tmp_path / "outputs.safetensors"))
     assert loaded.plan.outputs == recording.plan.outputs
     np.testing.assert_array_equal(loaded.loss_gram, recording.loss_gram)
+
+
+class LossVector(nn.Module):
+    """Returns its losses as one vector, written entry by entry as in ultralytics, and a detached copy."""
+
+    def __init__(self, made: str) -> None:
+        super().__init__()
+        self.made = made
+        self.body, self.box, self.cls = nn.Linear(5, 7), nn.Linear(7, 8), nn.Linear(7, 4)
+        self.bins = torch.arange(4.0, dtype=torch.float64)  # no buffer: of the loss
+
+    def outputs(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = torch.relu(self.body(x))
+        return self.box(features), self.cls(features)
+
+    def loss(self, box: Tensor, scores: Tensor, labels: Tensor) -> list[Tensor]:
+        expected = box.view(len(box), 2, 4).softmax(2).matmul(self.bins)
+        return [(expected - 1).square().mean(), functional.cross_entropy(scores, labels), box.square().mean()]
+
+    def forward(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        losses = self.loss(*self.outputs(x), labels)
+        if self.made == "stacked":
+            vector = torch.stack(losses)
+        else:
+            vector = torch.zeros(3, dtype=torch.float64)
+            for index, value in enumerate(losses):
+                vector[index] = value
+        return vector * len(x), vector.detach()
+
+
+@pytest.mark.parametrize("made", ["stacked", "written"])
+@pytest.mark.parametrize("read", ["summed", "taken apart"])
+def test_a_vector_of_losses_is_no_output_and_the_last_layers_are(made: str, read: str) -> None:
+    torch.manual_seed(0)
+    model, (x, labels) = LossVector(made).double(), batch()
+
+    def step(m: LossVector, b: tuple[Tensor, Tensor]) -> Any:
+        vector = m(*b)[0]
+        return vector.sum() if read == "summed" else dict(zip("abc", vector.unbind(), strict=True))
+
+    recording = recorded(model, step)
+    box, scores = model.outputs(x)
+    close(recording, expected(lambda *outputs: sum(model.loss(*outputs, labels)) * N, box, scores))
+    assert len(recording.plan.outputs) == 2
+    assert [signal.name for signal in recording.signals] == ["body", "box", "cls"]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+@pytest.mark.parametrize("shape", [(4,), (4, 3)])
+def test_a_product_by_a_constant_of_the_loss_is_no_layer(inside: bool, shape: tuple[int, ...]) -> None:
+    constant = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(5, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits = self.fc(x)
+            return (logits @ constant).square().mean() if inside else logits
+
+    recording = recorded(
+        Net().double(), lambda m, b: m(b[0]) if inside else (m(b[0]) @ constant).square().mean()
+    )
+    assert [signal.name for signal in recording.signals] == ["fc"]
+
+
+@pytest.mark.parametrize("held", ["frozen parameter", "buffer"])
+def test_a_product_by_a_constant_of_the_model_stays_a_layer(held: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(5, 4)
+            weight = torch.rand(4, 3)
+            if held == "buffer":
+                self.register_buffer("last", weight)
+            else:
+                self.last = nn.Parameter(weight, requires_grad=False)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.fc(x)) @ self.last
+
+    recording = recorded(Net().double(), lambda m, b: m(b[0]).square().mean())
+    assert [signal.name for signal in recording.signals] == ["fc", "(model)"]
+
+
+def test_a_fixed_network_of_the_loss_adds_no_layers() -> None:
+    fixed = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)).double().requires_grad_(False)
+    model = nn.Sequential(nn.Linear(5, 4)).double()
+    recording = recorded(model, lambda m, b: fixed(m(b[0])).square().mean())
+    assert [signal.name for signal in recording.signals] == ["0"]
