@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 import gradlens as gl
+from gradlens.analyzers import ANALYZERS
 from gradlens.catalogue.datasets import DETECTION, FLOW, SEGMENTATION, VIDEO
+from gradlens.models import lift_zero_init
+from gradlens.models.darknet.raw import RawSection, raw_sections
 from gradlens.models.naming import source
 from gradlens.models.sources import ADAPTERS
 
@@ -26,22 +30,17 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 TASKS = (DETECTION, SEGMENTATION, VIDEO, FLOW)
 ULTRALYTICS = ("yolov3-tiny", "yolov3", "yolov5n", "yolov8n", "yolo11n", "yolo12n", "yolo26n")
 DATA = {DETECTION: "scenes", SEGMENTATION: "scenes", VIDEO: "clips", FLOW: "motion"}
-SIZES = {DETECTION: 96, SEGMENTATION: 64, VIDEO: 32, FLOW: 128}
+SIZES = {DETECTION: 64, SEGMENTATION: 64, VIDEO: 32, FLOW: 128}
 """Side of the images in pixels, small enough for two cores."""
 SPLITS = (
-    "C2f",
-    "C3k2",
-    "C3",
-    "C3k",
-    "C2PSA",
-    "PSABlock",
-    "A2C2f",
-    "C2fCIB",
-    "RepNCSPELAN4",
-    "ELAN1",
-    "CspStage",
-)
-"""Modules whose definition cuts channels or makes two parts, by the name of their class, to count against."""
+    "BottleneckCSP", "C2", "C2PSA", "C2f", "C2fCIB", "C2fPSA", "C3", "C3k", "C3k2", "ELAN1", "PSA", "RepCSP",
+    "RepNCSPELAN4", "CSPLayer", "CrossStage",
+)  # fmt: skip
+"""Modules whose definition makes a bypass and a dense part, by the name of their class, to count against."""
+ROUTE = "route"
+"""The same in a darknet file: a 1×1 convolution, a route back to its input, and another one."""
+SLOW = ("rcnn", "mvit", "swin3d")
+"""Parts of the names of the networks that are measured last."""
 SAMPLES = 4
 
 
@@ -69,46 +68,71 @@ def row(name: str) -> dict[str, Any]:
             "captured": False,
             "problem": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}",
         }
-    return {"name": name.rpartition("/")[2] if "/" in name else name, **measured,
-            "seconds": round(time.process_time() - start, 1)}  # fmt: skip
+    return {"name": short(name), **measured, "seconds": round(time.process_time() - start, 1)}
+
+
+def short(name: str) -> str:
+    """Return a name without the folder of its file."""
+    return name.rpartition("/")[2]
 
 
 def _measured(name: str) -> dict[str, Any]:
-    task = source(name).adapter.task
-    options: dict[str, Any] = {"seeds": 1, "throughput": False, "progress": False}
-    if name.startswith("torchvision:mvit"):
-        options |= {"data": [_clips(16, 224)], "image_size": 224}
-    elif name == "torchvision:keypointrcnn_resnet50_fpn":
-        options |= {"data": [_with_keypoints(SIZES[task])], "samples": SAMPLES}
-    else:
-        options |= {
-            "data": DATA.get(task, "digits"),
-            "image_size": SIZES.get(task, 64),
-            "batch_size": SAMPLES,
-        }
-    result = gl.inspect(name, batches=1, **options)
-    checks = result["exactness"].frame
-    stages = list(dict.fromkeys(result["flow"].frame["stage"].astype(str)))
+    adapter = source(name).adapter
+    classes, size, batches = _data(name, adapter.task)
+    model = gl.load_model(name, num_classes=classes, image_size=size)
+    lift_zero_init(model)
+    recording = gl.capture(model, batches, step=adapter.losses(), samples=SAMPLES, costs=False)
+    checks, flow, sums = (ANALYZERS[table](recording) for table in ("exactness", "flow", "loss_sums"))
+    assert checks is not None
+    assert flow is not None
     return {
-        "task": task, "captured": True, "forks": int((checks["kind"] == "fork").sum()),
-        "error": float(checks["error"].max()), "projected": float(checks["projected_error"].max()),
-        "stages": stages, "splits": int((checks["kind"] == "split").sum()), "defined": defined_splits(name),
-        "losses": _losses(result),
+        "task": adapter.task, "captured": True, "forks": int((checks.frame["kind"] == "fork").sum()),
+        "error": float(checks.frame["error"].max()), "projected": float(checks.frame["projected_error"].max()),
+        "stages": list(dict.fromkeys(flow.frame["stage"].astype(str))),
+        "splits": splits(recording), "defined": defined_splits(name, model), "losses": _losses(sums),
     }  # fmt: skip
 
 
-def defined_splits(name: str) -> dict[str, int]:
-    """Return how many modules of each kind in ``SPLITS`` the definition of a network has."""
-    model = gl.load_model(name, num_classes=10, image_size=None)
+def splits(recording: gl.Recording) -> int:
+    """Return how many partial splits with a bypass and a dense part were found."""
+    parts = {"bypass", "dense"}
+    return sum(group.where == "split" and parts <= set(group.labels) for group in recording.plan.groups)
+
+
+def _data(name: str, task: str) -> tuple[int, int, Any]:
+    """Return the number of classes, the side of the images in pixels, and one batch in a list."""
+    if name.startswith("torchvision:mvit"):
+        return 10, 224, [_clips(16, 224)]
+    size = SIZES.get(task, 64)
+    if name == "torchvision:keypointrcnn_resnet50_fpn":
+        return 10, size, [_with_keypoints(size)]
+    data = gl.load_data(DATA.get(task, "digits"), batch_size=SAMPLES, batches=1, image_size=size)
+    return data.num_classes, size, data
+
+
+def defined_splits(name: str, model: nn.Module) -> dict[str, int]:
+    """Return how many modules of each kind in ``SPLITS`` a network has, or how many routes of this kind a file has."""
+    if name.startswith("darknet:"):
+        text = Path(name.removeprefix("darknet:")).read_text(encoding="utf-8")
+        sections = list(raw_sections(text, name))
+        routes = sum(map(_makes_parts, sections, sections[1:], sections[2:]))
+        return {ROUTE: routes} if routes else {}
     kinds = Counter(type(module).__name__ for module in model.modules())
     return {kind: kinds[kind] for kind in SPLITS if kinds[kind]}
 
 
-def _losses(result: gl.Result) -> dict[str, Any]:
-    """Return the names of the losses and the largest error of their sum; empty if they were not told apart."""
-    if "loss_sums" not in result.tables:
+def _makes_parts(before: RawSection, route: RawSection, after: RawSection) -> bool:
+    if (before.name, route.name, after.name) != ("convolutional", ROUTE, "convolutional"):
+        return False
+    sizes = {section.options["size"].value for section in (before, after)}
+    return sizes == {"1"} and route.options["layers"].value == "-2"
+
+
+def _losses(sums: gl.Table | None) -> dict[str, Any]:
+    """Return the names of the losses and the largest error of their sum; empty if there is one loss."""
+    if sums is None:
         return {}
-    frame = result["loss_sums"].frame
+    frame = sums.frame
     errors = frame.select_dtypes("number")
     labels = list(dict.fromkeys(frame["loss"].astype(str)))
     return {"names": labels, "error": float(errors.filter(like="error").max().max())}
@@ -166,21 +190,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--darknet", type=Path, help="folder of cfg files")
     parser.add_argument("--only", default="", help="measure the networks whose names contain this")
+    parser.add_argument("--missing", action="store_true", help="keep the rows of networks that were captured")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     file = DOCS / "coverage.json"
-    old = {entry["name"]: entry for entry in json.loads(file.read_text())["rows"]} if file.exists() else {}
-    rows: list[dict[str, Any]] = []
-    for name in names(arguments.darknet):
-        kept = old.get(name.rpartition("/")[2] if "/" in name else name)
-        if arguments.only not in name and kept is None:
+    rows = {entry["name"]: entry for entry in json.loads(file.read_text())["rows"]} if file.exists() else {}
+    order = list(names(arguments.darknet))
+    for name in sorted(order, key=lambda name: any(kind in name for kind in SLOW)):
+        if arguments.only not in name or (arguments.missing and rows.get(short(name), {}).get("captured")):
             continue
-        rows.append(kept if kept is not None and arguments.only not in name else row(name))
-        document = {"torch": torch.__version__, "gradlens": gl.__version__, "rows": rows}
+        rows[short(name)] = row(name)
+        known = [rows[key] for key in map(short, order) if key in rows]
+        document = {"torch": torch.__version__, "gradlens": gl.__version__, "rows": known}
         file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-        print(_line(rows[-1]), flush=True)
-    (DOCS / "coverage.md").write_text(page(document), encoding="utf-8")
+        (DOCS / "coverage.md").write_text(page(document), encoding="utf-8")
+        print(_line(rows[short(name)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gradlens as gl
 from benchmarks import coverage
 
 
@@ -32,4 +33,4 @@ def test_a_network_that_fails_has_its_message_in_the_row() -> None:
 
 
 def test_modules_that_split_are_counted_by_their_class() -> None:
-    assert coverage.defined_splits("resnet18@csp") == {"CspStage": 4}
+    assert coverage.defined_splits("resnet18@csp", gl.load_model("resnet18@csp")) == {"CrossStage": 4}
