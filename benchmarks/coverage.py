@@ -81,7 +81,7 @@ def short(name: str) -> str:
 def _measured(name: str) -> dict[str, Any]:
     adapter = source(name).adapter
     classes, size, batches = _data(name, adapter.task)
-    model = gl.load_model(name, num_classes=classes, image_size=size)
+    model = gl.load_model(name, num_classes=classes or None, image_size=size)
     lift_zero_init(model)
     recording = gl.capture(model, batches, step=adapter.losses(), samples=SAMPLES, costs=False)
     checks, flow, sums = (ANALYZERS[table](recording) for table in ("exactness", "flow", "loss_sums"))
