@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gradlens as gl
 from benchmarks import coverage
 
 
@@ -32,4 +33,34 @@ def test_a_network_that_fails_has_its_message_in_the_row() -> None:
 
 
 def test_modules_that_split_are_counted_by_their_class() -> None:
-    assert coverage.defined_splits("resnet18@csp") == {"CspStage": 4}
+    assert coverage.defined_splits("resnet18@csp", gl.load_model("resnet18@csp")) == {"CrossStage": 4}
+
+
+def test_the_summary_counts_rows_that_are_right() -> None:
+    right = {
+        "captured": True,
+        "error": 0.0,
+        "projected": 1e-7,
+        "splits": 2,
+        "defined": {"C2f": 2},
+        "losses": {},
+    }
+    rows = [
+        right,
+        {**right, "error": 1e-3},
+        {**right, "splits": 1, "losses": {"names": ["a"], "error": 1e-6}},
+        {**right, "losses": {"names": ["a"], "error": 0.1}},
+        {"captured": False},
+    ]
+    line = coverage.summary(rows)
+    assert line.startswith("4 of 5 networks could be measured. Of these, 3 are exact")
+    assert "1 of the 2 with several losses add up, and 3 have the splits" in line
+
+
+def test_a_chain_without_a_fork_has_nothing_to_add_up() -> None:
+    entry = {
+        "name": "a", "captured": True, "error": None, "projected": None, "stages": ["2"], "splits": 0, "defined": {},
+        "losses": {},
+    }  # fmt: skip
+    assert "| a | no fork | 2 | one | 0, none |" in coverage.page({"rows": [entry]})
+    assert "1 are exact" in coverage.summary([entry])

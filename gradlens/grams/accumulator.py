@@ -236,7 +236,7 @@ class Accumulator:
         difference = total.double()
         for part in held.values():
             difference = difference - part.double()
-        worst = float(difference.abs().max())
+        worst = float(difference.abs().max()) if difference.numel() else 0.0
         numbers = [number for member in group.members for number in member]
         norms = self._grams[numbers].diagonal(dim1=1, dim2=2).sum(0)
         square = sum(float(norm) ** 2 for norm in whole) if whole else float(norms.max())

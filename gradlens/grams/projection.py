@@ -74,7 +74,7 @@ class Projection:
         """
         gradient = wide(gradient)
         size, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :]) // (n if first else 1)
-        before = gradient.numel() // (n * size * after)
+        before = gradient.numel() // max(n * size * after, 1)
         index = torch.arange(*channels, device=gradient.device)
         signs = self._vector(gradient, before * whole * after)
         signs = signs.reshape(before, whole, after).index_select(1, index)
@@ -112,9 +112,9 @@ class Projection:
 def applied(flat: Tensor, signs: Tensor) -> Tensor:
     """Return ``flat @ signs`` in float64, ``[n]``, summed in chunks.
 
-    One long float32 sum was off by 3e-5 of the norm at 800 000 features, chunks by 1e-6.
+    One long float32 sum was off by 3e-5 of the norm at 800 000 features, chunks by 1e-6. Without features the sum is 0.
     """
-    chunked = signed_sums(flat, signs, min(CHUNK, flat.shape[1]))
+    chunked = signed_sums(flat, signs, max(min(CHUNK, flat.shape[1]), 1))
     cut = chunked.shape[1] * CHUNK
     rest = (flat[:, cut:] @ signs[cut:]).double() if 0 < cut < flat.shape[1] else 0
     return (chunked.sum(1) + rest).cpu()

@@ -9,16 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
 from gradlens.signatures import parameters_of
-
-FORM = (
-    'a batch is (images, targets) with one target per image: {"boxes": [k, 4] as x1, y1, x2, y2 in pixels, "labels": '
-    "[k] from 1}"
-)
+from gradlens.targets import FORM, check_target
 
 
 def is_detector(model: nn.Module) -> bool:
@@ -42,39 +37,11 @@ def check_targets(model: nn.Module, batch: object) -> None:
         raise GradlensError(f"there are {len(images)} images and {len(targets)} targets; {FORM}")
     classes = _classes(model)
     for index, (image, target) in enumerate(zip(images, targets, strict=True)):
-        _check_target(f"targets[{index}]", image, target)
+        check_target(f"targets[{index}]", image, target)
         _check_labels(f"targets[{index}]", target["labels"], classes, name)
 
 
-def _check_target(name: str, image: Tensor, target: Mapping[str, Any]) -> None:
-    missing = [key for key in ("boxes", "labels") if not isinstance(target.get(key), Tensor)]
-    if missing:
-        raise GradlensError(
-            f"{name} has no tensor {' and no tensor '.join(missing)}; an image without an object has boxes "
-            "torch.zeros(0, 4) and labels torch.zeros(0, dtype=torch.int64)"
-        )
-    boxes, labels = target["boxes"], target["labels"]
-    if boxes.dim() != 2 or boxes.shape[1] != 4 or len(labels) != len(boxes):
-        raise GradlensError(f"{name} has boxes {list(boxes.shape)} and labels {list(labels.shape)}; {FORM}")
-    height, width = image.shape[-2:]
-    limits = boxes.new_tensor([width, height, width, height])
-    for number in range(len(boxes)):
-        box = boxes[number]
-        spelled = ", ".join(f"{float(value):g}" for value in box)
-        if not bool((box[2:] > box[:2]).all()):
-            raise GradlensError(
-                f"{name}: box {number} is [{spelled}], without a positive width and height; give x1 < x2 and y1 < y2"
-            )
-        if bool((box < 0).any()) or bool((box > limits).any()):
-            raise GradlensError(
-                f"{name}: box {number} is [{spelled}], outside of its image of {width} x {height} pixels; clip it, or "
-                "scale it with the image"
-            )
-
-
 def _check_labels(name: str, labels: Tensor, classes: tuple[int, int] | None, model: str) -> None:
-    if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise GradlensError(f"{name} has labels of {labels.dtype}; give the numbers of classes as int64")
     if classes is None or not len(labels):
         return
     first, count = classes

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gradlens.catalogue.datasets import DETECTION
 from gradlens.data import Batches
 from gradlens.errors import GradlensError
+from gradlens.hooks.detection import check_targets, is_detector
 from gradlens.models.sgd import Step
 from gradlens.signatures import parameters_of
 from gradlens.studies.objects import Supply
@@ -30,7 +31,7 @@ def detection_step(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
         batch: (images, targets).
 
     Raises:
-        GradlensError: the network takes no targets, or returns no losses.
+        GradlensError: the network takes no targets, they do not fit it, or it returns no losses.
     """
     images, targets = cast(tuple[list[Tensor], list[dict[str, Tensor]]], batch)
     if len(parameters_of(model)) < 2:
@@ -38,6 +39,8 @@ def detection_step(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
             f"{type(model).__name__} takes no targets, so it is no detector, and these data are scenes with boxes; "
             "name a detector, such as torchvision:fcos_resnet50_fpn, or use data with one class per image"
         )
+    if is_detector(model):
+        check_targets(model, batch)
     losses = model(images, targets)
     if not isinstance(losses, Mapping):
         kind = type(losses).__name__

@@ -118,3 +118,12 @@ def test_half_precision_is_projected_in_float32_at_least() -> None:
     torch.testing.assert_close(
         projection.total(gradient, 1, 3), projection.total(gradient.double(), 1, 3), rtol=1e-4, atol=1e-3
     )
+
+
+def test_a_gradient_without_features_has_total_0() -> None:
+    projection = Projection(100)
+    empty = torch.zeros(4, 0, 3)
+    assert projection.total(empty, 1, 4).tolist() == [0.0] * 4
+    assert projection.sketch(empty, 1, 4).shape == (4, 0)
+    assert projection.part(torch.zeros(4, 2, 0), 4, (0, 2, 1), 1, 4).tolist() == [0.0] * 4
+    assert projection.part(torch.zeros(4, 0, 3), 4, (0, 0, 1), 1, 4).tolist() == [0.0] * 4

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
+from gradlens.targets import FORM, check_target
 
 AUXILIARY = 0.5
 """Weight of the auxiliary head of a segmentation network, as in torchvision's reference training."""
@@ -69,7 +70,7 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
     """Return images ``[3, h, w]`` and targets on the device of the model.
 
     Raises:
-        GradlensError: the batch has another form.
+        GradlensError: the batch has another form, or a target does not fit its image (see ``check_target``).
     """
     if not _is_detection(batch):
         raise GradlensError(
@@ -78,7 +79,14 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
         )
     device = next(model.parameters()).device
     images, targets = batch
-    moved = [{name: value.to(device) for name, value in target.items()} for target in targets]
+    if len(images) != len(targets):
+        raise GradlensError(f"there are {len(images)} images and {len(targets)} targets; {FORM}")
+    for index, (image, target) in enumerate(zip(images, targets, strict=True)):
+        check_target(f"targets[{index}]", image, target)
+    moved = [
+        {name: value.to(device) if isinstance(value, Tensor) else value for name, value in target.items()}
+        for target in targets
+    ]
     return [image.to(device) for image in images], moved
 
 
@@ -120,4 +128,4 @@ def class_map(target: Target) -> Tensor:
 def _is_detection(batch: Any) -> bool:
     if not (isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Sequence)):
         return False
-    return all(isinstance(target, Mapping) and {"boxes", "labels"} <= set(target) for target in batch[1])
+    return all(isinstance(target, Mapping) for target in batch[1])
