@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,9 +23,8 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.ops import FeaturePyramidNetwork
 
 import gradlens as gl
-from gradlens.analyzers import ANALYZERS
 from gradlens.analyzers.duplication import common_sizes
-from gradlens.comparisons.training import trajectory
+from gradlens.comparisons.training import losses_along, trajectory
 from gradlens.comparisons.variants import Variants
 from gradlens.metrics import mean_interval
 from gradlens.models.spec import NetworkSpec
@@ -90,22 +88,6 @@ def states(rows: Sequence[Row]) -> dict[int, Variants]:
     return {step: Variants(state.recordings, state.scores, sizes=sizes) for step, state in made.items()}
 
 
-def ledger(by_step: dict[int, Variants]) -> pd.DataFrame:
-    """Return the share of each loss by stage, with its interval, one row per step, network, stage and loss.
-
-    It is empty if the losses were not measured one by one.
-    """
-    analyzer = ANALYZERS.get("losses")
-    tables = [
-        (step, analyzer(recording))
-        for step, state in by_step.items()
-        for recording in state.recordings
-        if analyzer is not None
-    ]
-    frames = [table.frame.query("level == 'stage'").assign(step=step) for step, table in tables if table]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-
-
 def summary(along: pd.DataFrame) -> list[str]:
     """Return each quantity at each step with its interval over seeds, and the paired difference at the end."""
     lines, last = [], along["step"].max()
@@ -130,8 +112,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--batches", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--snapshots", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--snapshots", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
@@ -144,18 +126,18 @@ def main() -> None:
         Subject(NetworkSpec(f"fcos {name}"), name, supplied=detector(name, options.size))
         for name in options.networks.split(",")
     ]
-    begin = time.perf_counter()
     rows = Grid(study, training, subjects, options.folder, lambda *done: print(*done, file=sys.stderr)).run()
     by_step = states(rows)
     along = trajectory({step: state.frames() for step, state in by_step.items()}).frame
-    shares = ledger(by_step)
+    shares = losses_along({step: state.recordings for step, state in by_step.items()})
     print(*summary(along), sep="\n", file=sys.stderr)
-    if not shares.empty:
-        print(shares.query("where == 'whole'").to_string(), file=sys.stderr)
-    environment = {"torch": torch.__version__, "threads": torch.get_num_threads(), **vars(options)}
-    seconds = round(time.perf_counter() - begin, 1)
-    tables = {"trajectory": along.to_dict("records"), "losses": shares.to_dict("records")}
-    print(json.dumps({"environment": environment, "seconds": seconds, **tables}, indent=2, default=str))
+    if shares is not None:
+        print(shares.frame.query("stage == 'whole'").to_string(), file=sys.stderr)
+    chosen = {name: value for name, value in vars(options).items() if name != "folder"}
+    environment = {"torch": torch.__version__, "threads": torch.get_num_threads(), **chosen}
+    frames = {"trajectory": along} | ({} if shares is None else {"losses_along": shares.frame})
+    tables = {name: json.loads(frame.to_json(orient="records")) for name, frame in frames.items()}
+    print(json.dumps({"environment": environment, **tables}, indent=1, default=str))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -58,7 +59,7 @@ def make(name: str, folder: Path, saved: str = "") -> None:
             save_small(Path(scratch, "run", "figures", f"{table}.png"), folder / f"{table}.png")
 
 
-def save_small(picture: Path, path: Path) -> None:
+def save_small(picture: Path | BytesIO, path: Path) -> None:
     """Save a picture with a palette: about a third of the bytes, without a visible difference."""
     with Image.open(picture) as image:
         small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)

@@ -130,13 +130,13 @@ def _first_saying(note: str, progress: Progress) -> Progress:
 def _warn(result: Result, voice: Voice) -> None:
     """Print what warnings say first and what to do, equal ones of several networks once; verbose: all of each."""
     from gradlens.words.power import is_about_power
-    from gradlens.words.starting import is_about_start
+    from gradlens.words.samples import is_note
 
     if voice is Voice.QUIET:
         return
     new = [text for text in result.warnings if not is_about_power(text)]  # that was said before the run
     for text in result.warnings if voice is Voice.VERBOSE else all_in_brief(new):
-        tell("note" if is_about_start(text) else "warning", in_options(text), err=True)
+        tell("note" if is_note(text) else "warning", in_options(text), err=True)
 
 
 def _end(ctx: click.Context, result: Result, delivery: Delivery) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from gradlens.catalogue.losses import SHARE_OF
@@ -45,6 +45,29 @@ def ledger_blocks(result: Result) -> list[Block]:
             ],
         )
     ]
+
+
+def along_training(result: Result) -> list[Block]:
+    """Return the shares of the whole network at the first and the last measured step, one row per network."""
+    if "losses_along" not in result.tables or result.tables["losses_along"].frame.empty:
+        return []
+    frame = result.tables["losses_along"].frame
+    whole = frame[frame["stage"].astype(str) == WHOLE]
+    shares = whole.set_index(["network", "loss", "step"])["share"].to_dict()
+    first, last = (int(step) for step in (whole["step"].min(), whole["step"].max()))
+    losses = [str(name) for name in dict.fromkeys(whole["loss"])]
+    rows = [
+        [
+            str(name),
+            *(f"{_at(shares, name, loss, first)} to {_at(shares, name, loss, last)}" for loss in losses),
+        ]
+        for name in dict.fromkeys(whole["network"])
+    ]
+    return [Block([f"{HEAD}, step {first} to {last}", *losses], rows)]
+
+
+def _at(shares: Mapping[tuple[str, str, int], float], network: str, loss: str, step: int) -> str:
+    return format_number(shares.get((network, loss, step), math.nan), "ratio", TERMINAL)
 
 
 def _cells(rows: list[Row], names: list[str]) -> Iterator[str]:

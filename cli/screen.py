@@ -11,7 +11,7 @@ from gradlens.catalogue import quantities_with
 from .brief import brief
 from .diagnosis import print_sites
 from .layout import Block, print_blocks
-from .ledger import conflict_lines, ledger_blocks
+from .ledger import along_training, conflict_lines, ledger_blocks
 from .summary import blocks
 from .terminal import say, width
 
@@ -35,7 +35,7 @@ def show(result: Result, *, everything: bool = False, top: int | None = None) ->
     table = brief(result)
     tables = blocks(result) if everything else [table.block] if table and table.block.rows else []
     shares = ledger_blocks(result)
-    print_blocks([*tables, *shares])
+    print_blocks([*tables, *shares, *along_training(result)])
     legend = table.legend if table and not everything else ""
     lines = [*conflict_lines(result), *(_legend(legend, tables, everything) if tables else [])]
     for line in lines:

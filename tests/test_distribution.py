@@ -62,6 +62,14 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+OPTIONAL = {
+    "detection": ["torchmetrics", "pycocotools"],
+    "ultralytics": ["ultralytics"],
+    "libreyolo": ["libreyolo"],
+}
+"""Libraries by the extra that installs them, in the order of ``.ci/run``."""
+
+
 def build(kind: str, source: Path, out: Path) -> Path:
     """Build as pip does, in a process of its own, but with the hatchling of this environment: no network."""
     code = "import sys, hatchling.build as b; print(getattr(b, 'build_' + sys.argv[1])(sys.argv[2]))"
@@ -119,7 +127,8 @@ def test_the_metadata_are_valid_and_name_the_command(wheel: Path) -> None:
     files = contents(wheel)
     metadata = Metadata.from_email(files[f"{INFO}/METADATA"], validate=True)
     assert (metadata.name, str(metadata.version)) == (DISTRIBUTION, VERSION)
-    assert set(metadata.provides_extra or []) == {"notebook", "test", "docs", "dev"}
+    extras = {"notebook", "test", "docs", "dev", *OPTIONAL}
+    assert set(metadata.provides_extra or []) == extras
     needs = [(need.name, str(need.marker)) for need in metadata.requires_dist or []]
     assert not [
         name for name, _ in needs if name.startswith("gradlens")
@@ -128,6 +137,20 @@ def test_the_metadata_are_valid_and_name_the_command(wheel: Path) -> None:
         assert (name, 'extra == "dev"') in needs
     command = "gradlens = gradlens_cli.app:gradlens"
     assert files[f"{INFO}/entry_points.txt"].decode().split("\n")[:2] == ["[console_scripts]", command]
+
+
+def test_tests_of_optional_libraries_are_marked_and_never_skipped_silently() -> None:
+    """``.ci/run`` runs what has the marker with the libraries installed, and requires them."""
+    files = [path for path in (ROOT / "tests").rglob("test_*.py") if path.name != Path(__file__).name]
+    for path in files:
+        text = path.read_text("utf-8")
+        optional = "|".join(library for libraries in OPTIONAL.values() for library in libraries)
+        assert not re.search(rf"importorskip\(\s*['\"]({optional})", text), path
+        if re.search(r"\bneeds\(", text) and "oracles.extras" in text:
+            assert "pytest.mark.extra" in text, path
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    assert f"'.[{','.join(OPTIONAL)},test]'" in script
+    assert "GRADLENS_EXTRAS=required python -m pytest -q -m extra tests\n" in script
 
 
 def test_an_editable_install_imports_the_modules_of_the_checkout(checkout: Path, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ FRAMES = 8
 
 COCO = "coco"
 """Start of the name of a COCO file."""
+NARROW = "boxes narrower than a pixel"
+"""Key of ``left_out`` for boxes of the samples that were read; the other counts are of the whole file."""
 DETECTOR_DEFAULTS = {"image_size": 96, "batch_size": 8}
 """Defaults of a study on data for detectors."""
 

@@ -78,6 +78,7 @@ TABLES: tuple[About, ...] = (
     About("strategies", "Strategies against their cost", plot="trade_off.TRADE_OFF"),
     About("differences", "Pairs of strategies", plot="forest.FOREST", leads=4),
     About("trajectory", "During training", plot="training.TRAJECTORY", leads=5),
+    About("losses_along", "Ledger of the losses during training"),
     About("learning", "Duplication and accuracy"),
     About("duplication", "Duplication by stage", "duplication.Duplication", "duplication.DUPLICATION",
           needs=(Need.SIGNALS,), leads=6),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from gradlens.analyzers.losses import Ledger
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue import QUALITIES, SIZES, quality_in, quantities_with, units
 from gradlens.comparisons.variants import MEASURED
 from gradlens.metrics import association
+from gradlens.recording import Recording
 from gradlens.results import Table
 
 WITHIN = "strategies within a seed"
@@ -40,6 +42,37 @@ def trajectory(steps: Mapping[int, Mapping[str, pd.DataFrame]]) -> Table:
             "Training loss: mean over the last five steps before the measurement, at step 0 that of the first step."
         ),
         units=units("trajectory"),
+    )
+
+
+def losses_along(steps: Mapping[int, Sequence[Recording]]) -> Table | None:
+    """Return the share of each loss by stage during training, one row per network, step, stage and loss.
+
+    Args:
+        steps: recordings of all seeds, one per network, by number of updates.
+
+    Returns:
+        The table, with the columns of the table ``losses``; None if one loss was measured.
+    """
+    ledgers = [
+        (step, table)
+        for step, recordings in steps.items()
+        for table in map(Ledger(), recordings)
+        if table is not None
+    ]
+    if not ledgers:
+        return None
+    frames = [table.frame.query("level == 'stage'").assign(step=step) for step, table in ledgers]
+    frame = pd.concat(frames, ignore_index=True)
+    frame["stage"] = frame["where"]
+    first, last = ledgers[0][1], ["level", "where", "depth", "order"]
+    columns = ["network", "step", *frame.columns.drop(["network", "step", *last])]
+    return Table(
+        "losses_along",
+        frame[columns],
+        "Share of each loss in the energy of the gradient during training.",
+        how=f"Measured on the same batches at each step. {first.how}",
+        units={name: unit for name, unit in first.units.items() if name in columns},
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gradlens.catalogue.datasets import DETECTION
+from gradlens.catalogue.datasets import DETECTION, NARROW
 from gradlens.data.coco import Box, Picture, read_coco
 from gradlens.data.images import MODES, UNREADABLE, eight_bit, unreadable
 from gradlens.data.request import Request
@@ -43,6 +43,7 @@ def coco_samples(request: Request, skip_bad: bool) -> Samples:
     images: list[Tensor] = []
     targets: list[dict[str, Tensor]] = []
     skipped: list[str] = []
+    narrow = 0
     before = request.first if skip_bad else 0  # read too, so that skipped files do not move the samples
     for index in request.order(total)[request.first - before :]:
         if len(images) == before + request.samples:
@@ -56,10 +57,14 @@ def coco_samples(request: Request, skip_bad: bool) -> Samples:
             continue
         images.append(image)
         targets.append(target)
+        narrow += (len(coco.pictures[index].boxes) - len(target["labels"])) * (len(images) > before)
     if len(images) < before + request.samples:
         bad = len(skipped)
         request.require(total - bad, f"{coco.file} has {total} images, {bad} of them unreadable")
-    return Samples(images[before:], targets[before:], coco.class_names, total, tuple(skipped), task=DETECTION)
+    left_out = {**coco.left_out, **({NARROW: narrow} if narrow else {})}
+    return Samples(
+        images[before:], targets[before:], coco.class_names, total, tuple(skipped), DETECTION, left_out
+    )
 
 
 def _sample(picture: Picture, request: Request) -> tuple[Tensor, dict[str, Tensor]]:

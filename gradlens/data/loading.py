@@ -74,6 +74,7 @@ def load_data(
         "classes": len(samples.class_names),
         "sha256": fingerprint(items),
         "skipped": list(samples.skipped),
+        **({"left_out": dict(samples.left_out)} if samples.left_out else {}),
     }
     described = str(Tokens.parse(name, request.num_classes)) if is_tokens(name) else ""
     return Batches(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -21,6 +21,7 @@ class Samples:
         class_names: one per class.
         total: number of samples in the whole data set; None if it is unlimited.
         skipped: files that could not be read.
+        left_out: numbers of boxes that are not in the targets, by reason.
         task: what a network learns of them.
     """
 
@@ -30,6 +31,7 @@ class Samples:
     total: int | None
     skipped: tuple[str, ...] = ()
     task: str = CLASSIFICATION
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def batches(self, n: int) -> tuple[tuple[Any, Any], ...]:
         """Return batches of ``n`` samples, which share no memory."""

@@ -24,6 +24,7 @@ from gradlens.studies.misfits import explain_misfit, few_samples, try_network
 from gradlens.studies.options import Study
 from gradlens.studies.steps import step_for
 from gradlens.studies.subjects import unvaried
+from gradlens.words.samples import left_out_boxes, smaller_defaults
 
 SHOWN = 3
 """Largest number of skipped files that a warning names."""
@@ -58,7 +59,11 @@ class Cells:
     @property
     def warnings(self) -> list[str]:
         """Warnings about the data."""
-        return [*skipped_images(self._data), *same_for_all_seeds(self._fixed), *smaller_defaults(self.study)]
+        return [
+            *skipped_images(self._data),
+            *same_for_all_seeds(self._fixed),
+            *notes_on_boxes(self.study, self._data),
+        ]
 
     def run(self) -> list[Recording]:
         """Measure all cells, and return one recording per network, all with the same replicates.
@@ -151,15 +156,11 @@ class Cells:
             self._progress(what, self._done, self._total)
 
 
-def smaller_defaults(study: Study) -> list[str]:
-    """Return which defaults of a study on data for detectors are smaller than usual, where they are used."""
+def notes_on_boxes(study: Study, identities: Sequence[Mapping[str, object]]) -> list[str]:
+    """Return notes on data with boxes: defaults that are smaller than usual, and boxes that were left out."""
     usual = defaults_of(study.data) if study.supply.batches is None else {}
-    used = [f"{name}={value}" for name, value in usual.items() if getattr(study, name) == value]
-    if not used:
-        return []
-    return [
-        f"{' and '.join(used)} are the defaults for data with boxes, because detectors take long; set them for more"
-    ]
+    used = {name: value for name, value in usual.items() if getattr(study, name) == value}
+    return [*smaller_defaults(used), *left_out_boxes(identities)]
 
 
 def skipped_images(identities: Sequence[Mapping[str, object]]) -> list[str]:

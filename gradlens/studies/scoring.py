@@ -92,7 +92,7 @@ def check_evaluation() -> None:
     if missing:
         raise GradlensError(
             f"the average precision of a detector needs {', '.join(missing)}; install with `python -m pip install "
-            f"{' '.join(PACKAGES)}`, or leave out evaluate=True"
+            f"{' '.join(PACKAGES)}` (in a checkout: `python -m pip install '.[detection]'`), or leave out evaluate=True"
         )
 
 

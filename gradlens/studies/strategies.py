@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from torch import nn
 
-from gradlens.analyzers.duplication import common_sizes
 from gradlens.catalogue.datasets import DETECTION, task_of
 from gradlens.catalogue.transitions import CONTROL, DEFAULT, GAMMA, PARTIAL, STEM, STRATEGIES, STRATEGY_OF
-from gradlens.comparisons.effects import Effects
-from gradlens.comparisons.training import learning, trajectory
-from gradlens.comparisons.variants import Variants
 from gradlens.errors import GradlensError
 from gradlens.models.spec import CspSpec, NetworkSpec, csp_specs
 from gradlens.models.supplied import Network
 from gradlens.models.transitions import TRANSITIONS
 from gradlens.progress import Progress
 from gradlens.results import Result
-from gradlens.results.documents import Document
 from gradlens.results.labels import renamed
-from gradlens.studies.analysis import tables_of
 from gradlens.studies.cell import Subject
-from gradlens.studies.cells import skipped_images
-from gradlens.studies.grid import Grid, Row
+from gradlens.studies.grid import Grid
 from gradlens.studies.options import Study, Training
 from gradlens.studies.partial import interrupted
 from gradlens.studies.scoring import check_evaluation
 from gradlens.studies.spaces import require_one
+from gradlens.studies.strategy_tables import analyzed, strategy_of
 from gradlens.studies.subjects import check_weights, subjects, unvaried
 from gradlens.studies.supply import supplied_study
-from gradlens.words.findings_of_strategies import finding_of_strategies
-from gradlens.words.starting import started
-from gradlens.words.warnings import warnings_alone, warnings_of_training
 
 Value = TypeVar("Value", str, float)
 
@@ -113,7 +104,7 @@ def strategies(
         "training": asdict(plan),
         "data_identity": grid.identities,
     }
-    result = _analyzed(rows, networks, meta, study.extra)
+    result = analyzed(rows, networks, meta, study)
     result = interrupted(result, f"{len(rows)} of {study.seeds} seeds") if grid.partial else result
     return result.relabelled(labels)
 
@@ -184,66 +175,5 @@ def _control(sharers: Sequence[Subject]) -> Subject:
     return Subject(NetworkSpec(first.base, csp), f"{names}, {CONTROL}", supplied=sharers[0].supplied)
 
 
-def strategy_of(network: Subject) -> str:
-    """Return the transition strategy of a variant."""
-    return network.spec.csp.strategy if network.spec.csp else "none"
-
-
 def _listed(value: Value | Sequence[Value]) -> list[Value]:
     return [value] if isinstance(value, (str, int, float)) else list(value)
-
-
-def _analyzed(
-    rows: Sequence[Row], networks: Sequence[Subject], meta: Document, extra: Sequence[str]
-) -> Result:
-    steps = [snapshot.step for snapshot in rows[0].cells[0]]
-    states = {step: _at(rows, len(networks), index) for index, step in enumerate(steps)}
-    sizes = common_sizes([recording for state in states.values() for recording in state.recordings])
-    states = {step: replace(state, sizes=sizes) for step, state in states.items()}
-    frames = {step: state.frames() for step, state in states.items()}
-    last, measured = states[steps[-1]], frames[steps[-1]]
-    table = last.rows(measured)
-    controls = {network.label for network in networks if network.spec.csp and not network.spec.csp.gamma}
-    cut = {name: frame for name, frame in measured.items() if name not in controls}
-    differences = last.differences(cut)
-    effects = Effects(_baseline(networks), meta["controls"])(last, measured)
-    tables = {} if effects is None else {"effects": effects}
-    tables |= {"strategies": table, "differences": differences}
-    risen: list[str] = []
-    if len(steps) > 1:
-        tables["trajectory"] = trajectory(frames)
-        risen = warnings_of_training(tables["trajectory"].frame)
-    associations = learning(cut)
-    if associations is not None:
-        tables["learning"] = associations
-    tables |= tables_of(last.recordings, extra, sizes=sizes)
-    first = last.recordings[0]
-    warnings = dict.fromkeys(text for recording in last.recordings for text in warnings_alone(recording))
-    return Result(
-        tables=tables,
-        meta={**{k: v for k, v in first.meta.items() if k not in ("network", "name", "checkpoint")}, **meta},
-        finding=finding_of_strategies(tables, str(meta["state"]), str(meta["a"])),
-        warnings=(*skipped_images(meta["data_identity"]), *risen, *warnings, *started(last.recordings)),
-    )
-
-
-def _baseline(networks: Sequence[Subject]) -> str:
-    """Return the label of the unchanged network; empty if it is not among the networks."""
-    return next((network.label for network in networks if strategy_of(network) == "none"), "")
-
-
-def _at(rows: Sequence[Row], variants: int, index: int) -> Variants:
-    """Return all variants at one snapshot, with their seeds merged."""
-    recordings, scores = [], []
-    for variant in range(variants):
-        snapshots = [row.cells[variant][index] for row in rows]
-        first, *others = (snapshot.recording for snapshot in snapshots)
-        recordings.append(first.merge(*others, any_size=True))
-        scores.append({r.seed: s.scores for r, s in zip(rows, snapshots, strict=True)})
-    merged = recordings
-    if index:  # use costs and speed of the untrained network
-        fresh = [rows[0].cells[variant][0].recording for variant in range(variants)]
-        merged = [
-            replace(r, costs=f.costs, throughput=f.throughput) for r, f in zip(recordings, fresh, strict=True)
-        ]
-    return Variants(merged, scores)

@@ -144,9 +144,8 @@ def test_layers_are_ranked_by_conflict_as_recon_ranks_them() -> None:
 
 def test_inner_products_of_the_losses_are_those_of_torchjd() -> None:
     """The Gramian of the Jacobian of two losses over a shared weight, from the batch gradients."""
-    torchjd = pytest.importorskip(
-        "torchjd", reason="torchjd is not installed; it is a reference for this test only"
-    )
+    import torchjd
+
     model, batches = trained_pairs(), digit_pairs(1, 16)
     recording = gl.capture(model, batches, losses=SIDES, space="weights", costs=False)
     weight = model.trunk[1].weight

@@ -70,3 +70,15 @@ def test_a_result_of_one_loss_has_no_ledger() -> None:
 def test_the_ledger_of_a_detector_fits_120_columns() -> None:
     (block,) = ledger.ledger_blocks(result("fcos:resnet50", "fcos:cspresnet50"))
     assert max(map(len, plain(block).splitlines())) <= 120
+
+
+def test_the_shares_at_both_ends_of_a_training_have_a_row_per_network() -> None:
+    ends = [losses(["none", "csp"]).assign(step=step) for step in (0, 50, 100)]
+    ends[2].loc[(ends[2]["network"] == "csp") & (ends[2]["loss"] == LOSSES[0]), "share"] = 0.1
+    frame = pd.concat(ends).query("level == 'stage'")
+    table = Table("losses_along", frame, "")
+    (block,) = ledger.along_training(Result({"losses_along": table}, {}, "Finding."))
+    assert list(block.headers) == ["share of energy, step 0 to 100", *LOSSES]
+    assert block.rows[0] == ["none", "0.75 to 0.75", "0.12 to 0.12", "0.12 to 0.12"]
+    assert block.rows[1][:2] == ["csp", "0.75 to 0.10"]
+    assert ledger.along_training(result("net")) == []

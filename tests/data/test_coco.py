@@ -192,3 +192,16 @@ def _refused(name: str, message: str) -> None:
         with pytest.raises(GradlensError, match=message) as caught:
             attempt()
         assert "\n" not in str(caught.value)
+
+
+def test_the_identity_says_what_was_left_out_of_the_file_and_of_the_measured_images(folder: Path) -> None:
+    large, small = (
+        load_data(f"coco:{folder}/boxes.json", batch_size=6, batches=1, image_size=size) for size in (120, 4)
+    )
+    of_file = {"crowds": 1, "boxes without area": 1}
+    assert large.identity["left_out"] == of_file
+    boxes = sum(len(picture.boxes) for picture in read_coco(f"coco:{folder}/boxes.json").pictures)
+    kept = sum(len(target["labels"]) for target in small[0][1])
+    assert 0 < kept < boxes
+    assert small.identity["left_out"] == {**of_file, "boxes narrower than a pixel": boxes - kept}
+    assert "left_out" not in load_data("digits", batches=1).identity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 import warnings
 from collections import Counter
@@ -10,11 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from oracles.extras import needs
 from torch import Tensor, nn
 
 import gradlens as gl
 from gradlens.graph.branches import Branches
 from gradlens.models.stage import CspStage
+
+needs("ultralytics")
+pytestmark = pytest.mark.extra
 
 CUTTING = {
     "BottleneckCSP", "C2", "C2PSA", "C2f", "C2fCIB", "C2fPSA", "C3", "C3k", "C3k2", "ELAN1", "PSA", "RepCSP",
@@ -52,7 +57,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tasks = pytest.importorskip("ultralytics.nn.tasks", reason="ultralytics is not installed")
+        tasks = importlib.import_module("ultralytics.nn.tasks")
     return lambda name: tasks.DetectionModel(name, ch=3, nc=3, verbose=False)
 
 

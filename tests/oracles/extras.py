@@ -8,14 +8,15 @@ import os
 import pytest
 
 
-def needs(library: str) -> None:
-    """Skip the module of tests without the library.
+def needs(*libraries: str) -> None:
+    """Skip a test, or the module of tests, without the libraries; such tests have the marker ``extra``.
 
     Raises:
-        RuntimeError: it is missing and required.
+        RuntimeError: one is missing and required.
     """
-    if importlib.util.find_spec(library) is not None:
+    missing = ", ".join(library for library in libraries if importlib.util.find_spec(library) is None)
+    if not missing:
         return
     if os.environ.get("GRADLENS_EXTRAS") == "required":
-        raise RuntimeError(f"{library} is required here and not installed")
-    pytest.skip(f"{library} is not installed", allow_module_level=True)
+        raise RuntimeError(f"required here and not installed: {missing}")
+    pytest.skip(f"not installed: {missing}", allow_module_level=True)

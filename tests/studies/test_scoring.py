@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from oracles.extras import needs
 from torch import Tensor, nn
 from torchvision.models.detection import FCOS
 
@@ -16,7 +17,7 @@ from gradlens.errors import GradlensError
 from gradlens.models.sgd import sgd, total
 from gradlens.models.warmup import warm_up
 from gradlens.studies import scoring
-from gradlens.studies.scoring import average_precision, score
+from gradlens.studies.scoring import PACKAGES, average_precision, score
 from gradlens.studies.steps import detection_step
 from tests.detectors import small_fcos
 
@@ -65,17 +66,19 @@ def test_a_training_step_of_several_losses_is_that_of_their_sum() -> None:
             torch.testing.assert_close(parameter, expected - 0.1 * expected.grad)
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize(("options", "expected"), [({}, 1.0), ({"moved": 100.0}, 0.0)])
 def test_the_average_precision_of_exact_boxes_is_one_and_of_distant_ones_zero(
     options: dict[str, float], expected: float
 ) -> None:
-    pytest.importorskip("torchmetrics")
+    needs(*PACKAGES)
     assert average_precision(Oracle(**options).eval(), list(SCENES)) == pytest.approx(expected)  # type: ignore[arg-type]
 
 
+@pytest.mark.extra
 def test_missed_boxes_lower_the_average_precision() -> None:
     """One box of each scene is found: with precision 1, the average precision of a class is about its recall."""
-    pytest.importorskip("torchmetrics")
+    needs(*PACKAGES)
     value = average_precision(Oracle(kept=1).eval(), list(SCENES))
     recall: dict[int, list[bool]] = {}
     for _, targets in SCENES:
@@ -86,8 +89,9 @@ def test_missed_boxes_lower_the_average_precision() -> None:
     assert value == pytest.approx(sum(means) / len(means), abs=0.02)
 
 
+@pytest.mark.extra
 def test_a_score_weighs_batches_by_their_samples() -> None:
-    pytest.importorskip("torchmetrics")
+    needs(*PACKAGES)
     images, targets = SCENES[1]
     batches = [SCENES[0], (images[:2], targets[:2])]
     result = score(Oracle().train(), batches, detection_step)  # type: ignore[arg-type]
@@ -96,8 +100,9 @@ def test_a_score_weighs_batches_by_their_samples() -> None:
     assert math.isnan(result.accuracy)
 
 
+@pytest.mark.extra
 def test_a_score_uses_running_statistics_and_leaves_modes_and_buffers() -> None:
-    pytest.importorskip("torchmetrics")
+    needs(*PACKAGES)
     model = small_fcos().train()
     model.backbone.second.eval()  # type: ignore[union-attr]
     modes = [module.training for module in model.modules()]
@@ -161,8 +166,9 @@ def test_seeds_of_a_detector_are_measured_together(data: str) -> None:
     assert not result["duplication"].frame.empty
 
 
+@pytest.mark.extra
 def test_a_training_on_scenes_reports_the_average_precision() -> None:
-    pytest.importorskip("torchmetrics")
+    needs(*PACKAGES)
     result = gl.strategies(
         small_fcos,
         strategies=["none"],
