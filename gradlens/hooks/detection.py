@@ -1,8 +1,4 @@
-"""Checks of what a detector is trained on: images and boxes as those of torchvision.
-
-A batch is ``(images, targets)``: images ``[3, h, w]``, and for each a dict with ``boxes`` ``[k, 4]`` (x1, y1, x2, y2 in
-pixels) and ``labels`` ``[k]`` (from 1, because 0 is the background).
-"""
+"""Checks of what a detector of torchvision is trained on, and of what it returns."""
 
 from __future__ import annotations
 
@@ -12,13 +8,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from gradlens.boxes import FORM, check_boxes
 from gradlens.errors import GradlensError
 from gradlens.signatures import parameters_of
-
-FORM = (
-    'a batch is (images, targets) with one target per image: {"boxes": [k, 4] as x1, y1, x2, y2 in pixels, "labels": '
-    "[k] from 1}"
-)
 
 
 def is_detector(model: nn.Module) -> bool:
@@ -38,38 +30,10 @@ def check_targets(model: nn.Module, batch: object) -> None:
     images, targets = cast(tuple[Any, Any], batch) if pair else (cast(Any, batch), None)
     if not isinstance(targets, (list, tuple)) or not all(isinstance(target, Mapping) for target in targets):
         raise GradlensError(f"{name} computes its losses from targets, and this batch has none; {FORM}")
-    if len(images) != len(targets):
-        raise GradlensError(f"there are {len(images)} images and {len(targets)} targets; {FORM}")
+    check_boxes(images, targets)
     classes = _classes(model)
-    for index, (image, target) in enumerate(zip(images, targets, strict=True)):
-        _check_target(f"targets[{index}]", image, target)
+    for index, target in enumerate(targets):
         _check_labels(f"targets[{index}]", target["labels"], classes, name)
-
-
-def _check_target(name: str, image: Tensor, target: Mapping[str, Any]) -> None:
-    missing = [key for key in ("boxes", "labels") if not isinstance(target.get(key), Tensor)]
-    if missing:
-        raise GradlensError(
-            f"{name} has no tensor {' and no tensor '.join(missing)}; an image without an object has boxes "
-            "torch.zeros(0, 4) and labels torch.zeros(0, dtype=torch.int64)"
-        )
-    boxes, labels = target["boxes"], target["labels"]
-    if boxes.dim() != 2 or boxes.shape[1] != 4 or len(labels) != len(boxes):
-        raise GradlensError(f"{name} has boxes {list(boxes.shape)} and labels {list(labels.shape)}; {FORM}")
-    height, width = image.shape[-2:]
-    limits = boxes.new_tensor([width, height, width, height])
-    for number in range(len(boxes)):
-        box = boxes[number]
-        spelled = ", ".join(f"{float(value):g}" for value in box)
-        if not bool((box[2:] > box[:2]).all()):
-            raise GradlensError(
-                f"{name}: box {number} is [{spelled}], without a positive width and height; give x1 < x2 and y1 < y2"
-            )
-        if bool((box < 0).any()) or bool((box > limits).any()):
-            raise GradlensError(
-                f"{name}: box {number} is [{spelled}], outside of its image of {width} x {height} pixels; clip it, or "
-                "scale it with the image"
-            )
 
 
 def _check_labels(name: str, labels: Tensor, classes: tuple[int, int] | None, model: str) -> None:
@@ -93,6 +57,9 @@ def _classes(model: nn.Module) -> tuple[int, int] | None:
     scores = getattr(getattr(regions, "box_predictor", None), "cls_score", None)
     if isinstance(scores, nn.Linear):
         return 1, scores.out_features
+    columns = [vars(module)["num_columns"] for module in model.modules() if "num_columns" in vars(module)]
+    if "SSD" in type(model).__name__ and columns:
+        return 1, max(columns)  # the scores, not the four numbers of a box
     counts = [vars(module)["num_classes"] for module in model.modules() if "num_classes" in vars(module)]
     if counts and isinstance(counts[0], int):
         return 0, counts[0]

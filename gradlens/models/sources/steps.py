@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gradlens.boxes import check_boxes
 from gradlens.errors import GradlensError
 
 AUXILIARY = 0.5
@@ -69,7 +70,7 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
     """Return images ``[3, h, w]`` and targets on the device of the model.
 
     Raises:
-        GradlensError: the batch has another form.
+        GradlensError: the batch has another form, or a box is outside of its image or has no size.
     """
     if not _is_detection(batch):
         raise GradlensError(
@@ -78,6 +79,7 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
         )
     device = next(model.parameters()).device
     images, targets = batch
+    check_boxes(images, targets)
     moved = [{name: value.to(device) for name, value in target.items()} for target in targets]
     return [image.to(device) for image in images], moved
 
