@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,18 @@ FORM = (
     'a batch is (images, targets) with one target per image: {"boxes": [k, 4] as x1, y1, x2, y2 in pixels, "labels": '
     "[k] from 1}"
 )
+
+
+def check_boxes(images: Sequence[Tensor], targets: Sequence[Mapping[str, Any]]) -> None:
+    """Check that there is one target per image, with boxes that lie in it and have a width and a height.
+
+    Raises:
+        GradlensError: there is not; the message names the target and the box.
+    """
+    if len(images) != len(targets):
+        raise GradlensError(f"there are {len(images)} images and {len(targets)} targets; {FORM}")
+    for index, (image, target) in enumerate(zip(images, targets, strict=True)):
+        check_target(f"targets[{index}]", image, target)
 
 
 def check_target(name: str, image: Tensor, target: Mapping[str, Any]) -> None:
@@ -44,7 +56,8 @@ def check_target(name: str, image: Tensor, target: Mapping[str, Any]) -> None:
 def _check_boxes(name: str, image: Tensor, boxes: Tensor) -> None:
     height, width = image.shape[-2:]
     limits = boxes.new_tensor([width, height, width, height])
-    for number, box in enumerate(boxes):
+    for number in range(len(boxes)):
+        box = boxes[number]
         spelled = ", ".join(f"{float(value):g}" for value in box)
         if not bool((box[2:] > box[:2]).all()):
             raise GradlensError(

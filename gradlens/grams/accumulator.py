@@ -205,6 +205,8 @@ class Accumulator:
         """Project a gradient linearly, to check the sum of its group and to compare its branches."""
         outer = self._plan.probes[number].outer
         n, outer = (self._n, outer) if outer is not None and self._sampled(group) else (1, 1)
+        if not gradient.numel():  # the boxes of images without objects
+            return torch.zeros((n, 1) if _many(group) and not group.channels else (n,), dtype=torch.float64)
         if group.channels and member >= 0:
             source, total = (
                 self._plan.graph.shape(group.source_key),

@@ -1,8 +1,4 @@
-"""Checks of what a detector is trained on: images and boxes as those of torchvision.
-
-A batch is ``(images, targets)``: images ``[3, h, w]``, and for each a dict with ``boxes`` ``[k, 4]`` (x1, y1, x2, y2 in
-pixels) and ``labels`` ``[k]`` (from 1, because 0 is the background).
-"""
+"""Checks of what a detector of torchvision is trained on, and of what it returns."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
 from gradlens.signatures import parameters_of
-from gradlens.targets import FORM, check_target
+from gradlens.targets import FORM, check_boxes
 
 
 def is_detector(model: nn.Module) -> bool:
@@ -33,11 +29,9 @@ def check_targets(model: nn.Module, batch: object) -> None:
     images, targets = cast(tuple[Any, Any], batch) if pair else (cast(Any, batch), None)
     if not isinstance(targets, (list, tuple)) or not all(isinstance(target, Mapping) for target in targets):
         raise GradlensError(f"{name} computes its losses from targets, and this batch has none; {FORM}")
-    if len(images) != len(targets):
-        raise GradlensError(f"there are {len(images)} images and {len(targets)} targets; {FORM}")
+    check_boxes(images, targets)
     classes = _classes(model)
-    for index, (image, target) in enumerate(zip(images, targets, strict=True)):
-        check_target(f"targets[{index}]", image, target)
+    for index, target in enumerate(targets):
         _check_labels(f"targets[{index}]", target["labels"], classes, name)
 
 
@@ -60,6 +54,9 @@ def _classes(model: nn.Module) -> tuple[int, int] | None:
     scores = getattr(getattr(regions, "box_predictor", None), "cls_score", None)
     if isinstance(scores, nn.Linear):
         return 1, scores.out_features
+    columns = [vars(module)["num_columns"] for module in model.modules() if "num_columns" in vars(module)]
+    if "SSD" in type(model).__name__ and columns:
+        return 1, max(columns)  # the scores, not the four numbers of a box
     counts = [vars(module)["num_classes"] for module in model.modules() if "num_classes" in vars(module)]
     if counts and isinstance(counts[0], int):
         return 0, counts[0]

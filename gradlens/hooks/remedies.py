@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -32,6 +33,8 @@ def step_line(model: nn.Module, batch: object) -> str:
         count = min(len(inputs) or 1, len(batch) - 1)
         arguments = ", ".join(f"batch[{index}]" for index in range(count))
         target = f"batch[{count}]"
+    elif is_dataclass(batch):
+        arguments, target = _from_fields(inputs, [field.name for field in fields(batch)])
     else:
         return "`step=lambda model, batch: model(batch).mean()`"
     return f"`step=lambda model, batch: {CROSS_ENTROPY}(model({arguments}), {target})`"
@@ -113,6 +116,14 @@ def _from_mapping(
         return ", ".join(f'{name}=batch["{name}"]' for name in shared), f'batch["{target}"]'
     others = [name for name in names if name != target][: max(len(inputs), 1)] or ["inputs"]
     return ", ".join(f'batch["{name}"]' for name in others), f'batch["{target}"]'
+
+
+def _from_fields(inputs: Sequence[str], names: Sequence[str]) -> tuple[str, str]:
+    """Return the arguments of the model and the target from the fields of a dataclass."""
+    target = next((name for name in TARGETS if name in names), names[-1] if names else "target")
+    others = [name for name in names if name != target]
+    shared = [name for name in inputs if name in others] or others[: max(len(inputs), 1)] or ["inputs"]
+    return ", ".join(f"batch.{name}" for name in shared), f"batch.{target}"
 
 
 def _from_pair(inputs: object, count: int) -> str:

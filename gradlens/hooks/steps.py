@@ -52,7 +52,7 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
 
     def supervised(model: nn.Module, batch: object) -> Returned:
         if usual and is_detector(model) and model.training and not _has_classes(batch):
-            return _detector_losses(model, batch)
+            return detector_losses(model, batch)
         if usual and takes_batch(model, batch):
             loss = own_loss(model, cast(Mapping[str, Any], batch))
             if loss is not None:
@@ -95,7 +95,7 @@ def _has_classes(batch: object) -> bool:
     return isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Tensor)
 
 
-def _detector_losses(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
+def detector_losses(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
     """Return the losses that a detector computes.
 
     Raises:

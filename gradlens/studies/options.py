@@ -71,8 +71,8 @@ class Study:
     )
     step: str = option(
         "",
-        "Function of (model, batch) that returns the loss, for networks with several inputs or outputs; the file is "
-        "RUN.",
+        "Function of (model, batch) that returns the loss, or several by name, for networks with several inputs or "
+        "outputs; the file is RUN.",
         group=SAMPLES,
         metavar="FILE.py:FN",
     )

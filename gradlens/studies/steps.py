@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from torch import Tensor, nn
 
 from gradlens.catalogue.datasets import DETECTION
 from gradlens.data import Batches
 from gradlens.errors import GradlensError
-from gradlens.hooks.detection import check_targets, is_detector
+from gradlens.hooks.steps import detector_losses
 from gradlens.models.sgd import Step
 from gradlens.signatures import parameters_of
 from gradlens.studies.objects import Supply
@@ -33,19 +32,9 @@ def detection_step(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
     Raises:
         GradlensError: the network takes no targets, they do not fit it, or it returns no losses.
     """
-    images, targets = cast(tuple[list[Tensor], list[dict[str, Tensor]]], batch)
     if len(parameters_of(model)) < 2:
         raise GradlensError(
             f"{type(model).__name__} takes no targets, so it is no detector, and these data are scenes with boxes; "
             "name a detector, such as torchvision:fcos_resnet50_fpn, or use data with one class per image"
         )
-    if is_detector(model):
-        check_targets(model, batch)
-    losses = model(images, targets)
-    if not isinstance(losses, Mapping):
-        kind = type(losses).__name__
-        raise GradlensError(
-            f"{type(model).__name__} returns a {kind} in train mode, not its losses by name; give "
-            "`step=lambda model, batch: ...` that returns them"
-        )
-    return losses
+    return detector_losses(model, batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -84,6 +85,32 @@ def test_a_detector_on_targets_of_boxes_needs_no_step() -> None:
     assert len(gl.capture(Detector(), [batch]).signals) == 2
     with pytest.raises(GradlensError, match=r"returns boxes in eval mode.* use mode='train'$"):
         gl.capture(Detector(), [batch], mode="eval")
+
+
+@dataclass
+class Labelled:
+    """A batch with other entries than images and classes."""
+
+    names: list[str]
+    labels: Tensor
+    images: Tensor
+
+
+class Named(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(5, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(images)
+
+
+def test_the_step_of_a_dataclass_reads_its_fields_and_runs() -> None:
+    batch = Labelled(list("abcdef"), torch.arange(6) % 3, torch.rand(6, 5))
+    with pytest.raises(GradlensError, match="a batch is a Labelled with names, labels, images") as raised:
+        gl.capture(Named(), [batch])
+    recording = gl.capture(Named(), [batch], step=function_in(str(raised.value)))
+    assert recording.grams.shape[-1] == 6
 
 
 class Generator(nn.Module):

@@ -293,3 +293,15 @@ def test_an_unknown_output_is_refused_with_its_fields_and_a_loss_that_runs(
     assert line is not None
     recording = gl.capture(net, [batch], loss=eval(line[1], {"torch": torch}))
     assert len(recording.signals) == 1
+
+
+def test_batches_without_any_object_are_measured() -> None:
+    """Each loss reads an empty list of boxes, whose gradient has no element."""
+    empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    images = [torch.rand(3, 40, 48, generator=torch.Generator().manual_seed(n)) for n in range(4)]
+    model = detector("fcos")
+    recording = gl.capture(model, [(images, [empty] * 4)])
+    sums = gl.analyze(recording, tables=["loss_sums"])["loss_sums"].frame.set_index("loss")
+    losses = model(images, [empty] * 4)
+    for name in ("classification", "bbox_regression"):
+        assert sums.loc[name, "value"] == pytest.approx(losses[name].item(), rel=1e-5)

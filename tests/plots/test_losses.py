@@ -214,3 +214,16 @@ def test_the_stages_of_a_detector_are_named_in_full_in_the_figures_of_all_networ
     boxes = [box for box in (text.get_window_extent() for text in shown) if box.width > 2]
     assert not [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
     assert all(box.y0 >= -0.5 for box in boxes)
+
+
+def test_a_stage_without_a_share_in_any_network_has_no_row():
+    frame = losses(["a", "b"])
+    stages = frame.loc[frame["level"] == "stage", "where"].unique()
+    gone = frame.assign(share=frame["share"].where(frame["where"] != stages[0]))
+    heights = []
+    for table in (frame, gone):
+        axes = plot_frame("losses", table)
+        names = {label.get_text() for label in panel_of(axes).get_yticklabels()}
+        heights.append((axes.figure.get_figheight(), names))
+    assert len(heights[0][1]) == len(heights[1][1]) + 1
+    assert heights[1][0] < heights[0][0]

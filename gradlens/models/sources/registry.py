@@ -132,6 +132,8 @@ def _unknown(name: str, prefix: str, adapters: list[Adapter]) -> GradlensError:
     rest = name.removeprefix(prefix)
     if prefix:
         adapters[0].require(rest)
+        if adapters[0].library == "ultralytics" and "/" in rest:
+            adapters[0].names.check(rest)
         near = close_matches(rest, [other for adapter in adapters for other in adapter.names.listed()])
         library = adapters[0].library
         return GradlensError(

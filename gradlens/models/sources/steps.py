@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.errors import GradlensError
-from gradlens.targets import FORM, check_target
+from gradlens.targets import check_boxes
 
 AUXILIARY = 0.5
 """Weight of the auxiliary head of a segmentation network, as in torchvision's reference training."""
@@ -70,7 +70,7 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
     """Return images ``[3, h, w]`` and targets on the device of the model.
 
     Raises:
-        GradlensError: the batch has another form, or a target does not fit its image (see ``check_target``).
+        GradlensError: the batch has another form, or a target does not fit its image (see ``check_boxes``).
     """
     if not _is_detection(batch):
         raise GradlensError(
@@ -79,10 +79,7 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
         )
     device = next(model.parameters()).device
     images, targets = batch
-    if len(images) != len(targets):
-        raise GradlensError(f"there are {len(images)} images and {len(targets)} targets; {FORM}")
-    for index, (image, target) in enumerate(zip(images, targets, strict=True)):
-        check_target(f"targets[{index}]", image, target)
+    check_boxes(images, targets)
     moved = [
         {name: value.to(device) if isinstance(value, Tensor) else value for name, value in target.items()}
         for target in targets
