@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from gradlens.catalogue.losses import SHARE_OF
@@ -66,7 +66,7 @@ def along_training(result: Result) -> list[Block]:
     return [Block([f"{HEAD}, step {first} to {last}", *losses], rows)]
 
 
-def _at(shares: Mapping[tuple[str, str, int], float], network: str, loss: str, step: int) -> str:
+def _at(shares: Mapping[Hashable, float], network: str, loss: str, step: int) -> str:
     return format_number(shares.get((network, loss, step), math.nan), "ratio", TERMINAL)
 
 
