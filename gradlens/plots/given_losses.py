@@ -22,9 +22,11 @@ def given_each_loss(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the duplication of the total's signals and the same given each loss, one panel per network.
 
     Args:
-        frame: the table ``duplication_by_loss``, one row per network, stage and loss.
+        frame: the table ``duplication_by_loss``, one row per network, stage and loss; stages without a
+            number are left out.
         ax: where to draw; divided into panels.
     """
+    frame = stage_rows.with_values(frame, "stage", VALUE, f"{VALUE}_given")
     if frame.empty:
         return canvas.nothing(ax, "one loss only, or no stage with two live signals")
     styles = loss_styles(frame)
@@ -66,6 +68,7 @@ def _legend(panels: dict[str, list[stage_rows.Series]]) -> list[Line2D]:
 
 def height_of_rows(frame: pd.DataFrame, width: float) -> float:
     """Return the height of the figure, in inches."""
+    frame = stage_rows.with_values(frame, "stage", VALUE, f"{VALUE}_given")
     networks, stages = max(1, len(order.networks(frame))), max(1, len(in_order(frame["stage"])))
     return stage_rows.height(networks, stages, len(frame["loss"].unique()) + 1, width)
 

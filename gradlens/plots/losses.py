@@ -22,7 +22,7 @@ def ledger(frame: pd.DataFrame, ax: Axes) -> Axes:
             ``stage`` are drawn, without stages that no gradient reaches.
         ax: where to draw; divided into panels.
     """
-    rows = _with_values(stages_only(frame))
+    rows = stage_rows.with_values(stages_only(frame), "where", "share")
     if rows.empty:
         return canvas.nothing(ax, "one loss only, or no stage was measured")
     styles = loss_styles(rows)
@@ -37,11 +37,6 @@ def ledger(frame: pd.DataFrame, ax: Axes) -> Axes:
 def stages_only(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of stages of a table of losses, whose column ``where`` has their names."""
     return frame if frame.empty else frame[frame["level"].astype(str) == "stage"]
-
-
-def _with_values(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the stages in which a network has a share."""
-    return rows if rows.empty else rows[rows["where"].isin(rows.loc[rows["share"].notna(), "where"])]
 
 
 def _series(rows: pd.DataFrame, styles: dict[str, Style]) -> list[stage_rows.Series]:
@@ -65,7 +60,7 @@ def _legend(rows: pd.DataFrame, styles: dict[str, Style]) -> list[Line2D]:
 
 def height_of_ledger(frame: pd.DataFrame, width: float) -> float:
     """Return the height of the figure, in inches."""
-    rows = _with_values(stages_only(frame))
+    rows = stage_rows.with_values(stages_only(frame), "where", "share")
     losses = len(rows["loss"].unique()) if len(rows) else 0
     stages = len(in_order(rows["where"])) if len(rows) else 0
     return stage_rows.height(max(1, len(order.networks(rows))), max(1, stages), losses, width)

@@ -79,6 +79,13 @@ def columns(networks: int, width: float) -> int:
     return subplots.columns_that_fit(networks, ABREAST, LEAST, max(width - 1.3, LEAST))
 
 
+def with_values(rows: pd.DataFrame, stage: str, *columns: str) -> pd.DataFrame:
+    """Return the rows of the stages in which a network has a number in one of the columns."""
+    if rows.empty:
+        return rows
+    return rows[rows[stage].isin(rows.loc[rows[[*columns]].notna().any(axis=1), stage])]
+
+
 def draw(
     ax: Axes,
     panels: Mapping[str, Sequence[Series]],
