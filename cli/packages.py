@@ -53,6 +53,7 @@ NEEDS = (
     Need("pytest", ">=8", "the tests", "test"),
     Need("pytest-xdist", ">=3.5", "the tests in parallel", "test", module="xdist"),
     Need("fvcore", ">=0.1.5", "the tests", "test"),
+    Need("torchjd", ">=0.8", "the tests", "test"),
     Need("hypothesis", ">=6.100", "the tests", "test"),
     Need("ckatorch", ">=1.0,<2", "the tests", "test"),
     Need("psutil", ">=5.9", "the benchmarks", "test"),

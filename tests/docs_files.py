@@ -117,7 +117,7 @@ BEFORE_PYTHON = {
     "api.md": OBJECTS
     + """
 image_a, image_b = torch.rand(2, 3, 32, 32)
-my_loss = torch.nn.functional.cross_entropy
+my_loss = f = g = torch.nn.functional.cross_entropy
 """,
     "tutorial.md": """
 import gradlens

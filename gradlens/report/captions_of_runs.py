@@ -121,7 +121,8 @@ def throughput(network: str, rows: pd.DataFrame) -> str:
 def exactness(frame: pd.DataFrame) -> str:
     """Report the error of the sums of contributions."""
     worst = frame["error"].max()
-    in_loss = frame["stage"].astype(str) == LOSS
+    stages = frame["stage"] if "stage" in frame else pd.Series("", frame.index)  # older runs have none
+    in_loss = stages.astype(str) == LOSS
     inside = " and inside the loss" if in_loss.any() else ""
     text = f"At {(~in_loss).sum()} forks{inside} the contributions add up to the accumulated gradient"
     text += " bit for bit" if worst == 0 else f" to within {format_cell(float(worst))} relative"

@@ -19,8 +19,8 @@ Run = Callable[..., Ran]
 
 DEFAULTS: dict[str, Any] = {
     "data": "digits",
-    "image_size": 64,
-    "batch_size": 32,
+    "image_size": None,  # the default depends on the data
+    "batch_size": None,
     "batches": 4,
     "input": "",
     "step": "",
@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "pairs": "sketch",
     "mode": "train",
     "space": "activations",
+    "by_loss": True,
     "warmup_steps": 0,
     "warmup_loss": 0.0,
     "zero_init": False,
@@ -77,7 +78,7 @@ def test_all_options_are_passed(run: Run, study: Any) -> None:
         "pairs": "exact", "mode": "eval", "space": "weights", "warmup_steps": 3, "warmup_loss": 1.5, "zero_init": True,
         "pretrained": True, "input": "tokens", "step": "s.py:f", "loss": "l.py:f", "num_classes": 7, "stages": "a,b",
         "skip_bad": True, "throughput": False, "null": True, "cca": True, "checkpoint": (Path("w.pt"), None),
-        "labels": {},
+        "labels": {}, "by_loss": True,
     }  # fmt: skip
     assert last_call(study)[1] == expected
 

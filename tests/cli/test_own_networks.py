@@ -55,8 +55,22 @@ class Staged(nn.Module):
         return self.head(self.body[0](self.stem(x)).mean((2, 3)))
 
 
+class Widening(nn.Module):
+    def __init__(self):
+        super().__init__()
+        block = lambda inputs, outputs: nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU())
+        self.body, self.head = nn.ModuleList([nn.Sequential(block(3, 8), block(8, 12))]), nn.Linear(12, 10)
+
+    def forward(self, x):
+        return self.head(self.body[0](x).mean((2, 3)))
+
+
 def text(num_classes):
     return Text(num_classes)
+
+
+def widening():
+    return Widening()
 
 
 def two():
@@ -129,7 +143,7 @@ def test_a_step_and_a_loss_are_functions_of_a_file(measured) -> None:
         (["FILE:text", "--input", "tokens", "--data", "photos"], "leave out --data"),
         (["FILE:heads", "--num-classes", "3"], "--num-classes 3 is less than the 10 classes of the data"),
         (["FILE:staged", "--stages", "body.0"], "--stages body.0 are cut by a transition strategy"),
-        (["FILE:staged@csp"], "name them, for example --stages body.0"),
+        (["FILE:widening@csp"], "name them, for example --stages body.0"),
     ],
 )
 def test_the_error_is_one_line_in_the_language_of_the_command_line(measured, arguments, message) -> None:

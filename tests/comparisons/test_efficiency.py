@@ -55,9 +55,9 @@ def test_without_speeds_the_other_numbers_are_there():
     assert set(frame["quantity"]) == {"flops", "rarefied_duplication"}
 
 
-def test_a_network_without_strides_has_no_backbone():
+def test_the_blocks_of_a_network_without_strides_are_its_backbone():
     frame = efficiency(tables(stages={"blocks.0": 1.0, "head": 1.0, "whole": 2.0})).frame
-    assert values(frame, "flops") == {"whole": 2.0}
+    assert values(frame, "flops") == {"backbone": 1.0, "whole": 2.0}
 
 
 @pytest.mark.parametrize("missing", ["cost", "duplication_by_loss"])

@@ -100,7 +100,10 @@ def test_invalid_options_are_errors(options: dict[str, Any], message: str) -> No
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("digit", "digits, random, scenes, or the path of an image folder; did you mean digits?"),
+        (
+            "digit",
+            "digits, random, scenes, clips, motion, or the path of an image folder; did you mean digits?",
+        ),
         ("no/such/folder", "there is no data set and no folder"),
         ("folder", "there is no folder 'folder' here"),
         ("", "there is no data set and no folder ''"),

@@ -326,9 +326,27 @@ def test_strategies_train_a_module_with_a_step_and_leave_it_alone() -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+class Widening(nn.Module):
+    """No block returns what it takes, so there is no stage to find by name or by shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = ((3, 8, 12), (12, 16, 20))
+        self.body = nn.ModuleList([nn.Sequential(*map(self.block, pair, pair[1:])) for pair in widths])
+        self.head = nn.Linear(20, 10)
+
+    def block(self, inputs: int, outputs: int) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for stage in self.body:
+            x = stage(x)
+        return self.head(x.mean((2, 3)))
+
+
 def test_without_stages_the_error_names_sequences_of_the_network() -> None:
     with pytest.raises(GradlensError, match=r"name them, for example stages=body\.0,body\.1$"):
-        gl.strategies(Staged, data=loader(), batches=2, **QUIET)
+        gl.strategies(Widening, data=loader(), batches=2, **QUIET)
 
 
 def test_a_network_with_fixed_weights_beside_a_factory_is_marked_and_alone_it_needs_one_seed() -> None:

@@ -141,7 +141,9 @@ def test_missing_packages_are_named_with_their_installation(monkeypatch: pytest.
         average_precision(Oracle().eval(), list(SCENES))
 
 
+@pytest.mark.extra
 def test_a_short_training_lowers_the_held_out_loss_of_a_detector() -> None:
+    needs(*PACKAGES)
     model = small_fcos()
     held_out = list(load_data("scenes", batch_size=8, batches=1, image_size=32, start=20))
     train = list(load_data("scenes", batch_size=8, batches=8, image_size=32))

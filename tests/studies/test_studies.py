@@ -14,7 +14,9 @@ from gradlens.analyzers import ANALYZERS
 from gradlens.catalogue import Need, about
 from gradlens.errors import GradlensError
 
-ANYWHERE = [name for name in ANALYZERS if not {Need.WEIGHTS, Need.STEPS} & set(about(name).needs)]
+ANYWHERE = [
+    name for name in ANALYZERS if not {Need.WEIGHTS, Need.STEPS, Need.LOSSES} & set(about(name).needs)
+]
 TINY = {"data": "random", "image_size": 32, "batch_size": 8, "batches": 2, "seeds": 2}
 NETWORKS = """
 import torch
