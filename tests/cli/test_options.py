@@ -22,7 +22,8 @@ OFFERED = {
 
 @pytest.mark.parametrize("command", OFFERED)
 def test_a_command_offers_every_option_of_its_groups_with_its_default(command: str) -> None:
-    ctx = gradlens.commands[command].make_context(command, [], resilient_parsing=True)
+    parent = click.Context(gradlens, **gradlens.context_settings)  # click keeps the names of the help option
+    ctx = gradlens.commands[command].make_context(command, [], parent=parent, resilient_parsing=True)
     options = {param.name: param for param in ctx.command.params if isinstance(param, click.Option)}
     for name, declared in DECLARED.items():
         if declared.group not in OFFERED[command]:
