@@ -227,9 +227,11 @@ def main() -> None:
         if arguments.only not in name or (arguments.missing and rows.get(short(name), {}).get("captured")):
             continue
         rows[short(name)] = row(name)
-        known = [rows[key] for key in map(short, order) if key in rows]
+        asked = [*map(short, order)]
+        kept = [key for key in rows if key not in asked]  # of a run with another folder of cfg files
+        known = [rows[key] for key in (*asked, *kept) if key in rows]
         document = {"torch": torch.__version__, "gradlens": gl.__version__, "rows": known,
-                    "left": [key for key in map(short, order) if key not in rows]}  # fmt: skip
+                    "left": [key for key in asked if key not in rows]}  # fmt: skip
         file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         (DOCS / "coverage.md").write_text(page(document), encoding="utf-8")
         print(_line(rows[short(name)]), flush=True)
