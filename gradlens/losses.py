@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from functools import reduce
 from operator import add
 from typing import NamedTuple
@@ -105,3 +106,13 @@ def _summands(value: Tensor) -> set[tuple[Node, int]]:
             ready += [producer for producer, _ in inputs - met]
             met |= inputs
     return met
+
+
+def contents(batch: object) -> str:
+    """Return what a container holds, for messages: its keys or its length; empty for anything else."""
+    names = list(batch) if isinstance(batch, Mapping) else list(getattr(batch, "_fields", ()))
+    if is_dataclass(batch) and not names:
+        names = [field.name for field in fields(batch)]
+    if names:
+        return f" with {', '.join(map(str, names[:6]))}"
+    return f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""

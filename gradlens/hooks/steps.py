@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gradlens.detection import detector_losses, is_detector
+from gradlens.devices import beside
 from gradlens.errors import GradlensError, callers_errors
 from gradlens.hooks.checks import ONE_SAMPLE, is_one_sample
-from gradlens.hooks.detection import check_targets, is_detector, losses_in
 from gradlens.hooks.remedies import detector_line, loss_line, step_line, unmet_parameter
-from gradlens.hooks.standard import classification_losses, own_loss, segmentation_losses, takes_batch
-from gradlens.losses import Returned
+from gradlens.losses import Returned, contents
 from gradlens.randomness import seed_all
 from gradlens.signatures import needed_inputs
+from gradlens.standard import classification_losses, own_loss, segmentation_losses, takes_batch
 
 Loss = Callable[[Any, Any], Tensor]
 Step = Callable[[nn.Module, Any], Returned]
@@ -58,9 +58,8 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
             if loss is not None:
                 return loss.squeeze()
         inputs, targets = _pair(model, batch)
-        parameter = next(model.parameters(), None)
-        if parameter is not None and isinstance(inputs, Tensor):
-            inputs, targets = inputs.to(parameter.device), _moved(targets, parameter.device)
+        if isinstance(inputs, Tensor):
+            inputs, targets = beside(model, (inputs, targets))
         output = _output(model, inputs, batch)
         if not usual:
             return criterion(output, targets)
@@ -68,15 +67,6 @@ def step_of(loss: Loss | None, step: Step | None, losses: Mapping[str, Loss] | N
         return _cross_entropy(output, targets) if standard is None else standard
 
     return supervised
-
-
-def _moved(targets: Any, device: torch.device) -> Any:
-    """Return targets on a device; also several tensors in a tuple, list or dict."""
-    if type(targets) in (tuple, list):
-        return type(targets)(_moved(target, device) for target in targets)
-    if type(targets) is dict:
-        return {name: _moved(target, device) for name, target in targets.items()}
-    return targets.to(device) if hasattr(targets, "to") else targets
 
 
 def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Returned]:
@@ -93,25 +83,6 @@ def _several(losses: Mapping[str, Loss]) -> Callable[[Any, Any], Returned]:
 def _has_classes(batch: object) -> bool:
     """Return whether a batch is images with one class each."""
     return isinstance(batch, (tuple, list)) and len(batch) == 2 and isinstance(batch[1], Tensor)
-
-
-def detector_losses(model: nn.Module, batch: object) -> Mapping[str, Tensor]:
-    """Return the losses that a detector computes.
-
-    Raises:
-        GradlensError: the targets do not fit it, or it returns something else.
-    """
-    check_targets(model, batch)
-    images, targets = cast(Pair, batch)
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    output = model([image.to(device) for image in images], [_moved(target, device) for target in targets])
-    losses = losses_in(output)
-    if losses is None:
-        raise GradlensError(
-            f"{type(model).__name__} returns a {type(output).__name__}{_contents(output)} in train mode, not a "
-            "mapping of losses; give `step=lambda model, batch: your_loss(model(*batch))`"
-        )
-    return losses
 
 
 def _output(model: nn.Module, inputs: object, batch: object) -> Any:
@@ -156,7 +127,7 @@ def _pair(model: nn.Module, batch: object) -> Pair:
             f"are no targets, {step_line(model, batch)}"
         )
     if not pair:
-        kind = f"{type(batch).__name__}{_contents(batch)}"
+        kind = f"{type(batch).__name__}{contents(batch)}"
         raise GradlensError(f"a batch is a {kind}, not (inputs, targets); give {step_line(model, batch)}")
     inputs, targets = cast(Pair, batch)
     if several:
@@ -167,15 +138,6 @@ def _pair(model: nn.Module, batch: object) -> Pair:
     return inputs, targets
 
 
-def _contents(batch: object) -> str:
-    names = list(batch) if isinstance(batch, Mapping) else list(getattr(batch, "_fields", ()))
-    if is_dataclass(batch) and not names:
-        names = [field.name for field in fields(batch)]
-    if names:
-        return f" with {', '.join(map(str, names[:6]))}"
-    return f" of {len(batch)}" if isinstance(batch, (tuple, list)) else ""
-
-
 def _cross_entropy(output: object, targets: object) -> Tensor:
     """Return the cross entropy of logits and classes.
 
@@ -184,7 +146,7 @@ def _cross_entropy(output: object, targets: object) -> Tensor:
     """
     if not isinstance(output, Tensor):
         raise GradlensError(
-            f"the model returns a {type(output).__name__}{_contents(output)}, not a tensor of logits; give "
+            f"the model returns a {type(output).__name__}{contents(output)}, not a tensor of logits; give "
             f"{loss_line(output)}"
         )
     line = _line_of_numbers(output, targets)

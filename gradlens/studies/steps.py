@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from gradlens.catalogue.datasets import DETECTION
 from gradlens.data import Batches
+from gradlens.detection import detector_losses
 from gradlens.errors import GradlensError
-from gradlens.hooks.steps import detector_losses
 from gradlens.models.sgd import Step
 from gradlens.signatures import parameters_of
 from gradlens.studies.objects import Supply

@@ -33,7 +33,7 @@ ADAPTERS: list[Adapter] = [
     ),
     Adapter(
         "torchvision", TORCHVISION, "torchvision:NAME", Registered("torchvision", "models/detection"),
-        f"{HERE}.torchvision_detectors.detector", BSD, DETECTION, f"{HERE}.sources.steps.detection",
+        f"{HERE}.torchvision_detectors.detector", BSD, DETECTION, "gradlens.detection.detector_losses",
         weights=True, body="backbone.body",
     ),
     Adapter(
@@ -52,7 +52,7 @@ ADAPTERS: list[Adapter] = [
         Adapter(
             "timm", f"{head}:", f"{head}:BACKBONE", Registered("timm"),
             f"{HERE}.torchvision_detectors.{head}", f"{BSD} and Apache-2.0", DETECTION,
-            f"{HERE}.sources.steps.detection", weights=True, body="backbone.body", whole=False,
+            "gradlens.detection.detector_losses", weights=True, body="backbone.body", whole=False,
         )
         for head in ("fcos", "retinanet", "fasterrcnn")
     ),

@@ -7,45 +7,36 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from gradlens.detection import check_boxes
+from gradlens.devices import beside
 from gradlens.errors import GradlensError
-from gradlens.targets import check_boxes
+from gradlens.standard import segmentation_losses
 
-AUXILIARY = 0.5
-"""Weight of the auxiliary head of a segmentation network, as in torchvision's reference training."""
 DISCOUNT = 0.8
 """Factor from one refinement of the flow to the one before (Teed & Deng 2020, arXiv 2003.12039, equation 7)."""
 Target = Mapping[str, Tensor]
 
 
-def detection(model: nn.Module, batch: Any) -> dict[str, Tensor]:
-    """Return the losses of a detector of torchvision, which computes them itself in train mode.
-
-    Args:
-        model: a detector in train mode.
-        batch: (images, targets), see ``detection_batch``.
-    """
-    images, targets = detection_batch(model, batch)
-    losses: dict[str, Tensor] = model(images, targets)
-    return losses
-
-
-def segmentation(model: nn.Module, batch: Any) -> dict[str, Tensor]:
+def segmentation(model: nn.Module, batch: Any) -> Mapping[str, Tensor]:
     """Return the cross entropy of each head of a segmentation network, over all pixels.
 
     Args:
         model: returns a mapping with ``out`` and perhaps ``aux``, logits ``[n, classes, h, w]``.
         batch: (images ``[n, 3, h, w]``, classes of the pixels ``[n, h, w]``), or a detection batch with masks.
+
+    Raises:
+        GradlensError: the network returns something else.
     """
     images, targets = batch
     if not isinstance(targets, Tensor):
         images, targets = detection_batch(model, batch)
         targets = torch.stack([class_map(target) for target in targets])
         images = torch.stack(images)
-    outputs = model(images)
-    losses = {name: functional.cross_entropy(logits, targets) for name, logits in outputs.items()}
-    return {name: loss * (AUXILIARY if name == "aux" else 1.0) for name, loss in losses.items()}
+    losses = segmentation_losses(model(images), targets)
+    if losses is None:
+        raise GradlensError(f"{type(model).__name__} returns no logits of the size of the maps of classes")
+    return losses
 
 
 def optical_flow(model: nn.Module, batch: Any) -> Tensor:
@@ -77,14 +68,9 @@ def detection_batch(model: nn.Module, batch: Any) -> tuple[list[Tensor], list[di
             f"{type(model).__name__} learns from boxes, and a batch is not (images, targets) with a dict of boxes and "
             "labels for each image; use data='scenes', or give such batches as data="
         )
-    device = next(model.parameters()).device
     images, targets = batch
     check_boxes(images, targets)
-    moved = [
-        {name: value.to(device) if isinstance(value, Tensor) else value for name, value in target.items()}
-        for target in targets
-    ]
-    return [image.to(device) for image in images], moved
+    return beside(model, list(images)), beside(model, list(targets))
 
 
 def one_size(images: Sequence[Tensor], targets: Sequence[Target], classes: int) -> Tensor:

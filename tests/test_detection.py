@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from gradlens.detection import check_boxes
 from gradlens.errors import GradlensError
 from gradlens.models.sources.steps import detection_batch
-from gradlens.targets import check_boxes
 
 IMAGES = [torch.zeros(3, 20, 30)] * 2
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gradlens.devices import beside
 from gradlens.signatures import parameters_of
 
 Losses = Mapping[str, Tensor]
@@ -63,8 +63,6 @@ def takes_batch(model: nn.Module, batch: object) -> bool:
 
 def own_loss(model: nn.Module, batch: Mapping[str, Any]) -> Tensor | None:
     """Return the loss that a model computes from a batch with labels; None if it returns none."""
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-    values = {name: item.to(device) if isinstance(item, Tensor) else item for name, item in batch.items()}
-    output = model(**values)
+    output = model(**beside(model, dict(batch)))
     loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
     return loss if isinstance(loss, Tensor) and loss.numel() == 1 else None
