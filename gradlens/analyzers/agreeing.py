@@ -21,7 +21,7 @@ Measure = Callable[[Recording, Sequence[int]], Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
-class Place:
+class Scope:
     """A gradient at which losses are compared.
 
     Attributes:
@@ -46,52 +46,52 @@ class Place:
         return {"network": recording.name, **{name: getattr(self, name) for name in names}}
 
 
-def places_of(recording: Recording) -> Iterator[Place]:
+def scopes_of(recording: Recording) -> Iterator[Scope]:
     """Yield the signals in depth order, the branches of forks and parts of splits, then the stages and ``whole``."""
     for order, signal in enumerate(recording.signals):
         if signal.sampled:
             numbers: tuple[int, ...] = (signal.number,)
-            yield Place("signal", signal.name, signal.stage, float(signal.probe.depth), order, (numbers,))
+            yield Scope("signal", signal.name, signal.stage, float(signal.probe.depth), order, (numbers,))
     for group in recording.plan.network_groups.values():
         for label, members in zip(group.labels, group.members, strict=True):
             if all(map(recording.plan.sampled, members)) and group.where != "merge":
-                yield Place("branch", f"{group.site}: {label}", group.stage, np.nan, np.nan, (members,))
+                yield Scope("branch", f"{group.site}: {label}", group.stage, np.nan, np.nan, (members,))
     for stage in (*stages_of(recording), WHOLE):
         signals = [recording.signals[index] for index in signals_of(recording, stage)]
         of_stage: list[tuple[int, ...]] = [(signal.number,) for signal in signals if signal.sampled]
         if of_stage:
-            yield Place("stage", stage, stage, np.nan, np.nan, tuple(of_stage))
+            yield Scope("stage", stage, stage, np.nan, np.nan, tuple(of_stage))
 
 
 def with_intervals(
-    recording: Recording, places: Sequence[Place], measure: Measure
+    recording: Recording, scopes: Sequence[Scope], measure: Measure
 ) -> list[dict[str, tuple[Array, Array, Array]]]:
     """Return a measure at each place as (mean over seeds, low, high) by name.
 
     Args:
         recording: of several losses.
-        places: where to measure.
+        scopes: where to measure.
         measure: maps a recording of one seed and the probes of one gradient to arrays by name.
     """
-    gradients = list(dict.fromkeys(members for place in places for members in place.members))
+    gradients = list(dict.fromkeys(members for scope in scopes for members in scope.members))
     index = {members: number for number, members in enumerate(gradients)}
 
-    def at_places(replicate: Recording) -> dict[str, Array]:
+    def at_scopes(replicate: Recording) -> dict[str, Array]:
         values = [measure(replicate, members) for members in gradients]
         stacked = {name: np.stack([value[name] for value in values]) for name in values[0]}
         return {
-            f"{number} {name}": mean_known(array[[index[members] for members in place.members]])
-            for number, place in enumerate(places)
+            f"{number} {name}": mean_known(array[[index[members] for members in scope.members]])
+            for number, scope in enumerate(scopes)
             for name, array in stacked.items()
         }
 
-    values = over_replicates(at_places, recording)
-    by_place: list[dict[str, tuple[Array, Array, Array]]] = [{} for _ in places]
+    values = over_replicates(at_scopes, recording)
+    by_scope: list[dict[str, tuple[Array, Array, Array]]] = [{} for _ in scopes]
     for key, mean in values.means.items():
         number, name = key.split(" ", 1)
         half = values.half_widths[key]
-        by_place[int(number)][name] = (mean, mean - half, mean + half)
-    return by_place
+        by_scope[int(number)][name] = (mean, mean - half, mean + half)
+    return by_scope
 
 
 def energies_of(recording: Recording, members: Sequence[int]) -> dict[str, Array]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.agreeing import LEVELS, Place, cosines_of, places_of, with_intervals
+from gradlens.analyzers.agreeing import LEVELS, Scope, cosines_of, scopes_of, with_intervals
 from gradlens.analyzers.losses import INTERVALS
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
@@ -52,27 +52,27 @@ class Conflicts:
 
 def _rows(recording: Recording) -> Iterator[dict[str, object]]:
     assert recording.by_loss is not None
-    pairs, places = recording.by_loss.pairs, list(places_of(recording))
-    for place, values in zip(places, with_intervals(recording, places, cosines_of), strict=True):
+    pairs, scopes = recording.by_loss.pairs, list(scopes_of(recording))
+    for scope, values in zip(scopes, with_intervals(recording, scopes, cosines_of), strict=True):
         for pair, (a, b) in enumerate(pairs):
             bounds = {
                 f"{name}{end}": float(np.clip(bound[pair], least, 1.0))
                 for name, least in COSINES.items()
                 for end, bound in zip(("", "_low", "_high"), values[name], strict=True)
             }
-            reason = _reason(recording, place, values, pair, (a, b))
-            yield {**place.columns(recording), "loss_a": a, "loss_b": b, **bounds, "reason": reason}
+            reason = _reason(recording, scope, values, pair, (a, b))
+            yield {**scope.columns(recording), "loss_a": a, "loss_b": b, **bounds, "reason": reason}
 
 
 def _reason(
     recording: Recording,
-    place: Place,
+    scope: Scope,
     values: Mapping[str, tuple[Array, Array, Array]],
     pair: int,
     losses: tuple[str, str],
 ) -> str:
     """Return why a pair has no cosine, or not that of all samples; empty if it has."""
-    numbers = [number for members in place.members for number in members]
+    numbers = [number for members in scope.members for number in members]
     dead = [name for name in losses if not np.nansum(recording.of_loss(name).energies[numbers])]
     if dead:
         return f"{' and '.join(dead)}: no gradient here"

@@ -87,9 +87,9 @@ def _similarities(recording: Recording) -> dict[str, Similarity]:
     values = {ALL: similarity(whole, recording.loss_gram)}
     for name in recording.losses:
         part = recording.of_loss(name)
-        own, given = similarity(part.signal_grams, None), similarity(whole, part.loss_gram)
-        versions = {ENERGY: own.versions[ENERGY], ENERGY_GIVEN_LOSS: given.versions[ENERGY_GIVEN_LOSS]}
-        values[name] = Similarity(versions, own.dead, own.unusable)
+        alone, partialled = similarity(part.signal_grams, None), similarity(whole, part.loss_gram)
+        versions = {ENERGY: alone.versions[ENERGY], ENERGY_GIVEN_LOSS: partialled.versions[ENERGY_GIVEN_LOSS]}
+        values[name] = Similarity(versions, alone.dead, alone.unusable)
     return values
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gradlens.analyzers.agreeing import LEVELS, energies_of, places_of, with_intervals
+from gradlens.analyzers.agreeing import LEVELS, energies_of, scopes_of, with_intervals
 from gradlens.recording import Recording
 from gradlens.results import Table
 
@@ -50,13 +50,13 @@ class Ledger:
 
 
 def _rows(recording: Recording) -> Iterator[dict[str, object]]:
-    places = list(places_of(recording))
-    for place, values in zip(places, with_intervals(recording, places, energies_of), strict=True):
+    scopes = list(scopes_of(recording))
+    for scope, values in zip(scopes, with_intervals(recording, scopes, energies_of), strict=True):
         coherence = [float(bound) for bound in values["coherence"]]
         for index, loss in enumerate(recording.losses):
             share = [float(np.clip(bound[index], 0.0, 1.0)) for bound in values["share"]]
             yield {
-                **place.columns(recording),
+                **scope.columns(recording),
                 "loss": loss,
                 "energy": float(values["energy"][0][index]),
                 **dict(zip(("share", "share_low", "share_high"), share, strict=True)),

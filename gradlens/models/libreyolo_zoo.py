@@ -37,12 +37,7 @@ def yolox(name: str, shape: InputShape, pretrained: bool = False) -> nn.Module:
 
     if shape.in_chans != 3:
         raise GradlensError(f"{name} takes images of 3 channels, not {shape.in_chans}")
-    size = shape.image_size
-    if size is not None and size % STRIDE:
-        raise GradlensError(
-            f"{name} takes images whose size is a multiple of {STRIDE}, and image_size is {size}; use "
-            f"image_size={-(-size // STRIDE) * STRIDE}"
-        )
+    shape.check_stride(name, STRIDE)
     model: nn.Module = LibreYOLOXModel(YOLOX[name], nb_classes=shape.num_classes or CLASSES)
     return model
 

@@ -26,3 +26,16 @@ class InputShape:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise GradlensError(f"{name} is {value}; it must be at least 1")
+
+    def check_stride(self, name: str, stride: int) -> None:
+        """Check that a network of this name can take the image size.
+
+        Raises:
+            GradlensError: the size is not a multiple of the largest stride.
+        """
+        size = self.image_size
+        if size is not None and size % stride:
+            raise GradlensError(
+                f"{name} takes images whose size is a multiple of {stride}, and image_size is {size}; use "
+                f"image_size={-(-size // stride) * stride}"
+            )

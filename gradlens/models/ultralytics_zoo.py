@@ -54,12 +54,8 @@ def _built(kind: str, name: str, shape: InputShape) -> nn.Module:
         except Exception as error:  # of the modules that a file names
             raise GradlensError(f"ultralytics cannot build {name}: {described(error)}") from error
         model.args = DEFAULT_CFG  # the gains of its losses, which its trainer sets
-    size, stride = shape.image_size, int(model.stride.max())
-    if size is not None and kind == "DetectionModel" and size % stride:
-        raise GradlensError(
-            f"{name} takes images whose size is a multiple of {stride}, and image_size is {size}; use "
-            f"image_size={-(-size // stride) * stride}"
-        )
+    if kind == "DetectionModel":
+        shape.check_stride(name, int(model.stride.max()))
     return model  # type: ignore[no-any-return]
 
 

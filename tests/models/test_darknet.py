@@ -15,6 +15,7 @@ import pytest
 import torch
 from oracles import darknet_cfgs as cfgs
 from oracles.darknet_cfgs import conv, net, route, section, shortcut
+from oracles.darknet_layers import outputs
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
@@ -41,20 +42,6 @@ def images(channels: int = 3, size: int = 8, n: int = 2) -> Tensor:
 def write_file(folder: Path, text: str, name: str = "net.cfg") -> Path:
     (folder / name).write_text(text, encoding="utf-8")
     return folder / name
-
-
-def outputs(model: DarknetModel, x: Tensor) -> list[Tensor]:
-    """Return the output of each layer, copied before the next layer runs."""
-    captured: list[Tensor] = []
-    handles = [
-        layer.register_forward_hook(lambda _m, _i, out: captured.append(out.clone()))
-        for layer in model.layers
-    ]
-    with torch.no_grad():
-        model(x)
-    for handle in handles:
-        handle.remove()
-    return captured
 
 
 # --- the published networks ---

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from oracles.darknet_cfgs import conv, net, route, section, shortcut
+from oracles.darknet_layers import outputs
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
@@ -21,20 +22,6 @@ def build(*layers: str, channels: int = 3, size: int = 8) -> DarknetModel:
 
 def images(channels: int = 3, size: int = 8, n: int = 2) -> Tensor:
     return torch.randn(n, channels, size, size, generator=torch.Generator().manual_seed(1))
-
-
-def outputs(model: DarknetModel, x: Tensor) -> list[Tensor]:
-    """Return the output of each layer, copied before the next layer runs."""
-    captured: list[Tensor] = []
-    handles = [
-        layer.register_forward_hook(lambda _m, _i, out: captured.append(out.clone()))
-        for layer in model.layers
-    ]
-    with torch.no_grad():
-        model(x)
-    for handle in handles:
-        handle.remove()
-    return captured
 
 
 def test_a_shortcut_adds_several_layers() -> None:
