@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections import defaultdict
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +14,64 @@ from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
-from gradlens.grams.gram import gram, in_order, real, rows
-from gradlens.grams.pairs import PairProduct, inner_products
-from gradlens.grams.projection import Projection, wide
-from gradlens.grams.roles import Role, roles
+from gradlens.grams.gram import gram
+from gradlens.grams.product import lossy, product, square
+from gradlens.grams.projection import Projection
+from gradlens.grams.rows import in_order, real, rows
+from gradlens.grams.sums import Sums
+from gradlens.grams.transfer import Streams, transferred
 from gradlens.grams.uses import Use, saved_of, use_of
 from gradlens.grams.weights import weight_grams
 from gradlens.graph.layout import Layout
-from gradlens.graph.plan import Group, Plan
+from gradlens.graph.plan import Plan
 from gradlens.recording.watch import Watch
 
-TOLERANCE = 1e-4
-"""Relative error of a projected sum above which it is wrong; float32 rounding stays below 1e-5 in practice."""
+Array = NDArray[np.float64]
+
+
+class PrecisionLostError(Exception):
+    """Energies that float32 may have lost on an accelerator; the pass has to be repeated."""
+
+
+class LossNotFiniteError(Exception):
+    """The loss on an accelerator, whose value is known only after the pass, is not finite."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Probes whose Grams float32 may lose, where nothing waits for their values (not on a CPU).
+
+    Attributes:
+        double: to be multiplied in float64.
+        zero: whose gradient is exactly zero.
+    """
+
+    double: set[int] = field(default_factory=set)
+    zero: set[int] = field(default_factory=set)
+
+    def check(self, numbers: Sequence[int], grams: Mapping[int, Array]) -> None:
+        """Raise if float32 may have lost an energy; the next pass multiplies it in float64.
+
+        Args:
+            numbers: probes whose Grams were computed in float32 on an accelerator, or in float64 here.
+            grams: by probe, ``[n, n]``.
+
+        Raises:
+            PrecisionLostError: an energy is below ``TINY`` or not finite.
+        """
+        lost = set()
+        for number in numbers:
+            energies = np.diagonal(grams[number])
+            if number in self.double:
+                if not energies.any():
+                    self.double.discard(number)
+                    self.zero.add(number)
+            elif lossy(energies) and (energies.any() or number not in self.zero):
+                lost.add(number)
+        if lost:
+            self.double.update(lost)
+            self.zero.difference_update(lost)
+            raise PrecisionLostError
 
 
 @dataclass
@@ -40,6 +85,7 @@ class BatchGrams:
         errors: by group with an accumulated gradient, the relative error of its projected sum.
         tolerances: by group with an accumulated gradient, the largest error that rounding can cause.
         carried: by step of a recurrence, the energy ``[n]`` that it carries back (see ``hooks.carrying``).
+        values: further values of the batch by name, such as its labels, that were transferred with the rest.
     """
 
     grams: NDArray[np.float64]
@@ -48,10 +94,11 @@ class BatchGrams:
     errors: dict[int, float]
     tolerances: dict[int, float]
     carried: dict[int, NDArray[np.float64]]
+    values: dict[str, NDArray[np.float64]]
 
 
 class Accumulator:
-    """Reduces the gradients of one backward pass; holds sketches (with ``pairs="exact"`` contributions) of open forks.
+    """Reduces the gradients of one backward pass, on their devices; holds sketches of open forks (see ``Sums``).
 
     Args:
         plan: what is watched.
@@ -59,9 +106,11 @@ class Accumulator:
         projection: random signs, shared by all batches.
         watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
         products: forks of two branches whose inner products are computed from the contributions, not from Grams.
+        precision: probes whose Grams float32 may lose; shared by all batches.
 
     Attributes:
         carried: by step of a recurrence, the energy ``[n]`` that it carries back, if that was measured.
+        values: further values of the batch by name, transferred with the rest; the value of a ``loss`` is checked.
     """
 
     def __init__(
@@ -71,49 +120,40 @@ class Accumulator:
         projection: Projection,
         watch: Watch,
         products: Collection[int] = (),
+        precision: Precision | None = None,
     ) -> None:
-        self._plan, self._n, self._projection = plan, n, projection
-        self._exact = watch.pairs == "exact"
+        self._plan, self._n = plan, n
         self._scale = float(n) if watch.reduction == "mean" else 1.0
-        self._roles = roles(plan)
-        self._grams = torch.zeros(len(plan.probes), n, n, dtype=torch.float64)
-        for number, probe in enumerate(plan.probes):
-            if not probe.sampled:
-                self._grams[number] = torch.nan
-        self._rank = {number: rank for rank, number in enumerate(plan.signals)} if watch.halves else {}
-        self._steps = {step for series in plan.series.values() for step in series.steps}
-        self._halves = torch.full((len(self._rank), n, n), torch.nan, dtype=torch.float64)
-        for number, series in plan.series.items() if self._rank else ():
-            self._halves[self._rank[number]] = 0.0 if series.sampled else torch.nan
-            self._rank |= dict.fromkeys(series.steps, self._rank[number])
-        self._open: dict[int, dict[int, Tensor]] = defaultdict(dict)
+        self._precision = Precision() if precision is None else precision
+        self._sums = Sums(plan, n, projection, watch.pairs == "exact", products)
+        self._streams = Streams()
+        self._panels: dict[int, list[Tensor]] = {}
+        self._unknown: set[int] = set()
         self._uses: dict[int, list[Use]] = defaultdict(list)
-        self._inner: dict[int, NDArray[np.float64]] = {}
-        self._pairs = {group: PairProduct(n) for group in products}
-        self._errors: dict[int, float] = {}
-        self._norms: dict[int, list[Tensor]] = defaultdict(list)  # where samples are not told apart
-        self._tolerances: dict[int, float] = {}
+        self._rank = {number: rank for rank, number in enumerate(plan.signals)} if watch.halves else {}
+        self._halves: dict[int, Tensor] = {}
+        self._steps = {step: number for number, series in plan.series.items() for step in series.steps}
         self.carried: dict[int, Tensor] = {}
+        self.values: dict[str, Tensor] = {}
 
     def update(self, number: int, gradient: Tensor) -> None:
-        """Reduce one gradient of an edge or a tensor.
-
-        Raises:
-            GradlensError: it is not finite.
-        """
-        probe = self._plan.probes[number]
+        """Reduce one gradient of an edge or a tensor; nothing waits for a device."""
+        probe, double = self._plan.probes[number], number in self._precision.double
+        self._streams.follow(gradient)
         gradient = real(gradient)
-        if probe.outer is not None and gradient.numel():
-            ordered = in_order(gradient, probe.rows, probe.outer, self._n)
-            self._grams[number] = gram(ordered, probe.outer, self._n)
-            if not all(map(math.isfinite, self._grams[number].diagonal().tolist())):
-                raise GradlensError(f"the gradient is not finite, first at {probe.name}")
-            if number in self._rank:
-                half = rows(ordered, probe.outer, self._n)[..., ::2]
-                kept, rank = gram(half, 1 if half.dim() == 2 else probe.outer, self._n), self._rank[number]
-                self._halves[rank] = kept + self._halves[rank] if number in self._steps else kept
-        for role in self._roles[number]:
-            self._check(role, self._plan.groups[role.group], number, gradient)
+        if probe.outer is None or not gradient.numel():
+            self._sums.receive(number, gradient, {}, double=double)
+            return
+        ordered = in_order(gradient, probe.rows, probe.outer, self._n)
+        cut, signs = self._sums.cut(number, ordered, probe.outer)
+        result = product(cut, list(signs.values()), double=double)
+        self._panels[number] = result.panels
+        self._sums.receive(number, gradient, dict(zip(signs, result.projected, strict=True)), double=double)
+        signal = self._steps.get(number, number)
+        if signal in self._rank:
+            half = rows(ordered, probe.outer, self._n)[..., ::2]
+            kept = gram(half, 1 if half.dim() == 2 else probe.outer, self._n, double=double)
+            self._halves[signal] = self._halves[signal] + kept if signal in self._halves else kept
 
     def update_weights(
         self, index: int, numbers: Sequence[int], node: AutogradNode, gradient: Tensor
@@ -129,14 +169,15 @@ class Accumulator:
             gradient: gradient at the layer's output.
 
         Raises:
-            GradlensError: a gradient is not finite, or its samples cannot be separated.
+            GradlensError: the samples of a gradient cannot be separated.
         """
         first, described = self._plan.weight_probes[numbers[0]], self._plan.graph.nodes[index]
         if first.outer is None:
             return
         if gradient.is_complex():
-            self._grams[list(numbers)] = torch.nan
+            self._unknown.update(numbers)
             return
+        self._streams.follow(gradient)
         outer = dict(first.uses).get(index, first.outer)
         with torch.no_grad():
             saved = saved_of(node, described.operation, described.gain)
@@ -159,91 +200,111 @@ class Accumulator:
 
     def _finish_weights(self, numbers: Sequence[int]) -> None:
         cuts = [self._plan.weight_probes[number].inputs for number in numbers]
-        grams = weight_grams(self._uses.pop(numbers[0]), self._n, cuts)
-        for number, weight_gram in zip(numbers, grams, strict=True):
-            self._grams[number] = weight_gram
-        if not all(map(math.isfinite, grams[0].diagonal().tolist())):
-            raise GradlensError(f"the gradient is not finite, first at {self._plan.probes[numbers[0]].name}")
+        double = not self._precision.double.isdisjoint(numbers)
+        grams = weight_grams(self._uses.pop(numbers[0]), self._n, cuts, double=double)
+        self._panels.update((number, [each]) for number, each in zip(numbers, grams, strict=True))
 
     def value(self) -> BatchGrams:
-        """Return the statistics of the batch, scaled to the gradient of the summed loss."""
-        square = self._scale**2
+        """Return the statistics of the batch, scaled to the gradient of the summed loss; they are transferred at once.
+
+        Raises:
+            GradlensError: a gradient is not finite.
+            LossNotFiniteError: the loss is not, if its value was not known before.
+            PrecisionLostError: the pass has to be repeated, with some products in float64.
+        """
         with torch.no_grad():
             for number in list(self._uses):  # weights with a use that the loss does not depend on
                 self._finish_weights([number])
+        self._streams.join()
+        fast = [number for number, panels in self._panels.items() if not panels[0].is_cpu]
+        arrays = self._transferred()
+        if not np.isfinite(arrays["values"].get("loss", 0.0)):
+            raise LossNotFiniteError
+        self._precision.check(fast, arrays["grams"])
+        self._check_finite(arrays["grams"])
+        factor, grams = self._scale**2, self._filled(len(self._plan.probes), arrays["grams"])
         for number, series in self._plan.series.items():
-            self._grams[number] = self._grams[list(series.steps)].sum(0)
-        for index, pair in self._pairs.items():
-            numbers = [number for (number,) in self._plan.groups[index].members]
-            self._inner[index] = pair.inner(self._grams[numbers].diagonal(dim1=1, dim2=2).numpy())
+            grams[number] = grams[list(series.steps)].sum(0)
+        errors = self._errors(grams, arrays["differences"], arrays["norms"])
         return BatchGrams(
-            grams=self._grams.numpy() * square,
-            halves=self._halves.numpy() * square if self._rank else None,
-            inner={group: inner * square for group, inner in self._inner.items()},
-            errors=dict(self._errors),
-            tolerances=dict(self._tolerances),
-            carried={step: energies.numpy() * square for step, energies in self.carried.items()},
+            grams=grams * factor,
+            halves=self._half_grams(arrays["halves"]) * factor if self._rank else None,
+            inner={group: inner * factor for group, inner in self._inner(grams, arrays).items()},
+            errors=errors,
+            tolerances={index: done.tolerance for index, done in self._sums.done.items()},
+            carried={step: energies * factor for step, energies in arrays["carried"].items()},
+            values=arrays["values"],
         )
 
-    def _check(self, role: Role, group: Group, number: int, gradient: Tensor) -> None:
-        if role.member >= 0:
-            if role.group in self._pairs:
-                self._pairs[role.group].receive(gradient, self._plan.probes[number].outer or 1)
-            if not self._sampled(group):
-                self._norms[role.group].append(torch.linalg.vector_norm(wide(gradient)))
-            self._open[role.group][role.member] = self._reduced(group, role.member, number, gradient)
-            return
-        held = self._open.pop(role.group, {})
-        self._tolerances[role.group] = max(TOLERANCE, 4 * torch.finfo(gradient.dtype).eps)
-        total = self._reduced(group, role.member, number, gradient)
-        self._errors[role.group] = self._relative_error(group, total, held, self._norms.pop(role.group, []))
-        if _many(group) and self._sampled(group):
-            energies = [self._grams[number].diagonal() for (number,) in group.members]
-            self._inner[role.group] = inner_products(held, energies)
+    def _transferred(self) -> dict[str, dict[Any, Array]]:
+        done, pairs = self._sums.done, self._sums.pairs
+        kinds: dict[str, Mapping[Any, Tensor]] = {
+            "halves": self._halves,
+            "differences": {index: each.difference for index, each in done.items()},
+            "norms": {index: each.norm for index, each in done.items() if each.norm is not None},
+            "inner": {index: each.inner for index, each in done.items() if each.inner is not None},
+            "pairs": {index: pair.cross for index, pair in pairs.items() if pair.cross is not None},
+            "carried": self.carried,
+            "values": self.values,
+        }
+        panels = [panel for each in self._panels.values() for panel in each]
+        tensors = [tensor for kind in kinds.values() for tensor in kind.values()]
+        arrays = iter(transferred([*panels, *tensors]))
+        grams = {number: square([next(arrays) for _ in each]) for number, each in self._panels.items()}
+        return {"grams": grams} | {
+            kind: {number: next(arrays) for number in tensors} for kind, tensors in kinds.items()
+        }
 
-    def _reduced(self, group: Group, member: int, number: int, gradient: Tensor) -> Tensor:
-        """Project a gradient linearly, to check the sum of its group and to compare its branches."""
-        outer = self._plan.probes[number].outer
-        n, outer = (self._n, outer) if outer is not None and self._sampled(group) else (1, 1)
-        if not gradient.numel():  # the boxes of images without objects
-            return torch.zeros((n, 1) if _many(group) and not group.channels else (n,), dtype=torch.float64)
-        if group.channels and member >= 0:
-            source, total = (
-                self._plan.graph.shape(group.source_key),
-                self._plan.probes[group.total or 0].outer,
-            )
-            if gradient.dim() < len(source):  # ``unbind`` and ``select`` drop the axis
-                gradient = gradient.unsqueeze(group.axis)
-            first = n > 1 and math.prod(source[: group.axis]) <= (total or 1)
-            width, channels = source[group.axis], group.channels[member]
-            return self._projection.part(gradient, n, channels, group.axis, width, outer, first)
-        if not _many(group):
-            return self._projection.total(gradient, outer, n)
-        if self._exact:
-            return wide(gradient).reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
-        return self._projection.sketch(gradient, outer, n)
+    def _check_finite(self, grams: Mapping[int, Array]) -> None:
+        for number, matrix in grams.items():  # in the order of their arrival
+            if not np.isfinite(matrix.diagonal()).all():
+                name = self._plan.probes[number].name
+                raise GradlensError(f"the gradient is not finite, first at {name}")
 
-    def _sampled(self, group: Group) -> bool:
-        """Return whether the total and all members have the samples in order; else their sums are compared whole."""
-        numbers = itertools.chain([] if group.total is None else [group.total], *group.members)
-        return all(map(self._plan.ordered, numbers))
+    def _filled(self, count: int, grams: Mapping[int, Array]) -> Array:
+        """Return Grams ``[p, n, n]``: 0 where no gradient arrived, NaN where the samples are not known."""
+        filled = np.zeros((count, self._n, self._n))
+        unknown = [number for number, probe in enumerate(self._plan.probes) if not probe.sampled]
+        filled[[*unknown, *self._unknown]] = np.nan
+        for number, matrix in grams.items():
+            filled[number] = matrix
+        return filled
 
-    def _relative_error(
-        self, group: Group, total: Tensor, held: dict[int, Tensor], whole: Sequence[Tensor]
-    ) -> float:
-        """Return the largest ``|projected sum - sum of projections|`` over samples, relative to the branches' norm.
+    def _half_grams(self, halves: Mapping[int, Array]) -> Array:
+        filled = np.full((len(self._rank), self._n, self._n), np.nan)
+        for number, series in self._plan.series.items():
+            filled[self._rank[number]] = 0.0 if series.sampled else np.nan
+        for number, matrix in halves.items():
+            filled[self._rank[number]] = matrix
+        return filled
 
-        ``whole`` has their norms where the samples are not told apart: a single projection may be near 0.
+    def _errors(
+        self, grams: Array, differences: Mapping[int, Array], norms: Mapping[int, Array]
+    ) -> dict[int, float]:
+        """Return by group ``|projected sum - sum of projections|``, relative to the norm of the branches.
+
+        The largest over samples; the norm of the whole where they are not told apart: one projection may be near 0.
         """
-        difference = total.double()
-        for part in held.values():
-            difference = difference - part.double()
-        worst = float(difference.abs().max()) if difference.numel() else 0.0
-        numbers = [number for member in group.members for number in member]
-        norms = self._grams[numbers].diagonal(dim1=1, dim2=2).sum(0)
-        square = sum(float(norm) ** 2 for norm in whole) if whole else float(norms.max())
-        return worst / square**0.5 if square > 0 else worst
+        errors = {}
+        for index, difference in differences.items():
+            numbers = [number for member in self._plan.groups[index].members for number in member]
+            energies = np.diagonal(grams[numbers], axis1=1, axis2=2).sum(0)
+            norm = float(norms[index]) if index in norms else float(energies.max()) ** 0.5
+            errors[index] = float(difference) / norm if norm > 0 else float(difference)
+        return errors
 
-
-def _many(group: Group) -> bool:
-    return group.where == "fork" and len(group.members) > 2
+    def _inner(self, grams: Array, arrays: Mapping[str, Mapping[int, Array]]) -> dict[int, Array]:
+        """Return by fork the inner products of its branches ``[b, b, n]``; those with itself are from the Grams."""
+        inner = {}
+        for index in (*arrays["inner"], *self._sums.pairs):
+            members = [number for (number,) in self._plan.groups[index].members]
+            matrix = np.zeros((len(members), len(members), self._n))
+            if index in arrays["inner"]:
+                arrived = self._sums.done[index].arrived
+                matrix[np.ix_(arrived, arrived)] = arrays["inner"][index].transpose(1, 2, 0)
+            elif index in arrays["pairs"]:
+                matrix[0, 1] = matrix[1, 0] = arrays["pairs"][index]
+            for branch, number in enumerate(members):
+                matrix[branch, branch] = np.diagonal(grams[number])
+            inner[index] = matrix
+        return inner

@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gradlens.grams.gram import TINY, in_order, real
-from gradlens.grams.projection import Projection, wide
+from gradlens.grams.product import TINY, full_precision, projected
+from gradlens.grams.projection import Projection, totals
+from gradlens.grams.rows import chunks, in_order, real, wide
+from gradlens.grams.transfer import transferred
 from gradlens.graph.plan import Plan
 from gradlens.graph.probes import Probe
 
@@ -50,13 +52,10 @@ class Norms:
         self._plan, self._n, self._projection, self._scale = plan, n, projection, scale
         signs = torch.randint(0, 2, (n,), generator=torch.Generator().manual_seed(n)).mul_(2).sub_(1)
         self._mixing = torch.stack([torch.ones(n), signs.float()])
-        self._samples = torch.zeros(len(plan.probes), n, dtype=torch.float64)
-        self._sums = torch.zeros(len(plan.probes), dtype=torch.float64)
-        self._functionals = torch.zeros(len(plan.probes), dtype=torch.float64)
+        self._samples: dict[int, Tensor] = {}
+        self._sums: dict[int, Tensor] = {}
+        self._functionals: dict[int, Tensor] = {}
         self._eps = torch.finfo(torch.float64).eps
-        for number, probe in enumerate(plan.probes):
-            if not probe.sampled:
-                self._samples[number] = self._sums[number] = torch.nan
 
     def update(self, number: int, gradient: Tensor) -> None:
         """Reduce one gradient of an edge or a tensor."""
@@ -65,8 +64,13 @@ class Norms:
             return
         self._eps = max(self._eps, torch.finfo(gradient.dtype).eps)
         blocks = self._blocks(probe, wide(real(gradient)))
-        mixed = torch.matmul(self._mixing[:, : blocks.shape[1]].to(blocks), blocks)
-        self._functionals[number] = self._projection.signed(mixed[:, 1].reshape(1, -1))
+        mixing = self._mixing[:, : blocks.shape[1]].to(blocks.device, blocks.dtype, non_blocking=True)
+        with full_precision():
+            mixed = torch.matmul(mixing, blocks)
+        whole = mixed[:, 1].reshape(1, -1)
+        cut = chunks(whole, 1, 1)
+        signs = self._projection.functional(cut, whole.shape)
+        self._functionals[number] = totals(projected(cut, signs)).squeeze(0)
         if probe.sampled:
             self._samples[number] = squared_norms(blocks).sum(0)
             self._sums[number] = squared_norms(mixed[:, :1]).sum()
@@ -80,13 +84,26 @@ class Norms:
     def value(self, grams: Array | None = None) -> PassNorms:
         """Return the norms, those of weights from their Grams ``[p, n, n]``, which are scaled already."""
         square = self._scale**2
+        samples, sums, functionals = self._arrays()
         for number, series in self._plan.series.items():
             steps = list(series.steps)
-            self._samples[number], self._sums[number] = self._samples[steps].sum(0), self._sums[steps].sum()
-        samples, sums = self._samples.numpy() * square, self._sums.numpy() * square
+            samples[number], sums[number] = samples[steps].sum(0), sums[steps].sum()
+        samples, sums = samples * square, sums * square
         for number, gram in () if grams is None else ((key, grams[key]) for key in self._plan.weight_probes):
             samples[number], sums[number] = np.diagonal(gram), gram.sum()
-        return PassNorms(samples, sums, self._functionals.numpy() * self._scale, self._eps)
+        return PassNorms(samples, sums, functionals * self._scale, self._eps)
+
+    def _arrays(self) -> tuple[Array, Array, Array]:
+        """Return what was measured by probe: 0 where no gradient arrived, NaN where the samples are not known."""
+        unknown = [number for number, probe in enumerate(self._plan.probes) if not probe.sampled]
+        count, kinds = len(self._plan.probes), (self._samples, self._sums, self._functionals)
+        values = iter(transferred([value for kind in kinds for value in kind.values()]))
+        arrays = np.zeros((count, self._n)), np.zeros(count), np.zeros(count)
+        arrays[0][unknown], arrays[1][unknown] = np.nan, np.nan
+        for kind, array in zip(kinds, arrays, strict=True):
+            for number in kind:
+                array[number] = next(values)
+        return arrays
 
 
 def squared_norms(blocks: Tensor) -> Tensor:
@@ -95,13 +112,16 @@ def squared_norms(blocks: Tensor) -> Tensor:
     >>> squared_norms(torch.tensor([[3.0, 4.0]])).tolist()
     [25.0]
     """
+    if not blocks.is_cpu:  # nothing waits there to see whether the squares are tiny
+        exact: Tensor = torch.linalg.vector_norm(blocks, dim=-1, dtype=torch.float64)
+        return exact.square()
     flat = blocks.reshape(-1, blocks.shape[-1])
     cut = flat.shape[1] // BLOCK * BLOCK
     parts = [flat[:, :cut].unflatten(1, (-1, BLOCK))] if cut else []
     parts += [flat[:, None, cut:]] if cut < flat.shape[1] else []
     squares = sum(torch.linalg.vector_norm(part, dim=-1).double().square().sum(1) for part in parts)
-    result = torch.as_tensor(squares).reshape(blocks.shape[:-1]).cpu()
+    result = torch.as_tensor(squares).reshape(blocks.shape[:-1])
     if blocks.dtype == torch.float64 or not bool((result < TINY).any()):
         return result
-    exact: Tensor = torch.linalg.vector_norm(blocks, dim=-1, dtype=torch.float64)
-    return exact.square().cpu()
+    exact = torch.linalg.vector_norm(blocks, dim=-1, dtype=torch.float64)
+    return exact.square()

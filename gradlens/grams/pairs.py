@@ -7,15 +7,16 @@ LayerScale, nothing of the cosine is left; then the first contribution is held u
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from gradlens.grams.gram import TINY
-from gradlens.grams.projection import CHUNK, wide
+from gradlens.grams.product import TINY
+from gradlens.grams.rows import wide
+
+CHUNK = 8192
+"""Features of several contributions that are stacked at a time."""
 
 UNEVEN = 0.01
 """Ratio of the energies of two branches below which their inner products are computed from the contributions."""
@@ -31,36 +32,34 @@ class PairProduct:
     def __init__(self, n: int) -> None:
         self._n = n
         self._first: Tensor | None = None
-        self._cross = np.zeros(n)
+        self.cross: Tensor | None = None
 
-    def receive(self, gradient: Tensor, outer: int) -> None:
-        """Hold the first contribution, multiply the second by it.
-
-        Args:
-            gradient: reads as ``[outer, n, rest]``.
-            outer: size of the axes that vary slower than the samples.
-        """
+    def receive(self, gradient: Tensor, outer: int, *, double: bool = False) -> None:
+        """Hold the first contribution, multiply the second by it; arguments as for ``sample_products``."""
         if self._first is None:
             self._first = gradient
             return
-        self._cross = sample_products(self._first, gradient, outer, self._n)
+        self.cross = sample_products(self._first, gradient, outer, self._n, double=double)
         self._first = None
 
-    def inner(self, norms: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the inner products ``[2, 2, n]``; those of a branch with itself are its squared norms ``[2, n]``."""
-        return np.array([[norms[0], self._cross], [self._cross, norms[1]]])
 
+def sample_products(first: Tensor, second: Tensor, outer: int, n: int, *, double: bool = False) -> Tensor:
+    """Return ``⟨a_i, b_i⟩`` of two gradients, ``[n]``, real, summed in float64, on their device.
 
-def sample_products(first: Tensor, second: Tensor, outer: int, n: int) -> NDArray[np.float64]:
-    """Return ``⟨a_i, b_i⟩`` of two gradients, ``[n]``, real, summed in float64.
-
-    Products that would underflow are computed in float64, too.
+    Args:
+        first: reads as ``[outer, n, rest]``.
+        second: the same.
+        outer: size of the axes that vary slower than the samples.
+        n: samples.
+        double: multiply in float64; on a CPU, products that would underflow are.
     """
     a, b = wide(first), wide(second)
     product = _sums(a, b, outer, n)
-    if bool((product.abs() < TINY).any()) and a.dtype in (torch.float32, torch.complex64):
+    if a.dtype in (torch.float32, torch.complex64) and (
+        double or (a.is_cpu and bool((product.abs() < TINY).any()))
+    ):
         product = _sums(a.to(torch.promote_types(a.dtype, torch.float64)), b, outer, n)
-    return np.asarray(product.cpu().numpy(), dtype=np.float64)
+    return product.double()
 
 
 def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
@@ -76,22 +75,6 @@ def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
         stacked = torch.stack(chunk, dim=1)
         total += torch.bmm(stacked, stacked.transpose(1, 2))
     return total
-
-
-def inner_products(held: Mapping[int, Tensor], energies: Sequence[Tensor]) -> NDArray[np.float64]:
-    """Return the per-sample inner products of the branches of a fork ``[b, b, n]``.
-
-    Args:
-        held: by branch, the gradients ``[n, d]``, or their sketches, that arrived.
-        energies: by branch, the exact products with itself, ``[n]``.
-    """
-    branches, arrived = len(energies), sorted(held)
-    inner = np.zeros((branches, branches, len(energies[0])))
-    products = per_sample_products([held[member] for member in arrived])
-    inner[np.ix_(arrived, arrived)] = products.permute(1, 2, 0).cpu().numpy()
-    for branch, energy in enumerate(energies):
-        inner[branch, branch] = energy
-    return inner
 
 
 def _sums(a: Tensor, b: Tensor, outer: int, n: int) -> Tensor:

@@ -1,20 +1,27 @@
 """Seeded random projections to check sums and to compare contributions.
 
-With random signs ``s``, ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. With ``m`` buckets of features the standard error of an
-inner product is at most ``√(2 / m) ‖x‖ ‖y‖`` per sample (Charikar, Chen & Farach-Colton 2002).
+With random signs ``s``, ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. A sketch has ``m = 256`` such products: the features are divided
+into 64 parts, and each part is multiplied by four rows of signs. The standard error of an inner product of two
+sketches is at most ``√(2 / m) ‖x‖ ‖y‖`` per sample if the energy is spread over the parts (Charikar, Chen &
+Farach-Colton 2002), and at most ``√(2 / 4) ‖x‖ ‖y‖`` if it is all in one of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from gradlens.grams.gram import memory_order
+from gradlens.grams.product import Projected, Signs
+from gradlens.grams.rows import WIDTH, Chunks, divided
 
 BUCKETS = 256
-CHUNK = 8192
+ROWS = 4
+"""Rows of signs of a sketch: four rows are multiplied in less time than one is read again (CPU)."""
+PARTS = BUCKETS // ROWS
 
 
 class Projection:
@@ -26,115 +33,111 @@ class Projection:
     """
 
     def __init__(self, features: int, seed: int = 0) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        self._signs = torch.randint(0, 2, (features,), generator=generator).mul_(2).sub_(1).float()
         self._seed = seed
-        self._laid_out: dict[object, Tensor] = {}
+        self._signs = [_drawn(features, seed, 0)]
+        self._laid_out: dict[Hashable, Signs] = {}
 
-    def total(self, gradient: Tensor, outer: int, n: int) -> Tensor:
-        """Return one functional per sample, ``Σ_d sign_d g_d``, ``[n]`` in float64.
+    def functional(self, gradient: Chunks, shape: tuple[int, ...]) -> Signs:
+        """Return the signs of one functional per sample, ``Σ_d sign_d g_d``.
 
         Args:
-            gradient: reads as ``[outer, n, rest]``.
-            outer: size of the axes that vary slower than the samples.
-            n: samples.
+            gradient: cut into chunks.
+            shape: of the gradient.
         """
-        if outer > 1:
-            gradient = gradient.reshape(outer, n, -1).transpose(0, 1)
-        shape = gradient.shape[1:] if gradient.shape[:1] == (n,) else (gradient.numel() // n,)
-        gradient = wide(gradient.reshape(n, *shape))
-        order = memory_order(gradient)
-        key = (shape, order, gradient.device, gradient.dtype)
-        if key not in self._laid_out:
-            signs = self._vector(gradient, gradient[0].numel()).reshape(1, *shape)
-            self._laid_out[key] = signs.permute(order).reshape(-1).contiguous()
-        flat = gradient.permute(order).reshape(n, -1)
-        return applied(flat, self._laid_out[key])
+        key = ("functional", *_key(gradient, shape))
+        return self._kept(
+            key, lambda: _cut(self._ordered(self._row(_features(gradient)), gradient, shape), gradient)
+        )
 
     def part(
         self,
-        gradient: Tensor,
-        n: int,
+        gradient: Chunks,
+        shape: tuple[int, ...],
         channels: tuple[int, int, int],
-        axis: int,
-        whole: int,
-        outer: int = 1,
-        first: bool = False,
-    ) -> Tensor:
-        """Return the functional of a tensor that holds only some channels of its source, ``[n]``.
+        sizes: tuple[int, int, int],
+    ) -> Signs:
+        """Return the signs of the functional for a tensor that holds only some channels of its source.
 
         Args:
-            gradient: a part; reads as ``[outer, n, rest]``.
-            n: samples.
+            gradient: a part, cut into chunks.
+            shape: of the part.
             channels: (start, stop, step) in the source.
-            axis: channel axis.
-            whole: channels of the source.
-            outer: size of the axes of the part that vary slower than the samples.
-            first: whether the channels vary slower than the samples, too.
+            sizes: features per sample before, along and after the axis of channels of the source.
         """
-        gradient = wide(gradient)
-        size, after = gradient.shape[axis], math.prod(gradient.shape[axis + 1 :]) // (n if first else 1)
-        before = gradient.numel() // max(n * size * after, 1)
-        index = torch.arange(*channels, device=gradient.device)
-        signs = self._vector(gradient, before * whole * after)
-        signs = signs.reshape(before, whole, after).index_select(1, index)
-        flat = gradient.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1)
-        return applied(flat, signs.reshape(-1))
 
-    def sketch(self, gradient: Tensor, outer: int, n: int) -> Tensor:
-        """Return the sketch of a gradient, ``[n, m]`` in float64: the same linear map for all gradients of one shape.
+        def laid_out() -> Signs:
+            index = torch.arange(*channels)
+            signs = self._row(math.prod(sizes)).reshape(sizes).index_select(1, index).reshape(-1)
+            return _cut(self._ordered(signs, gradient, shape), gradient)
 
-        Features are distributed over ``BUCKETS`` buckets in logical order. A gradient with at most
-        ``BUCKETS`` features is returned whole, so its inner products are exact.
-        """
-        flat = wide(gradient.reshape(outer, n, -1).transpose(0, 1).reshape(n, -1))
-        d = flat.shape[1]
-        if exact(d):
-            return flat.double().cpu()
-        signs = self._vector(flat, d)
-        summed = signed_sums(flat, signs, d // BUCKETS)[:, :BUCKETS]
-        cut = BUCKETS * (d // BUCKETS)
-        if cut < d:
-            summed[:, : d - cut] += (flat[:, cut:] * signs[cut:]).double()
-        return summed.cpu()
+        return self._kept(("part", channels, sizes, *_key(gradient, shape)), laid_out)
 
-    def signed(self, flat: Tensor) -> float:
-        """Return the sum of the features of ``[1, d]`` with the signs in logical order."""
-        return float(applied(flat, self._vector(flat, flat.shape[1])))
+    def sketch(self, gradient: Chunks) -> Signs:
+        """Return the signs of a sketch; they are those of the features in the order of the chunks."""
 
-    def _vector(self, gradient: Tensor, count: int) -> Tensor:
-        """Return the first signs on the device and in the precision of a gradient; more are drawn if it is longer."""
-        if count > len(self._signs):
-            self._signs = Projection(count, self._seed)._signs
-        return self._signs[:count].to(device=gradient.device, dtype=gradient.dtype)
+        def laid_out() -> Signs:
+            return _cut(torch.stack([self._row(_features(gradient), row) for row in range(ROWS)]), gradient)
+
+        return self._kept(("sketch", *_key(gradient, ())), laid_out)
+
+    def _kept(self, key: Hashable, laid_out: Callable[[], Signs]) -> Signs:
+        if key not in self._laid_out:
+            self._laid_out[key] = laid_out()
+        return self._laid_out[key]
+
+    def _ordered(self, signs: Tensor, gradient: Chunks, shape: tuple[int, ...]) -> Tensor:
+        """Return signs ``[1, d]`` in the order of the features of a gradient."""
+        if not gradient.order:
+            return signs.reshape(1, -1)
+        return signs.reshape(1, *shape[1:]).permute(gradient.order).reshape(1, -1)
+
+    def _row(self, count: int, row: int = 0) -> Tensor:
+        """Return the first signs of a row; more are drawn if it is too short."""
+        while len(self._signs) <= row or len(self._signs[row]) < count:
+            if len(self._signs) <= row:
+                self._signs.append(_drawn(count, self._seed, len(self._signs)))
+            else:
+                self._signs[row] = _drawn(count, self._seed, row)
+        return self._signs[row][:count]
 
 
-def applied(flat: Tensor, signs: Tensor) -> Tensor:
-    """Return ``flat @ signs`` in float64, ``[n]``, summed in chunks.
+@lru_cache(1 << 12)
+def parts_of_sketch(features: int) -> int:
+    """Return the number of parts of a sketch: from 64 on, so that they are equal if the features allow it.
 
-    One long float32 sum was off by 3e-5 of the norm at 800 000 features, chunks by 1e-6. Without features the sum is 0.
+    >>> parts_of_sketch(6400), parts_of_sketch(32 * 49)
+    (64, 98)
     """
-    chunked = signed_sums(flat, signs, max(min(CHUNK, flat.shape[1]), 1))
-    cut = chunked.shape[1] * CHUNK
-    rest = (flat[:, cut:] @ signs[cut:]).double() if 0 < cut < flat.shape[1] else 0
-    return (chunked.sum(1) + rest).cpu()
+    return divided(features, PARTS)
 
 
-def signed_sums(flat: Tensor, signs: Tensor, width: int) -> Tensor:
-    """Return signed sums of neighbouring features in float64, ``[n, d // width]``, without the remainder.
+@lru_cache(1 << 12)
+def chunks_of_sketch(features: int) -> int:
+    """Return the number of chunks of a gradient that is sketched, one or more for each part.
 
-    The signs are the left factor of the product: ten times faster on a CPU than as the right one, or
-    than multiplying and summing.
-
-    Args:
-        flat: ``[n, d]``.
-        signs: ``[d]``.
-        width: features per bucket.
+    >>> chunks_of_sketch(6400), chunks_of_sketch(64 * 56 * 56)
+    (64, 448)
     """
-    n, buckets = flat.shape[0], flat.shape[1] // width
-    cut = buckets * width
-    chunks = flat[:, :cut].view(n, buckets, width).permute(1, 2, 0)
-    return torch.bmm(signs[:cut].view(buckets, 1, width), chunks).squeeze(1).T.double()
+    parts = parts_of_sketch(features)
+    width = features // parts
+    return parts * divided(width, -(-width // WIDTH))
+
+
+def totals(projected: Projected) -> Tensor:
+    """Return the functional of each sample, ``[n]`` in float64, from the products with its signs."""
+    chunks, rest = projected
+    total = chunks.sum((0, 1), dtype=torch.float64)
+    return total if rest is None else total + rest.sum(0)
+
+
+def sketched(projected: Projected, parts: int) -> Tensor:
+    """Return the sketch of each sample, ``[n, m]`` in float64, from the products with its signs."""
+    chunks, rest = projected
+    count, _, n = chunks.shape
+    sketch = chunks.view(parts, count // parts, ROWS, n).sum(1, dtype=torch.float64)
+    if rest is not None:
+        sketch[-1] += rest
+    return sketch.view(-1, n).mul_(ROWS**-0.5).T
 
 
 def exact(features: int) -> bool:
@@ -142,6 +145,26 @@ def exact(features: int) -> bool:
     return features <= BUCKETS
 
 
-def wide(gradient: Tensor) -> Tensor:
-    """Return half precision as float32, everything else unchanged."""
-    return gradient.float() if gradient.dtype in (torch.float16, torch.bfloat16) else gradient
+def _drawn(count: int, seed: int, row: int) -> Tensor:
+    generator = torch.Generator().manual_seed(seed ^ row * 0x9E3779B9)  # it reads 32 bits
+    return torch.randint(0, 2, (count,), generator=generator).mul_(2).sub_(1).float()
+
+
+def _features(gradient: Chunks) -> int:
+    count, _, width = gradient.equal.shape
+    return count * width + (0 if gradient.rest is None else gradient.rest.shape[1])
+
+
+def _key(gradient: Chunks, shape: tuple[int, ...]) -> tuple[Hashable, ...]:
+    kind = (gradient.equal.device, gradient.equal.dtype)
+    order = (gradient.order, tuple(shape[1:])) if gradient.order else ()
+    return (gradient.equal.shape[0], _features(gradient), order, *kind)
+
+
+def _cut(signs: Tensor, gradient: Chunks) -> Signs:
+    """Cut signs ``[k, d]`` as a gradient is cut, on its device, in at least float32."""
+    count, _, width = gradient.equal.shape
+    dtype = torch.promote_types(gradient.equal.dtype, torch.float32)
+    signs = signs.to(gradient.equal.device, dtype, non_blocking=True)
+    equal = signs[:, : count * width].reshape(len(signs), count, width).transpose(0, 1)
+    return Signs(equal, None if gradient.rest is None else signs[:, count * width :])

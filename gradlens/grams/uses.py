@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
-from gradlens.grams.gram import in_order
-from gradlens.grams.projection import wide
+from gradlens.grams.rows import in_order, wide
 from gradlens.graph import ops
 from gradlens.graph.layout import Layout
 from gradlens.graph.reading import SAVED
@@ -71,6 +70,12 @@ class Vectors(NamedTuple):
     """
 
     rows: Tensor
+
+
+def doubled(use: Use) -> Use:
+    """Return a use with its factors in float64."""
+    wider = (each.double() if isinstance(each, Tensor) and each.is_floating_point() else each for each in use)
+    return type(use)(*wider)  # type: ignore[arg-type]
 
 
 Outer = int | Layout

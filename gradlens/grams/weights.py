@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradlens.grams.gram import gram
-from gradlens.grams.uses import Patches, Products, Saved, Use, Vectors, Words
+from gradlens.grams.product import full_precision
+from gradlens.grams.uses import Patches, Products, Saved, Use, Vectors, Words, doubled
 
 Cut = tuple[int, ...]
 """Input channels (start, stop) of a weight; an empty tuple means all."""
@@ -29,14 +30,22 @@ HELD = 1 << 26
 Kind = TypeVar("Kind")
 
 
-def weight_grams(uses: Sequence[Use], n: int, cuts: Sequence[Cut] = ((),)) -> list[Tensor]:
+def weight_grams(
+    uses: Sequence[Use], n: int, cuts: Sequence[Cut] = ((),), *, double: bool = False
+) -> list[Tensor]:
     """Return Grams ``[n, n]`` float64 of the per-sample gradients of a weight, one per cut of its input channels.
 
     Args:
         uses: one or more uses of one weight.
         n: samples.
         cuts: input channels; only convolutions without groups and linear layers of one use have several.
+        double: compute in float64.
     """
+    with full_precision():
+        return _weight_grams(list(map(doubled, uses)) if double else uses, n, cuts)
+
+
+def _weight_grams(uses: Sequence[Use], n: int, cuts: Sequence[Cut]) -> list[Tensor]:
     vectors, patches, words = _of(Vectors, uses), _of(Patches, uses), _of(Words, uses)
     if vectors:
         return [gram(sum((use.rows for use in vectors[1:]), vectors[0].rows), 1, n)]
@@ -131,19 +140,33 @@ def _unfolded(x: Tensor, saved: Saved) -> Tensor:
 
 def _embedding(uses: Sequence[Words], n: int) -> list[Tensor]:
     ids, g = torch.cat([use.ids for use in uses], 1), torch.cat([use.gradient for use in uses], 1)
-    distinct, indices = torch.unique(ids, return_inverse=True)
-    t, width, words = g.shape[1], g.shape[2], len(distinct)
+    indices, words = _numbered(ids, uses[0].words)
+    t, width = g.shape[1], g.shape[2]
     if pairs_are_cheaper(n, t, width, words * width):
         return _pairs([(functional.one_hot(indices, words).to(g.dtype), g)], [()])
-    rows = g.new_zeros(n, words, width)
-    rows.scatter_add_(1, indices.unsqueeze(2).expand_as(g), g)
-    return [gram(rows.reshape(n, -1), 1, n)]
+    parts = g.split(max(1, HELD // (n * words)), 2)
+    return _summed(
+        [part.new_zeros(n, words, part.shape[2]).scatter_add_(1, indices.unsqueeze(2).expand_as(part), part)]
+        for part in parts
+    )
+
+
+def _numbered(ids: Tensor, vocabulary: int) -> tuple[Tensor, int]:
+    """Return words by a number below a bound, and the bound: few on a CPU, elsewhere without waiting for the ids."""
+    if ids.is_cpu:
+        distinct, indices = torch.unique(ids, return_inverse=True)
+        return indices, len(distinct)
+    if vocabulary <= ids.numel():
+        return ids, vocabulary
+    ordered, places = ids.flatten().sort()
+    ranks = torch.cat([ordered.new_zeros(1), (ordered[1:] != ordered[:-1]).cumsum(0)])
+    return torch.empty_like(ranks).scatter_(0, places, ranks).reshape(ids.shape), ids.numel()
 
 
 def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[Tensor]:
     """Return ``Σ_{t, u} ⟨a_it, a_ju⟩ ⟨g_it, g_ju⟩`` summed over groups, computed in blocks of samples."""
     n, t, _ = parts[0][0].shape
-    grams = [torch.zeros(n, n, dtype=torch.float64) for _ in cuts]
+    grams = [torch.zeros(n, n, dtype=torch.float64, device=parts[0][0].device) for _ in cuts]
     block = max(1, BLOCK // (t * t * n))
     for a, g in parts:
         for start in range(0, n, block):
@@ -153,7 +176,7 @@ def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[
                 part = _cut(a, cut, 2)
                 inputs = part[rows].reshape(-1, part.shape[2]) @ part.reshape(n * t, -1).T
                 products = (inputs * gradients).reshape(-1, t, n, t)
-                total[rows] += products.sum((1, 3), dtype=torch.float64).cpu()
+                total[rows] += products.sum((1, 3), dtype=torch.float64)
     return grams
 
 

@@ -46,10 +46,25 @@ def explained(index: int) -> Iterator[None]:
         raise reason from error
 
 
-def loss_pass(state: Planned, watch: Watch, forward: Forward, learning: Sequence[nn.Parameter]) -> BatchGrams:
-    """Run the watched backward pass of the loss; ``forward.nodes`` is emptied because it keeps the graph alive."""
+def loss_pass(
+    state: Planned,
+    watch: Watch,
+    forward: Forward,
+    learning: Sequence[nn.Parameter],
+    values: Mapping[str, Tensor],
+) -> BatchGrams:
+    """Run the watched backward pass of the loss; ``forward.nodes`` is emptied because it keeps the graph alive.
+
+    Args:
+        state: what all batches share.
+        watch: what is watched, and how.
+        forward: the forward pass.
+        learning: the trainable parameters.
+        values: further values of the batch, to be transferred with the rest.
+    """
     plan = state.plan
-    kept = Accumulator(plan, state.n, state.projection, watch, state.products)
+    kept = Accumulator(plan, state.n, state.projection, watch, state.products, state.precision)
+    kept.values |= {**values, "loss": forward.loss.detach()}
     layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
     again = list(forward.nodes) if plan.exits else []
     with recorded(forward.nodes, plan.taps, kept.update, layers):
@@ -69,12 +84,14 @@ class LossPasses:
         watch: what is watched, and how.
         forward: the forward pass; its nodes are emptied at the end.
         learning: the trainable parameters.
+        values: further values of the batch, to be transferred with the rest.
     """
 
     state: Planned
     watch: Watch
     forward: Forward
     learning: Sequence[nn.Parameter]
+    values: Mapping[str, Tensor]
 
     def run(self) -> tuple[BatchGrams, BatchLosses]:
         """Run a pass for each loss, one for the sum, and those of pairs; return the Grams of the sum and the rest.
@@ -143,6 +160,8 @@ class LossPasses:
         """Run the pass of one loss, or of the sum if ``weights`` is None; keep Grams and norms."""
         plan = self.state.plan
         kept, norms = self._accumulator(), self._empty()
+        if weights is None:
+            kept.values |= self.values
 
         def receive(number: int, gradient: Tensor) -> None:
             kept.update(number, gradient)
@@ -175,7 +194,7 @@ class LossPasses:
         factors = None
         if weights is not None:
             live = [weight for name, weight in weights.items() if self.forward.losses[name].requires_grad]
-            factors = [root.new_tensor(weight) for root, weight in zip(roots, live, strict=True)]
+            factors = [torch.full_like(root, weight) for root, weight in zip(roots, live, strict=True)]
         with recorded(self.forward.nodes, plan.taps, receive, hooks):
             gradients = torch.autograd.grad(
                 roots, self.learning, factors, allow_unused=True, retain_graph=True
@@ -194,7 +213,7 @@ class LossPasses:
 
     def _accumulator(self) -> Accumulator:
         state = self.state
-        return Accumulator(state.plan, state.n, state.projection, self.watch, state.products)
+        return Accumulator(state.plan, state.n, state.projection, self.watch, state.products, state.precision)
 
     def _empty(self) -> Norms:
         scale = float(self.state.n) if self.watch.reduction == "mean" else 1.0

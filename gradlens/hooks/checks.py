@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError, close_matches
-from gradlens.grams.accumulator import TOLERANCE, BatchGrams
+from gradlens.grams.accumulator import BatchGrams
 from gradlens.grams.agreement import TOLERANCE as SUM_TOLERANCE
+from gradlens.grams.sums import TOLERANCE
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
@@ -94,6 +95,8 @@ def check_same_size(index: int, n: int, first: int) -> None:
 def checked_losses(index: int, model: nn.Module, run: Callable[[], object]) -> Losses:
     """Run a step and return its losses.
 
+    The value of a single loss on an accelerator is not waited for: it is checked after the pass (``loss_error``).
+
     Raises:
         GradlensError: a loss is not a scalar, is not finite, or no graph is recorded.
     """
@@ -102,9 +105,11 @@ def checked_losses(index: int, model: nn.Module, run: Callable[[], object]) -> L
         **{f" {name!r}": part for name, part in losses.parts.items()},
         "": losses.total,
     }.items():
+        if not (loss.is_cpu or losses.parts):
+            continue
         value = loss.item()
         if not math.isfinite(value):
-            raise GradlensError(f"batch {index}: the loss{name} is {value}{first_not_finite(model, run)}")
+            raise loss_error(index, name, value, model, run)
         if name and value and not loss.requires_grad and losses.total.requires_grad:
             raise GradlensError(
                 f"batch {index}: the loss{name} is {value:.4g} but requires no gradient: it is detached, or computed "
@@ -113,6 +118,13 @@ def checked_losses(index: int, model: nn.Module, run: Callable[[], object]) -> L
     if losses.total.is_inference() or not torch.is_grad_enabled():
         raise GradlensError("no graph is recorded in torch.inference_mode(); call capture outside of it")
     return losses
+
+
+def loss_error(
+    index: int, name: str, value: float, model: nn.Module, run: Callable[[], object]
+) -> GradlensError:
+    """Return the error of a loss that is not finite; the step is run again to find the module."""
+    return GradlensError(f"batch {index}: the loss{name} is {value}{first_not_finite(model, run)}")
 
 
 def check_same_losses(index: int, losses: Sequence[str], first: Sequence[str]) -> None:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gradlens.grams.gram import real
 from gradlens.grams.pairs import UNEVEN
+from gradlens.grams.rows import real
 from gradlens.graph.branches import Branches
 from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part

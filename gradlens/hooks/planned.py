@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
+from gradlens.grams.accumulator import Precision
 from gradlens.grams.projection import Projection
 from gradlens.grams.roles import projected_features
 from gradlens.graph.layout import Sizes
@@ -67,6 +68,7 @@ class Planned:
         fused: recurrent layers that torch itself runs in a kernel without steps.
         other_draws: those whose dropout draws other random numbers in that kernel.
         losses: names of the losses, if a step returns several.
+        precision: probes whose Grams float32 may lose, on an accelerator; the batches add to it.
     """
 
     plan: Plan
@@ -85,6 +87,7 @@ class Planned:
     fused: tuple[str, ...] = ()
     other_draws: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
+    precision: Precision = field(default_factory=Precision)
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:

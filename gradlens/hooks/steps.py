@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -183,11 +181,11 @@ def seed_draws(seed: int, batch: int) -> None:
     seed_all((seed * 1_000_003 + batch) % (1 << 63))
 
 
-def labels_of(batch: object, n: int) -> NDArray[np.int64] | None:
-    """Return the integer class of each sample, ``[n]``, if a batch is (inputs, targets); else None."""
+def labels_of(batch: object, n: int) -> Tensor | None:
+    """Return the integer class of each sample, ``[n]`` on its device, if a batch is (inputs, targets); else None."""
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not isinstance(batch[1], Tensor):
         return None
     targets = batch[1]
     if targets.shape != (n,) or targets.is_floating_point():
         return None
-    return np.array(targets.detach().cpu().numpy(), dtype=np.int64)
+    return targets.detach()

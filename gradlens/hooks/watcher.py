@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, TypeVar
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gradlens.grams.accumulator import BatchGrams
+from gradlens.grams.accumulator import BatchGrams, LossNotFiniteError, PrecisionLostError
 from gradlens.grams.agreement import BatchLosses
 from gradlens.graph.backbone import backbone_modules
 from gradlens.hooks.backward import LossPasses, explained, loss_pass
@@ -26,6 +26,7 @@ from gradlens.hooks.checks import (
     check_same_size,
     checked_losses,
     checked_size,
+    loss_error,
     same_shapes,
 )
 from gradlens.hooks.constants import Derived, Reads
@@ -219,15 +220,27 @@ class Watcher:
         return dry_pass(self.model, losses.total, samples, reads, hooks.tensors)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
+        loss = forward.loss.detach()
+        try:
+            with suppress(PrecisionLostError):  # on an accelerator; such gradients are rare
+                return self._passed(state, index, batch, forward)
+            return self._passed(state, index, batch, self._forward(index, batch, state.derived))
+        except LossNotFiniteError as error:
+            run = lambda: self.step(self.model, copied(batch))  # noqa: E731
+            raise loss_error(index, "", loss.item(), self.model, run) from error
+
+    def _passed(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         forward.calls.returned.clear()  # live nodes
         learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        by_loss = None
+        labels = labels_of(batch, state.n)
+        by_loss, values = None, {} if labels is None else {"labels": labels}
         with explained(index):
             if forward.losses and self.watch.by_loss:
-                value, by_loss = LossPasses(state, self.watch, forward, learning).run()
+                value, by_loss = LossPasses(state, self.watch, forward, learning, values).run()
             else:
-                value = loss_pass(state, self.watch, forward, learning)
+                value = loss_pass(state, self.watch, forward, learning, values)
         check_exact(state.plan, value, state.dry_errors)
         for part in () if by_loss is None else by_loss.parts.values():
             check_exact(state.plan, part, {})
-        return Watched(value, labels_of(batch, state.n), by_loss)
+        known = value.values.get("labels")
+        return Watched(value, None if known is None else known.astype(np.int64), by_loss)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import gradlens as gl
-from gradlens.grams.accumulator import roles
+from gradlens.grams.roles import roles
 from gradlens.graph.plan import Group
 from gradlens.graph.probes import EdgeProbe
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradlens.grams.gram import gram, rows
+from gradlens.grams.gram import gram
+from gradlens.grams.rows import rows
 
 
 def expected(gradient: Tensor) -> np.ndarray:

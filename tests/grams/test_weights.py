@@ -549,7 +549,7 @@ def test_no_graph_is_kept_alive(fails: bool, monkeypatch: pytest.MonkeyPatch) ->
         return functional.cross_entropy(model[1:](Carrying.apply(model[0](batch[0]))), batch[1])
 
     if fails:
-        monkeypatch.setattr(accumulator, "weight_grams", lambda *_: pytest.fail("at the first layer"))
+        monkeypatch.setattr(accumulator, "weight_grams", lambda *_, **__: pytest.fail("at the first layer"))
     batch = (torch.randn(N, 3, 8, 8), torch.randint(0, 5, (N,)))
     gc.collect()
     gc.disable()
