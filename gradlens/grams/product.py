@@ -170,9 +170,9 @@ def full_precision() -> Iterator[None]:
 
 def _switches() -> list[tuple[Any, str, tuple[object, ...]]]:
     """Return where the precision of products is set: (object, attribute, values for full precision)."""
-    cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn
+    cuda, cpu = torch.backends.cuda.matmul, getattr(torch.backends.mkldnn, "matmul", None)
     if hasattr(cuda, "fp32_precision"):
-        return [(each, "fp32_precision", ("none", "ieee")) for each in (cuda, cpu.matmul)]
+        return [(each, "fp32_precision", ("none", "ieee")) for each in (cuda, cpu) if each is not None]
     return [(cuda, "allow_tf32", (False,))]  # torch before 2.9
 
 
