@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
-from gradlens.analyzers.similarity import similarity
+from gradlens.analyzers.similarity import similarity_of
 from gradlens.catalogue.versions import VERSIONS
 from gradlens.graph.plan import Group
 from gradlens.metrics import coherence, energy_shares, mean_cosine, polarisation_error
@@ -81,7 +81,7 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
     """Yield the rows of one fork, split or merge."""
 
     def measure(replicate: Recording) -> dict[str, Array]:
-        values = similarity(replicate.member_grams(group), replicate.loss_gram)
+        values = similarity_of(replicate, group.members)
         return {
             **values.columns(),
             "cosine": _cosines(replicate, index, group),

@@ -22,8 +22,10 @@ from gradlens.metrics.forks import pair_inner_products as pair_inner_products
 from gradlens.metrics.forks import polarisation_error as polarisation_error
 from gradlens.metrics.hsic import cka as cka
 from gradlens.metrics.hsic import direction as direction
+from gradlens.metrics.hsic import hsic_by_replicate as hsic_by_replicate
 from gradlens.metrics.hsic import hsic_matrix as hsic_matrix
 from gradlens.metrics.hsic import is_constant as is_constant
+from gradlens.metrics.hsic import is_rounding as is_rounding
 from gradlens.metrics.hsic import partial_hsic as partial_hsic
 from gradlens.metrics.hsic import u_center as u_center
 from gradlens.metrics.inference import Association as Association
