@@ -16,6 +16,7 @@ from gradlens.metrics.duplication import duplication_bias as duplication_bias
 from gradlens.metrics.duplication import effective_number as effective_number
 from gradlens.metrics.duplication import mean_similarity as mean_similarity
 from gradlens.metrics.forks import coherence as coherence
+from gradlens.metrics.forks import cosine_sums as cosine_sums
 from gradlens.metrics.forks import energy_shares as energy_shares
 from gradlens.metrics.forks import mean_cosine as mean_cosine
 from gradlens.metrics.forks import pair_inner_products as pair_inner_products
