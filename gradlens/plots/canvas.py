@@ -233,7 +233,9 @@ def text_width(text: str, size: float) -> float:
     """Return the length of a line of text of ``size`` points, in inches."""
     if not text.strip():
         return 0.0
-    outline = TextPath((0, 0), text, size=size)  # its extents take 20 times as long: letters have their extrema here
+    outline = TextPath(
+        (0, 0), text, size=size
+    )  # its extents take 20 times as long: letters have their extrema here
     drawn = outline.codes != TextPath.CLOSEPOLY
     return float(np.ptp(outline.vertices[drawn, 0])) / 72
 
