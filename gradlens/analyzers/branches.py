@@ -158,7 +158,7 @@ def _cosines(recording: Recording, index: int) -> Array:
     whole, replicates = recording.origin
     values, counts = (sums[replicates].sum(axis=0) for sums in _cosine_sums(whole)[index])
     np.fill_diagonal(counts, 0)
-    return np.divide(values, counts, out=np.full_like(values, np.nan), where=counts > 0)
+    return np.asarray(np.divide(values, counts, out=np.full_like(values, np.nan), where=counts > 0))
 
 
 @cached_by_recording

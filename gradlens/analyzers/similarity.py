@@ -55,9 +55,9 @@ def similarity(products: Products, replicates: Sequence[int]) -> Similarity:
     rows = list(replicates)
     hsic = {version: by_replicate[rows].mean(axis=0) for version, by_replicate in products.hsic.items()}
     known = products.known[rows].all(axis=0)
-    dead = known & ~products.live[rows].any(axis=0)
+    dead = np.asarray(known & ~products.live[rows].any(axis=0))
     varied = np.diagonal(hsic[ENERGY])[: known.size]
-    unusable = ~known | is_rounding(varied, products.squares[rows].mean(axis=0))
+    unusable = np.asarray(~known | is_rounding(varied, products.squares[rows].mean(axis=0)))
     alive = np.flatnonzero(~unusable)
     versions = {}
     for base, matrix in hsic.items():

@@ -168,7 +168,7 @@ def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[
     if runs < 4:
         return math.nan, math.nan
     variance = 1 if kind == "pearson" else 1 + value**2 / 2
-    spread = math.sqrt(variance / (runs - 3)) * float(normal_quantile(0.5 + level / 2))
+    spread = math.sqrt(variance / (runs - 3)) * normal_quantile(0.5 + level / 2)
     centre = math.atanh(min(max(value, -CLOSEST), CLOSEST))
     return math.tanh(centre - spread), math.tanh(centre + spread)
 

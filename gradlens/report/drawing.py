@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import matplotlib
 import matplotlib.style
@@ -41,9 +41,9 @@ def encoded(figure: Figure, kind: str) -> bytes:
         figure.set_facecolor("white")
         _lay_out(figure)
         if kind == "svg":  # savefig would draw twice
-            FigureCanvasSVG(figure).print_svg(page, metadata=METADATA[kind])
+            cast(Any, FigureCanvasSVG(figure)).print_svg(page, metadata=METADATA[kind])
         else:
-            FigureCanvasAgg(figure).print_png(page, metadata=METADATA[kind])
+            cast(Any, FigureCanvasAgg(figure)).print_png(page, metadata=METADATA[kind])
     return page.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""What measuring imports: libraries of networks and PyTorch's compiler take seconds, so they load when they are used."""
+"""What measuring imports: libraries of networks and PyTorch's compiler take seconds and load when they are used."""
 
 from __future__ import annotations
 
