@@ -6,7 +6,7 @@ import numpy as np
 
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE
-from gradlens.analyzers.similarity import similarity
+from gradlens.analyzers.similarity import similarity_of
 from gradlens.catalogue.versions import ENERGY
 from gradlens.recording import Recording
 
@@ -19,7 +19,7 @@ def branch_correlation(recording: Recording) -> dict[str, float]:
     by_stage: dict[str, list[float]] = {}
     for group in recording.plan.network_groups.values():
         if group.where != "merge":
-            matrix = similarity(recording.member_grams(group), None).versions[ENERGY]
+            matrix = similarity_of(recording, group.members).versions[ENERGY]
             pairs = matrix[np.triu_indices(len(matrix), k=1)]
             by_stage.setdefault(group.stage, []).extend(pairs[np.isfinite(pairs)].tolist())
     by_stage[WHOLE] = [value for values in by_stage.values() for value in values]
@@ -41,7 +41,7 @@ def _between_parts(recording: Recording, where: str) -> dict[str, float]:
     for group in recording.plan.network_groups.values():
         parts = [index for index, label in enumerate(group.labels) if label in ("bypass", "dense")]
         if group.where == where and len(parts) == 2:
-            matrix = similarity(recording.member_grams(group), None).versions[ENERGY]
+            matrix = similarity_of(recording, group.members).versions[ENERGY]
             by_stage.setdefault(group.stage, []).append(float(matrix[parts[0], parts[1]]))
     if by_stage:
         by_stage[WHOLE] = [value for values in by_stage.values() for value in values]

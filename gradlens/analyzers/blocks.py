@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-import networkx as nx
-
 from gradlens.graph.owners import OUTSIDE
 from gradlens.graph.plan import Plan
 
@@ -52,6 +50,8 @@ def groups_of(plan: Plan, visible: Sequence[int], pairs: Sequence[tuple[int, int
         pairs: (producer, consumer) of the edges between them.
     """
     stage = {index: plan.stages[index] for index in visible}
+    import networkx as nx  # slow to import, and most commands draw no map
+
     quotient = nx.DiGraph((stage[a], stage[b]) for a, b in pairs if stage[a] != stage[b])
     if nx.is_directed_acyclic_graph(quotient):
         return stage
@@ -81,6 +81,8 @@ def _without_cycles(
     blocks: dict[int, str], pairs: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> dict[int, str]:
     """Return the blocks, with those on a cycle split into their operations."""
+    import networkx as nx
+
     while True:
         graph = nx.DiGraph((blocks[a], blocks[b]) for a, b in pairs if blocks[a] != blocks[b])
         cycles = [part for part in nx.strongly_connected_components(graph) if len(part) > 1]

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
-from gradlens.analyzers.similarity import similarity
+from gradlens.analyzers.similarity import similarity_of
 from gradlens.catalogue.versions import VERSIONS
 from gradlens.graph.plan import Group
-from gradlens.metrics import coherence, energy_shares, mean_cosine, polarisation_error
+from gradlens.metrics import coherence, cosine_sums, energy_shares, polarisation_error
 from gradlens.recording import Recording
 from gradlens.recording.products import completed, polarised
 from gradlens.results import Table
@@ -81,10 +81,10 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
     """Yield the rows of one fork, split or merge."""
 
     def measure(replicate: Recording) -> dict[str, Array]:
-        values = similarity(replicate.member_grams(group), replicate.loss_gram)
+        values = similarity_of(replicate, group.members)
         return {
             **values.columns(),
-            "cosine": _cosines(replicate, index, group),
+            "cosine": _cosines(replicate, index),
             "dead": values.dead.astype(float),
             "unusable": values.unusable.astype(float),
         }
@@ -93,7 +93,7 @@ def _pair_rows(recording: Recording, index: int, group: Group) -> Iterator[dict[
     means, widths = values.means, values.half_widths
     dead, unusable = (np.asarray(values.per_seed[name].all(axis=0)) for name in ("dead", "unusable"))
     watched = group.where == "fork" and bool(np.isfinite(means["cosine"]).any())
-    cosines = _cosines(recording, index, group)
+    cosines = _cosines(recording, index)
     error = _rounding(recording, index, group)
     lost = error > LARGEST_ERROR
     exact = watched and not lost and (len(group.members) == 2 or recording.provenance.pairs == "exact")
@@ -153,21 +153,28 @@ def _shares(recording: Recording, group: Group) -> dict[str, Array]:
     return {"share": np.asarray(energy_shares(energies)), "coherence": np.asarray(value)}
 
 
-def _cosines(recording: Recording, index: int, group: Group) -> Array:
+def _cosines(recording: Recording, index: int) -> Array:
     """Return the mean cosine of each pair of contributions of a fork, ``[b, b]``; NaN if it has none."""
-    count = len(group.members)
-    inner = inner_products(recording, index, group)
-    cosines = np.full((count, count), np.nan)
-    for a, b in itertools.combinations(range(count), 2):
-        cosines[a, b] = cosines[b, a] = np.nan if inner is None else mean_cosine(inner, a, b)
-    return cosines
+    whole, replicates = recording.origin
+    values, counts = (sums[replicates].sum(axis=0) for sums in _cosine_sums(whole)[index])
+    np.fill_diagonal(counts, 0)
+    return np.asarray(np.divide(values, counts, out=np.full_like(values, np.nan), where=counts > 0))
 
 
-def inner_products(recording: Recording, index: int, group: Group) -> Array | None:
-    """Return the per-sample inner products of a fork's contributions, ``[s, b, b, n]``, or None if unknown."""
-    if group.where != "fork" or group.total is None:
-        return None
-    return completed(recording.inner, recording.grams, {index: group}).get(index)
+@cached_by_recording
+def _cosine_sums(recording: Recording) -> dict[int, tuple[Array, NDArray[np.intp]]]:
+    """Return, by group, ``cosine_sums`` of its contributions in each replicate, ``[s, b, b]``; 0 if it has none."""
+    groups = recording.plan.network_groups
+    forks = {
+        index: group for index, group in groups.items() if group.where == "fork" and group.total is not None
+    }
+    known = completed(recording.inner, recording.grams, forks)
+    sums = {}
+    for index, group in groups.items():
+        shape = (len(recording.replicates), len(group.members), len(group.members))
+        none = np.zeros(shape), np.zeros(shape, dtype=np.intp)
+        sums[index] = cosine_sums(known[index]) if index in known else none
+    return sums
 
 
 def _rounding(recording: Recording, index: int, group: Group) -> float:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
-from gradlens.analyzers.similarity import Similarity, seed_similarities
+from gradlens.analyzers.similarity import seed_similarities
 from gradlens.catalogue.versions import ENERGY, VERSIONS, Version
-from gradlens.metrics import duplication, effective_number, mean_similarity, rarefied_duplication
+from gradlens.metrics import effective_number, mean_similarity, rarefied_duplication
 from gradlens.recording import Recording
 from gradlens.results import Table
 
@@ -91,9 +93,9 @@ class Duplication:
                 {
                     "network": recording.name,
                     "seed": seed,
-                    **_row(recording, similarity, stage, version, sizes.get((stage, version.label), 0)),
+                    **_row(recording.of_seed(seed), stage, version, sizes.get((stage, version.label), 0)),
                 }
-                for seed, similarity in seed_similarities(recording).items()
+                for seed in recording.seeds
                 for stage, version in product(stages, self.versions)
             ]
         )
@@ -127,30 +129,69 @@ def common_sizes(recordings: Sequence[Recording], versions: Sequence[Version] = 
     }
 
 
-def _row(
-    recording: Recording, similarity: Similarity, stage: str, version: Version, size: int
-) -> dict[str, object]:
-    indices = signals_of(recording, stage)
-    used = similarity.usable(version, indices)
-    matrix = similarity.between(version, used)
-    effective = effective_number(matrix) if len(used) > 1 else float("nan")
-    dead = int(similarity.dead[indices].sum())
+def _row(recording: Recording, stage: str, version: Version, size: int) -> dict[str, object]:
+    """Return the row of one stage and version, from a recording of one seed."""
+    numbers = _numbers(recording, stage, version, size)
+    signals, used, dead = numbers.signals, numbers.used, numbers.dead
     return {
         "stage": stage,
         "version": version.label,
-        "signals": len(indices),
-        "used": len(used),
+        "signals": signals,
+        "used": used,
         "dead": dead,
-        "n_eff": effective,
-        "n_eff_share": effective / len(used) if len(used) > 1 else float("nan"),
-        "duplication": duplication(matrix),
+        "n_eff": numbers.n_eff,
+        "n_eff_share": numbers.n_eff / used if used > 1 else float("nan"),
+        "duplication": numbers.duplication,
         "m": size or float("nan"),
-        "rarefied_duplication": rarefied_duplication(matrix, size) if size > 1 else float("nan"),
-        "mean_similarity": mean_similarity(matrix),
+        "rarefied_duplication": numbers.rarefied_duplication,
+        "mean_similarity": numbers.mean_similarity,
         "reason": recording.no_loss
         if version.given_loss and recording.no_loss
-        else _reason(len(indices), len(used), dead),
+        else _reason(signals, used, dead),
     }
+
+
+class _Numbers(NamedTuple):
+    """The numbers of a row."""
+
+    signals: int
+    used: int
+    dead: int
+    n_eff: float
+    duplication: float
+    rarefied_duplication: float
+    mean_similarity: float
+
+
+def _numbers(recording: Recording, stage: str, version: Version, size: int) -> _Numbers:
+    """Return the numbers of a row; several tables need those of the same replicates, so they are computed once."""
+    whole, replicates = recording.origin
+    known, key = _known(whole), (tuple(replicates), stage, version, size)
+    if key not in known:
+        (similarity,) = seed_similarities(recording).values()
+        indices = signals_of(recording, stage)
+        used = similarity.usable(version, indices)
+        matrix = similarity.between(version, used)
+        many = len(used) > 1
+        n_eff = effective_number(matrix) if many else float("nan")
+        of_all = (len(used) - n_eff) / (len(used) - 1) if many else float("nan")
+        rarefied = rarefied_duplication(matrix, size) if size not in (0, 1, len(used)) else of_all
+        known[key] = _Numbers(
+            signals=len(indices),
+            used=len(used),
+            dead=int(similarity.dead[indices].sum()),
+            n_eff=n_eff,
+            duplication=of_all,
+            rarefied_duplication=rarefied if size > 1 else float("nan"),
+            mean_similarity=mean_similarity(matrix),
+        )
+    return known[key]
+
+
+@cached_by_recording
+def _known(_: Recording) -> dict[tuple[tuple[int, ...], str, Version, int], _Numbers]:
+    """Return the numbers that were computed for some replicates of a recording."""
+    return {}
 
 
 def _reason(signals: int, used: int, dead: int) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gradlens.analyzers.products import transformed
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
-from gradlens.analyzers.similarity import seed_similarities, transformed
+from gradlens.analyzers.similarity import seed_similarities
 from gradlens.catalogue.versions import VERSIONS, Version
 from gradlens.metrics import (
     Canonical,

@@ -12,7 +12,7 @@ from gradlens.analyzers.duplication import Sizes
 from gradlens.analyzers.losses import INTERVALS
 from gradlens.analyzers.replicates import over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
-from gradlens.analyzers.similarity import Similarity, similarity
+from gradlens.analyzers.similarity import Similarity, signal_similarity
 from gradlens.catalogue.losses import ALL
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS, Version
 from gradlens.metrics import mean_similarity, rarefied_duplication
@@ -83,11 +83,9 @@ def loss_sizes(recordings: Sequence[Recording]) -> Sizes:
 
 def _similarities(recording: Recording) -> dict[str, Similarity]:
     """Return, by loss and for ``all``, the similarity of its own signals (energy) and of the sum's given that loss."""
-    whole = recording.signal_grams
-    values = {ALL: similarity(whole, recording.loss_gram)}
+    values = {ALL: signal_similarity(recording)}
     for name in recording.losses:
-        part = recording.of_loss(name)
-        alone, partialled = similarity(part.signal_grams, None), similarity(whole, part.loss_gram)
+        alone, partialled = signal_similarity(recording.of_loss(name)), signal_similarity(recording, name)
         versions = {ENERGY: alone.versions[ENERGY], ENERGY_GIVEN_LOSS: partialled.versions[ENERGY_GIVEN_LOSS]}
         values[name] = Similarity(versions, alone.dead, alone.unusable)
     return values

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlens.analyzers.products import Members, Products, products_of
 from gradlens.analyzers.remembering import cached_by_recording
-from gradlens.catalogue.versions import VERSIONS, Version
-from gradlens.metrics import cka, direction, hsic_matrix, is_constant, partial_hsic
+from gradlens.catalogue.losses import ALL
+from gradlens.catalogue.versions import ENERGY, VERSIONS, Version
+from gradlens.metrics import cka, is_rounding, partial_hsic
 from gradlens.recording import Recording
 
 Array = NDArray[np.float64]
@@ -43,37 +45,43 @@ class Similarity:
         return {version.column: matrix for version, matrix in self.versions.items()}
 
 
-def similarity(grams: Array, loss: Array | None) -> Similarity:
-    """Return the four versions of CKA between gradients.
+def similarity(products: Products, replicates: Sequence[int]) -> Similarity:
+    """Return the four versions of CKA between gradients over some replicates.
 
     Args:
-        grams: ``[l, s, n, n]`` of one seed.
-        loss: Gram of the loss signal ``[s, n, n]``; without it the versions given the loss are NaN.
+        products: of the gradients.
+        replicates: indices of the replicates.
     """
-    signals = len(grams)
-    flat = grams.reshape(signals, -1)
-    known = np.asarray(np.isfinite(flat).all(axis=1))
-    dead = known & ~np.asarray(flat.any(axis=1))
-    unusable = ~known
-    unusable[known] = is_constant(grams[known])
+    rows = list(replicates)
+    hsic = {version: by_replicate[rows].mean(axis=0) for version, by_replicate in products.hsic.items()}
+    known = products.known[rows].all(axis=0)
+    dead = np.asarray(known & ~products.live[rows].any(axis=0))
+    varied = np.diagonal(hsic[ENERGY])[: known.size]
+    unusable = np.asarray(~known | is_rounding(varied, products.squares[rows].mean(axis=0)))
     alive = np.flatnonzero(~unusable)
     versions = {}
-    for base in VERSIONS:
-        if not base.given_loss:
-            full, partial = _cka(grams[alive], loss, base)
-            versions[base] = _spread(full, alive, signals)
-            versions[Version(base.direction, given_loss=True)] = _spread(partial, alive, signals)
+    for base, matrix in hsic.items():
+        full, partial = _cka(matrix, alive, products.given_loss)
+        versions[base] = _spread(full, alive, known.size)
+        versions[Version(base.direction, given_loss=True)] = _spread(partial, alive, known.size)
     return Similarity({version: versions[version] for version in VERSIONS}, dead, unusable)
 
 
-def transformed(grams: Array, version: Version) -> Array:
-    """Return the Grams that a version compares: of unit gradients for direction, unchanged for energy."""
-    return direction(grams) if version.direction else grams
+def similarity_of(recording: Recording, members: Members, given: str = ALL) -> Similarity:
+    """Return the similarity between gradients of a recording of one seed.
+
+    Args:
+        recording: of one seed.
+        members: the gradients, each by the probes whose gradients side by side are that gradient.
+        given: the loss whose signal is the loss signal; by default the sum of all.
+    """
+    whole, replicates = recording.origin
+    return similarity(products_of(whole, members, given), replicates)
 
 
-def signal_similarity(recording: Recording) -> Similarity:
+def signal_similarity(recording: Recording, given: str = ALL) -> Similarity:
     """Return the similarity between the signals of a recording of one seed."""
-    return similarity(recording.signal_grams, recording.loss_gram)
+    return similarity_of(recording, tuple((number,) for number in recording.plan.signals), given)
 
 
 @cached_by_recording
@@ -82,17 +90,14 @@ def seed_similarities(recording: Recording) -> dict[int, Similarity]:
     return {seed: signal_similarity(recording.of_seed(seed)) for seed in recording.seeds}
 
 
-def _cka(grams: Array, loss: Array | None, version: Version) -> tuple[Array, Array]:
-    """Return the CKA between live gradients ``[l, l]``, and the same given the loss."""
-    count = len(grams)
-    partial = np.full((count, count), np.nan)
-    stacked = [transformed(grams, version)]
-    if loss is not None:
-        stacked.append(transformed(loss, version)[None])
-    hsic = hsic_matrix(np.concatenate(stacked)) if count else np.zeros((0, 0))
-    if loss is not None and count:
-        partial = cka(partial_hsic(hsic, count))[:count, :count]
-    return cka(hsic)[:count, :count], partial
+def _cka(hsic: Array, alive: NDArray[np.intp], given_loss: bool) -> tuple[Array, Array]:
+    """Return the CKA between live gradients ``[l, l]``, and the same given the loss signal, the last of ``hsic``."""
+    count = len(alive)
+    full = hsic[np.ix_(alive, alive)]
+    if not given_loss or not count:
+        return cka(full), np.full((count, count), np.nan)
+    indices = np.append(alive, len(hsic) - 1)
+    return cka(full), cka(partial_hsic(hsic[np.ix_(indices, indices)], count))[:count, :count]
 
 
 def _spread(matrix: Array, indices: NDArray[np.intp], size: int) -> Array:

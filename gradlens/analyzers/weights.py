@@ -11,7 +11,7 @@ import pandas as pd
 
 from gradlens.analyzers.replicates import HALF_WIDTHS, mean_known, over_replicates
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
-from gradlens.analyzers.similarity import similarity
+from gradlens.analyzers.similarity import similarity_of
 from gradlens.catalogue.versions import VERSIONS
 from gradlens.graph.plan import Slice
 from gradlens.metrics import (
@@ -188,10 +188,10 @@ def _reuse_row(recording: Recording, part: Slice, energies: dict[int, float]) ->
 
 def _reader_rows(recording: Recording, source: str, parts: Sequence[Slice]) -> list[dict[str, object]]:
     """Return the rows of one source, one per version."""
-    probes = [part.probe for part in parts]
+    probes = tuple((part.probe,) for part in parts)
 
     def measure(replicate: Recording) -> dict[str, Array]:
-        values = similarity(replicate.grams[probes], replicate.loss_gram)
+        values = similarity_of(replicate, probes)
         used = [values.usable(version, np.arange(len(parts))) for version in VERSIONS]
         matrices = [values.between(version, indices) for version, indices in zip(VERSIONS, used, strict=True)]
         return {

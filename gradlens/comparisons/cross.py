@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gradlens.analyzers.products import products
 from gradlens.analyzers.replicates import HALF_WIDTHS, over_replicates
 from gradlens.analyzers.similarity import similarity
 from gradlens.catalogue.versions import DIRECTION, ENERGY
@@ -36,8 +37,12 @@ def cross_network(first: Recording, second: Recording) -> Table | None:
         return None
     i, j = (axis.ravel() for axis in np.indices((rows, columns)))
 
-    def measure(a: Recording, b: Recording) -> dict[str, np.ndarray]:
-        versions = similarity(np.concatenate([a.signal_grams, b.signal_grams]), None).versions
+    both = products(np.concatenate([first.signal_grams, second.signal_grams]), None)
+
+    def measure(a: Recording, _: Recording) -> dict[str, np.ndarray]:
+        versions = similarity(
+            both, [first.replicates.index(replicate) for replicate in a.replicates]
+        ).versions
         return {version.column: versions[version][:rows, rows:][i, j] for version in CROSS_VERSIONS}
 
     values = over_replicates(measure, first, second)

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils import flop_counter
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradlens.graph.owners import Owner
 from gradlens.hooks.calls import Enter, Leave
+from gradlens.hooks.modes import EagerMode
 from gradlens.hooks.unfused import step_by_step
 from gradlens.recording.costs import Costs
 
@@ -145,7 +144,7 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage | None:
         return None
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(EagerMode):
     def __init__(self, costs: Costs, stack: Sequence[Owner], model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation here
         self.costs, self.stack = costs, stack
@@ -202,6 +201,8 @@ class _Counter(TorchDispatchMode):
 
 
 def _flops(packet: OpOverloadPacket, args: Arguments, kwargs: Keywords, out: object) -> int:
+    from torch.utils import flop_counter  # slow to import, and a capture without costs does not need it
+
     counting = flop_counter.flop_registry.get(packet)
     if counting is not None:
         return int(counting(*args, **kwargs, out_val=out))

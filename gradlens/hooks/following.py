@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from gradlens.hooks.modes import EagerMode
 from gradlens.hooks.nesting import plain, tensors_of
 
 FROM_NUMBERS = {
@@ -33,7 +33,7 @@ MOVING = {"flip", "gather", "index", "index_select", "masked_select", "roll", "s
 """Operations that move rows of tensors that require no gradient."""
 
 
-class Following(TorchDispatchMode):
+class Following(EagerMode):
     """Records which nodes of the graph read the batch while it is active.
 
     Memory counts, not tensors: a view of the batch is the batch, and a buffer into which the batch is written derives

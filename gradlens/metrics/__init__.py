@@ -16,14 +16,17 @@ from gradlens.metrics.duplication import duplication_bias as duplication_bias
 from gradlens.metrics.duplication import effective_number as effective_number
 from gradlens.metrics.duplication import mean_similarity as mean_similarity
 from gradlens.metrics.forks import coherence as coherence
+from gradlens.metrics.forks import cosine_sums as cosine_sums
 from gradlens.metrics.forks import energy_shares as energy_shares
 from gradlens.metrics.forks import mean_cosine as mean_cosine
 from gradlens.metrics.forks import pair_inner_products as pair_inner_products
 from gradlens.metrics.forks import polarisation_error as polarisation_error
 from gradlens.metrics.hsic import cka as cka
 from gradlens.metrics.hsic import direction as direction
+from gradlens.metrics.hsic import hsic_by_replicate as hsic_by_replicate
 from gradlens.metrics.hsic import hsic_matrix as hsic_matrix
 from gradlens.metrics.hsic import is_constant as is_constant
+from gradlens.metrics.hsic import is_rounding as is_rounding
 from gradlens.metrics.hsic import partial_hsic as partial_hsic
 from gradlens.metrics.hsic import u_center as u_center
 from gradlens.metrics.inference import Association as Association

@@ -6,7 +6,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import linalg
 
 from gradlens.metrics.hsic import Array
 
@@ -52,6 +51,8 @@ def canonical(a: Array, b: Array, variance: float = VARIANCE) -> Canonical:
     counts = (first.shape[1], second.shape[1])
     if 0 in counts or sum(counts) > len(a) - 1:
         return Canonical(math.nan, math.nan, counts)
+    from scipy import linalg  # slow to import, and these correlations are computed on request only
+
     left, correlations, _ = linalg.svd(first.T @ second, full_matrices=False)
     correlations = np.clip(correlations, 0.0, 1.0)
     along = first @ left
@@ -68,6 +69,8 @@ def _centred(gram: Array) -> Array:
 
 def _directions(gram: Array, variance: float) -> Array:
     """Return orthonormal directions over samples that hold a share of the variance, ``[n, k]``."""
+    from scipy import linalg
+
     values, vectors = linalg.eigh(_centred(gram))
     values, vectors = values[::-1], vectors[:, ::-1]
     values = np.clip(values, 0.0, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradlens.metrics.hsic import Array
 
@@ -82,9 +83,25 @@ def mean_cosine(inner: Array, first: int, second: int) -> float:
     Returns:
         NaN if no sample has a gradient on both branches.
     """
-    norms = inner[..., first, first, :] * inner[..., second, second, :]
+    branches = np.array([first, second])
+    values, counts = cosine_sums(inner[..., branches[:, None], branches, :])
+    count = int(counts[..., 0, 1].sum())
+    return float(values[..., 0, 1].sum() / count) if count else float("nan")
+
+
+def cosine_sums(inner: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Sum over samples of the cosine between each pair of contributions of one fork, and the number of samples.
+
+    Args:
+        inner: ``[..., b, b, n]``, per-sample inner products.
+
+    Returns:
+        Sums and numbers, ``[..., b, b]``, over the samples with a gradient on both branches.
+    """
+    squares = np.einsum("...bbn->...bn", inner)
+    norms = squares[..., :, None, :] * squares[..., None, :, :]
     alive = norms > 0
-    if not alive.any():
-        return float("nan")
-    cosines = inner[..., first, second, :][alive] / np.sqrt(norms[alive])
-    return float(np.clip(cosines, -1.0, 1.0).mean())
+    cosines = np.divide(
+        inner, np.sqrt(norms, where=alive, out=np.ones_like(norms)), out=np.zeros_like(norms), where=alive
+    )
+    return np.clip(cosines, -1.0, 1.0).sum(axis=-1), alive.sum(axis=-1)

@@ -36,12 +36,14 @@ def u_center(grams: Array) -> Array:
     n = grams.shape[-1]
     if n < 4:
         raise GradlensError(f"{n} samples per batch; the unbiased HSIC needs at least 4: use larger batches")
-    off = grams * (1.0 - np.eye(n))
-    rows = off.sum(axis=-1, keepdims=True)
-    columns = off.sum(axis=-2, keepdims=True)
-    total = off.sum(axis=(-1, -2), keepdims=True)
-    centred = off - (rows + columns) / (n - 2) + total / ((n - 1) * (n - 2))
-    return np.asarray(centred * (1.0 - np.eye(n)))
+    centred = grams * (1.0 - np.eye(n))
+    rows = centred.sum(axis=-1, keepdims=True)
+    columns = centred.sum(axis=-2, keepdims=True)
+    total = centred.sum(axis=(-1, -2), keepdims=True)
+    centred -= (rows + columns) / (n - 2)
+    centred += total / ((n - 1) * (n - 2))
+    centred *= 1.0 - np.eye(n)
+    return np.asarray(centred)
 
 
 def direction(grams: Array) -> Array:
@@ -66,9 +68,18 @@ def hsic_matrix(grams: Array) -> Array:
     Args:
         grams: ``[l, s, n, n]``.
     """
+    return np.asarray(hsic_by_replicate(grams).mean(axis=0))
+
+
+def hsic_by_replicate(grams: Array) -> Array:
+    """Unbiased HSIC₁ of every pair of signals in each replicate, ``[s, l, l]``; their mean is ``hsic_matrix``.
+
+    Args:
+        grams: ``[l, s, n, n]``.
+    """
     signals, replicates, n, _ = grams.shape
-    flat = u_center(grams).reshape(signals, replicates * n * n)
-    return np.asarray(flat @ flat.T / (replicates * n * (n - 3)))
+    flat = u_center(grams).reshape(signals, replicates, n * n).swapaxes(0, 1)
+    return np.asarray(flat @ flat.swapaxes(1, 2) / (n * (n - 3)))
 
 
 def is_constant(grams: Array) -> NDArray[np.bool_]:
@@ -80,8 +91,16 @@ def is_constant(grams: Array) -> NDArray[np.bool_]:
     Returns:
         ``[l]``; an exactly zero signal counts as constant.
     """
-    varied = np.square(u_center(grams)).sum(axis=(1, 2, 3))
-    whole = np.square(grams).sum(axis=(1, 2, 3))
+    return is_rounding(np.square(u_center(grams)).sum(axis=(1, 2, 3)), np.square(grams).sum(axis=(1, 2, 3)))
+
+
+def is_rounding(varied: Array, whole: Array) -> NDArray[np.bool_]:
+    """Return which signals vary over samples by no more than rounding, from the sums behind ``is_constant``.
+
+    Args:
+        varied: sum of the squares of the U-centred Grams, ``[l]``.
+        whole: sum of the squares of the Grams, ``[l]``.
+    """
     return np.asarray(varied <= ROUNDING**2 * whole)
 
 

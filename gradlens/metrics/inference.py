@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit  # scipy.stats is slow to import
 
+from gradlens.metrics.distributions import normal_quantile, t_probability, t_quantile
 from gradlens.metrics.hsic import Array
 from gradlens.metrics.intervals import mean_interval
 
@@ -90,8 +90,8 @@ def p_of_half_widths(
     half_widths = np.asarray(half_widths, dtype=np.float64)
     free = np.maximum(np.asarray(count) - 1, 1)
     known = half_widths > ROUNDING * np.abs(differences)
-    scale = np.where(known, half_widths, np.nan) / stdtrit(free, 0.5 + level / 2)
-    return np.asarray(2 * stdtr(free, -np.abs(differences) / scale))
+    scale = np.where(known, half_widths, np.nan) / t_quantile(free, 0.5 + level / 2)
+    return np.asarray(2 * t_probability(free, -np.abs(differences) / scale))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -168,7 +168,7 @@ def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[
     if runs < 4:
         return math.nan, math.nan
     variance = 1 if kind == "pearson" else 1 + value**2 / 2
-    spread = math.sqrt(variance / (runs - 3)) * float(ndtri(0.5 + level / 2))
+    spread = math.sqrt(variance / (runs - 3)) * normal_quantile(0.5 + level / 2)
     centre = math.atanh(min(max(value, -CLOSEST), CLOSEST))
     return math.tanh(centre - spread), math.tanh(centre + spread)
 
@@ -178,7 +178,7 @@ def _p_of_correlation(value: float, runs: int) -> float:
     if runs < 3:
         return math.nan
     remaining = max(1 - value**2, np.finfo(float).eps)
-    return float(2 * stdtr(runs - 2, -abs(value) * math.sqrt((runs - 2) / remaining)))
+    return float(2 * t_probability(runs - 2, -abs(value) * math.sqrt((runs - 2) / remaining)))
 
 
 def _p_of_orders(x: Array, y: Array) -> float:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit  # stats.t.ppf calls it; scipy.stats is slow to import
 
+from gradlens.metrics.distributions import t_quantile
 from gradlens.metrics.hsic import Array
 
 
@@ -60,7 +60,7 @@ def half_widths(values: Array, level: float = 0.95) -> Array:
     mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
     squares = np.where(known, (values - mean) ** 2, 0.0).sum(axis=0)
     free = np.maximum(count - 1, 1)
-    half = stdtrit(free, 0.5 + level / 2) * np.sqrt(squares / free / np.maximum(count, 1))
+    half = t_quantile(free, 0.5 + level / 2) * np.sqrt(squares / free / np.maximum(count, 1))
     return np.where(count > 1, half, np.nan)
 
 

@@ -10,7 +10,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from gradlens.errors import GradlensError
 from gradlens.models.narrowing import channel_multiples, resize, scaled
@@ -134,6 +133,8 @@ class _Trial:
 
 def _counted(run: Callable[[], object]) -> int:
     """Return the FLOPs of what runs."""
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and few networks need it
+
     with FlopCounterMode(display=False) as counter:
         run()
     return int(counter.get_total_flops())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -227,9 +228,16 @@ def shorten(text: object, limit: int) -> str:
     return whole[:head] + "…" + whole[head + 1 - limit :]
 
 
+@lru_cache(maxsize=4096)
 def text_width(text: str, size: float) -> float:
     """Return the length of a line of text of ``size`` points, in inches."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 if text.strip() else 0.0
+    if not text.strip():
+        return 0.0
+    outline = TextPath(
+        (0, 0), text, size=size
+    )  # its extents take 20 times as long: letters have their extrema here
+    drawn = outline.codes != TextPath.CLOSEPOLY
+    return float(np.ptp(outline.vertices[drawn, 0])) / 72
 
 
 def first_that_fits(texts: Sequence[str], width: float, *, bold: bool = False) -> str:

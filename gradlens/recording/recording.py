@@ -20,6 +20,7 @@ from gradlens.recording.describing import facts_of, notes_of
 from gradlens.recording.merging import check_alike, concatenated, largest, renumbered
 from gradlens.recording.products import joined
 from gradlens.recording.provenance import Provenance
+from gradlens.recording.taking import Takes
 from gradlens.showing import facts_html, facts_text
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ BATCHES = 3
 
 
 @dataclass(frozen=True)
-class Recording:
+class Recording(Takes):
     """Graph description, Grams, costs and provenance.
 
     Attributes:
@@ -57,9 +58,11 @@ class Recording:
     costs: Costs | None
     throughput: Mapping[str, Sequence[float]]
     meta: Mapping[str, Any]
-    halves: Array | None = None
+    halves: Array | None = field(
+        default_factory=lambda: None
+    )  # a plain default would be read before a part takes it
     carried: Mapping[int, Array] = field(default_factory=dict)
-    by_loss: ByLoss | None = None
+    by_loss: ByLoss | None = field(default_factory=lambda: None)
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -96,6 +99,9 @@ class Recording:
             raise GradlensError(
                 f"no loss {name!r}; the recording has {known}{close_matches(name, self.losses)}"
             )
+        whole, index = self.origin
+        if whole is not self:
+            return whole.of_loss(name).take(index)
         if name not in self._of_losses:
             part = vars(self.by_loss.part(name))
             causes = {"dead_causes": {}, "loss": name}
@@ -109,7 +115,7 @@ class Recording:
     @property
     def signal_grams(self) -> Array:
         """Grams of the signals, ``[l, s, n, n]``."""
-        return self.grams[list(self.plan.signals)]
+        return self.grams_of(self.plan.signals)
 
     @property
     def loss_gram(self) -> Array | None:
@@ -119,7 +125,7 @@ class Recording:
         """
         numbers = self.plan.outputs
         known = bool(numbers) and all(map(self.plan.sampled, numbers))
-        return np.asarray(self.grams[numbers].sum(axis=0)) if known else None
+        return np.asarray(self.grams_of(numbers).sum(axis=0)) if known else None
 
     @property
     def no_loss(self) -> str:
@@ -141,7 +147,7 @@ class Recording:
     @property
     def n(self) -> int:
         """Samples per replicate."""
-        return int(self.grams.shape[-1])
+        return int(self.origin[0].grams.shape[-1])
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -151,6 +157,9 @@ class Recording:
     @cached_property
     def energies(self) -> Array:
         """Total energy ``tr K`` of each probe, ``[p, s]``."""
+        whole, index = self.origin
+        if whole is not self:
+            return whole.energies[:, index]
         return np.asarray(np.trace(self.grams, axis1=-2, axis2=-1))
 
     def __repr__(self) -> str:
@@ -163,9 +172,14 @@ class Recording:
         kept = [self.grams, *self.inner.values(), *([] if self.halves is None else [self.halves])]
         return facts_of(self.plan, self.replicates, kept, self.costs, self.provenance)
 
+    def grams_of(self, probes: Sequence[int]) -> Array:
+        """Return the Grams of some probes, ``[p, s, n, n]``."""
+        whole, index = self.origin
+        return self.grams[list(probes)] if whole is self else whole.grams[np.ix_(list(probes), index)]
+
     def member_grams(self, group: Group) -> Array:
         """Return the Gram of each branch or part, ``[b, s, n, n]``; Grams of concatenated gradients add up."""
-        return np.stack([self.grams[list(member)].sum(axis=0) for member in group.members])
+        return np.stack([self.grams_of(member).sum(axis=0) for member in group.members])
 
     def branch_energies(self, group: Group) -> Array:
         """Return the energy of each branch or part over all replicates, ``[b]``."""
@@ -182,21 +196,6 @@ class Recording:
     def of_seed(self, seed: int) -> Recording:
         """Return a recording of the replicates of one seed."""
         return self.take([index for index, (other, _) in enumerate(self.replicates) if other == seed])
-
-    def take(self, indices: Sequence[int]) -> Recording:
-        """Return a recording of some replicates, by index."""
-        index = list(indices)
-        return replace(
-            self,
-            grams=self.grams[:, index],
-            inner={group: inner[index] for group, inner in self.inner.items()},
-            carried={step: energies[index] for step, energies in self.carried.items()},
-            projected_errors={group: errors[index] for group, errors in self.projected_errors.items()},
-            labels=None if self.labels is None else self.labels[index],
-            halves=None if self.halves is None else self.halves[:, index],
-            replicates=tuple(self.replicates[number] for number in index),
-            by_loss=None if self.by_loss is None else self.by_loss.take(index),
-        )
 
     def merge(self, *others: Recording, any_size: bool = False) -> Recording:
         """Return one recording of all replicates; the same as if all were recorded at once.

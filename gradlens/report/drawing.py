@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import matplotlib
 import matplotlib.style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from gradlens.catalogue import kind
@@ -35,8 +37,22 @@ def encoded(figure: Figure, kind: str) -> bytes:
     """Return the figure as the bytes of a ``png`` or ``svg`` file; equal figures give equal bytes."""
     page = io.BytesIO()
     with matplotlib.style.context("default"), matplotlib.rc_context({"svg.hashsalt": "gradlens"}):
-        figure.savefig(page, format=kind, dpi=RESOLUTION, metadata=METADATA[kind], facecolor="white")
+        figure.set_dpi(RESOLUTION)
+        figure.set_facecolor("white")
+        _lay_out(figure)
+        if kind == "svg":  # savefig would draw twice
+            cast(Any, FigureCanvasSVG(figure)).print_svg(page, metadata=METADATA[kind])
+        else:
+            cast(Any, FigureCanvasAgg(figure)).print_png(page, metadata=METADATA[kind])
     return page.getvalue()
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay out a figure once, for all of its files; matplotlib would repeat it for each of them, and draw for it."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def save_figures(drawn: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:

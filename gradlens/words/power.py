@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from gradlens.catalogue import CLEAR, names
+from gradlens.metrics.distributions import t_quantile
 
 ENOUGH = 5
 """Seeds from which a real difference can pass the correction."""
@@ -33,7 +33,7 @@ def needed_t(seeds: int, comparisons: int) -> float:
         seeds: number of paired differences, at least 2.
         comparisons: number of p-values that are corrected together.
     """
-    return float(-stdtrit(seeds - 1, CLEAR / comparisons / 2))
+    return float(-t_quantile(seeds - 1, CLEAR / comparisons / 2))
 
 
 def too_few_seeds(seeds: int, pairs: int) -> str:

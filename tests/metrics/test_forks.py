@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradlens.metrics import coherence, energy_shares, mean_cosine, pair_inner_products
+from gradlens.metrics import coherence, cosine_sums, energy_shares, mean_cosine, pair_inner_products
 
 
 def energies(branches):
@@ -61,3 +61,16 @@ def test_mean_cosine_without_common_samples_is_nan():
 def test_rounding_cannot_raise_a_cosine_above_one():
     inner = np.array([[[1.0], [1.0 + 1e-9]], [[1.0 + 1e-9], [1.0]]])
     assert mean_cosine(inner, 0, 1) == 1.0
+
+
+def test_cosine_sums_are_those_of_the_samples_with_both_gradients():
+    random = np.random.default_rng(3)
+    gradients = random.normal(size=(2, 3, 5, 7))  # [s, b, n, d]
+    gradients[0, 1, 2] = 0.0
+    inner = np.einsum("sand,sbnd->sabn", gradients, gradients)
+    sums, counts = cosine_sums(inner)
+    for s, a, b in np.ndindex(2, 3, 3):
+        pairs = [(gradients[s, a, i], gradients[s, b, i]) for i in range(5)]
+        cosines = [x @ y / np.linalg.norm(x) / np.linalg.norm(y) for x, y in pairs if x.any() and y.any()]
+        assert counts[s, a, b] == len(cosines)
+        assert sums[s, a, b] == pytest.approx(sum(cosines))
