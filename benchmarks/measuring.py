@@ -1,7 +1,7 @@
 """Clocks, intervals and results of the benchmarks of speed and memory.
 
-Steps are compared in rounds: a round runs each step once, in an order that changes from round to round, and the ratio of
-a step is that of its time to the time of the plain step of its round. So slow drifts of a machine cancel.
+Steps are compared in rounds: a round runs each step once, in an order that changes from round to round. The ratio of a
+step is that of its time to the time of the plain step of its round, so slow drifts of a machine cancel.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,16 +64,14 @@ def rounds(
     count: Mapping[str, int],
     measured: Callable[[Step], Seconds] = seconds,
 ) -> dict[str, list[Seconds]]:
-    """Return the times of each step by round, after one run of each to warm up.
+    """Return the times of each step by round; all have run before, to warm up.
 
     Args:
-        steps: by name; all run to warm up, with the plain one.
+        steps: by name, with the plain one.
         plain: name of the step that the others are compared with; it runs in every round.
-        count: rounds in which each step runs; the plain step runs in all.
+        count: rounds in which each step runs.
         measured: the clock.
     """
-    for run in steps.values():
-        run()
     times: dict[str, list[Seconds]] = {name: [] for name in steps}
     for turn in range(max(count.values(), default=0)):
         running = [name for name in steps if name == plain or turn < count[name]]
@@ -90,6 +87,11 @@ def ratios(times: Sequence[Seconds], plain: Sequence[Seconds]) -> dict[str, dict
         clock: interval([getattr(step, clock) / getattr(base, clock) for step, base in pairs])
         for clock in Seconds._fields
     }
+
+
+def medians(times: Sequence[Seconds]) -> dict[str, float]:
+    """Return the median seconds by clock."""
+    return {clock: statistics.median(getattr(time, clock) for time in times) for clock in Seconds._fields}
 
 
 def interval(values: Sequence[float], level: float = LEVEL) -> dict[str, float]:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import gradlens as gl
-from benchmarks.measuring import Step, environment, load, peak_bytes, ratios, rounds, seconds
+from benchmarks.measuring import Step, environment, load, medians, peak_bytes, ratios, rounds
 from gradlens.hooks.watcher import Watcher
 
 ALLOCATORS: dict[str, dict[str, str]] = {
@@ -115,15 +115,17 @@ def measure(case: Case, pairs: Mapping[str, int]) -> dict[str, Any]:
         pairs: by kind, the rounds in which it runs.
     """
     steps = steps_of(case, list(pairs))
+    for run in steps.values():  # to warm up
+        run()
     with load() as busy:
-        times = rounds(steps, PLAIN, pairs, seconds)
+        times = rounds(steps, PLAIN, pairs)
     plain = times[PLAIN]
     return {
         "model": case.model,
         "batch": case.batch,
         "size": case.size,
         "threads": case.threads,
-        "plain": {clock: statistics.median(getattr(time, clock) for time in plain) for clock in plain[0]._fields},
+        "plain": medians(plain),
         "ratios": {kind: ratios(times[kind], plain) for kind in pairs},
         "others": busy["others"],
     }
@@ -142,7 +144,15 @@ def peaks(case: Case, kinds: Sequence[str], pairs: int, allocator: str = "steady
     values: dict[str, list[int]] = {kind: [] for kind in (PLAIN, *kinds)}
     for _ in range(pairs):
         for kind, samples in values.items():
-            command = ["benchmarks.overhead", "--peak", kind, "--models", case.model, "--batch", str(case.batch)]
+            command = [
+                "benchmarks.overhead",
+                "--peak",
+                kind,
+                "--models",
+                case.model,
+                "--batch",
+                str(case.batch),
+            ]
             samples.append(peak_of([*command, "--size", str(case.size)], allocator))
     return values
 
