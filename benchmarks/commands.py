@@ -1,7 +1,7 @@
 """How long commands, imports and analyses take; part of ``python -m benchmarks.performance``.
 
-Each is measured in a process of its own, by wall clock, with the threads that PyTorch chooses. The first run of a command
-fills the caches of the file system; the median of the next ones counts.
+Each is measured in a process of its own, by wall clock, with the threads that PyTorch chooses. The first run of a
+command fills the caches of the file system; the median of the next ones counts.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from benchmarks import commands, growth, overhead, peers
 from benchmarks.measuring import RESULTS, Document, Store
 from benchmarks.overhead import KINDS, MODELS, Case
 from benchmarks.performance_peers import memory_lines, peer_lines
-from benchmarks.performance_words import busy, cell, environment_line, table
+from benchmarks.performance_words import busy, cell, environment_line, paragraph, table
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 BATCH, SIZE = 16, 224
@@ -43,10 +43,18 @@ CAPTIONS = {
     "all": '`sites="all"` (every edge)',
     "weights": '`space="weights"`',
 }
-NOTES = (
-    """Recurrent layers run step by step during a capture, which [takes longer](metrics.md#recurrences)."""
-)
-"""What no benchmark of this page measures."""
+INTRODUCTION = """
+A capture adds hooks and one product per watched gradient to a backward pass. Steps are timed in rounds with the plain
+step, in alternating order, and each ratio is that of one round. `python -m benchmarks.performance --measure` measures
+everything and writes this page from [its results](../benchmarks/results); `python -m benchmarks.overhead` measures
+chosen networks.
+"""
+NOTES = """
+The additional time is spent on the Gram products (`n² d` multiply-adds per gradient; a fork of densenet121 has up to 24
+contributions) and on the sketches (random projections) from which contributions are compared in pairs. Recurrent layers
+run step by step during a capture, which [takes longer](metrics.md#recurrences).
+"""
+"""What holds for any machine."""
 
 
 class Section(NamedTuple):
@@ -91,8 +99,10 @@ def overhead_lines(document: Document) -> Iterator[str]:
     rows = list(document["rows"].values())
     first = rows[0]
     threads = "one thread" if first["threads"] == 1 else f"{first['threads']} threads"
-    yield f"Time of a captured step divided by that of a plain one, batch {first['batch']} at {first['size']} px, {threads}:"
-    yield "median of the ratios of pairs with its interval (at least 95 %, sign test), then seconds of a plain step."
+    yield from paragraph(
+        f"Time of a captured step divided by that of a plain one, batch {first['batch']} at {first['size']} px, "
+        f"{threads}: median of the ratios of pairs, and its interval (at least 95 %, sign test)."
+    )
     yield from ["", *_overhead_table(rows), "", *busy(rows)]
 
 
@@ -114,8 +124,10 @@ def _overhead_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def overhead_memory_lines(document: Document) -> Iterator[str]:
     rows = list(document["rows"].values())
     kinds = list(rows[0]["ratios"])
-    yield f"Peak resident memory of a process that runs captured steps, divided by that of one with plain steps, batch {BATCH}"
-    yield f"at {SIZE} px:"
+    yield from paragraph(
+        "Peak resident memory of a process that runs captured steps, divided by that of one with plain steps, "
+        f"batch {rows[0]['batch']} at {rows[0]['size']} px:"
+    )
     yield ""
     yield from table(
         ["", *(CAPTIONS[kind] for kind in kinds), "plain, GB"],
@@ -129,19 +141,23 @@ def overhead_memory_lines(document: Document) -> Iterator[str]:
         ],
     )
     yield ""
-    yield "These values were measured with a fixed glibc threshold for returning freed memory to the system. By default glibc"
-    yield "adapts this threshold, and peaks vary between processes: `python -m benchmarks.overhead --memory --allocator default`"
-    yield "measures this."
+    yield from paragraph(
+        "These values were measured with a fixed glibc threshold for returning freed memory to the system. By default "
+        "glibc adapts this threshold, and peaks vary between processes; "
+        "`python -m benchmarks.overhead --memory --allocator default` measures this."
+    )
 
 
 def growth_lines(document: Document) -> Iterator[str]:
     rows = list(document["rows"].values())
     machine = next(row for row in rows if "floor" in row)
-    yield "Processor time of a captured step beyond a plain one, median (range) of pairs, one thread. The *floor* is the larger of"
-    yield "two times: each watched gradient read once from memory, and `n² d` multiply-adds per gradient `[n, d]`, at the rates that"
-    yield (
-        f"this machine reached in the same run ({machine['rate_bandwidth'] / 1e9:.1f} GB/s, "
-        f"{machine['rate_products'] / 1e9:.1f} 10⁹ multiply-adds/s in large products)."
+    yield from paragraph(
+        "Processor time of a captured step beyond a plain one, median (range) of pairs, one thread. The *floor* is the "
+        "larger of two times: each watched gradient read once from memory, and `n² d` multiply-adds per gradient "
+        "`[n, d]`, at the rates that this machine reached in the same run "
+        f"({machine['rate_bandwidth'] / 1e9:.1f} GB/s, and {machine['rate_products'] / 1e9:.1f} · 10⁹ multiply-adds "
+        "per second in products of large matrices). The rest is spent on sketches, on forks (where the contributions "
+        "and their sum are all watched), and on a fixed cost per gradient, which counts most for small batches."
     )
     for axis, title in TITLES.items():
         chosen = [row for row in rows if row["axis"] == axis]
@@ -196,13 +212,7 @@ SECTIONS = {
 
 def page(documents: Mapping[str, Document]) -> str:
     """Return the page as Markdown."""
-    lines = [
-        "# Speed and memory", "",
-        "A capture adds hooks to a backward pass, and a product per watched gradient. Steps are timed in rounds with the plain",
-        "step, in alternating order, and each ratio is that of one round. `python -m benchmarks.performance --measure` measures",
-        "everything and writes this page from [its results](../benchmarks/results); `python -m benchmarks.overhead` measures one",
-        "network.", "", NOTES, "",
-    ]  # fmt: skip
+    lines = ["# Speed and memory", "", *paragraph(INTRODUCTION), "", *paragraph(NOTES), ""]
     for name, section in SECTIONS.items():
         if documents.get(name, {}).get("rows"):
             lines += [f"## {section.title}", "", *section.lines(documents[name]), ""]
@@ -231,7 +241,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name, _, text = choice.partition("/")
         print(f"== {SECTIONS[name].title}", flush=True)
         SECTIONS[name].measure(text)
-        PAGE.write_text(page(saved()), encoding="utf-8")
     PAGE.write_text(page(saved()), encoding="utf-8")
 
 
