@@ -96,7 +96,7 @@ def _seconds(command: Command) -> float:
 
 def run(only: str = "", store: Store | None = None) -> None:
     """Measure and save the commands whose names contain this."""
-    store = store or Store("commands")
+    store = store or Store("commands", list(COMMANDS))
     for name, command in COMMANDS.items():
         if only in name:
             store.save(name, measure(command))

@@ -175,15 +175,16 @@ def measure_seeds(count: int) -> dict[str, Any]:
 
 def run(only: str = "", pairs: int = PAIRS, store: Store | None = None) -> None:
     """Measure and save the rows whose names contain this."""
-    store = store or Store("growth")
+    seeds = {f"seeds {count}": count for count in SEEDS}
+    store = store or Store("growth", [*(growth.key for growth in growths()), *seeds])
     torch.set_num_threads(1)
     machine = rates()
     for growth in growths():
         if only in growth.key:
             store.save(growth.key, measure(growth, machine, pairs))
             print(summary(store.rows[growth.key]), flush=True)
-    for count in SEEDS:
-        if only in (key := f"seeds {count}"):
+    for key, count in seeds.items():
+        if only in key:
             store.save(key, measure_seeds(count))
             print(summary(store.rows[key]), flush=True)
 

@@ -175,24 +175,30 @@ def peak_bytes() -> int:
 class Store:
     """The rows of one benchmark in its file, saved after each row.
 
-    Rows that were measured before are kept, unless they come from another machine or release of PyTorch.
+    Rows that were measured before are kept, unless they come from another machine or release of PyTorch, or are
+    measured no more.
 
     Args:
         name: of the benchmark.
+        keys: names of all rows, in their order.
         folder: of the files.
     """
 
-    def __init__(self, name: str, folder: Path = RESULTS) -> None:
+    def __init__(self, name: str, keys: Sequence[str], folder: Path = RESULTS) -> None:
+        self.keys = list(keys)
         self.file = folder / f"{name}.json"
         old = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
         self.environment = environment()
         known = old.get("environment", {})
         same = all(known.get(key) == self.environment[key] for key in SAME)
-        self.rows: dict[str, Document] = old["rows"] if old and same else {}
+        self.rows: dict[str, Document] = self._ordered(old["rows"]) if old and same else {}
+
+    def _ordered(self, rows: Mapping[str, Document]) -> dict[str, Document]:
+        return {key: rows[key] for key in self.keys if key in rows}
 
     def save(self, key: str, row: Document) -> None:
         """Add a row, or replace it, and write the file."""
-        self.rows[key] = row
+        self.rows = self._ordered({**self.rows, key: row})
         document = {"environment": self.environment, "rows": self.rows}
         self.file.parent.mkdir(exist_ok=True)
         self.file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

@@ -44,7 +44,7 @@ KINDS = {
 MEASURED = ("signals", "all", "weights")
 MODELS = ("resnet50", "cspresnet50", "densenet121")
 PLAIN = "plain"
-STEPS_AT_PEAK = 3
+STEPS_AT_PEAK = 2
 """Steps of a process whose peak memory is read."""
 
 
@@ -153,7 +153,8 @@ def peaks(case: Case, kinds: Sequence[str], pairs: int, allocator: str = "steady
                 "--batch",
                 str(case.batch),
             ]
-            samples.append(peak_of([*command, "--size", str(case.size)], allocator))
+            command += ["--size", str(case.size), "--threads", str(case.threads)]
+            samples.append(peak_of(command, allocator))
     return values
 
 

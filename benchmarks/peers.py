@@ -26,19 +26,21 @@ from benchmarks.peer_steps import GROUPED, PEERS, UNCHANGED
 MODELS = ("resnet50", "cspresnet50", "densenet121", "vit_small_patch16_224")
 SIZES = ((8, 96), (8, 160))
 """(samples, pixels) of the batches."""
-AT_PEAK = (8, 160)
-"""The batch at which memory is measured."""
-ROUNDS = {"least": 2, "most": 7}
-BUDGET = 4.0
+AT_PEAK = (("resnet50", 8, 96), ("vit_small_patch16_224", 8, 96))
+"""The networks and batches of which memory is measured."""
+ROUNDS = {"least": 2, "most": 6}
+BUDGET = 2.5
 """Seconds for each step of a case, in all its rounds."""
+SLOW = 5.0
+"""Seconds of a step that runs once; a ratio of ten and more needs no interval."""
 LONGEST = 200
 """Characters of a reason."""
 
 
 def cases(only: str = "") -> list[Case]:
-    """Return the networks and batches whose names contain this."""
+    """Return the network and batch of this name, else those whose names contain it."""
     every = [Case(model, batch, size) for batch, size in SIZES for model in MODELS]
-    return [case for case in every if only in case.key]
+    return [case for case in every if case.key == only] or [case for case in every if only in case.key]
 
 
 class Prepared(NamedTuple):
@@ -82,8 +84,8 @@ def reason(error: Exception) -> str:
 
 def counts(first: Mapping[str, float], budget: float) -> dict[str, int]:
     """Return in how many rounds each step runs, by the seconds of its first run."""
-    least, most = ROUNDS["least"], ROUNDS["most"]
-    return {name: max(least, min(most, int(budget / time))) for name, time in first.items()}
+    most = {name: min(ROUNDS["most"], int(budget / time)) for name, time in first.items()}
+    return {name: max(1 if first[name] > SLOW else ROUNDS["least"], count) for name, count in most.items()}
 
 
 def measure(case: Case, budget: float = BUDGET) -> dict[str, Any]:
@@ -149,18 +151,19 @@ def peaks(case: Case, together: int = 2) -> dict[str, Any]:
 
 def run(only: str = "", budget: float = BUDGET, store: Store | None = None) -> None:
     """Measure and save the cases whose names contain this."""
-    store = store or Store("peers")
+    store = store or Store("peers", [case.key for case in cases()])
     for case in cases(only):
         row = measure(case, budget)
-        store.save(case.key, {**store.rows.get(case.key, {}), **row})
+        store.save(case.key, row)
         print(summary(row), flush=True)
 
 
 def run_memory(only: str = "", store: Store | None = None) -> None:
     """Measure and save the peak memory of the cases whose names contain this."""
-    store = store or Store("peers_memory")
-    for case in cases(only):
-        if (case.batch, case.size) == AT_PEAK:
+    at_peak = [case for case in cases() if (case.model, case.batch, case.size) in AT_PEAK]
+    store = store or Store("peers_memory", [case.key for case in at_peak])
+    for case in at_peak:
+        if only in case.key:
             store.save(case.key, peaks(case))
             print(json.dumps(store.rows[case.key]), flush=True)
 

@@ -46,7 +46,7 @@ CAPTIONS = {
 INTRODUCTION = """
 A capture adds hooks and one product per watched gradient to a backward pass. Steps are timed in rounds with the plain
 step, in alternating order, and each ratio is that of one round. `python -m benchmarks.performance --measure` measures
-everything and writes this page from [its results](../benchmarks/results); `python -m benchmarks.overhead` measures
+everything and writes this page from the numbers in `benchmarks/results`; `python -m benchmarks.overhead` measures
 chosen networks.
 """
 NOTES = """
@@ -73,9 +73,11 @@ class Section(NamedTuple):
 
 def measure_overhead(only: str, name: str = "overhead", threads: int = 1) -> None:
     """Measure captured beside plain steps."""
-    store, pairs = Store(name), PAIRS if threads == 1 else PAIRS_THREADS
-    for model in MODELS:
-        if only in (case := Case(model, BATCH, SIZE, threads)).key:
+    pairs = PAIRS if threads == 1 else PAIRS_THREADS
+    cases = [Case(model, BATCH, SIZE, threads) for model in MODELS]
+    store = Store(name, [case.key for case in cases])
+    for case in cases:
+        if only in case.key:
             store.save(case.key, overhead.measure(case, pairs))
             print(overhead.summary(store.rows[case.key]), flush=True)
 
@@ -87,11 +89,12 @@ def measure_threads(only: str) -> None:
 
 def measure_memory(only: str) -> None:
     """Measure peak memory of captured beside plain steps."""
-    store = Store("memory")
-    for model in MODELS:
-        if only in (case := Case(model, BATCH, SIZE)).key:
+    cases = [Case(model, BATCH, SIZE, 2) for model in MODELS]
+    store = Store("memory", [case.key for case in cases])
+    for case in cases:
+        if only in case.key:
             row = overhead.memory_row(overhead.peaks(case, list(PAIRS), 1))
-            store.save(case.key, {"model": model, "batch": BATCH, "size": SIZE, **row})
+            store.save(case.key, {"model": case.model, "batch": BATCH, "size": SIZE, **row})
             print(overhead.summary(store.rows[case.key]), flush=True)
 
 
@@ -156,8 +159,8 @@ def growth_lines(document: Document) -> Iterator[str]:
         "larger of two times: each watched gradient read once from memory, and `n² d` multiply-adds per gradient "
         "`[n, d]`, at the rates that this machine reached in the same run "
         f"({machine['rate_bandwidth'] / 1e9:.1f} GB/s, and {machine['rate_products'] / 1e9:.1f} · 10⁹ multiply-adds "
-        "per second in products of large matrices). The rest is spent on sketches, on forks (where the contributions "
-        "and their sum are all watched), and on a fixed cost per gradient, which counts most for small batches."
+        "per second in products of large matrices). The rest is spent on the sketches, on the check of sums, and on a "
+        "fixed cost per gradient, which counts most for small batches."
     )
     for axis, title in TITLES.items():
         chosen = [row for row in rows if row["axis"] == axis]

@@ -24,10 +24,10 @@ INTRODUCTION = """
 Time of a step divided by that of a plain step of the same network on the same batch, in one process with one thread:
 median with its interval by processor time, and the median by wall clock after the comma. The interval is that of the
 sign test, or the range for slow steps, which run fewer times. The tools do not do the same work. torchlens keeps the
-gradients; gradlens keeps the Gram of each and checks the sum at every fork. opacus and BackPACK keep the weight gradient
-of each sample and need a network that does not mix samples, so they and gradlens beside them run on the network with
-GroupNorm in the place of BatchNorm. The features of pytorch-cka are the gradients at the outputs of all convolutions and
-linear layers, which have to be kept until they are compared; gradlens reduces them during the pass.
+gradients; gradlens keeps the Gram of each and checks the sum at every fork. opacus and BackPACK keep the weight
+gradient of each sample and need a network that does not mix samples, so they and gradlens beside them run on the
+network with GroupNorm in the place of BatchNorm. The features of pytorch-cka are the gradients at the outputs of all
+convolutions and linear layers, which have to be kept until they are compared; gradlens reduces them during the pass.
 """
 
 
