@@ -130,7 +130,7 @@ def similarity(model: nn.Module, images: Tensor, labels: Tensor) -> Step:
     return run
 
 
-def _kept_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
+def kept_gradients(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
     """Return the gradients ``[n, d]`` at the outputs of all convolutions and linear layers."""
     gradients: list[Tensor] = []
 
@@ -153,7 +153,7 @@ def pytorch_cka(model: nn.Module, images: Tensor, labels: Tensor) -> Step:
 
     def run() -> None:
         model.zero_grad()
-        gradients = _kept_gradients(model, images, labels)
+        gradients = kept_gradients(model, images, labels)
         cka_from_features(gradients, gradients)
 
     return run

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -238,7 +237,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", default="", help="SECTION or SECTION/TEXT, comma-separated")
     options = parser.parse_args(arguments)
     warnings.simplefilter("ignore")
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # a tool opens its interface on import
     chosen = options.only.split(",") if options.only else list(SECTIONS)
     for choice in chosen if options.measure else ():
         name, _, text = choice.partition("/")

@@ -28,6 +28,7 @@ gradients; gradlens keeps the Gram of each and checks the sum at every fork. opa
 gradient of each sample and need a network that does not mix samples, so they and gradlens beside them run on the
 network with GroupNorm in the place of BatchNorm. The features of pytorch-cka are the gradients at the outputs of all
 convolutions and linear layers, which have to be kept until they are compared; gradlens reduces them during the pass.
+benchmarks/peers.txt lists the packages.
 """
 
 

@@ -14,9 +14,19 @@ from torch.nn import functional
 
 from benchmarks import peers
 from benchmarks.measuring import interval
-from benchmarks.overhead import Case
-from benchmarks.peer_steps import GROUPED, PEERS, UNCHANGED, Peer, grouped, layers_of, nodes_of, pytorch_cka
+from benchmarks.overhead import KINDS, Case
+from benchmarks.peer_steps import (
+    GROUPED,
+    PEERS,
+    UNCHANGED,
+    Peer,
+    grouped,
+    kept_gradients,
+    layers_of,
+    nodes_of,
+)
 from benchmarks.performance_peers import RIVALS, memory_lines, peer_lines
+from gradlens.hooks.watcher import Watcher
 from gradlens.metrics import cka, hsic_matrix
 
 
@@ -169,14 +179,9 @@ def test_every_tool_has_a_step_of_gradlens_with_the_same_base() -> None:
 
 def test_the_kept_gradients_are_those_of_the_signals() -> None:
     """The tool and gradlens compare the same gradients, so both find the same CKA."""
-    from benchmarks.overhead import KINDS
-    from benchmarks.peer_steps import _kept_gradients
-    from gradlens.hooks.watcher import Watcher
-
     model, data = SMALL.network(), SMALL.data()
-    kept = torch.stack([gradient @ gradient.T for gradient in _kept_gradients(model, *data)][::-1])
+    kept = torch.stack([gradient @ gradient.T for gradient in kept_gradients(model, *data)][::-1])
     assert len(kept) == len(layers_of(model))
-    assert callable(pytorch_cka)
     state, watched = Watcher(model, KINDS["signals"]).first(data)
     ours = cka(hsic_matrix(watched.grams.grams[list(state.plan.signals)][:, None]))
     theirs = cka(hsic_matrix(kept.double().numpy()[:, None]))
