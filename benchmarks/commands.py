@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.measuring import Store, load
+from benchmarks.overhead import last_error
 
 CAPTURED = """
 import sys, time, warnings
@@ -72,11 +74,14 @@ COMMANDS = {
 
 
 def measure(command: Command) -> dict[str, Any]:
-    """Return a row: the seconds of a command."""
-    times = []
+    """Return a row: the seconds of a command, or the reason that it does not run."""
+    times: list[float] = []
     with load() as busy:
         for number in range(command.repeats):
-            time_taken = _seconds(command)
+            try:
+                time_taken = _seconds(command)
+            except RuntimeError as error:
+                return {"title": command.title, "reason": str(error)}
             if number or command.repeats == 1:
                 times.append(time_taken)
     return {"title": command.title, "seconds": statistics.median(times), "runs": len(times), **busy}
@@ -90,7 +95,7 @@ def _seconds(command: Command) -> float:
         process = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)
         taken = time.perf_counter() - begin
     if process.returncode:
-        raise RuntimeError(process.stderr.strip().splitlines()[-1])
+        raise RuntimeError(last_error(process.stderr))
     return float(process.stdout.splitlines()[-1]) if command.prints else taken
 
 
@@ -100,4 +105,9 @@ def run(only: str = "", store: Store | None = None) -> None:
     for name, command in COMMANDS.items():
         if only in name:
             store.save(name, measure(command))
-            print(f"{command.title}: {store.rows[name]['seconds']:.2f} s", flush=True)
+            print(f"{command.title}: {taken(store.rows[name])}", flush=True)
+
+
+def taken(row: Mapping[str, Any]) -> str:
+    """Return the time of a row for the page, or the reason that there is none."""
+    return f"{row['seconds']:.2f} s" if "seconds" in row else f"does not run: {row['reason']}"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -165,8 +166,14 @@ def peak_of(command: Sequence[str], allocator: str = "steady") -> int:
         [sys.executable, "-m", *command], check=False, capture_output=True, text=True, env=environ
     )
     if process.returncode:
-        raise RuntimeError(process.stderr.strip().splitlines()[-1])
+        raise RuntimeError(last_error(process.stderr))
     return int(process.stdout.splitlines()[-1])
+
+
+def last_error(text: str) -> str:
+    """Return the last line that names an error, else the last line; libraries may write more after it."""
+    lines = text.strip().splitlines() or ["no message"]
+    return next((line for line in reversed(lines) if re.match(r"[\w.]*(Error|Exception)\b", line)), lines[-1])
 
 
 def memory_row(values: Mapping[str, Sequence[int]]) -> dict[str, Any]:

@@ -56,8 +56,11 @@ class Peer:
 
     def step(self, model: nn.Module, images: Tensor, labels: Tensor) -> Step:
         """Return the step of a copy of the network."""
-        network = copy.deepcopy(model)
-        return self.make(grouped(network) if self.base == GROUPED else network, images, labels)
+        return self.step_of(copy.deepcopy(model), images, labels)
+
+    def step_of(self, model: nn.Module, images: Tensor, labels: Tensor) -> Step:
+        """Return the step of the network, which may change."""
+        return self.make(grouped(model) if self.base == GROUPED else model, images, labels)
 
 
 def grouped(model: nn.Module) -> nn.Module:

@@ -126,7 +126,7 @@ def peak(case: Case, name: str) -> int:
             importlib.import_module(module)
         except ImportError:
             continue
-    run = PEERS[name].step(case.network(), *case.data())
+    run = PEERS[name].step_of(case.network(), *case.data())
     for _ in range(STEPS_AT_PEAK):
         run()
     return peak_bytes()

@@ -196,7 +196,7 @@ def command_lines(document: Document) -> Iterator[str]:
     rows = list(document["rows"].values())
     yield "Wall clock, with the threads that PyTorch chooses."
     yield ""
-    yield from table(["", "s"], [[row["title"], f"{row['seconds']:.2f}"] for row in rows])
+    yield from table(["", "time"], [[row["title"], commands.taken(row)] for row in rows])
     yield from ["", *busy(rows)]
 
 

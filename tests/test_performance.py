@@ -16,7 +16,7 @@ from pages import ROOT
 from scipy import stats
 from torch import nn
 
-from benchmarks import growth, measuring, overhead, performance
+from benchmarks import commands, growth, measuring, overhead, performance
 from benchmarks.measuring import Seconds, Store, interval, order, ratios, rounds
 from gradlens.hooks.watcher import Watcher
 
@@ -139,6 +139,19 @@ def test_a_small_network_is_measured() -> None:
     assert torch.get_num_threads() == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Traceback:\n  File\nValueError: a\nSee the manual", "ValueError: a"),
+        ("ValueError: a\n\nDuring handling\n  x\npkg.MyError: b\n", "pkg.MyError: b"),
+        ("Killed\n", "Killed"),
+        ("", "no message"),
+    ],
+)
+def test_the_reason_of_a_process_is_its_last_error(text: str, line: str) -> None:
+    assert overhead.last_error(text) == line
+
+
 def test_memory_is_compared_by_medians() -> None:
     values = {"plain": [100, 104, 90], "all": [110, 500, 100]}
     assert overhead.memory_row(values) == {"bytes": values, "ratios": {"all": 1.1}}
@@ -230,3 +243,15 @@ def test_only_a_section_or_a_row_is_measured_again(monkeypatch: pytest.MonkeyPat
     asked.clear()
     performance.main(["--measure"])
     assert [name for name, _ in asked] == list(sections)
+
+
+def test_a_command_is_timed_or_has_the_reason_that_it_does_not_run() -> None:
+    timed = commands.measure(commands.Command("nothing", ("-c", "pass"), 2))
+    assert (timed["title"], timed["runs"]) == ("nothing", 1)
+    assert re.fullmatch(r"\d+\.\d\d s", commands.taken(timed))
+    printed = commands.measure(commands.Command("prints", ("-c", "print(12.5)"), 1, prints=True))
+    assert commands.taken(printed) == "12.50 s"
+    failed = commands.measure(commands.Command("fails", ("-c", "import no_such_module_at_all")))
+    assert (
+        commands.taken(failed) == "does not run: ModuleNotFoundError: No module named 'no_such_module_at_all'"
+    )
