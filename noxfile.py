@@ -67,3 +67,10 @@ def bench(session: nox.Session) -> None:
     """Cost of capturing against a plain step; prints JSON."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks.overhead", *session.posargs)
+
+
+@nox.session
+def performance(session: nox.Session) -> None:
+    """Measure speed and memory beside other tools, and write docs/performance.md; --only SECTION for a part."""
+    session.install("-e", ".[test]", "-r", "benchmarks/peers.txt")
+    session.run("python", "-m", "benchmarks.performance", "--measure", *session.posargs)

@@ -29,6 +29,7 @@ NOT_RUN = {"install.md": 1}
 OTHER_OPTIONS = {
     "--memory": "benchmarks/overhead.py",
     "--allocator": "benchmarks/overhead.py",
+    "--measure": "benchmarks/performance.py",
     "--rounds": "benchmarks/strategies.py",
 }
 """Options in the pages that belong to a benchmark, and its file."""
