@@ -16,10 +16,10 @@ from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.offsetbox import HPacker, VPacker
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots.colours import INK, MUTED, PALE
+from gradlens.plots.lengths import text_width
 from gradlens.plots.settling import Settled
 
 SMALL = 7.0  # points: ticks, legends
@@ -225,11 +225,6 @@ def shorten(text: object, limit: int) -> str:
         return whole
     head = (limit - 1) * 2 // 5
     return whole[:head] + "…" + whole[head + 1 - limit :]
-
-
-def text_width(text: str, size: float) -> float:
-    """Return the length of a line of text of ``size`` points, in inches."""
-    return float(TextPath((0, 0), text, size=size).get_extents().width) / 72 if text.strip() else 0.0
 
 
 def first_that_fits(texts: Sequence[str], width: float, *, bold: bool = False) -> str:
