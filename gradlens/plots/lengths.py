@@ -35,4 +35,4 @@ def _turns(start: np.ndarray, control: np.ndarray, end: np.ndarray) -> np.ndarra
     bend = start - 2 * control + end
     turning = (control - start) * (control - end) > 0  # the control point is outside: bend is not zero
     start, control, bend = start[turning], control[turning], bend[turning]
-    return start - (start - control) ** 2 / bend
+    return np.asarray(start - (start - control) ** 2 / bend)
