@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -34,6 +35,12 @@ LONGEST = ("test_docs_run", "test_validation", "test_notebooks")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not any(name in item.nodeid for name in LONGEST))  # a stable order
+
+
+def pytest_collection_finish() -> None:
+    """Keep the modules and tests out of later garbage collections, each of which would visit all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

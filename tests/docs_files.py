@@ -77,15 +77,17 @@ SHORTER = {
 """Options that are appended if a command has the option of the key."""
 SMALLER = {
     "torchvision:resnet50": "torchvision:resnet18",
+    "fcos:resnet50": "fcos:resnet10t",
+    "fcos:cspresnet50": "fcos:resnet18",
     "resnet50": "resnet10t",
-    "densenet121": "resnet26",
+    "densenet121": "resnet18",
     "peleenet": "resnet10t",
     "wide_resnet50_2": "resnet18",
 }
 """Networks of the commands, and the smaller ones that the tests run instead."""
 CHEAPER_PYTHON = {
     '("resnet18", "resnet50", "resnet101")': '("resnet10t", "resnet18")',
-    'f"densenet121@{strategy}", 16, 32': 'f"resnet26@{strategy}", 8, 16',
+    'f"densenet121@{strategy}", 16, 32': 'f"resnet18@{strategy}", 8, 16',
     "batch_size=32, batches=4, image_size=64": "batch_size=4, batches=1, image_size=32",
     "batch_size=32, batches=4, image_size=32": "batch_size=4, batches=1, image_size=32",
     "seeds=1, batches=1, image_size=32": "seeds=1, batches=1, batch_size=4, image_size=32, throughput=False",

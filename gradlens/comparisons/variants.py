@@ -46,12 +46,6 @@ def variant_metrics(
     return frame
 
 
-def variant_values(recording: Recording, stages: Sequence[str], sizes: Sizes) -> dict[str, np.ndarray]:
-    """Return ``MEASURED`` of one seed, ``[stages]`` by metric."""
-    means = variant_metrics(recording, {}, sizes).groupby(level="stage", sort=False).mean()
-    return {metric: means[metric].reindex(list(stages)).to_numpy(float) for metric in MEASURED}
-
-
 @dataclass(frozen=True)
 class Variants:
     """Variants of one network measured on the same seeds.
@@ -73,6 +67,20 @@ class Variants:
     def common(self) -> Sizes:
         """Numbers of signals of the rarefied duplication."""
         return common_sizes(self.recordings) if self.sizes is None else self.sizes
+
+    @cached_property
+    def _means(self) -> dict[tuple[str, tuple[tuple[int, int], ...]], pd.DataFrame]:
+        """Means by stage of the subsets of batches measured so far, by variant and replicates."""
+        return {}
+
+    def values(self, recording: Recording, stages: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return ``MEASURED`` of a variant, ``[stages]`` by metric; each subset of batches is measured once."""
+        key = recording.name, recording.replicates
+        if key not in self._means:
+            by_stage = variant_metrics(recording, {}, self.common).groupby(level="stage", sort=False)
+            self._means[key] = by_stage.mean()
+        means = self._means[key]
+        return {metric: means[metric].reindex(list(stages)).to_numpy(float) for metric in MEASURED}
 
     def frames(self) -> dict[str, pd.DataFrame]:
         """Return ``variant_metrics`` by the variant's name."""
@@ -125,7 +133,7 @@ class Variants:
         stages = list(dict.fromkeys(row["stage"] for row in rows))
 
         def measure(first: Recording, second: Recording) -> dict[str, np.ndarray]:
-            a, b = (variant_values(recording, stages, self.common) for recording in (first, second))
+            a, b = (self.values(recording, stages) for recording in (first, second))
             return {metric: b[metric] - a[metric] for metric in TESTED}
 
         widths = {
@@ -161,7 +169,7 @@ def _within_batches(
     frame: pd.DataFrame, recording: Recording, stages: Sequence[str], variants: Variants
 ) -> None:
     """For a single seed, replace the intervals of a variant by those over its batches."""
-    measure = partial(variant_values, stages=stages, sizes=variants.common)
+    measure = partial(variants.values, stages=stages)
     widths = batch_half_widths(measure, recording, level=variants.level)
     rows = (frame["network"] == recording.name).to_numpy()
     for metric, values in widths.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -17,10 +16,10 @@ from matplotlib.legend import Legend
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.offsetbox import HPacker, VPacker
 from matplotlib.patches import Rectangle
-from matplotlib.textpath import TextPath
 from matplotlib.transforms import ScaledTranslation
 
 from gradlens.plots.colours import INK, MUTED, PALE
+from gradlens.plots.lengths import text_width
 from gradlens.plots.settling import Settled
 
 SMALL = 7.0  # points: ticks, legends
@@ -226,18 +225,6 @@ def shorten(text: object, limit: int) -> str:
         return whole
     head = (limit - 1) * 2 // 5
     return whole[:head] + "…" + whole[head + 1 - limit :]
-
-
-@lru_cache(maxsize=4096)
-def text_width(text: str, size: float) -> float:
-    """Return the length of a line of text of ``size`` points, in inches."""
-    if not text.strip():
-        return 0.0
-    outline = TextPath(
-        (0, 0), text, size=size
-    )  # its extents take 20 times as long: letters have their extrema here
-    drawn = outline.codes != TextPath.CLOSEPOLY
-    return float(np.ptp(outline.vertices[drawn, 0])) / 72
 
 
 def first_that_fits(texts: Sequence[str], width: float, *, bold: bool = False) -> str:

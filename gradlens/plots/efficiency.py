@@ -13,6 +13,7 @@ from gradlens.catalogue.losses import ALL, BACKBONE
 from gradlens.plots import canvas, order, stage_rows, subplots
 from gradlens.plots.colours import INK, Style, styles_in
 from gradlens.plots.cost import bar_style, network_patches
+from gradlens.plots.lengths import text_width
 from gradlens.plots.plot import Plot
 
 DUPLICATION = "rarefied_duplication"
@@ -93,7 +94,7 @@ def _draw_duplication(panel: Axes, rows: pd.DataFrame, styles: dict[str, Style])
 def _room(frame: pd.DataFrame) -> float:
     """Return the inches between two panels: for the names of the losses and their label."""
     names = frame.loc[frame["quantity"] == DUPLICATION, "loss"].astype(str).map(_given)
-    return 0.55 + max((canvas.text_width(canvas.plain(name), canvas.SMALL) for name in names), default=0.3)
+    return 0.55 + max((text_width(canvas.plain(name), canvas.SMALL) for name in names), default=0.3)
 
 
 def _given(loss: str) -> str:

@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage
 
 from gradlens.plots import canvas, stage_names
 from gradlens.plots.colours import INK, PALE
+from gradlens.plots.lengths import text_width
 
 
 def draw_matrix(
@@ -29,7 +30,7 @@ def draw_matrix(
     for edge in below.edges:
         panel.axhline(edge - 0.5, color="white", linewidth=0.7)
     wide, high = room(panel)
-    lengths = [canvas.text_width(label, canvas.SMALL) + 0.06 for label in across.labels]
+    lengths = [text_width(label, canvas.SMALL) + 0.06 for label in across.labels]
     panel.set_xticks(across.centres, _spaced(across, lengths, wide / len(stages)))
     panel.set_yticks(below.centres, _spaced(below, [0.11] * len(below.labels), high / matrix.shape[0]))
     panel.tick_params(length=0)

@@ -18,10 +18,15 @@ class Settled(ConstrainedLayoutEngine):
 
     def execute(self, fig: Figure) -> None:
         """Lay out the figure until no axes move by more than a hundredth of an inch."""
-        before = None
+        before = _positions(fig)  # of the last layout, if the figure was saved before
         for _ in range(self.ROUNDS):
             super().execute(fig)
-            bounds = np.array([ax.get_position(original=True).bounds for ax in fig.axes])
-            if before is not None and np.abs(bounds - before).max() * max(fig.get_size_inches()) < 0.01:
+            bounds = _positions(fig)
+            if np.abs(bounds - before).max(initial=0.0) * max(fig.get_size_inches()) < 0.01:
                 return
             before = bounds
+
+
+def _positions(fig: Figure) -> np.ndarray:
+    """Return the positions of all axes, as shares of the figure."""
+    return np.array([ax.get_position(original=True).bounds for ax in fig.axes])

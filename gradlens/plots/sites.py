@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from gradlens.plots import canvas, order, stage_names
 from gradlens.plots.colours import MUTED, PALE
+from gradlens.plots.lengths import text_width
 
 NAMED = 30  # largest number of sites whose names fit under an axis
 TINY = 6.0  # points: names of sites
@@ -45,7 +46,7 @@ def label_room(frame: pd.DataFrame) -> float:
     for network in order.networks(frame)[:-1]:
         _, slots = by_site(order.of_network(frame, network))
         if len(slots) <= NAMED:
-            longest = max(longest, *(canvas.text_width(name, TINY) for name in _names(slots)))
+            longest = max(longest, *(text_width(name, TINY) for name in _names(slots)))
     return HEAD + 0.12 + longest
 
 
@@ -60,7 +61,7 @@ def mark_stages(ax: Axes, slots: pd.DataFrame) -> None:
         name, centre = str(slots["stage"].iloc[start]), (start + end - 1) / 2
         label = f"stride {name}" if start == 0 and name.isdigit() else stage_names.short(name, 12)
         label = canvas.plain(label)
-        half = canvas.text_width(label, canvas.SMALL) / site / 2
+        half = text_width(label, canvas.SMALL) / site / 2
         if centre - half >= free:
             ax.text(centre, 1.02, label, ha="center", **style)  # type: ignore[arg-type]
             free = centre + half + 0.05 / site

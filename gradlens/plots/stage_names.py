@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from gradlens.plots import canvas
+from gradlens.plots.lengths import text_width
 
 LONGEST = 26  # characters of a name
 APART = 0.08  # inches between two names side by side
@@ -35,15 +36,11 @@ def on_axis(panel: Axes, stages: Sequence[str]) -> None:
 
 def length(stages: Sequence[str]) -> float:
     """Return the length of the names side by side, in inches."""
-    return sum(
-        canvas.text_width(canvas.plain(short(stage, LONGEST)), canvas.SMALL) + APART for stage in stages
-    )
+    return sum(text_width(canvas.plain(short(stage, LONGEST)), canvas.SMALL) + APART for stage in stages)
 
 
 def lines(stages: Sequence[str], row: float, width: float = PANEL) -> int:
     """Return the number of lines of text of ``row`` inches that upright names take; 0 if they fit side by side."""
     if not stages or length(stages) <= width:
         return 0
-    return round(
-        max(canvas.text_width(canvas.plain(short(stage, LONGEST)), canvas.SMALL) for stage in stages) / row
-    )
+    return round(max(text_width(canvas.plain(short(stage, LONGEST)), canvas.SMALL) for stage in stages) / row)

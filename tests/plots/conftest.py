@@ -318,41 +318,48 @@ def measured(name, networks):
     return pd.concat([frame.assign(network=network) for network in networks], ignore_index=True)
 
 
+@functools.cache
+def drawn(networks, seeds, signals, sites, branches):
+    """Return the frames of all plots by table name; they are shared, so callers copy them."""
+    pairs, shares = forks(networks, sites, branches)
+    path_counts, lengths = paths(networks)
+    rarefaction, lags = curves(networks)
+    written = {
+        "networks": strategies(networks),
+        "contrasts": contrasts(networks),
+        "effects": effects(networks),
+        "strategies": strategies(networks),
+        "differences": differences(networks),
+        "trajectory": trajectory(networks, seeds),
+        "duplication": duplication(networks, seeds),
+        "rarefaction": rarefaction,
+        "lags": lags,
+        "correlation": correlation(networks, signals),
+        "cross": cross(networks),
+        "branches": pairs,
+        "shares": shares,
+        "flow": flow(networks),
+        "losses": losses(networks),
+        "conflicts": conflicts(networks),
+        "duplication_by_loss": duplication_by_loss(networks),
+        "efficiency": efficiency(networks),
+        "times": times(networks),
+        "structure": structure(networks),
+        "paths": path_counts,
+        "path_lengths": lengths,
+        "reuse": reuse(networks),
+        "cost": cost(networks),
+        "throughput": throughput(networks),
+    }
+    return {name: written[name] if name in written else measured(name, networks) for name in PLOTS}
+
+
 @pytest.fixture
 def frames():
     """Factory of frames by table name, for some networks, seeds and sizes."""
 
     def make(networks=("resnet50", "cspresnet50"), seeds=(0, 1, 2), signals=6, sites=4, branches=2):
-        pairs, shares = forks(networks, sites, branches)
-        path_counts, lengths = paths(networks)
-        rarefaction, lags = curves(networks)
-        written = {
-            "networks": strategies(networks),
-            "contrasts": contrasts(networks),
-            "effects": effects(networks),
-            "strategies": strategies(networks),
-            "differences": differences(networks),
-            "trajectory": trajectory(networks, seeds),
-            "duplication": duplication(networks, seeds),
-            "rarefaction": rarefaction,
-            "lags": lags,
-            "correlation": correlation(networks, signals),
-            "cross": cross(networks),
-            "branches": pairs,
-            "shares": shares,
-            "flow": flow(networks),
-            "losses": losses(networks),
-            "conflicts": conflicts(networks),
-            "duplication_by_loss": duplication_by_loss(networks),
-            "efficiency": efficiency(networks),
-            "times": times(networks),
-            "structure": structure(networks),
-            "paths": path_counts,
-            "path_lengths": lengths,
-            "reuse": reuse(networks),
-            "cost": cost(networks),
-            "throughput": throughput(networks),
-        }
-        return {name: written[name] if name in written else measured(name, networks) for name in PLOTS}
+        shared = drawn(tuple(networks), tuple(seeds), signals, sites, branches)
+        return {name: frame.copy() for name, frame in shared.items()}
 
     return make

@@ -22,9 +22,9 @@ SHARED = "fusion_first/fusion_last, transitions only"
 
 
 @pytest.fixture(scope="module")
-def measured() -> gl.Result:
+def measured(network) -> gl.Result:
     return gl.strategies(
-        "resnet10t", strategies=["none", "fusion_first", "fusion_last", "csp", "no_fusion"], **SMALL
+        network, strategies=["none", "fusion_first", "fusion_last", "csp", "no_fusion"], **SMALL
     )
 
 
@@ -85,19 +85,19 @@ def test_a_strategy_without_transitions_has_no_control(measured):
     assert "no_fusion" not in measured.meta["controls"]
 
 
-def test_controls_can_be_left_out():
-    result = gl.strategies("resnet10t", strategies=["none", "csp"], controls=False, **{**SMALL, "seeds": 1})
+def test_controls_can_be_left_out(network):
+    result = gl.strategies(network, strategies=["none", "csp"], controls=False, **{**SMALL, "seeds": 1})
     assert "effects" not in result.tables
     assert set(result["strategies"].frame["network"]) == {"none", "csp"}
 
 
-def test_without_the_baseline_only_the_effect_of_the_cut_is_known():
-    result = gl.strategies("resnet10t", strategies=["csp", "fusion_last"], **{**SMALL, "seeds": 2})
+def test_without_the_baseline_only_the_effect_of_the_cut_is_known(network):
+    result = gl.strategies(network, strategies=["csp", "fusion_last"], **{**SMALL, "seeds": 2})
     assert set(result["effects"].frame["effect"]) == {"cut"}
 
 
-def test_one_seed_has_an_effect_over_batches():
-    result = gl.strategies("resnet10t", strategies=["none", "csp"], **{**SMALL, "seeds": 1, "batches": 4})
+def test_one_seed_has_an_effect_over_batches(network):
+    result = gl.strategies(network, strategies=["none", "csp"], **{**SMALL, "seeds": 1, "batches": 4})
     row = effect(result, "csp", "cut")
     assert row["p"] <= row["p_holm"]
     assert row["low"] < row["high"]
