@@ -190,14 +190,23 @@ def _batch_norm(epsilon: str) -> Callable[..., Use]:
             mean, scale = saved["result1"], saved["result2"]
         else:
             mean, scale = saved["running_mean"], (saved["running_var"] + saved[epsilon]).rsqrt()
-        shape = (1, -1, *[1] * (gradient.dim() - 2))
-        x = (wide(saved["input"]) - mean.reshape(shape)) * scale.reshape(shape)
-        vectors = (gradient * x).flatten(2).sum(2) if gradient.dim() > 2 else gradient * x
+        vectors = _centred_products(gradient, wide(saved["input"]), mean) * scale
         if vectors.shape[1] != saved["width"]:  # an instance norm folds the images into the channels
             return _vectors(vectors.reshape(-1, saved["width"]), 1, n)
         return _vectors(vectors, outer, n)
 
     return use
+
+
+def _centred_products(gradient: Tensor, inputs: Tensor, mean: Tensor) -> Tensor:
+    """Return ``Σ g (x - mean)`` over the positions, by row and channel ``[rows, c]``; on a CPU row by row, in cache."""
+    shape = (1, -1, *[1] * (gradient.dim() - 2))
+    rows = 1 if gradient.is_cpu and gradient[0].numel() >= 1 << 14 else max(len(gradient), 1)
+    parts = [
+        (x.to(g.dtype) - mean.reshape(shape)).mul_(g).flatten(2).sum(2) if x.dim() > 2 else (x - mean) * g
+        for x, g in zip(inputs.split(rows), gradient.split(rows), strict=True)
+    ]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _group_norm(saved: Saved, gradient: Tensor, outer: Outer, n: int, turned: bool) -> Use:
