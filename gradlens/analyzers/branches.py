@@ -48,7 +48,7 @@ class Branches:
                 f"CKA as for signals. {HALF_WIDTHS} The cosine is between contributions to one tensor, which "
                 "have the same shape: for two branches from the Gram of their sum, or from the contributions if one is "
                 "much smaller than the other; for more, from a seeded "
-                "sketch of 256 buckets (standard error at most 0.09 per sample before averaging) unless recorded with "
+                "random-sign sketch (standard error about 0.09 per sample before averaging) unless recorded with "
                 "pairs=exact. Parts of a partial split have no cosine: their channels do not correspond. Forks inside "
                 "the loss are in the table exactness only."
             ),

@@ -1,9 +1,10 @@
 """Seeded random projections to check sums and to compare contributions.
 
-With random signs ``s``, ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. A sketch has ``m = 256`` such products: the features are divided
-into 64 parts, and each part is multiplied by four rows of signs. The standard error of an inner product of two
-sketches is at most ``√(2 / m) ‖x‖ ‖y‖`` per sample if the energy is spread over the parts (Charikar, Chen &
-Farach-Colton 2002), and at most ``√(2 / 4) ‖x‖ ‖y‖`` if it is all in one of them.
+With random signs ``s``, ``E ⟨s, x⟩⟨s, y⟩ = ⟨x, y⟩``. A sketch has ``m`` such products, 256 to 512: the features are
+divided into 64 to 128 parts, and each part is multiplied by four rows of signs. The standard error of an inner product
+of two sketches is at most ``√(2 / m) ‖x‖ ‖y‖`` per sample if the parts have equal energy (Charikar, Chen &
+Farach-Colton 2002), and at most ``√(2 / 4) ‖x‖ ‖y‖`` if one part has all of it. A part of many features consists of
+pieces from all over the gradient, so that a few channels alone do not fill one.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def sketched(projected: Projected, parts: int) -> Tensor:
     """Return the sketch of each sample, ``[n, m]`` in float64, from the products with its signs."""
     chunks, rest = projected
     count, _, n = chunks.shape
-    sketch = chunks.view(parts, count // parts, ROWS, n).sum(1, dtype=torch.float64)
+    sketch = chunks.view(count // parts, parts, ROWS, n).sum(0, dtype=torch.float64)
     if rest is not None:
         sketch[-1] += rest
     return sketch.view(-1, n).mul_(ROWS**-0.5).T

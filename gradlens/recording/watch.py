@@ -36,7 +36,7 @@ class Watch:
     )
     pairs: str = option(
         "sketch",
-        "Cosines at forks of three or more branches: by random projection (standard error at most 0.09), or exactly, "
+        "Cosines at forks of three or more branches: by random projection (standard error about 0.09), or exactly, "
         "which needs more memory.",
         group=WATCHING,
         choices=PAIRS,
