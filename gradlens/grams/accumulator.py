@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram
-from gradlens.grams.product import lossy, product, square
+from gradlens.grams.precision import Array, LossNotFiniteError, Precision
+from gradlens.grams.product import product, square
 from gradlens.grams.projection import Projection
 from gradlens.grams.rows import in_order, real, rows
 from gradlens.grams.sums import Sums
@@ -25,53 +25,6 @@ from gradlens.grams.weights import weight_grams
 from gradlens.graph.layout import Layout
 from gradlens.graph.plan import Plan
 from gradlens.recording.watch import Watch
-
-Array = NDArray[np.float64]
-
-
-class PrecisionLostError(Exception):
-    """Energies that float32 may have lost on an accelerator; the pass has to be repeated."""
-
-
-class LossNotFiniteError(Exception):
-    """The loss on an accelerator, whose value is known only after the pass, is not finite."""
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Probes whose Grams float32 may lose, where nothing waits for their values (not on a CPU).
-
-    Attributes:
-        double: to be multiplied in float64.
-        zero: whose gradient is exactly zero.
-    """
-
-    double: set[int] = field(default_factory=set)
-    zero: set[int] = field(default_factory=set)
-
-    def check(self, numbers: Sequence[int], grams: Mapping[int, Array]) -> None:
-        """Raise if float32 may have lost an energy; the next pass multiplies it in float64.
-
-        Args:
-            numbers: probes whose Grams were computed in float32 on an accelerator, or in float64 here.
-            grams: by probe, ``[n, n]``.
-
-        Raises:
-            PrecisionLostError: an energy is below ``TINY`` or not finite.
-        """
-        lost = set()
-        for number in numbers:
-            energies = np.diagonal(grams[number])
-            if number in self.double:
-                if not energies.any():
-                    self.double.discard(number)
-                    self.zero.add(number)
-            elif lossy(energies) and (energies.any() or number not in self.zero):
-                lost.add(number)
-        if lost:
-            self.double.update(lost)
-            self.zero.difference_update(lost)
-            raise PrecisionLostError
 
 
 @dataclass
@@ -88,13 +41,13 @@ class BatchGrams:
         values: further values of the batch by name, such as its labels, that were transferred with the rest.
     """
 
-    grams: NDArray[np.float64]
-    inner: dict[int, NDArray[np.float64]]
-    halves: NDArray[np.float64] | None
+    grams: Array
+    inner: dict[int, Array]
+    halves: Array | None
     errors: dict[int, float]
     tolerances: dict[int, float]
-    carried: dict[int, NDArray[np.float64]]
-    values: dict[str, NDArray[np.float64]]
+    carried: dict[int, Array]
+    values: dict[str, Array]
 
 
 class Accumulator:

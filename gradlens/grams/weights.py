@@ -131,11 +131,10 @@ def _is_linear(use: Patches) -> bool:
 
 def _by_position(use: Patches) -> Products:
     """Return the factors of a convolution that is a linear layer at each position."""
-    steps = tuple(slice(None, None, step) for step in use.saved["stride"])
-    left, right = (
-        tensor.flatten(3).transpose(2, 3).flatten(1, 2)
-        for tensor in (use.gradient, use.inputs[(..., *steps)])
-    )
+    inputs = use.inputs
+    for axis, step in enumerate(use.saved["stride"], 3):
+        inputs = inputs[(*[slice(None)] * axis, slice(None, None, step))]
+    left, right = (tensor.flatten(3).transpose(2, 3).flatten(1, 2) for tensor in (use.gradient, inputs))
     return Products(left, right)
 
 

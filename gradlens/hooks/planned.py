@@ -11,7 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
-from gradlens.grams.accumulator import Precision
+from gradlens.grams.precision import Precision
 from gradlens.grams.projection import Projection
 from gradlens.grams.roles import projected_features
 from gradlens.graph.layout import Sizes

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gradlens.grams.accumulator import BatchGrams, LossNotFiniteError, PrecisionLostError
+from gradlens.grams.accumulator import BatchGrams
 from gradlens.grams.agreement import BatchLosses
+from gradlens.grams.precision import LossNotFiniteError, PrecisionLostError
 from gradlens.graph.backbone import backbone_modules
 from gradlens.hooks.backward import LossPasses, explained, loss_pass
 from gradlens.hooks.calls import module_calls
