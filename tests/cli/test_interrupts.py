@@ -177,7 +177,7 @@ def test_a_second_ctrl_c_while_the_tables_are_computed_leaves_what_was_finished(
 
 
 def test_finished_cells_of_strategies_are_used_again() -> None:
-    words = ("strategies", "nets.py:build", "--strategies", "none", "--no-controls", "--train-steps", "4")
+    words = ("strategies", "nets.py:build", "--strategies", "none", "--no-controls")
     with running("build 3", *words) as command:
         command.reaches()
         command.interrupt()
