@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
+from gradlens.models.counting import meta_flops
 from gradlens.models.narrowing import channel_multiples, resize, scaled
 from gradlens.models.trial import ERRORS, evaluating, image_for
 
@@ -103,7 +104,7 @@ class _Trial:
             for path, layer in _layers(trial).items()
         ]
         blank = image.to("meta")
-        _run(trial, blank, "does not run without values, so its widths cannot be tried")
+        meta_flops(lambda: _run(trial, blank, "does not run without values, so its widths cannot be tried"))
         for handle in handles:
             handle.remove()
         idle = [path for path in _layers(trial) if path not in ran]
@@ -121,10 +122,9 @@ class _Trial:
         Raises:
             GradlensError: the network does not run at these widths.
         """
-        model = copy.deepcopy(self.model)
         problem = "does not run at another width, because it stores channel counts elsewhere"
-        with _resizing(model, self, sizes):
-            return _counted(lambda: _run(model, self.image, problem))
+        with _restored(self.model), _resizing(self.model, self, sizes):
+            return meta_flops(lambda: _run(self.model, self.image, problem))
 
     def scaled(self, factor: float) -> Sizes:
         """Return all widths scaled by one factor and rounded to their multiples."""
@@ -194,6 +194,21 @@ def _resizing(model: nn.Module, trial: _Trial, sizes: Sizes) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+@contextmanager
+def _restored(model: nn.Module) -> Iterator[None]:
+    """Put back the attributes, parameters and buffers of all modules after the block; a copy would take longer."""
+    names = [
+        kind for module in model.modules() for kind in (vars(module), module._parameters, module._buffers)
+    ]
+    before = [dict(kind) for kind in names]
+    try:
+        yield
+    finally:
+        for kind, values in zip(names, before, strict=True):
+            kind.clear()
+            kind.update(values)
 
 
 def _run(model: nn.Module, image: Tensor, failure: str) -> None:

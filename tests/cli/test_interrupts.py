@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from commands import Command
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")]
 
@@ -66,50 +65,43 @@ def write(*_):
     time.sleep(300)
 if pathlib.Path("moment").read_text() == "drawing":
     gradlens.report.write = write
+if pathlib.Path("moment").read_text() == "never":
+    gradlens.report.write = lambda result, folder, *_: folder  # its page is not looked at
 if pathlib.Path("moment").read_text() == "tables":
     from gradlens.analyzers import ANALYZERS
     ANALYZERS["flow"] = write
 """
 
 
-class Command:
-    """A running command."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
+class Interrupted(Command):
+    """A running command that is interrupted at a moment."""
 
     def reaches(self, moment: str = "reached") -> None:
         end = time.monotonic() + PATIENCE
         while not Path(moment).exists():
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.process.is_alive(), self.end()
             assert time.monotonic() < end
             time.sleep(0.05)
         Path(moment).unlink()
 
     def interrupt(self, answer: str = "") -> None:
         """Send the signal, and wait for the answer: two signals at once would be one."""
-        self.process.send_signal(signal.SIGINT)
-        assert self.process.stderr is not None
-        while answer and answer not in (line := self.process.stderr.readline()):
+        self.signal(signal.SIGINT)
+        while answer and answer not in (line := self.stderr.readline()):
             assert line, "the command ended without the answer"
 
-    def end(self) -> tuple[int, str, str]:
-        stdout, stderr = self.process.communicate(timeout=PATIENCE)
+    def end(self, patience: float = PATIENCE) -> tuple[int, str, str]:
+        status, stdout, stderr = super().end(patience)
         assert "Traceback" not in stderr
-        return self.process.returncode, stdout, stderr
+        return status, stdout, stderr
 
 
 @contextmanager
-def running(moment: str, *words: str) -> Iterator[Command]:
+def running(moment: str, *words: str) -> Iterator[Interrupted]:
     Path("moment").write_text(moment)
     Path("nets.py").write_text(NETWORKS)
-    code = f"{DRAWING}\nfrom gradlens_cli.app import gradlens\ngradlens({[*words, *OPTIONS]!r}, prog_name='gradlens')"
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            yield Command(process)
-        finally:
-            process.kill()
+    with closing(Interrupted(DRAWING, [*words, *OPTIONS])) as command:
+        yield command
 
 
 @pytest.fixture(autouse=True)
