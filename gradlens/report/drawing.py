@@ -55,7 +55,9 @@ def _lay_out(figure: Figure) -> None:
         layout.execute(figure)
         figure.set_layout_engine("none")
         for ax in cast(Any, figure.findobj(Axes)):
-            ax._autotitlepos = False  # titles have their positions; matplotlib would measure the ticks to find them again
+            ax._autotitlepos = (
+                False  # titles have their positions; matplotlib would measure the ticks to find them again
+            )
 
 
 def save_figures(drawn: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:
