@@ -36,7 +36,7 @@ class Settled(ConstrainedLayoutEngine):
     def _fitted(self, fig: Figure) -> bool:
         """Fit axes that are alone in the figure, with all that belongs to them; return False if they are not alone."""
         ax = _alone(fig)
-        outside = ax and ax.get_tightbbox(for_layout_only=True)
+        outside = None if ax is None else ax.get_tightbbox(for_layout_only=True)
         if ax is None or outside is None:
             return False
         inside = ax.get_position(original=True)
