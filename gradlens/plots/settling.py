@@ -42,9 +42,8 @@ class Settled(ConstrainedLayoutEngine):
         inside = ax.get_position(original=True)
         outer = TransformedBbox(outside, fig.transFigure.inverted())
         pads = np.array([self.get()["w_pad"], self.get()["h_pad"]]) / fig.get_size_inches()
-        beside = np.maximum(
-            [inside.min - outer.min, outer.max - inside.max], 0.0
-        )  # less if the shape is fixed
+        beside = np.subtract([inside.min, outer.max], [outer.min, inside.max])
+        beside = np.maximum(beside, 0.0)  # less if the shape is fixed
         corners = np.array([pads + beside[0], 1 - pads - beside[1]])
         if (corners[1] <= corners[0]).any():  # matplotlib warns
             return False
