@@ -14,15 +14,7 @@ from gradlens.analyzers.remembering import cached_by_recording
 from gradlens.analyzers.replicates import mean_known
 from gradlens.analyzers.signals import WHOLE, signals_of, stages_of
 from gradlens.graph.plan import Signal
-from gradlens.metrics import (
-    confusion,
-    effective_rank,
-    gradient_diversity,
-    participation_ratio,
-    slope,
-    stable_rank,
-    stiffness,
-)
+from gradlens.metrics import cosines_of_samples, diversities, ranks, slope
 from gradlens.metrics.hsic import Array
 from gradlens.recording import Recording
 from gradlens.results import Table
@@ -92,10 +84,7 @@ def _row(recording: Recording, gradient: Signal, role: str, order: int) -> dict[
     squares = np.clip(np.diagonal(grams, axis1=-2, axis2=-1), 0.0, None)
     norms = np.sqrt(squares)
     rms = norms / np.sqrt(max(probe.elements(recording.n), 1))
-    per_batch = np.array(
-        [_spectrum(gram, None if labels is None else labels[batch]) for batch, gram in enumerate(grams)]
-    )
-    spectrum = dict(zip(_SPECTRUM, mean_known(per_batch).tolist(), strict=True))
+    spectrum = dict(zip(_SPECTRUM, mean_known(_spectrum(grams, labels)).tolist(), strict=True))
     cancels = math.isinf(spectrum["diversity"])
     reasons = list(_missing(spectrum, labelled=labels is not None))
     if not known.all():
@@ -146,18 +135,10 @@ _SPECTRUM = (
 )
 
 
-def _spectrum(gram: Array, labels: NDArray[np.int64] | None) -> list[float]:
-    """Return the values of the columns ``_SPECTRUM`` in one batch."""
-    within, across = stiffness(gram, labels)
-    return [
-        effective_rank(gram),
-        stable_rank(gram),
-        participation_ratio(gram),
-        gradient_diversity(gram),
-        within,
-        across,
-        confusion(gram),
-    ]
+def _spectrum(grams: Array, labels: NDArray[np.int64] | None) -> Array:
+    """Return the values of the columns ``_SPECTRUM`` in each batch, ``[s, columns]``."""
+    within, across, confused = cosines_of_samples(grams, labels)
+    return np.stack([*ranks(grams), diversities(grams), within, across, confused], axis=-1)
 
 
 def flow_slopes(recording: Recording) -> dict[str, float]:

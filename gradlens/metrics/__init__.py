@@ -7,6 +7,8 @@ The line ``import name as name`` makes a metric public.
 """
 
 from gradlens.metrics.agreement import confusion as confusion
+from gradlens.metrics.agreement import cosines_of_samples as cosines_of_samples
+from gradlens.metrics.agreement import diversities as diversities
 from gradlens.metrics.agreement import gradient_diversity as gradient_diversity
 from gradlens.metrics.agreement import stiffness as stiffness
 from gradlens.metrics.cca import Canonical as Canonical
@@ -63,4 +65,5 @@ from gradlens.metrics.rarefaction import rarefied_number as rarefied_number
 from gradlens.metrics.rarefaction import similarity_by_lag as similarity_by_lag
 from gradlens.metrics.spectrum import effective_rank as effective_rank
 from gradlens.metrics.spectrum import participation_ratio as participation_ratio
+from gradlens.metrics.spectrum import ranks as ranks
 from gradlens.metrics.spectrum import stable_rank as stable_rank

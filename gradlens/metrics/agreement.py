@@ -25,10 +25,16 @@ def gradient_diversity(gram: Array) -> float:
     >>> gradient_diversity(np.eye(4))
     1.0
     """
-    energy, total = float(np.trace(gram)), float(gram.sum())
-    if not energy > 0:
-        return float("nan")
-    return energy / total if total > CANCELS * energy else float("inf")
+    return float(diversities(gram))
+
+
+def diversities(grams: Array) -> Array:
+    """``gradient_diversity`` of each Gram ``[..., n, n]``, as ``[...]``."""
+    energy, total = np.trace(grams, axis1=-2, axis2=-1), grams.sum(axis=(-2, -1))
+    diversity = np.where(energy > 0, np.inf, np.nan)
+    return np.asarray(
+        np.divide(energy, total, out=diversity, where=(energy > 0) & (total > CANCELS * energy))
+    )
 
 
 def stiffness(gram: Array, labels: NDArray[np.int64] | None = None) -> tuple[float, float]:
@@ -44,11 +50,8 @@ def stiffness(gram: Array, labels: NDArray[np.int64] | None = None) -> tuple[flo
     Returns:
         (within, across), each in [-1, 1] or NaN if there is no such pair.
     """
-    alive = np.diagonal(gram) > 0
-    pairs = np.outer(alive, alive) & ~np.eye(len(gram), dtype=bool)
-    same = np.zeros_like(pairs) if labels is None else labels[:, None] == labels[None, :]
-    cosine = direction(gram)
-    return _mean(cosine[pairs & same]), _mean(cosine[pairs & ~same])
+    within, across, _ = cosines_of_samples(gram, labels)
+    return float(within), float(across)
 
 
 def confusion(gram: Array) -> float:
@@ -62,11 +65,30 @@ def confusion(gram: Array) -> float:
     Returns:
         NaN if fewer than two samples have a gradient.
     """
-    alive = np.diagonal(gram) > 0
-    pairs = np.outer(alive, alive) & ~np.eye(len(gram), dtype=bool)
-    cosines = direction(gram)[pairs]
-    return float(cosines.min()) if cosines.size else float("nan")
+    return float(cosines_of_samples(gram)[2])
 
 
-def _mean(values: Array) -> float:
-    return float(values.mean()) if values.size else float("nan")
+def cosines_of_samples(grams: Array, labels: NDArray[np.int64] | None = None) -> tuple[Array, Array, Array]:
+    """``stiffness`` (within, across) and ``confusion`` of each Gram, from one matrix of cosines.
+
+    Args:
+        grams: ``[..., n, n]``.
+        labels: ``[..., n]``; without labels every pair counts as across.
+
+    Returns:
+        Three arrays ``[...]``; NaN where there is no such pair.
+    """
+    alive = np.diagonal(grams, axis1=-2, axis2=-1) > 0
+    pairs = alive[..., :, None] & alive[..., None, :] & ~np.eye(grams.shape[-1], dtype=bool)
+    same = np.zeros_like(pairs) if labels is None else labels[..., :, None] == labels[..., None, :]
+    cosines = direction(grams)
+    smallest = cosines.min(axis=(-2, -1), where=pairs, initial=np.inf)
+    confused = np.where(np.isfinite(smallest), smallest, np.nan)
+    return _mean(cosines, pairs & same), _mean(cosines, pairs & ~same), confused
+
+
+def _mean(values: Array, counted: NDArray[np.bool_]) -> Array:
+    """Return the mean of the counted elements of each matrix ``[..., n, n]``; NaN if there are none."""
+    counts = counted.sum(axis=(-2, -1))
+    sums = values.sum(axis=(-2, -1), where=counted)
+    return np.asarray(np.divide(sums, counts, out=np.full(np.shape(sums), np.nan), where=counts > 0))

@@ -26,29 +26,38 @@ def effective_rank(gram: Array) -> float:
     >>> round(effective_rank(np.eye(3)), 9)
     3.0
     """
-    sigma = np.sqrt(_eigenvalues(gram))
-    if not sigma.sum() > 0:
-        return float("nan")
-    p = sigma / sigma.sum()
-    p = p[p > 0]
-    return float(np.exp(-(p * np.log(p)).sum()))
+    return float(ranks(gram)[0])
 
 
 def stable_rank(gram: Array) -> float:
     """``Σλ / λ_max``, the squared Frobenius norm of G over its squared spectral norm; NaN for a zero Gram."""
-    eigenvalues = _eigenvalues(gram)
-    top = eigenvalues.max(initial=0.0)
-    return float(eigenvalues.sum() / top) if top > 0 else float("nan")
+    return float(ranks(gram)[1])
 
 
 def participation_ratio(gram: Array) -> float:
     """``(Σλ)² / Σλ²``, between 1 and ``n``; NaN for a zero Gram."""
-    squares = float(np.square(gram).sum())
-    return float(np.trace(gram)) ** 2 / squares if squares > 0 else float("nan")
+    return float(ranks(gram)[2])
 
 
-def _eigenvalues(gram: Array) -> Array:
-    """Return the eigenvalues of a positive semi-definite matrix; rounding errors of zero eigenvalues become 0."""
-    eigenvalues = np.linalg.eigvalsh(gram)
-    floor = eigenvalues.max(initial=0.0) * ROUNDING
-    return np.where(eigenvalues > floor, eigenvalues, 0.0)
+def ranks(grams: Array) -> tuple[Array, Array, Array]:
+    """Effective rank, stable rank and participation ratio of each Gram, from one decomposition.
+
+    Args:
+        grams: ``[..., n, n]``.
+
+    Returns:
+        Three arrays ``[...]``; NaN for a zero Gram.
+    """
+    eigenvalues = np.linalg.eigvalsh(grams)
+    top = eigenvalues.max(axis=-1, initial=0.0)
+    eigenvalues = np.where(eigenvalues > top[..., None] * ROUNDING, eigenvalues, 0.0)
+    sigma = np.sqrt(eigenvalues)
+    p = _ratio(sigma, sigma.sum(axis=-1, keepdims=True))
+    logs = np.log(p, out=np.zeros_like(p), where=p > 0)
+    trace, squares = np.trace(grams, axis1=-2, axis2=-1), np.square(grams).sum(axis=(-2, -1))
+    return np.exp(-(p * logs).sum(axis=-1)), _ratio(eigenvalues.sum(axis=-1), top), _ratio(trace**2, squares)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """Return ``part / whole``; NaN where ``whole`` is not positive."""
+    return np.asarray(np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0))

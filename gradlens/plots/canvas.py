@@ -28,6 +28,7 @@ START = 0.775  # width of axes before layout, as a share of the figure's
 SCREEN = 100  # dots per inch in a notebook
 SHORTEST = 12  # characters of a label in a legend
 EDGE = 0.1  # inches between the contents of a figure and its edge
+BESIDE = 1.75  # inches that labels beside axes take at most (1.2 in the gallery)
 GAPS = 1.9  # between the mark, the text and the next entry of a legend, in font sizes
 
 
@@ -97,10 +98,11 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
     groups = [handle if isinstance(handle, tuple) else (handle,) for handle in handles]
     most = max(len(group) for group in groups)
     length = max(2.0, 1.15 * most)  # of the drawn part, in font sizes
-    width = _width_after_layout(ax)
-    room = width - (length + GAPS) * SMALL / 72
-    labels = [_shortened(str(group[0].get_label()), room) for group in groups]
-    needed = [(length + GAPS) * SMALL / 72 + text_width(label, SMALL) for label in labels]
+    mark = (length + GAPS) * SMALL / 72
+    labels = [str(group[0].get_label()) for group in groups]
+    width = _width_after_layout(ax, sum(mark + text_width(label, SMALL) for label in labels))
+    labels = [_shortened(label, width - mark) for label in labels]
+    needed = [mark + text_width(label, SMALL) for label in labels]
     figure = cast(Figure, ax.get_figure(root=True))
     columns, rows = _columns(needed, width), _rows(needed, width)
     legend = ax.legend(
@@ -123,9 +125,16 @@ def legend_above(ax: Axes, handles: Sequence[Artist | tuple[Artist, ...]], *, li
         _place_in_rows(legend, rows)
 
 
-def _width_after_layout(ax: Axes) -> float:
-    """Return the width that axes with all their labels will have in the figure, in inches."""
+def _width_after_layout(ax: Axes, needed: float) -> float:
+    """Return the width that axes with all their labels will have in the figure, in inches.
+
+    Labels are not measured, which takes long, if ``needed`` inches fit into the axes beside any labels; then the result
+    is a lower bound of at least ``needed``.
+    """
     figure = cast(Figure, ax.get_figure(root=True))
+    least = figure.get_figwidth() - BESIDE
+    if needed <= least and figure.get_layout_engine() is not None:
+        return least
     box = ax.get_tightbbox() if figure.get_layout_engine() is not None else None
     width = inches(ax)[0]
     return width if box is None else max(width + figure.get_figwidth() - box.width / figure.dpi - EDGE, 1.0)

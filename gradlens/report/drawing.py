@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import matplotlib
 import matplotlib.style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -53,6 +54,10 @@ def _lay_out(figure: Figure) -> None:
     if layout is not None:
         layout.execute(figure)
         figure.set_layout_engine("none")
+        for ax in cast(Any, figure.findobj(Axes)):
+            ax._autotitlepos = (
+                False  # titles have their positions; matplotlib would measure the ticks to find them again
+            )
 
 
 def save_figures(drawn: Mapping[str, Figure], folder: Path) -> dict[str, bytes]:

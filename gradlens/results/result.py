@@ -234,12 +234,12 @@ def _upgraded(document: Document, path: Path) -> Document:
 
 def _plain(value: object) -> object:
     """Convert to containers of Python scalars; a number that is not finite becomes None."""
+    if isinstance(value, float):  # first what tables have most of
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, (str, int)):
+        return value
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if hasattr(value, "item") and not isinstance(value, str):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return _plain(value.item()) if hasattr(value, "item") else value

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradlens.metrics import confusion, gradient_diversity, stiffness
+from gradlens.metrics import confusion, cosines_of_samples, diversities, gradient_diversity, stiffness
 
 EAST, NORTH = np.array([1.0, 0.0]), np.array([0.0, 1.0])
 
@@ -57,3 +57,28 @@ def test_without_pairs_all_measures_are_nan():
     for gram in (np.zeros((4, 4)), np.diag([1.0, 0.0, 0.0, 0.0])):
         assert np.isnan(confusion(gram))
         assert np.isnan(stiffness(gram, np.zeros(4, dtype=int))).all()
+
+
+def test_agreement_of_several_grams_is_that_of_each():
+    generator = np.random.default_rng(3)
+    rows = generator.standard_normal((2, 3, 6, 5))
+    rows[0, 1, 2] = 0.0  # one sample without a gradient
+    rows[1, 0] = 0.0
+    rows[1, 2] -= rows[1, 2].mean(axis=0)  # gradients that cancel
+    grams = rows @ rows.swapaxes(-1, -2)
+    labels = generator.integers(0, 2, (2, 3, 6))
+    labels[0, 0] = 0  # one class
+    within, across, smallest = cosines_of_samples(grams, labels)
+    diversity = diversities(grams)
+    for index in np.ndindex(2, 3):
+        lengths = np.linalg.norm(rows[index], axis=1)
+        pairs = [(i, j) for i in range(6) for j in range(6) if i != j and lengths[i] * lengths[j] > 0]
+        cosines = {(i, j): rows[index][i] @ rows[index][j] / lengths[i] / lengths[j] for i, j in pairs}
+        same = [value for (i, j), value in cosines.items() if labels[index][i] == labels[index][j]]
+        other = [value for (i, j), value in cosines.items() if labels[index][i] != labels[index][j]]
+        expected = [np.mean(values) if values else np.nan for values in (same, other)]
+        np.testing.assert_allclose([within[index], across[index]], expected, atol=1e-12)
+        np.testing.assert_allclose(smallest[index], min(cosines.values(), default=np.nan), atol=1e-12)
+        np.testing.assert_allclose(diversity[index], gradient_diversity(grams[index]))
+    assert np.isinf(diversity[1, 2])
+    assert np.isnan([diversity[1, 0], across[0, 0]]).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradlens.metrics import effective_rank, participation_ratio, stable_rank
+from gradlens.metrics import effective_rank, participation_ratio, ranks, stable_rank
 
 RANKS = (effective_rank, stable_rank, participation_ratio)
 
@@ -59,3 +59,17 @@ def test_a_zero_gradient_has_no_rank(rank):
 def test_the_gram_is_not_centred():
     """Equal gradients span one direction, not zero."""
     assert effective_rank(np.ones((4, 4))) == pytest.approx(1, abs=1e-5)
+
+
+def test_ranks_of_several_gradients_are_those_of_their_singular_values():
+    g = np.random.default_rng(2).standard_normal((2, 3, 5, 8)) * np.logspace(0, 1.5, 8)
+    g[1, 2] = 0.0
+    effective, stable, participation = ranks(g @ g.swapaxes(-1, -2))
+    for index in np.ndindex(2, 3):
+        sigma = np.linalg.svd(g[index], compute_uv=False)
+        p = sigma / sigma.sum() if sigma.any() else np.full(5, np.nan)
+        shares = p**2 / (p**2).sum()
+        expected = [np.prod(p**-p), 1 / shares.max(), 1 / (shares**2).sum()]
+        np.testing.assert_allclose(
+            [effective[index], stable[index], participation[index]], expected, rtol=1e-9
+        )
