@@ -61,20 +61,20 @@ def transformed(grams: Array, version: Version) -> Array:
     return direction(grams) if version.direction else grams
 
 
-def products_of(recording: Recording, members: Members, given: str = ALL) -> Products:
+def products_of(recording: Recording, members: Members, loss: str = ALL) -> Products:
     """Return the HSICs of gradients of a recording in its own replicates, which are computed once.
 
     Args:
         recording: not a part of another one.
         members: the gradients.
-        given: the loss whose signal is the loss signal; by default the sum of all.
+        loss: name of the loss whose signal is the loss signal; by default the sum of all.
     """
     known = _known(recording)
-    if (members, given) not in known:
+    if (members, loss) not in known:
         grams = np.stack([recording.grams_of(member).sum(axis=0) for member in members])
-        loss = (recording if given == ALL else recording.of_loss(given)).loss_gram
-        known[members, given] = products(grams, loss)
-    return known[members, given]
+        of_loss = recording if loss == ALL else recording.of_loss(loss)
+        known[members, loss] = products(grams, of_loss.loss_gram)
+    return known[members, loss]
 
 
 @cached_by_recording

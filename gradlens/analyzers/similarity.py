@@ -67,21 +67,21 @@ def similarity(products: Products, replicates: Sequence[int]) -> Similarity:
     return Similarity({version: versions[version] for version in VERSIONS}, dead, unusable)
 
 
-def similarity_of(recording: Recording, members: Members, given: str = ALL) -> Similarity:
+def similarity_of(recording: Recording, members: Members, loss: str = ALL) -> Similarity:
     """Return the similarity between gradients of a recording of one seed.
 
     Args:
         recording: of one seed.
         members: the gradients, each by the probes whose gradients side by side are that gradient.
-        given: the loss whose signal is the loss signal; by default the sum of all.
+        loss: name of the loss whose signal is the loss signal; by default the sum of all.
     """
     whole, replicates = recording.origin
-    return similarity(products_of(whole, members, given), replicates)
+    return similarity(products_of(whole, members, loss), replicates)
 
 
-def signal_similarity(recording: Recording, given: str = ALL) -> Similarity:
+def signal_similarity(recording: Recording, loss: str = ALL) -> Similarity:
     """Return the similarity between the signals of a recording of one seed."""
-    return similarity_of(recording, tuple((number,) for number in recording.plan.signals), given)
+    return similarity_of(recording, tuple((number,) for number in recording.plan.signals), loss)
 
 
 @cached_by_recording

@@ -203,7 +203,10 @@ class Accumulator:
         panels = [panel for each in self._panels.values() for panel in each]
         tensors = [tensor for kind in kinds.values() for tensor in kind.values()]
         arrays = iter(transferred([*panels, *tensors]))
-        grams = {number: square([next(arrays) for _ in each]) for number, each in self._panels.items()}
+        grams = {
+            number: square([next(arrays) for _ in each], np.empty((self._n, self._n)))
+            for number, each in self._panels.items()
+        }
         return {"grams": grams} | {
             kind: {number: next(arrays) for number in tensors} for kind, tensors in kinds.items()
         }
@@ -236,7 +239,7 @@ class Accumulator:
     ) -> dict[int, float]:
         """Return by group ``|projected sum - sum of projections|``, relative to the norm of the branches.
 
-        The largest over samples; the norm of the whole where they are not told apart: one projection may be near 0.
+        The largest over samples; the norm of the whole gradient where no axis holds them: one projection may be near 0.
         """
         errors = {}
         for index, difference in differences.items():

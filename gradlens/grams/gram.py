@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from gradlens.grams.product import product
+from gradlens.grams.product import product, square
 from gradlens.grams.rows import chunks, in_order, real, rows
 
 
@@ -20,15 +20,7 @@ def gram(gradient: Tensor, outer: int, n: int, *, double: bool = False) -> Tenso
         double: multiply in float64.
     """
     panels = product(chunks(gradient, outer, n), double=double).panels
-    if len(panels) == 1:
-        return panels[0]
-    whole, start = panels[0].new_empty(n, n), 0
-    for panel in panels:
-        stop = start + len(panel)
-        whole[start:stop, start:] = panel
-        whole[start:, start:stop] = panel.T
-        start = stop
-    return whole
+    return panels[0] if len(panels) == 1 else square(panels, panels[0].new_empty(n, n))
 
 
 def sample_energies(gradient: Tensor, positions: Sequence[int], outer: int, n: int) -> Tensor:

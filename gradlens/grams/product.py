@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class Signs(NamedTuple):
     rest: Tensor | None = None
 
 
+Matrix = TypeVar("Matrix", NDArray[np.float64], Tensor)
 Projected = tuple[Tensor, Tensor | None]
 """Products of signs with the chunks of a gradient ``[c, k, n]``, and with the rest ``[k, n]``."""
 
@@ -69,7 +70,7 @@ def product(gradient: Chunks, signs: Sequence[Signs] = (), *, double: bool = Fal
     """
     with full_precision():
         result = _product(gradient, signs, double)
-        if _lost(gradient, result.panels):
+        if not double and _lost(gradient, result.panels):
             return Product(_product(gradient, (), True).panels, result.projected)
     return result
 
@@ -80,18 +81,17 @@ def projected(gradient: Chunks, signs: Signs) -> Projected:
         return _product(gradient, [signs], False, gram=False).projected[0]
 
 
-def square(panels: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return Grams ``[..., n, n]`` from their panels ``[..., k, n - start]``.
+def square(panels: Sequence[Matrix], whole: Matrix) -> Matrix:
+    """Write the panels ``[k, n - start]`` of a Gram into the matrix ``[n, n]``, and return it.
 
-    >>> square([np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 5.0]]), np.array([[6.0]])]).tolist()
+    >>> square([np.array([[1.0, 2.0, 3.0], [2.0, 4.0, 5.0]]), np.array([[6.0]])], np.empty((3, 3))).tolist()
     [[1.0, 2.0, 3.0], [2.0, 4.0, 5.0], [3.0, 5.0, 6.0]]
     """
-    n, start = panels[0].shape[-1], 0
-    whole = np.empty((*panels[0].shape[:-2], n, n))
+    start = 0
     for panel in panels:
-        stop = start + panel.shape[-2]
-        whole[..., start:stop, start:] = panel
-        whole[..., start:, start:stop] = np.swapaxes(panel, -1, -2)
+        stop = start + len(panel)
+        whole[start:stop, start:] = panel
+        whole[start:, start:stop] = panel.T
         start = stop
     return whole
 

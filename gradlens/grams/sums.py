@@ -27,7 +27,7 @@ class Sum(NamedTuple):
 
     Attributes:
         difference: largest difference of the projected sum from the sum of the projections, a scalar.
-        norm: norm of the contributions where samples are not told apart, a scalar; else None.
+        norm: norm of the contributions if no axis holds the samples, a scalar; else None.
         tolerance: largest relative error that rounding can cause.
         arrived: the branches that received a gradient.
         inner: inner products of those branches ``[n, b, b]``, if they are three or more.
@@ -48,7 +48,7 @@ class Duty(NamedTuple):
         member: its branch, -1 for the total.
         kind: how it is reduced: ``functional``, ``part`` (a functional of some channels), or ``pairs`` (a sketch, or
             whole).
-        sampled: whether samples are told apart.
+        sampled: whether an axis of all gradients of the group holds the samples in order.
     """
 
     group: int
@@ -92,10 +92,12 @@ class Sums:
             outer: size of the axes that vary slower than the samples.
         """
         duties = [duty for duty in self._duties.get(number, ()) if duty.sampled]
-        sketched = [duty.group for duty in duties if duty.kind == "pairs" and self._sketches(gradient)]
+        sketched = [
+            duty.group for duty in duties if duty.kind == "pairs" and self._sketches(gradient, self._n)
+        ]
         if sketched:
             gradient, outer = _flat(gradient, outer, self._n), 1
-            cut = self._for_sketch(sketched[0], gradient)
+            cut = self._for_sketch(sketched[0], gradient, self._n)
         else:
             cut = chunks(gradient, outer, self._n)
         signs: dict[Duty, Signs] = {}
@@ -143,22 +145,20 @@ class Sums:
                 cut = chunks(gradient, outer, n)
                 shared = projected(cut, self._signs(duty, gradient, cut, n))
             return totals(shared)
-        flat = _flat(gradient, outer, n)
         if not self._sketches(gradient, n):
-            return wide(flat.reshape(n, -1))
+            return wide(_flat(gradient, outer, n).reshape(n, -1))
         if shared is None:
-            cut = self._for_sketch(duty.group, flat, n)
+            cut = self._for_sketch(duty.group, _flat(gradient, outer, n), n)
             shared = projected(cut, self._projection.sketch(cut))
         return sketched(shared, parts_of_sketch(gradient.numel() // n))
 
-    def _for_sketch(self, group: int, gradient: Tensor, n: int = 0) -> Chunks:
+    def _for_sketch(self, group: int, gradient: Tensor, n: int) -> Chunks:
         """Cut a gradient whose samples come first as all contributions of its fork are cut."""
-        n = n or self._n
         order = self._orders.setdefault(group, order_of(gradient, n))
         return chunks(gradient, 1, n, order, chunks_of_sketch(gradient.numel() // n))
 
-    def _sketches(self, gradient: Tensor, n: int = 0) -> bool:
-        return not self._hold and not exact(gradient.numel() // (n or self._n))
+    def _sketches(self, gradient: Tensor, n: int) -> bool:
+        return not self._hold and not exact(gradient.numel() // n)
 
     def _signs(self, duty: Duty, gradient: Tensor, cut: Chunks, n: int) -> Signs:
         if duty.kind == "functional":

@@ -75,7 +75,7 @@ class Vectors(NamedTuple):
 def doubled(use: Use) -> Use:
     """Return a use with its factors in float64."""
     wider = (each.double() if isinstance(each, Tensor) and each.is_floating_point() else each for each in use)
-    return type(use)(*wider)  # type: ignore[arg-type]
+    return type(use)(*wider)  # type: ignore[arg-type]  # the fields of the same kind of use
 
 
 Outer = int | Layout

@@ -54,7 +54,7 @@ class Following(EagerMode):
     """
 
     def __init__(self, model: nn.Module, batch: object, samples: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch has no annotation here
         self.reads: dict[int, bool] = {}
         self._samples = samples
         self.moved: set[int] = set()
