@@ -19,7 +19,7 @@ from gradlens.hooks.watcher import Watched, Watcher
 from gradlens.recording.watch import Watch
 from tests.oracles.device import Away, Device, moved
 
-N = 8
+N = 12  # more than one panel of samples on the CPU
 
 
 class Blocks(nn.Module):
