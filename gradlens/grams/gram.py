@@ -20,7 +20,9 @@ def gram(gradient: Tensor, outer: int, n: int, *, double: bool = False) -> Tenso
         double: multiply in float64.
     """
     panels = product(chunks(gradient, outer, n), double=double).panels
-    return panels[0] if len(panels) == 1 else square(panels, panels[0].new_empty(n, n))
+    return square(
+        panels, panels[0].new_empty(n, n)
+    )  # symmetric, which a product need not be to the last digit
 
 
 def sample_energies(gradient: Tensor, positions: Sequence[int], outer: int, n: int) -> Tensor:
