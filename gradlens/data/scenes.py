@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from gradlens.catalogue.datasets import DATASETS, DETECTION
+from gradlens.data.digits import handwritten
 from gradlens.data.forms import Scenes
 from gradlens.data.request import Request
 from gradlens.data.samples import Samples
@@ -105,11 +106,9 @@ def scene(
 
 
 def _digits() -> list[Digit]:
-    from sklearn.datasets import load_digits  # slow to import, and other data does not need it
-
-    bundle = load_digits()
+    images, labels = handwritten()
     digits = []
-    for image, label in zip(bundle.images.astype(np.float32) / 16, bundle.target, strict=True):
+    for image, label in zip(images.astype(np.float32) / 16, labels, strict=True):
         rows, columns = np.flatnonzero((image >= INK).any(1)), np.flatnonzero((image >= INK).any(0))
         ink = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         digits.append(Digit(ink, int(label) + 1))

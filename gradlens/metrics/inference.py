@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from itertools import permutations
+from itertools import permutations, product
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,8 @@ CLOSEST = 1 - ROUNDING
 """Largest correlation to which Fisher's transform is applied, and largest rank correlation with an interval."""
 ORDERED = 8
 """Largest number of runs of which all orders are enumerated for the p-value of a rank correlation."""
+FLIPPED = 13
+"""Largest number of replicates of which all sign flips are enumerated."""
 
 
 class Paired(NamedTuple):
@@ -55,8 +57,6 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     >>> round(paired(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.5, 4.1])).difference, 3)
     1.2
     """
-    from scipy import stats  # slow to import, and plots of saved runs do not need it
-
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     known = np.isfinite(a) & np.isfinite(b)
     a, b = a[known], b[known]
@@ -64,10 +64,26 @@ def paired(a: Array, b: Array, level: float = 0.95) -> Paired:
     mean, low, high = mean_interval(differences, level)
     if differences.size < 2 or np.ptp(differences) <= ROUNDING * float(np.abs([a, b]).max()):
         return Paired(mean, low, high, math.nan, math.nan)
-    flips = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
-    )
-    return Paired(mean, low, high, float(stats.ttest_1samp(differences, 0.0).pvalue), float(flips.pvalue))
+    count = differences.size
+    variance = np.mean((differences - mean) ** 2) * (count / (count - 1))
+    p = float(2 * t_probability(count - 1, -abs(mean) / np.sqrt(variance / count)))
+    return Paired(mean, low, high, p, _p_of_flips(differences))
+
+
+def _p_of_flips(differences: Array) -> float:
+    """Return the share of sign flips whose mean is at least as far from 0: of all, or of 9999 random ones."""
+    if differences.size > FLIPPED:
+        from scipy import stats  # slow to import, and few runs have so many replicates
+
+        random = np.random.default_rng(0)
+        return float(
+            stats.permutation_test(
+                (differences,), np.mean, permutation_type="samples", n_resamples=9999, rng=random
+            ).pvalue
+        )
+    signs = np.array(list(product((1.0, -1.0), repeat=differences.size)))
+    sums = np.abs(signs @ differences)
+    return float(np.mean(sums >= sums[0] * (1 - ROUNDING)))
 
 
 def p_of_half_widths(

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from gradlens.catalogue.datasets import CLASSIFICATION
 from gradlens.catalogue.datasets import DATASETS as NAMED
-from gradlens.data import DATASETS, load_data
+from gradlens.data import DATASETS, digits, load_data
 from gradlens.errors import GradlensError
 from gradlens.options import options_of
 from gradlens.studies.options import Study
@@ -30,6 +30,15 @@ def test_batches_have_the_requested_shape_and_identity(name: str) -> None:
         assert 0 <= int(targets.min()) <= int(targets.max()) < data.num_classes == len(data.class_names) == 10
     assert (data.in_chans, data.image_size) == (2, 16)
     assert {"name": name, "seed": 7, "samples": 15, "skipped": []}.items() <= data.identity.items()
+
+
+@pytest.mark.parametrize("file", [digits.FILE, "elsewhere.csv.gz"], ids=["file", "library"])
+def test_digits_are_those_of_scikit_learn(file: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "FILE", file)
+    images, labels = digits.handwritten.__wrapped__()
+    bundle = load_digits()
+    assert np.array_equal(images, bundle.images)
+    assert np.array_equal(labels, bundle.target)
 
 
 @pytest.mark.parametrize("name", CLASSES)

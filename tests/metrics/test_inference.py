@@ -131,3 +131,17 @@ def test_differences_equal_up_to_rounding_have_no_p_value():
     assert result.difference == pytest.approx(-0.34)
     assert np.isnan(p_of_half_widths(np.array([-0.34]), np.array([1e-16]), 3)).all()
     assert p_of_half_widths(np.array([-0.34]), np.array([1e-9]), 3) < 1e-9
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5, 8, 13])
+def test_the_p_value_of_all_sign_flips_is_that_of_scipy(runs, rng):
+    d = rng.standard_normal(runs) + 0.3
+    flips = stats.permutation_test((d,), np.mean, permutation_type="samples")
+    assert paired(np.zeros(runs), d).p_permutation == flips.pvalue
+
+
+def test_more_sign_flips_than_are_enumerated_are_drawn(rng):
+    d = rng.standard_normal(16) + 0.4
+    flips = [abs(np.mean(d * signs)) for signs in itertools.product((1, -1), repeat=16)]
+    share = np.mean([flip >= abs(d.mean()) - 1e-12 for flip in flips])
+    assert paired(np.zeros(16), d).p_permutation == pytest.approx(share, abs=5 * math.sqrt(share / 9999))

@@ -45,4 +45,8 @@ def test_a_network_of_the_caller_loads_no_zoo_and_no_compiler() -> None:
         "gl.inspect(Net(4), batches=batches, progress=False)\n"
         "gl.analyze(gl.capture(Net(4), batches, progress=False), progress=False)"
     )
-    assert loaded(NETWORK + use, (*ZOOS, "torch._dynamo", "sympy", "matplotlib")) == []
+    assert loaded(NETWORK + use, (*ZOOS, "torch._dynamo", "sympy", "matplotlib", "scipy.stats")) == []
+
+
+def test_digits_are_read_without_the_library_that_they_come_with() -> None:
+    assert loaded("import gradlens as gl\ngl.load_data('digits', batches=1)", ("sklearn", "scipy")) == []
