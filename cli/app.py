@@ -16,6 +16,7 @@ from gradlens.catalogue.named import named
 from gradlens.errors import GradlensError
 from gradlens.version import VERSION
 
+from .collecting import uncollected
 from .options import COMMAND_LINE
 from .terminal import tell
 from .wording import in_options
@@ -46,7 +47,8 @@ class Commands(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the command line; report in one line that stdout cannot be written, as on a full disk."""
         try:
-            return super().main(*args, **options)
+            with uncollected():
+                return super().main(*args, **options)
         except OSError as error:
             if not options.get("standalone_mode", True):
                 raise

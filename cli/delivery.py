@@ -12,6 +12,7 @@ import click
 
 from gradlens.words.brief import all_in_brief
 
+from .collecting import resuming
 from .interrupts import interrupts
 from .options import COMMAND_LINE
 from .output import Destination, destination, publish
@@ -65,7 +66,7 @@ def deliver(ctx: click.Context, measure: Callable[[Progress], Result], delivery:
     with interrupts() as ctrl_c:
         try:
             with warnings_as_notes(voice), progress_on_stderr(voice) as progress, diary.timed("measured"):
-                result = measure(ctrl_c.checked(_first_saying(doubt, diary.watching(progress))))
+                result = measure(resuming(ctrl_c.checked(_first_saying(doubt, diary.watching(progress)))))
         except (KeyboardInterrupt, Exception):
             if not ctrl_c.pressed():
                 raise

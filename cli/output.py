@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gradlens.errors import GradlensError
 
+from .collecting import uncollected
 from .wording import in_options
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def _require_replaceable(folder: Path, force: bool) -> None:
             )
 
 
+@uncollected()
 def publish(result: Result, target: Destination, *, drawn: bool = True) -> Path:
     """Write a complete run, move it to its folder, and return the path of its page.
 
@@ -120,6 +122,7 @@ def publish(result: Result, target: Destination, *, drawn: bool = True) -> Path:
     return folder / page
 
 
+@uncollected()
 def redraw(result: Result, run: Path, advice: str = ELSEWHERE) -> Path:
     """Replace the page, figures and tables of a run, file by file; its result stays untouched.
 

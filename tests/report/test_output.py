@@ -5,11 +5,14 @@ import subprocess
 import sys
 
 import matplotlib
+import numpy as np
 import pytest
+from matplotlib.axes import Axes
 
 import gradlens.results
 from gradlens.errors import GradlensError
 from gradlens.report import figures, write
+from gradlens.report.drawing import encoded
 
 
 def test_all_files_are_written(make_result, tmp_path):
@@ -32,6 +35,28 @@ def test_equal_results_give_equal_bytes_also_from_a_saved_run(make_result, tmp_p
     for name in ("report.html", "figures/flow.png", "figures/flow.svg", "figures/duplication.svg"):
         assert (tmp_path / "a/run" / name).read_bytes() == (tmp_path / "b/run" / name).read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a" / "run" / "figures" / "flow.svg").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["duplication", "flow"])
+def test_the_order_of_the_files_of_a_figure_makes_no_difference(name, make_result):
+    first, second = (figures(make_result())[name] for _ in range(2))
+    png, svg = (encoded(first, kind) for kind in ("png", "svg"))
+    assert (encoded(second, "svg"), encoded(second, "png"), encoded(second, "svg")) == (svg, png, svg)
+
+
+@pytest.mark.parametrize("name", ["duplication", "flow"])
+def test_labels_of_axes_are_where_matplotlib_places_them(name, make_result):
+    drawn = figures(make_result())[name]
+    encoded(drawn, "png")
+    labels = [axis.label for ax in drawn.findobj(Axes) for axis in (ax.xaxis, ax.yaxis)]
+    kept = [label.get_window_extent().bounds for label in labels if label.get_text()]
+    free = figures(make_result())[name]
+    free.set_dpi(drawn.dpi)
+    free.canvas.draw()
+    labels = [axis.label for ax in free.findobj(Axes) for axis in (ax.xaxis, ax.yaxis)]
+    placed = [label.get_window_extent().bounds for label in labels if label.get_text()]
+    assert len(kept) >= 2
+    assert np.allclose(kept, placed, rtol=0, atol=0.01 * drawn.dpi)
 
 
 def test_the_matplotlib_style_of_the_user_has_no_effect_and_is_kept(make_result, tmp_path):
