@@ -6,6 +6,7 @@ command fills the caches of the file system; the median of the next ones counts.
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -92,11 +93,18 @@ def _seconds(command: Command) -> float:
         out = str(Path(folder) / "run")
         arguments = [out if word == "OUT" else word for word in command.arguments]
         begin = time.perf_counter()
-        process = subprocess.run([sys.executable, *arguments], check=False, capture_output=True, text=True)
+        process = subprocess.run(
+            [sys.executable, *arguments], check=False, capture_output=True, text=True, env=_environment()
+        )
         taken = time.perf_counter() - begin
     if process.returncode:
         raise RuntimeError(last_error(process.stderr))
     return float(process.stdout.splitlines()[-1]) if command.prints else taken
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment, in which the first run keeps what it compiles, as an installation does."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def run(only: str = "", store: Store | None = None) -> None:
