@@ -15,7 +15,7 @@ from torch import nn
 
 from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.hooks.assembling import assembled, meta_of
-from gradlens.hooks.checks import check_readable
+from gradlens.hooks.checks import check_device, check_readable
 from gradlens.hooks.planned import Planned
 from gradlens.hooks.state import Guard, preserved
 from gradlens.hooks.steps import Loss, Step, step_of
@@ -72,12 +72,13 @@ def capture(
 
     Raises:
         GradlensError: ``max_batches`` is below 1, a batch has fewer than 4 samples, a loss or gradient is not finite,
-            the graph is hidden or changes between batches, an option is unknown, or another check of
-            ``hooks.checks`` fails.
+            the graph is hidden or changes between batches, the device has no float64, an option is unknown, or
+            another check of ``hooks.checks`` fails.
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step, losses)
     check_readable(model)
+    check_device(model)
     further = Further()
     extra: dict[str, Any] = dict(meta or {})
     with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():

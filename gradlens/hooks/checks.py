@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 import torch
@@ -27,6 +28,8 @@ from gradlens.hooks.samples import FEWEST, batch_size
 from gradlens.losses import Losses, losses_of
 from gradlens.recording.watch import SITES, Watch
 
+WITHOUT_DOUBLE = ("mps",)
+"""Types of devices without float64: Apple's Metal."""
 ONE_SAMPLE = (
     "the batches are single samples, as a data set yields them; give DataLoader(dataset, batch_size=32, "
     "drop_last=True)"
@@ -80,6 +83,16 @@ def check_readable(model: nn.Module) -> None:
             raise GradlensError(  # torch.export replaces the method train by one that raises
                 f"{name} is a program of torch.export, whose mode is fixed and whose operations belong to no module; "
                 "capture the module that was exported"
+            )
+
+
+def check_device(model: nn.Module) -> None:
+    """Raise if a tensor of the model is on a device without float64, in which sums are checked."""
+    for name, tensor in chain(model.named_parameters(), model.named_buffers()):
+        if tensor.device.type in WITHOUT_DOUBLE:
+            raise GradlensError(
+                f"{name} is on {tensor.device}, which has no float64, and sums of gradients are checked in float64; "
+                'move the model and the batches to the CPU: model.to("cpu")'
             )
 
 
