@@ -23,18 +23,25 @@ if TYPE_CHECKING:
     from gradlens.studies.shattering import shattering
     from gradlens.studies.strategies import strategies
     from gradlens.studies.studies import compare, inspect, paths
+    from gradlens.watching.alarms import Alarm
+    from gradlens.watching.logs import CsvLog, ParquetLog
+    from gradlens.watching.watching import Watching, watch
 
 __version__ = VERSION
 warn_of_conflict()
 
 __all__ = [
+    "Alarm",
+    "CsvLog",
     "GradlensError",
+    "ParquetLog",
     "Recording",
     "Result",
     "TRANSITIONS",
     "Table",
     "Training",
     "Watch",
+    "Watching",
     "__version__",
     "analyze",
     "capture",
@@ -49,15 +56,20 @@ __all__ = [
     "shattering",
     "strategies",
     "warm_up",
+    "watch",
 ]
 
 _MODULES = {
+    "Alarm": "watching.alarms",
+    "CsvLog": "watching.logs",
+    "ParquetLog": "watching.logs",
     "Recording": "recording",
     "Result": "results",
     "TRANSITIONS": "models",
     "Table": "results",
     "Training": "studies.options",
     "Watch": "recording",
+    "Watching": "watching.watching",
     "analyze": "studies.analysis",
     "capture": "hooks",
     "compare": "studies.studies",
@@ -71,6 +83,7 @@ _MODULES = {
     "shattering": "studies.shattering",
     "strategies": "studies.strategies",
     "warm_up": "models",
+    "watch": "watching.watching",
 }
 
 __getattr__ = exports(__name__, _MODULES)

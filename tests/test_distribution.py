@@ -64,6 +64,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 OPTIONAL = {
     "detection": ["torchmetrics", "pycocotools"],
+    "parquet": ["pyarrow"],
     "ultralytics": ["ultralytics"],
     "libreyolo": ["libreyolo"],
 }

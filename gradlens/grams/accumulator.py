@@ -60,6 +60,7 @@ class Accumulator:
         watch: options ``pairs`` and ``halves``, and the ``reduction`` of the loss.
         products: forks of two branches whose inner products are computed from the contributions, not from Grams.
         precision: probes whose Grams float32 may lose; shared by all batches.
+        factor: factor of the loss, which is divided out.
 
     Attributes:
         carried: by step of a recurrence, the energy ``[n]`` that it carries back, if that was measured.
@@ -74,9 +75,10 @@ class Accumulator:
         watch: Watch,
         products: Collection[int] = (),
         precision: Precision | None = None,
+        factor: float = 1.0,
     ) -> None:
         self._plan, self._n = plan, n
-        self._scale = float(n) if watch.reduction == "mean" else 1.0
+        self._scale = (float(n) if watch.reduction == "mean" else 1.0) / factor
         self._precision = Precision() if precision is None else precision
         self._sums = Sums(plan, n, projection, watch.pairs == "exact", products)
         self._streams = Streams()
@@ -157,8 +159,11 @@ class Accumulator:
         grams = weight_grams(self._uses.pop(numbers[0]), self._n, cuts, double=double)
         self._panels.update((number, [each]) for number, each in zip(numbers, grams, strict=True))
 
-    def value(self) -> BatchGrams:
+    def value(self, *, repeat: bool = True) -> BatchGrams:
         """Return the statistics of the batch, scaled to the gradient of the summed loss; they are transferred at once.
+
+        Args:
+            repeat: whether the pass can be repeated.
 
         Raises:
             GradlensError: a gradient is not finite.
@@ -173,7 +178,8 @@ class Accumulator:
         arrays = self._transferred()
         if not np.isfinite(arrays["values"].get("loss", 0.0)):
             raise LossNotFiniteError
-        self._precision.check(fast, arrays["grams"])
+        if repeat:
+            self._precision.check(fast, arrays["grams"])
         self._check_finite(arrays["grams"])
         factor, grams = self._scale**2, self._filled(len(self._plan.probes), arrays["grams"])
         for number, series in self._plan.series.items():

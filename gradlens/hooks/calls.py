@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 from torch.utils.hooks import RemovableHandle
 
@@ -106,6 +106,23 @@ class Calls:
             if first and len(first) == 3 < len(shape) and shape[1] == first[0]:
                 return tuple(shape[2:])
         return tuple(first[2:]) if first else ()
+
+    def begin(self, inputs: object) -> None:
+        """Note the call of the model if it runs already, and what it reads."""
+        self.spans.append(Span("", 0, _sequence()))
+        self.inputs.extend(tensor.shape for tensor in tensors_of(inputs) if not tensor.is_nested)
+
+    def end(self, outputs: Sequence[Tensor]) -> None:
+        """Note the end of the call of the model, and what it returns."""
+        self.spans[0].end = _sequence()
+        self._return(outputs)
+
+    def _return(self, outputs: Sequence[Tensor]) -> None:
+        self.returned += [
+            (tensor.grad_fn, tensor.output_nr)
+            for tensor in outputs
+            if tensor.grad_fn is not None and tensor.numel() > 1
+        ]
 
     @property
     def called(self) -> set[str]:
@@ -204,10 +221,6 @@ def _pooling(calls: Calls) -> Enter:
 
 def _output(calls: Calls) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        calls.returned += [
-            (tensor.grad_fn, tensor.output_nr)
-            for tensor in returned_tensors(output)
-            if tensor.grad_fn is not None and tensor.numel() > 1
-        ]
+        calls._return(returned_tensors(output))
 
     return hook

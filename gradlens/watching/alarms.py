@@ -1,0 +1,197 @@
+"""What goes wrong in a training, found in its rows. No torch.
+
+A rule is a function of the rows of one backward pass and of the history that returns findings; ``RULES`` names them.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from gradlens.watching.rows import Row
+
+Place = tuple[str, str, str, str]
+"""Stage, place, branch and quantity."""
+LAST = 64
+"""Numbers of each place that are kept."""
+PATIENCE = 3
+"""Measured steps in a row after which a state that may pass is an alarm."""
+SMALL_SHARE = 0.01
+CANCELLED = 0.1
+FACTOR = 1e3
+"""Change of the size of a gradient, relative to its median so far, from which it explodes or vanishes."""
+RISE = 0.2
+"""Rise of the duplication of a stage above that of the first measured step."""
+
+
+class Finding(NamedTuple):
+    """What a rule has found.
+
+    Attributes:
+        row: the number that is wrong.
+        text: what is wrong, without the place.
+        threshold: the limit that the number has crossed.
+    """
+
+    row: Row
+    text: str
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that is wrong in a training.
+
+    Attributes:
+        rule: name of the rule.
+        step: of the training.
+        stage: stage of the place.
+        place: name of a layer or a fork; empty for a stage or the whole network.
+        branch: label of a branch; empty elsewhere.
+        value: the number that is wrong.
+        threshold: the limit that it has crossed.
+        text: what is wrong, without the place.
+    """
+
+    rule: str
+    step: int
+    stage: str
+    place: str
+    branch: str
+    value: float
+    threshold: float
+    text: str
+
+    def __str__(self) -> str:
+        where = f"{self.place}, stage {self.stage}" if self.place else f"stage {self.stage}"
+        where = "the network" if (self.stage, self.place) == ("whole", "") else where
+        where = f"branch {self.branch} at {where}" if self.branch else where
+        return f"step {self.step}: {where}: {self.text}"
+
+
+class History:
+    """The numbers of earlier measured steps by place: the first, and some of the last."""
+
+    def __init__(self) -> None:
+        self._first: dict[Place, float] = {}
+        self._last: dict[Place, deque[float]] = defaultdict(lambda: deque(maxlen=LAST))
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Append the rows of a backward pass."""
+        for row in rows:
+            self._first.setdefault(row[2:6], row.value)
+            self._last[row[2:6]].append(row.value)
+
+    def of(self, row: Row) -> list[float]:
+        """Return the last numbers at the place of a row, the row's last."""
+        return list(self._last[row[2:6]])
+
+    def first(self, row: Row) -> float:
+        """Return the first number at the place of a row."""
+        return self._first[row[2:6]]
+
+
+Rule = Callable[[Sequence[Row], History], Iterable[Finding]]
+
+
+def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) -> list[Alarm]:
+    """Return the alarms of one backward pass.
+
+    Args:
+        rows: of the pass; they are in the history already.
+        history: all rows so far.
+        rules: by name.
+    """
+    return [
+        Alarm(name, row.step, row.stage, row.place, row.branch, row.value, threshold, text)
+        for name, rule in rules.items()
+        for row, text, threshold in rule(rows, history)
+    ]
+
+
+def not_finite(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a gradient that is NaN or infinite."""
+    for row in _of(rows, "finite"):
+        if not row.value:
+            yield Finding(row, "a gradient is NaN or infinite", 1.0)
+
+
+def dead(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a layer whose gradient is exactly zero for all samples, in several measured steps in a row."""
+    for row in _of(rows, "dead"):
+        if _newly(history.of(row), lambda value: value == 1.0):
+            yield Finding(row, f"no gradient in {PATIENCE} measured steps: the layer is dead", 1.0)
+
+
+def small_share(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a branch with less than 1 % of the gradient's energy, in several measured steps in a row."""
+    for row in _of(rows, "share"):
+        if _newly(history.of(row), lambda value: value < SMALL_SHARE):
+            text = f"{row.value:.2g} of the gradient's energy comes along it, below {SMALL_SHARE:g}"
+            yield Finding(row, text, SMALL_SHARE)
+
+
+def cancelling(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find contributions that cancel: a coherence near 0."""
+    for row in _of(rows, "coherence"):
+        if _newly(history.of(row), lambda value: value < CANCELLED):
+            yield Finding(
+                row, f"contributions cancel: coherence {row.value:.2g}, below {CANCELLED:g}", CANCELLED
+            )
+
+
+def exploding(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a gradient that has grown a thousandfold against its median so far."""
+    yield from _changed(rows, history, lambda ratio: ratio > FACTOR, "grown", FACTOR)
+
+
+def vanishing(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a gradient that has shrunk to a thousandth of its median so far."""
+    yield from _changed(rows, history, lambda ratio: 0 < ratio < 1 / FACTOR, "shrunk", 1 / FACTOR)
+
+
+def duplicating(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a stage whose duplication has risen, in several measured steps in a row."""
+    for row in _of(rows, "duplication"):
+        first = history.first(row)
+        if _newly(history.of(row), partial(operator.lt, first + RISE)):
+            yield Finding(row, f"duplication has risen from {first:.2f} to {row.value:.2f}", first + RISE)
+
+
+RULES: dict[str, Rule] = {
+    "not finite": not_finite,
+    "dead": dead,
+    "small share": small_share,
+    "cancelling": cancelling,
+    "exploding": exploding,
+    "vanishing": vanishing,
+    "duplicating": duplicating,
+}
+"""The rules by name."""
+
+
+def _of(rows: Iterable[Row], quantity: str) -> Iterator[Row]:
+    return (row for row in rows if row.quantity == quantity)
+
+
+def _newly(values: Sequence[float], wrong: Callable[[float], bool]) -> bool:
+    """Return whether the last few values are wrong, and the one before them was not: an alarm is raised once."""
+    last, before = values[-PATIENCE:], values[-PATIENCE - 1 : -PATIENCE]
+    return len(last) == PATIENCE and all(map(wrong, last)) and not any(map(wrong, before))
+
+
+def _changed(
+    rows: Sequence[Row], history: History, wrong: Callable[[float], bool], verb: str, limit: float
+) -> Iterator[Finding]:
+    for row in _of(rows, "rms"):
+        earlier = sorted(value for value in history.of(row)[:-1] if value > 0)
+        median = earlier[len(earlier) // 2] if len(earlier) >= PATIENCE else math.nan
+        if wrong(row.value / median):
+            yield Finding(
+                row, f"its gradient has {verb} from a median of {median:.2g} to {row.value:.2g}", limit
+            )

@@ -1,0 +1,135 @@
+"""The numbers of one backward pass in a training, as rows of one long table. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gradlens.analyzers.branches import Shares
+from gradlens.analyzers.duplication import Duplication
+from gradlens.analyzers.signals import WHOLE
+from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
+from gradlens.recording import Recording
+
+
+class Row(NamedTuple):
+    """One number.
+
+    Attributes:
+        step: forward pass of the training with gradients, counted from 0.
+        backward: 0 for the first backward pass through the graph of that forward pass, 1 for a second one.
+        stage: stage of the place; ``whole`` for the network.
+        place: name of a signal or of a fork; empty for a stage.
+        branch: label of a branch at a fork; empty elsewhere.
+        quantity: what was measured, a key of ``QUANTITIES``.
+        value: the number; NaN if it has no value.
+    """
+
+    step: int
+    backward: int
+    stage: str
+    place: str
+    branch: str
+    quantity: str
+    value: float
+
+
+QUANTITIES = {
+    "energy": "sum over the samples of the squared norm of the gradient at a layer, of the summed loss",
+    "rms": "root mean square of the elements of the gradient at a layer",
+    "largest": "largest absolute element of the gradient at a layer",
+    "dead": "1 if the gradient at a layer is exactly zero for all samples, else 0",
+    "share": "share of a branch in the energy of the contributions to a fork, 0 to 1",
+    "coherence": "energy of the sum of the contributions by the sum of their energies",
+    "duplication": "D_m of the signals of a stage, 0 unrelated to 1 copies",
+    "duplication_given_loss": "the same after partialling out the loss signal",
+    "mean_similarity": "mean CKA of two signals of a stage",
+    "finite": "0 if a gradient is NaN or infinite, and nothing else is measured; else 1",
+    "scale": "factor by which the loop has scaled the loss (GradScaler)",
+}
+"""What a row can hold."""
+COLUMNS = Row._fields
+TYPES: Mapping[str, type] = {"step": int, "backward": int, "value": float}
+"""Types of the columns that are no text."""
+
+
+def rows_of(
+    recording: Recording, step: int, backward: int, largest: Mapping[int, float], scale: float = 1.0
+) -> list[Row]:
+    """Return the numbers of a recording of one batch.
+
+    Args:
+        recording: with one replicate.
+        step: of the training.
+        backward: number of the backward pass.
+        largest: by probe, the largest absolute element of a gradient as it arrived.
+        scale: factor of the loss, which is divided out already.
+    """
+    cells = [*_signals(recording, largest), *_branches(recording), *_stages(recording), *_last(1.0, scale)]
+    return [Row(step, backward, *cell) for cell in cells]
+
+
+def not_finite(step: int, backward: int, scale: float = 1.0) -> list[Row]:
+    """Return the rows of a backward pass with a gradient that is not finite; arguments as for ``rows_of``."""
+    return [Row(step, backward, *cell) for cell in _last(0.0, scale)]
+
+
+Cell = tuple[str, str, str, str, float]
+"""Stage, place, branch, quantity and value of a row."""
+
+
+def complete(rows: Sequence[Row]) -> list[Row]:
+    """Return rows without those of a backward pass at the end that was cut off: ``finite`` is the last row of each."""
+    last = max((index for index, row in enumerate(rows) if row.quantity == "finite"), default=-1)
+    return list(rows[: last + 1])
+
+
+def _last(finite: float, scale: float) -> Iterator[Cell]:
+    if scale != 1.0:
+        yield WHOLE, "", "", "scale", scale
+    yield WHOLE, "", "", "finite", finite
+
+
+def _signals(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cell]:
+    for signal in recording.signals:
+        place = signal.stage, signal.name, ""
+        if signal.sampled:
+            energy = float(recording.energies[signal.number, 0])
+            elements = math.prod(signal.probe.shape)
+            yield (*place, "energy", energy)
+            yield (*place, "rms", math.sqrt(energy / elements) if elements else math.nan)
+            yield (*place, "dead", float(energy == 0))
+        if signal.number in largest:
+            yield (*place, "largest", largest[signal.number])
+
+
+def _branches(recording: Recording) -> Iterator[Cell]:
+    table = Shares()(recording)
+    if table is None:
+        return
+    forks: set[str] = set()
+    for row in _records(table.frame, ["stage", "site", "where", "branch", "share", "coherence"]):
+        yield row["stage"], row["site"], row["branch"], "share", float(row["share"])
+        if row["where"] == "fork" and row["site"] not in forks:
+            forks.add(row["site"])
+            yield row["stage"], row["site"], "", "coherence", float(row["coherence"])
+
+
+def _stages(recording: Recording) -> Iterator[Cell]:
+    table = Duplication((ENERGY, ENERGY_GIVEN_LOSS))(recording)
+    if table is None:
+        return
+    for row in _records(table.frame, ["stage", "version", "rarefied_duplication", "mean_similarity"]):
+        given = row["version"] != ENERGY.label
+        name = "duplication_given_loss" if given else "duplication"
+        if np.isfinite(row["rarefied_duplication"]):
+            yield row["stage"], "", "", name, float(row["rarefied_duplication"])
+        if not given and np.isfinite(row["mean_similarity"]):
+            yield row["stage"], "", "", "mean_similarity", float(row["mean_similarity"])
+
+
+def _records(frame: Any, columns: list[str]) -> list[dict[str, Any]]:
+    return list(frame[columns].to_dict("records"))

@@ -1,0 +1,153 @@
+"""Alarms: planted faults are found, at the right place, once; a healthy training raises none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import gradlens as gl
+from gradlens.watching.alarms import PATIENCE, RULES, Alarm, History, alarms_in
+from gradlens.watching.rows import QUANTITIES, Row
+from gradlens.watching.watching import Watching, watch
+
+
+class Net(nn.Module):
+    """Two residual blocks whose first branch can be scaled, detached or broken."""
+
+    def __init__(self, fault: str = "", at: int = 0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fault, self.at, self.step = fault, at, -1
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.first, self.second = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.head = nn.Linear(8, 5)
+
+    def broken(self, x: Tensor) -> Tensor:
+        if self.step < self.at:
+            return x
+        match self.fault:
+            case "zero":
+                return x * 0
+            case "small":
+                return x * 1e-4
+            case "detached":
+                return x.detach()
+            case "sqrt":
+                return x + (x * (torch.arange(len(x)) != 2).reshape(-1, 1, 1, 1)).abs().sqrt()
+            case "large":
+                return x * 1e5
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.step += 1
+        x = self.stem(x).relu()
+        x = x + self.broken(self.first(x))
+        x = x + self.second(x).relu()
+        return self.head(x.mean((2, 3)))
+
+
+def watched(model: nn.Module, steps: int = 8, rate: float = 0.05) -> Watching:
+    generator = torch.Generator().manual_seed(1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+    with watch(model, every=1) as watching:
+        for _ in range(steps):
+            images, targets = torch.randn(8, 3, 16, 16, generator=generator), torch.arange(8) % 5
+            functional.cross_entropy(model(images), targets).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return watching
+
+
+def test_a_healthy_training_raises_no_alarm() -> None:
+    assert watched(Net()).alarms == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "place", "branch", "step"),
+    [
+        ("zero", "dead", "first", "", PATIENCE - 1),
+        ("zero", "small share", "relu", "residual", PATIENCE - 1),
+        ("small", "small share", "relu", "residual", PATIENCE - 1),
+        ("sqrt", "not finite", "", "", 0),
+    ],
+)
+def test_a_planted_fault_is_found_once_at_its_place(
+    fault: str, rule: str, place: str, branch: str, step: int
+) -> None:
+    found = [alarm for alarm in watched(Net(fault)).alarms if alarm.rule == rule]
+    if rule == "not finite":
+        assert [alarm.step for alarm in found] == list(range(8))
+        return
+    (alarm,) = [alarm for alarm in found if place in alarm.place and alarm.branch == branch]
+    assert alarm.step == step
+    assert alarm.place in str(alarm)
+    assert str(alarm).startswith(f"step {step}: ")
+
+
+def test_a_detached_branch_has_no_layer_in_the_rows() -> None:
+    places = {row.place for row in watched(Net("detached")).rows}
+    assert "second" in places
+    assert "first" not in places
+
+
+def test_a_gradient_that_explodes_after_some_steps_is_found_then() -> None:
+    alarms = [
+        alarm for alarm in watched(Net("large", at=5), steps=6, rate=0.0).alarms if alarm.rule == "exploding"
+    ]
+    assert {alarm.step for alarm in alarms} == {5}
+    assert "stem" in {alarm.place for alarm in alarms}
+
+
+def test_the_function_of_the_user_is_called_with_each_alarm() -> None:
+    seen: list[Alarm] = []
+    model = Net("zero")
+    images, targets = torch.randn(8, 3, 16, 16), torch.arange(8) % 5
+    with watch(model, every=1, on_alarm=seen.append) as watching:
+        for _ in range(4):
+            functional.cross_entropy(model(images), targets).backward()
+    assert seen == watching.alarms != []
+
+
+def row(quantity: str, value: float, step: int = 0) -> Row:
+    return Row(step, 0, "4", "layer", "", quantity, value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "quantity", "values", "steps"),
+    [
+        ("cancelling", "coherence", [1, 0.05, 0.05, 0.05, 0.05, 1, 0.05, 0.05, 0.05], [3, 8]),
+        ("small share", "share", [0.001, 0.001, 0.02, 0.001, 0.001], []),
+        ("vanishing", "rms", [1, 2, 1, 1e-4], [3]),
+        ("exploding", "rms", [1, 2, 1, 1e4], [3]),
+        ("exploding", "rms", [1, 1e4], []),
+        ("duplicating", "duplication", [0.1, 0.35, 0.35, 0.35], [3]),
+        ("duplicating", "duplication", [0.1, 0.25, 0.25, 0.25], []),
+        ("dead", "dead", [1, 1, 0, 1, 1], []),
+        ("not finite", "finite", [1, 0, 1], [1]),
+    ],
+)
+def test_rules_on_series_of_values(rule: str, quantity: str, values: list[float], steps: list[int]) -> None:
+    history, raised = History(), []
+    for step, value in enumerate(values):
+        rows = [row(quantity, float(value), step)]
+        history.add(rows)
+        raised += [alarm.step for alarm in alarms_in(rows, history, {rule: RULES[rule]})]
+    assert raised == steps
+
+
+def test_a_long_training_keeps_few_numbers_for_its_rules() -> None:
+    history = History()
+    for step in range(1000):
+        history.add([row("rms", float(step), step)])
+    assert len(history.of(row("rms", 0.0))) < 100
+    assert history.first(row("rms", 0.0)) == 0.0
+
+
+def test_every_quantity_has_a_description() -> None:
+    assert {entry.quantity for entry in watched(Net(), steps=1).rows} <= set(QUANTITIES)
+    assert math.isfinite(sum(entry.value for entry in watched(Net(), steps=1).rows))
+    assert gl.capture is not None

@@ -1,0 +1,345 @@
+"""A watched training: the same weights to the bit, the numbers of a capture, and nothing left behind."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import io
+import pickle
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+import gradlens as gl
+from gradlens.errors import GradlensError
+from gradlens.watching.rows import Row
+from gradlens.watching.watching import Watching, WatchProblem, watch
+
+N, STEPS = 6, 8
+
+
+class Block(nn.Module):
+    """A residual block with dropout."""
+
+    def __init__(self, again: bool = False) -> None:
+        super().__init__()
+        self.again = again
+        self.conv, self.norm, self.drop = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Dropout(0.1)
+
+    def residual(self, x: Tensor) -> Tensor:
+        return self.drop(self.norm(self.conv(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = checkpoint(self.residual, x, use_reentrant=False) if self.again else self.residual(x)
+        return functional.relu_(x + inner)
+
+
+def network(again: bool = False) -> nn.Sequential:
+    torch.manual_seed(0)
+    blocks = [Block(again), Block(again)]
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)
+    )
+
+
+def batches(steps: int = STEPS) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(1)
+    return [(torch.randn(N, 3, 8, 8, generator=generator), torch.arange(N) % 5) for _ in range(steps)]
+
+
+Loop = Callable[[nn.Module], None]
+
+
+def plain(model: nn.Module) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    for images, targets in batches():
+        optimizer.zero_grad(set_to_none=True)
+        functional.cross_entropy(model(images), targets).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+
+def accumulated(model: nn.Module) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    for index, (images, targets) in enumerate(batches()):
+        (functional.cross_entropy(model(images), targets) / 2).backward()
+        if index % 2:
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def two_losses(model: nn.Module) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, targets in batches():
+        output = model(images)
+        functional.cross_entropy(output, targets).backward(retain_graph=True)
+        output.square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def penalised(model: nn.Module) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, targets in batches():
+        images.requires_grad_(True)
+        loss = functional.cross_entropy(model(images), targets)
+        (slope,) = torch.autograd.grad(loss, images, create_graph=True)
+        (loss + slope.square().sum()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def autocast(model: nn.Module) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, targets in batches():
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = functional.cross_entropy(model(images), targets)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+LOOPS: list[Loop] = [plain, accumulated, two_losses, penalised, autocast]
+
+
+def trained(loop: Loop, model: nn.Module, around: AbstractContextManager[object]) -> list[Tensor]:
+    torch.manual_seed(2)
+    with around:
+        loop(model)
+    return [*model.state_dict().values(), torch.get_rng_state()]
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
+@pytest.mark.parametrize("again", [False, True], ids=["", "checkpointed"])
+def test_a_watched_training_ends_in_the_same_weights_to_the_bit(loop: Loop, again: bool) -> None:
+    watched, usual = network(again), network(again)
+    watching = watch(watched, every=1)
+    ends = trained(loop, watched, watching), trained(loop, usual, nullcontext())
+    assert all(map(torch.equal, *ends))
+    assert watching.problems == {}
+    assert {row.step for row in watching.rows} == set(range(STEPS))
+    assert {row.backward for row in watching.rows} == ({0, 1} if loop in (two_losses, penalised) else {0})
+
+
+def test_the_numbers_are_those_of_a_capture() -> None:
+    model = network().eval()  # a capture draws dropout anew
+    (images, targets), *_ = batches()
+    recording = gl.capture(model, [(images, targets)], mode="keep", costs=False)
+    with watch(model, every=1) as watching:
+        functional.cross_entropy(model(images), targets).backward()
+    ((_, seen),) = watching.history
+    assert [signal.name for signal in seen.signals] == [signal.name for signal in recording.signals]
+    np.testing.assert_allclose(seen.signal_grams, recording.signal_grams, rtol=1e-12)
+    np.testing.assert_allclose(seen.loss_gram, recording.loss_gram, rtol=1e-12)
+    shares = gl.analyze(recording, tables=["shares"])["shares"].frame
+    rows = {row.branch: row.value for row in of(watching, "share") if row.place == shares["site"][0]}
+    assert rows == pytest.approx(dict(zip(shares["branch"], shares["share"], strict=True)) | rows)
+
+
+def of(watching: Watching, quantity: str) -> list[Row]:
+    return [row for row in watching.rows if row.quantity == quantity]
+
+
+def test_only_every_so_many_steps_are_measured_and_validation_does_not_count() -> None:
+    model = network()
+    with watch(model, every=3) as watching:
+        for images, targets in batches():
+            functional.cross_entropy(model(images), targets).backward()
+            with torch.no_grad():
+                model(images)
+    assert watching.step == STEPS
+    assert {row.step for row in watching.rows} == {0, 3, 6}
+
+
+def test_a_second_loss_is_measured_by_itself() -> None:
+    model = network().eval()
+    (images, targets), *_ = batches()
+    with watch(model, every=1) as watching:
+        output = model(images)
+        functional.cross_entropy(output, targets).backward(retain_graph=True)
+        (3 * functional.cross_entropy(output, targets)).backward()
+    first, second = ([row.value for row in of(watching, "rms") if row.backward == k] for k in (0, 1))
+    np.testing.assert_allclose(second, [3 * value for value in first], rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_factor_of_a_scaler_is_divided_out(dtype: torch.dtype) -> None:
+    (images, targets), *_ = batches()
+    sizes = []
+    for scale in (1.0, 1024.0):
+        model = network().eval()
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        with watch(model, every=1, scaler=scaler) as watching:
+            with torch.autocast("cpu", dtype):
+                loss = functional.cross_entropy(model(images), targets)
+            scaler.scale(loss).backward()
+        sizes.append([row.value for row in watching.rows if row.quantity in ("rms", "largest")])
+    assert [row.value for row in of(watching, "scale")] == [1024.0]
+    np.testing.assert_allclose(sizes[0], sizes[1], rtol=0.02)
+
+
+def test_a_step_whose_scale_overflowed_is_marked_and_the_training_goes_on() -> None:
+    model, scaler = network(), torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(model, every=1, scaler=scaler) as watching:
+        for images, targets in batches():
+            with torch.autocast("cpu", torch.float16):
+                loss = functional.cross_entropy(model(images), targets)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
+    finite = [row.value for row in of(watching, "finite")]
+    assert finite[0] == 0
+    assert 0 in watching.problems
+    assert all(np.isfinite(row.value) for row in watching.rows)
+
+
+def test_nothing_is_left_behind_after_an_exception() -> None:
+    model = network()
+
+    def interrupted() -> None:
+        with watching:
+            plain(model)
+            raise RuntimeError("stop")
+
+    watching = watch(model, every=1)
+    with pytest.raises(RuntimeError, match="stop"):
+        interrupted()
+    assert not any(
+        getattr(module, name)
+        for module in model.modules()
+        for name in ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks")
+    )
+    rows = len(watching.rows)
+    plain(model)
+    assert len(watching.rows) == rows
+
+
+def test_copies_of_the_model_do_not_watch() -> None:
+    model = network()
+    images, targets = batches()[0]
+    with watch(model, every=1) as watching:
+        copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+        file = io.BytesIO()
+        torch.save(model, file)
+        file.seek(0)
+        copies.append(torch.load(file, weights_only=False))
+        for twin in copies:
+            functional.cross_entropy(twin(images), targets).backward()
+        assert watching.rows == []
+        assert watching.step == 0
+        functional.cross_entropy(model(images), targets).backward()
+    assert watching.rows
+
+
+def test_no_graph_is_kept_alive() -> None:
+    model, alive = network(), []
+    hook = model[1].register_forward_hook(
+        lambda module, args, output: alive.append(weakref.ref(output.untyped_storage()))
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        with watch(model, every=1) as watching:
+            for images, targets in batches():
+                functional.cross_entropy(model(images), targets).backward()
+                assert [reference for reference in alive if reference() is not None] == []
+    finally:
+        gc.enable()
+        hook.remove()
+    assert watching.rows
+    assert len(alive) == STEPS
+
+
+def test_a_compiled_model_runs_uncompiled_in_measured_steps_only(capsys: pytest.CaptureFixture[str]) -> None:
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., object]:
+        def run(*arguments: object) -> object:
+            graphs.append(watching.step - 1)
+            return graph(*arguments)
+
+        return run
+
+    model = network()
+    compiled = torch.compile(model, backend=backend)
+    with watch(compiled, every=3) as watching:
+        plain(compiled)
+    assert graphs == [1, 2, 4, 5, 7]
+    assert {row.step for row in watching.rows} == {0, 3, 6}
+    assert "1.conv" in {row.place for row in watching.rows}
+    assert watching.problems == {}
+    model.compile(backend=backend)
+    with pytest.raises(GradlensError, match=r"watch torch.compile\(model\)"):
+        watch(model)
+
+
+def test_a_graph_that_changes_is_followed_by_name() -> None:
+    class Skipping(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            for index, layer in enumerate(self):
+                if index != watching.step % 3:
+                    x = layer(x)
+            return x
+
+    model = Skipping(*(nn.Linear(4, 4) for _ in range(3)))
+    with watch(model, every=1) as watching:
+        for size in (6, 6, 6, 5):
+            functional.cross_entropy(model(torch.randn(size, 4)), torch.arange(size) % 4).backward()
+    places = [{row.place for row in of(watching, "rms") if row.step == step} for step in range(4)]
+    assert places == [{"0", "2"}, {"0", "1"}, {"1", "2"}, {"0", "2"}]
+
+
+def test_a_forward_pass_without_a_backward_pass_leaves_no_rows() -> None:
+    model = network()
+    with watch(model, every=1) as watching:
+        model(batches()[0][0])
+    assert watching.rows == []
+    assert watching.problems == {}
+
+
+def test_what_cannot_be_measured_is_reported_once_and_the_training_goes_on() -> None:
+    model = network()
+
+    def loop() -> None:
+        for images, targets in batches():
+            functional.cross_entropy(model(images[:1]), targets[:1]).backward()
+
+    with watch(model, every=1) as watching, pytest.warns(WatchProblem, match="step 0 was not meas") as seen:
+        loop()
+    assert set(watching.problems) == set(range(STEPS))
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, "every=0 is no number of steps"),
+        ({"every": 2.5}, "every=2.5 is no number of steps"),
+        ({"space": "weights"}, "space of activations"),
+        ({"evry": 2}, "did you mean every"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(options: dict[str, object], message: str) -> None:
+    with pytest.raises(GradlensError, match=message):
+        watch(network(), **options)
+
+
+def test_a_resumed_training_continues_its_steps() -> None:
+    model = network()
+    with watch(model, every=2) as first:
+        plain(model)
+    with watch(model, every=2) as second:
+        second.load_state_dict(first.state_dict())
+        plain(model)
+    assert {row.step for row in second.rows} == {8, 10, 12, 14}
+    with pytest.raises(GradlensError, match="no state of a watch"):
+        second.load_state_dict({"step": 3})
