@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
+from commands import Command
 
 import gradlens as gl
 from gradlens.errors import GradlensError
@@ -23,6 +22,7 @@ from gradlens.report.page import page
 from gradlens.studies import grid
 from gradlens.studies.strategies import variants
 from gradlens.studies.subjects import subjects
+from gradlens_cli.app import gradlens
 
 (NET,) = subjects(["net"], [None])
 
@@ -262,55 +262,48 @@ def test_finished_cells_are_not_measured_again(network, tmp_path, monkeypatch):
         gl.strategies(network, strategies=["none"], folder=tmp_path, **{**SMALL, "batches": 3})
 
 
-def command(network: str, out: Path, *more: str) -> list[str]:
-    words = [
-        sys.executable,
-        "-m",
-        "gradlens",
-        "strategies",
-        network,
-        "--strategies",
-        "none,csp",
-        "--seeds",
-        "3",
+def words(network: str, out: Path, *more: str) -> list[str]:
+    """The command that measures what the fixture ``trained`` holds."""
+    return [
+        *("strategies", network, "--strategies", "none,csp", "--seeds", "3", "--batches", "2"),
+        *("--batch-size", "8", "--image-size", "16", "--no-throughput", "--out", str(out)),
+        *("--train-steps", "6", "--eval", "--snapshots", "2", *more),
     ]
-    words += [
-        "--batches",
-        "2",
-        "--batch-size",
-        "8",
-        "--image-size",
-        "16",
-        "--no-throughput",
-        "--out",
-        str(out),
-    ]
-    return [*words, "--train-steps", "4", "--eval", "--snapshots", "2", *more]
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures take most of the time of a command, and other tests draw them."""
+    monkeypatch.setattr("gradlens.report.drawing.PLOTS", {})
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_tables_of_a_whole_one(network, tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    cut, uncut = tmp_path / "cut", tmp_path / "uncut"
-    process = subprocess.Popen(command(network, cut), env=environment, stderr=subprocess.DEVNULL)
+@pytest.mark.usefixtures("no_figures")
+def test_a_killed_run_resumes_to_the_tables_of_a_whole_one(network, trained, tmp_path):
+    cut = tmp_path / "cut"
     cells = tmp_path / ".cut.cells"
-    until = time.monotonic() + 120
-    while time.monotonic() < until and process.poll() is None and len(list(cells.glob("*/cell.json"))) < 2:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    process = Command("import torch; torch.set_num_threads(1)", words(network, cut))
+    try:
+        until = time.monotonic() + 120
+        while (
+            time.monotonic() < until
+            and process.process.is_alive()
+            and len(list(cells.glob("*/cell.json"))) < 2
+        ):
+            time.sleep(0.02)
+        process.signal(signal.SIGKILL)
+        assert process.end(60)[0] == -signal.SIGKILL, "it ended before it was killed"
+    finally:
+        process.close()
     assert not cut.exists()
     assert 2 <= len(list(cells.glob("*/cell.json"))) < 6
 
-    refused = subprocess.run(
-        command(network, cut), env=environment, capture_output=True, text=True, check=False
-    )
-    assert refused.returncode == 1
+    refused = CliRunner().invoke(gradlens, words(network, cut))
+    assert refused.exit_code == 1
     assert "continue with --resume" in refused.stderr
-    subprocess.run(command(network, cut, "--resume"), env=environment, check=True, capture_output=True)
-    subprocess.run(command(network, uncut), env=environment, check=True, capture_output=True)
+    assert CliRunner().invoke(gradlens, words(network, cut, "--resume")).exit_code == 0
     assert not cells.exists()
-    first, second = gl.load(cut), gl.load(uncut)
+    first, second = gl.load(cut), gl.load(trained.save(tmp_path / "uncut"))
     assert list(first.tables) == list(second.tables)
     for name, table in second.tables.items():
         pd.testing.assert_frame_equal(first[name].frame, table.frame, check_exact=True)
@@ -391,23 +384,19 @@ def test_something_that_is_no_network_is_refused():
 
 
 @pytest.mark.parametrize("state", ["nothing", "finished"])
-def test_there_must_be_something_to_resume(network, tmp_path, state):
+@pytest.mark.usefixtures("no_figures")
+def test_there_must_be_something_to_resume(network, trained, tmp_path, state):
     out = tmp_path / "run"
     if state == "finished":
-        write(gl.strategies(network, strategies=["none", "csp"], **{**SMALL, "seeds": 1}), out)
-    ran = subprocess.run(command(network, out, "--resume"), capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
+        write(trained, out)
+    ran = CliRunner().invoke(gradlens, words(network, out, "--resume"))
+    assert ran.exit_code == 1
     assert "there is nothing to resume" in ran.stderr
 
 
 def test_resume_needs_an_output_folder(network):
-    ran = subprocess.run(
-        [sys.executable, "-m", "gradlens", "strategies", network, "--resume"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 2
+    ran = CliRunner().invoke(gradlens, ["strategies", network, "--resume"])
+    assert ran.exit_code == 2
     assert "--resume needs the --out DIR" in ran.stderr
 
 
