@@ -102,14 +102,14 @@ def corrected(rows: Sequence[Difference]) -> list[Difference]:
 
 
 class OfStage(NamedTuple):
-    """The tested metrics of a network at one stage, by name: their values in each seed, and their numbers of signals."""
+    """The tested metrics of a network at one stage by name: values in each seed, and numbers of signals."""
 
     values: dict[str, Array]
     sizes: dict[str, float]
 
 
 def _of_stage(frame: pd.DataFrame, stage: str) -> OfStage:
-    """Return the metrics of a stage, NaN if the network lacks it; only rarefied duplications have a number of signals."""
+    """Return the metrics of a stage, NaN if the network lacks it; only duplications have a number of signals."""
     if stage not in frame.index.get_level_values("stage"):
         seeds = frame.index.get_level_values("seed").nunique()
         return OfStage({name: np.full(seeds, np.nan) for name in TESTED}, dict.fromkeys(TESTED, np.nan))
