@@ -11,10 +11,10 @@ from typing import Any
 
 import nbformat
 import pytest
+from kernels import Kernel
 from PIL import Image
 
 from notebooks import run
-from kernels import Kernel
 
 HERE = Path(run.__file__).parent
 NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
