@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +32,13 @@ Read = Callable[..., tuple[Graph, list[Owner]]]
 
 LONGEST = ("test_docs_run", "test_validation", "test_notebooks")
 """Modules whose tests run first, so that two processes end at about the same time."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m extra``, import only the modules that name the marker: all others take longer than its tests."""
+    if config.option.markexpr != "extra" or collection_path.suffix != ".py":
+        return None
+    return "mark.extra" not in collection_path.read_text("utf-8") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
