@@ -118,8 +118,50 @@ def _lost(gradient: Chunks, panels: Sequence[Tensor]) -> bool:
     return bool(rest or gradient.equal[:, samples].any())
 
 
+def grams_of_parts(gradient: Chunks, parts: Sequence[slice], *, double: bool = False) -> list[Tensor]:
+    """Return the Grams ``[n, n]`` of some parts of a gradient, in float64 on its device; each feature is read once.
+
+    Args:
+        gradient: cut into chunks, without a rest.
+        parts: the chunks of each part.
+        double: multiply in float64; a CPU does so if a Gram underflows or overflows.
+    """
+    with full_precision():
+        outputs, _ = _multiplied(gradient.equal, (), double)
+    grams = [[output[part].sum(0, dtype=torch.float64) for output in outputs] for part in parts]
+    if not double and any(
+        _lost(Chunks(gradient.equal[part]), panels) for part, panels in zip(parts, grams, strict=True)
+    ):
+        return grams_of_parts(gradient, parts, double=True)
+    n = gradient.equal.shape[1]
+    return [square(panels, panels[0].new_empty(n, n)) for panels in grams]
+
+
 def _product(gradient: Chunks, signs: Sequence[Signs], double: bool, gram: bool = True) -> Product:
-    equal = gradient.equal
+    panels, outputs = _multiplied(gradient.equal, signs, double, gram)
+    totals = [output.sum(0, dtype=torch.float64) for output in panels]
+    remaining: list[Tensor | None] = [None] * len(signs)
+    if gradient.rest is not None:
+        rest = gradient.rest.to(panels[0].dtype if panels else outputs[0].dtype)
+        start = 0
+        for total in totals:
+            total += rest[start : start + len(total)] @ rest[start:].T
+            start += len(total)
+        remaining = [None if each.rest is None else each.rest.to(rest.dtype) @ rest.T for each in signs]
+    return Product(totals, list(zip(outputs, remaining, strict=True)))
+
+
+def _multiplied(
+    equal: Tensor, signs: Sequence[Signs], double: bool, gram: bool = True
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return by chunk the panels of its Gram ``[c, k, n - start]``, and its products with signs ``[c, k, n]``.
+
+    Args:
+        equal: chunks ``[c, n, w]``.
+        signs: of their features.
+        double: multiply in float64.
+        gram: whether to compute the Gram.
+    """
     count, n, width = equal.shape
     dtype = torch.float64 if double or equal.dtype == torch.float64 else torch.float32
     panel, block = n, max(count, 1)
@@ -141,14 +183,7 @@ def _product(gradient: Chunks, signs: Sequence[Signs], double: bool, gram: bool 
         for each, output in zip(signs, outputs, strict=True):
             left = each.equal if whole else each.equal[part]
             torch.bmm(left.to(dtype), columns, out=output if whole else output[part])
-    totals = [output.sum(0, dtype=torch.float64) for output in panels]
-    remaining: list[Tensor | None] = [None] * len(signs)
-    if gradient.rest is not None:
-        rest = gradient.rest.to(dtype)
-        for start, total in zip(starts, totals, strict=True):
-            total += rest[start : start + panel] @ rest[start:].T
-        remaining = [None if each.rest is None else each.rest.to(dtype) @ rest.T for each in signs]
-    return Product(totals, list(zip(outputs, remaining, strict=True)))
+    return panels, outputs
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from gradlens.grams.gram import gram
-from gradlens.grams.product import full_precision
+from gradlens.grams.product import full_precision, grams_of_parts
+from gradlens.grams.rows import Chunks
 from gradlens.grams.uses import Patches, Products, Saved, Use, Vectors, Words, doubled
 
 Cut = tuple[int, ...]
@@ -86,7 +87,12 @@ def _linear(uses: Sequence[Products], n: int, cuts: Sequence[Cut]) -> list[Tenso
     if pairs_are_cheaper(n, t, p + q, p * q):
         return _pairs([(right, left)], cuts)
     chunks = left.split(max(1, HELD // (n * q)), 2)
-    return _summed([torch.bmm(part.transpose(1, 2), _cut(right, cut, 2)) for cut in cuts] for part in chunks)
+    if len(cuts) > 1 and p >= n:  # else the Grams of single inputs are larger than the gradient
+        turned = (torch.bmm(right.transpose(1, 2), part) for part in chunks)
+        return _added(
+            [grams_of_parts(Chunks(rows.transpose(0, 1)), list(map(_slice, cuts))) for rows in turned]
+        )
+    return _summed((torch.bmm(part.transpose(1, 2), right) for part in chunks), cuts)
 
 
 def _one_hot(use: Words) -> Products:
@@ -114,7 +120,7 @@ def _convolution(uses: Sequence[Patches], n: int, cuts: Sequence[Cut]) -> list[T
         rows[sample] = _one_weight_gradient(uses[0], sample)
         for use in uses[1:]:
             rows[sample] += _one_weight_gradient(use, sample)
-    return [gram(_cut(rows, cut, 1 if transposed else 2).reshape(n, -1), 1, n) for cut in cuts]
+    return _cut_grams(rows, cuts, 1 if transposed else 2)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
@@ -179,10 +185,11 @@ def _embedding(uses: Sequence[Words], n: int) -> list[Tensor]:
     if pairs_are_cheaper(n, t, width, words * width):
         return _pairs([(functional.one_hot(indices, words).to(g.dtype), g)], [()])
     parts = g.split(max(1, HELD // (n * words)), 2)
-    return _summed(
-        [part.new_zeros(n, words, part.shape[2]).scatter_add_(1, indices.unsqueeze(2).expand_as(part), part)]
+    rows = (
+        part.new_zeros(n, words, part.shape[2]).scatter_add_(1, indices.unsqueeze(2).expand_as(part), part)
         for part in parts
     )
+    return _summed(rows, [()])
 
 
 def _numbered(ids: Tensor, vocabulary: int) -> tuple[Tensor, int]:
@@ -214,13 +221,24 @@ def _pairs(parts: Sequence[tuple[Tensor, Tensor]], cuts: Sequence[Cut]) -> list[
     return grams
 
 
-def _summed(chunks: Iterable[list[Tensor]]) -> list[Tensor]:
-    """Return the Grams of weight gradients that are computed in chunks of outputs."""
-    grams: list[Tensor] = []
-    for rows in chunks:
-        chunk = [gram(part.reshape(len(part), -1), 1, len(part)) for part in rows]
-        grams = [a + b for a, b in zip(grams, chunk, strict=True)] if grams else chunk
-    return grams
+def _summed(chunks: Iterable[Tensor], cuts: Sequence[Cut]) -> list[Tensor]:
+    """Return the Grams of weight gradients ``[n, p, q]`` that are computed in chunks of outputs."""
+    return _added([_cut_grams(rows, cuts, 2) for rows in chunks])
+
+
+def _added(grams: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Return the sums of the Grams of chunks, by cut."""
+    return [sum(of_cut[1:], of_cut[0]) for of_cut in zip(*grams, strict=True)]
+
+
+def _slice(cut: Cut) -> slice:
+    return slice(*cut) if cut else slice(None)
+
+
+def _cut_grams(rows: Tensor, cuts: Sequence[Cut], axis: int) -> list[Tensor]:
+    """Return the Gram of weight gradients ``[n, ...]`` for each cut along an axis."""
+    n = len(rows)
+    return [gram(_cut(rows, cut, axis).reshape(n, -1), 1, n) for cut in cuts]
 
 
 def _cut(tensor: Tensor, cut: Cut, axis: int) -> Tensor:

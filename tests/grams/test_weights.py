@@ -21,6 +21,7 @@ import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.grams import accumulator, weights
 from gradlens.grams.gram import gram
+from gradlens.grams.uses import Products
 from gradlens.hooks.forecast import forecast
 from gradlens.words.warnings import warnings_alone
 
@@ -114,6 +115,23 @@ def test_both_methods_give_the_same_grams(kind: str, method: str, monkeypatch: p
     monkeypatch.setattr(weights, "_pairs", lambda *arguments: taken.append("pairs") or original(*arguments))
     check(model.double(), x.double(), y)
     assert bool(taken) == (method == "pairs")
+
+
+@pytest.mark.parametrize("method", ["direct", "pairs"])
+@pytest.mark.parametrize("outputs", [2, 17], ids=["fewer outputs than samples", "more"])
+@pytest.mark.parametrize("held", [1, 1 << 26], ids=["one output at a time", "all at once"])
+def test_parts_of_a_weight_are_cut_from_its_gradient(
+    method: str, outputs: int, held: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "pairs_are_cheaper", lambda *counts: method == "pairs")
+    monkeypatch.setattr(weights, "HELD", held)
+    torch.manual_seed(0)
+    use = Products(torch.randn(N, 5, outputs), torch.randn(N, 5, 8))
+    gradient = torch.einsum("ntp,ntq->npq", use.left.double(), use.right.double())
+    cuts = [(), (0, 3), (3, 8)]
+    for cut, matrix in zip(cuts, weights.weight_grams([use], N, cuts), strict=True):
+        rows = gradient[:, :, slice(*cut) if cut else slice(None)].reshape(N, -1)
+        torch.testing.assert_close(matrix, rows @ rows.T, rtol=1e-5, atol=1e-5)
 
 
 def test_the_cheaper_method_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
