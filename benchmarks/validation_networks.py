@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ GROWTH = 32
 
 
 class Block(nn.Module):
-    """A pre-activation residual block; ``branch`` selects the branches that pass its gradient."""
+    """A pre-activation residual block."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -36,13 +36,12 @@ class Block(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         for conv in (self.conv1, self.conv2):
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
-        self.branch = "both"
+
+    def residual(self, x: Tensor) -> Tensor:
+        return self.conv2(torch.relu(self.norm2(self.conv1(torch.relu(self.norm1(x))))))
 
     def forward(self, x: Tensor) -> Tensor:
-        residual = self.conv2(torch.relu(self.norm2(self.conv1(torch.relu(self.norm1(x))))))
-        if self.branch == "residual":
-            return residual + x.detach()
-        return x + (residual.detach() if self.branch == "skip" else residual)
+        return x + self.residual(x)
 
 
 class ResNet(nn.Module):
@@ -81,22 +80,32 @@ def stem(recording: gl.Recording) -> int:
 def sampled_lengths(blocks: int, draws: int = 4) -> np.ndarray:
     """Repeat the experiment of Veit et al.: mean gradient norm of random paths of ``k`` blocks, times their number.
 
+    All paths share one forward pass: a path decides only which blocks pass the gradient through their residual.
+
     Returns:
         One value per k, ``[blocks + 1]``.
     """
     torch.manual_seed(0)
     model, (images, targets) = ResNet(blocks).train(), digits()[0]
+    inputs, residuals = [], []
+    hidden = model.stem(images).detach()
+    for block in model.blocks:
+        inputs.append(hidden.requires_grad_())
+        residuals.append(block.residual(hidden))
+        hidden = (hidden + residuals[-1]).detach()
+    loss = functional.cross_entropy(model.head(hidden.requires_grad_().mean((2, 3))), targets)
+    (last,) = torch.autograd.grad(loss, hidden)
     rng = np.random.default_rng(0)
     totals = np.zeros(blocks + 1)
     for k in range(blocks + 1):
         norms = []
         for _ in range(draws):
-            chosen = set(rng.choice(blocks, k, replace=False).tolist())
-            for index, block in enumerate(model.blocks):
-                block.branch = "residual" if index in chosen else "skip"
-            hidden = model.stem(images)
-            loss = functional.cross_entropy(model.head(model.blocks(hidden).mean((2, 3))), targets)
-            norms.append(float(torch.autograd.grad(loss, hidden)[0].flatten(1).norm(dim=1).mean()))
+            gradient = last
+            for index in sorted(rng.choice(blocks, k, replace=False), reverse=True):
+                (gradient,) = torch.autograd.grad(
+                    residuals[index], inputs[index], gradient, retain_graph=True
+                )
+            norms.append(float(gradient.flatten(1).norm(dim=1).mean()))
         totals[k] = math.comb(blocks, k) * float(np.mean(norms))
     return totals
 
@@ -124,30 +133,40 @@ class Layer(nn.Module):
         return output if self.kind == "plain" else x + output
 
 
+def drawn(kind: str, depth: int, width: int) -> nn.Sequential:
+    """Return a network of ``depth`` layers whose first hidden layer has variance 1, as in the theorems."""
+    first = nn.Linear(width, width, bias=False)
+    nn.init.normal_(first.weight, std=width**-0.5)
+    layers = [Layer(kind, width, number) for number in range(1, depth + 1)]
+    return nn.Sequential(first, *layers, nn.Linear(width, 1, bias=False))
+
+
 def correlations(
     kind: str, depths: Sequence[int], networks: int = 20, width: int = 256, n: int = 64
 ) -> dict[int, float]:
-    """Return, by depth, the correlation of the gradients of two inputs at the first hidden layer."""
+    """Return, by depth, the correlation of the gradients of two inputs at the first hidden layer.
+
+    The networks of one depth are the batches of one capture: each comes with its own weights and inputs.
+    """
     values = {}
     for depth in depths:
-        covariance = variance = 0.0
-        for seed in range(networks):
-            torch.manual_seed(seed)
-            first = nn.Linear(width, width, bias=False)
-            nn.init.normal_(first.weight, std=width**-0.5)  # hidden layer of variance 1, as in the theorems
-            layers = [Layer(kind, width, number) for number in range(1, depth + 1)]
-            model = nn.Sequential(first, *layers, nn.Linear(width, 1, bias=False))
-            recording = gl.capture(
-                model,
-                [torch.randn(n, width)],
-                step=lambda m, x: m(x).sum(),
-                reduction="sum",
-                samples=n,
-                costs=False,
-            )
-            gram = recording.grams[recording.plan.signals[0], 0]
-            variance += float(np.trace(gram)) / n
-            covariance += float(gram.sum() - np.trace(gram)) / (n * (n - 1))
+
+        def total(model: nn.Module, batch: tuple[int], depth: int = depth) -> Tensor:
+            torch.manual_seed(batch[0])
+            model.load_state_dict(drawn(kind, depth, width).state_dict())
+            return cast(Tensor, model(torch.randn(n, width)).sum())
+
+        recording = gl.capture(
+            drawn(kind, depth, width),
+            [(seed,) for seed in range(networks)],
+            step=total,
+            reduction="sum",
+            samples=n,
+            costs=False,
+        )
+        grams = recording.grams[recording.plan.signals[0]]
+        variance = float(np.trace(grams, axis1=1, axis2=2).mean()) / n
+        covariance = float(grams.sum((1, 2)).mean() - n * variance) / (n * (n - 1))
         values[depth] = covariance / variance
     return values
 

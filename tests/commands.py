@@ -7,7 +7,10 @@ import os
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-LIBRARIES = ("torch", "matplotlib.pyplot", "gradlens_cli.app", "gradlens.studies.studies", "gradlens.report")
+LIBRARIES = (
+    *("torch", "timm", "scipy.stats", "matplotlib.pyplot", "ipykernel.kernelapp"),
+    *("gradlens_cli.app", "gradlens.studies.studies", "gradlens.studies.strategies", "gradlens.report"),
+)
 
 
 class Command:

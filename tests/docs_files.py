@@ -77,11 +77,12 @@ SHORTER = {
 """Options that are appended if a command has the option of the key."""
 SMALLER = {
     "torchvision:resnet50": "torchvision:resnet18",
-    "fcos:resnet50": "fcos:resnet10t",
-    "fcos:cspresnet50": "fcos:resnet18",
-    "resnet50": "resnet10t",
-    "densenet121": "resnet18",
-    "peleenet": "resnet10t",
+    "fcos:resnet50": "fcos:test_resnet",
+    "fcos:cspresnet50": "fcos:resnet10t",
+    "resnet50": "test_resnet",
+    "cspresnet50": "resnet10t",
+    "densenet121": "resnet10t",
+    "peleenet": "test_resnet",
     "wide_resnet50_2": "resnet18",
 }
 """Networks of the commands, and the smaller ones that the tests run instead."""

@@ -57,6 +57,12 @@ NAMES = rf"(?<![\w/.:])({'|'.join(SMALLER)})(?![\w.])"
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::gradlens.models.StageNotCut")]
 
 
+@pytest.fixture(autouse=True)
+def few_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Score trained networks on a few samples; tests/studies scores them on all."""
+    monkeypatch.setattr("gradlens.studies.grid.HELD_OUT", 8)
+
+
 def runnable(page: Path, language: str) -> list[Block]:
     """Return the blocks to run: files are written instead, and doctests are run by test_docs."""
     candidates = [block for block in blocks(page) if block.language == language and block.mark != "not run"]

@@ -24,6 +24,10 @@ TESTED = names("comparison", tested=True)
 """The compared metrics with p-values."""
 
 
+ByStage = Mapping[str, pd.DataFrame]
+"""The metrics of a network in each seed, by stage."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Two networks side by side, one row per stage, with the paired difference over seeds.
@@ -40,8 +44,9 @@ class Comparison:
         Its columns are ``<metric>_a``, ``_b``, ``_difference`` (b − a), ``_low``, ``_high``, ``_p_holm``.
         """
         sizes = common_sizes([first, second])
-        a, b = seed_metrics(first, sizes), seed_metrics(second, sizes)
-        stages = merged_stages([a, b])
+        frames = [seed_metrics(recording, sizes) for recording in (first, second)]
+        stages = merged_stages(frames)
+        a, b = (_by_stage(frame) for frame in frames)
         batches = batch_half_widths(
             partial(_differences, stages=stages, sizes=sizes), first, second, level=self.level
         )
@@ -104,15 +109,13 @@ class Comparison:
         }
 
 
-def _pairs(a: pd.DataFrame, b: pd.DataFrame, stages: list[str], metric: str) -> pd.DataFrame:
+def _pairs(a: ByStage, b: ByStage, stages: list[str], metric: str) -> pd.DataFrame:
     """Return the paired differences of a metric, ``[stages, seeds]``."""
     rows = [(_values(b, stage, metric) - _values(a, stage, metric)) for stage in stages]
     return pd.DataFrame(dict(zip(stages, rows, strict=True))).T.reindex(stages)
 
 
-def _paired_half_widths(
-    a: pd.DataFrame, b: pd.DataFrame, stages: list[str], metric: str, level: float
-) -> Array:
+def _paired_half_widths(a: ByStage, b: ByStage, stages: list[str], metric: str, level: float) -> Array:
     """Return the half-widths of the t intervals over seeds of the paired differences, ``[stages]``."""
     return half_widths(_pairs(a, b, stages, metric).to_numpy(float).T, level)
 
@@ -144,8 +147,11 @@ def _differences(first: Recording, second: Recording, stages: list[str], sizes: 
     return {metric: b[metric] - a[metric] for metric in VARYING}
 
 
-def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
+def _by_stage(frame: pd.DataFrame) -> ByStage:
+    groups = frame.astype(float).groupby(level="stage", sort=False)
+    return {str(stage): rows.droplevel("stage") for stage, rows in groups}
+
+
+def _values(frames: ByStage, stage: str, metric: str) -> pd.Series[float]:
     """Return a metric of a stage in each seed; empty if the network lacks the stage."""
-    if stage not in frame.index.get_level_values("stage"):
-        return pd.Series(dtype=float)
-    return frame[metric].xs(stage, level="stage").astype(float)
+    return frames[stage][metric] if stage in frames else pd.Series(dtype=float)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from gradlens.catalogue import names, size_column
 from gradlens.metrics import holm, paired
+from gradlens.metrics.hsic import Array
 
 TESTED = names(tested=True)
 """Metrics that are compared with p-values; costs are not among them because they do not vary over seeds."""
@@ -68,20 +69,21 @@ def family(
         level: coverage of the intervals.
     """
     rows = []
+    of_stage = {name: _of_stage(frames[name], stage) for name in {name for pair in pairs for name in pair}}
     for first, second in pairs:
         for metric in TESTED:
-            left, right = (_values(frames[name], stage, metric) for name in (first, second))
-            if left.notna().any() and right.notna().any():
-                values = paired(np.asarray(left), np.asarray(right), level)
+            left, right = of_stage[first].values[metric], of_stage[second].values[metric]
+            if not (np.isnan(left).all() or np.isnan(right).all()):
+                values = paired(left, right, level)
                 rows.append(
                     Difference(
                         stage=stage,
                         metric=metric,
-                        m=_size(frames[first], stage, metric),
+                        m=of_stage[first].sizes[metric],
                         a=first,
                         b=second,
-                        mean_a=left.mean(),
-                        mean_b=right.mean(),
+                        mean_a=float(np.nanmean(left)),
+                        mean_b=float(np.nanmean(right)),
                         difference=values.difference,
                         low=values.low,
                         high=values.high,
@@ -99,14 +101,21 @@ def corrected(rows: Sequence[Difference]) -> list[Difference]:
     return [{**row, "p_holm": p} for row, p in zip(rows, p_values, strict=True)]
 
 
-def _size(frame: pd.DataFrame, stage: str, metric: str) -> float:
-    """Return the number of signals of a rarefied duplication; NaN for other metrics."""
-    column = size_column(metric)
-    return float(frame[column].xs(stage, level="stage").iloc[0]) if column else np.nan
+class OfStage(NamedTuple):
+    """The tested metrics of a network at one stage by name: values in each seed, and numbers of signals."""
+
+    values: dict[str, Array]
+    sizes: dict[str, float]
 
 
-def _values(frame: pd.DataFrame, stage: str, metric: str) -> pd.Series[float]:
-    """Return a metric of a stage in each seed; NaN if the network lacks the stage."""
+def _of_stage(frame: pd.DataFrame, stage: str) -> OfStage:
+    """Return the metrics of a stage, NaN if the network lacks it; only duplications have a number of signals."""
     if stage not in frame.index.get_level_values("stage"):
-        return pd.Series([np.nan] * frame.index.get_level_values("seed").nunique(), dtype=float)
-    return frame[metric].xs(stage, level="stage").astype(float)
+        seeds = frame.index.get_level_values("seed").nunique()
+        return OfStage({name: np.full(seeds, np.nan) for name in TESTED}, dict.fromkeys(TESTED, np.nan))
+    rows = frame.xs(stage, level="stage")
+    columns = {name: size_column(name) for name in TESTED}
+    return OfStage(
+        {name: rows[name].to_numpy(np.float64) for name in TESTED},
+        {name: float(rows[column].iloc[0]) if column else np.nan for name, column in columns.items()},
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from itertools import permutations, product
 from typing import NamedTuple
@@ -17,6 +16,8 @@ from gradlens.metrics.intervals import mean_interval
 
 ROUNDING = 1e-12
 """Relative spread below which measurements are equal up to rounding."""
+NEARLY = 1e-13
+"""Norm of centred values, relative to their mean, below which they are constant up to rounding."""
 CLOSEST = 1 - ROUNDING
 """Largest correlation to which Fisher's transform is applied, and largest rank correlation with an interval."""
 ORDERED = 8
@@ -157,26 +158,33 @@ def association(
     >>> round(association(np.arange(4.0), np.exp(np.arange(4.0)), "spearman").p, 4)
     0.0833
     """
-    from scipy import stats  # slow to import, and plots of saved runs do not need it
-
     known = np.isfinite(x) & np.isfinite(y)
-    x, y = np.asarray(x)[known], np.asarray(y)[known]
-    unknown = Association(math.nan, math.nan, math.nan, math.nan)
-    if x.size < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return unknown
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", stats.NearConstantInputWarning)
-        try:
-            pearson = float(stats.pearsonr(x, y).statistic)
-        except stats.NearConstantInputWarning:
-            return unknown
-    value = pearson if kind == "pearson" else float(stats.spearmanr(x, y).statistic)
+    x, y = np.asarray(x, dtype=np.float64)[known], np.asarray(y, dtype=np.float64)[known]
+    first, second = _direction(x), _direction(y)
+    if x.size < 4 or first is None or second is None:
+        return Association(math.nan, math.nan, math.nan, math.nan)
+    if kind == "pearson":
+        value = min(max(float(first @ second), -1.0), 1.0)
+    else:
+        from scipy import stats  # slow to import, and plots of saved runs do not need it
+
+        value = float(stats.spearmanr(x, y).statistic)
     free = x.size - removed
     enumerable = kind == "spearman" and not removed and x.size <= ORDERED
     p = _p_of_orders(x, y) if enumerable else _p_of_correlation(value, free)
     if kind == "spearman" and abs(value) > CLOSEST:
         return Association(value, math.nan, math.nan, p if enumerable else math.nan)
     return Association(value, *_fisher_interval(value, free, kind, level), p)
+
+
+def _direction(values: Array) -> Array | None:
+    """Return the centred values divided by their norm, ``[r]``; None if they are constant up to rounding."""
+    if not values.size or not np.ptp(values):
+        return None
+    centred = values - values.mean()
+    largest = np.abs(centred).max()  # the squares of values divided by it can neither overflow nor vanish
+    norm = largest * math.sqrt(((centred / largest) ** 2).sum())
+    return None if norm < NEARLY * abs(values.mean()) else np.asarray(centred / norm)
 
 
 def _fisher_interval(value: float, runs: int, kind: str, level: float) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -43,36 +44,45 @@ def page(
         run: name of the run's folder in the commands below the figures.
         wording: translates messages that name Python parameters; the command line replaces them by its options.
     """
-    environment = Environment(
+    shown = {section["name"]: section for section in sections(result, images)}
+    lead = leading(name for name, section in shown.items() if section["image"] or section["chart"])
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            worded=lambda text: _options(wording(text)),
+            title=_title(result),
+            result=result,
+            heading=heading(result),
+            details=details(result),
+            cautions=cautions(result),
+            essentials=essentials(result),
+            overview=overview(result),
+            places=places(result),
+            lead=shown.get(lead),
+            sections=list(shown.values()),
+            has_map={"map_nodes", "map_edges"} <= set(result.tables),
+            basis=_basis(result.provenance.seeds),
+            run=shlex.quote(run),
+            provenance=entries(result.meta),
+            data={
+                name: as_json(table_data(in_rows(table, result.provenance.networks)))
+                for name, table in result.tables.items()
+            },
+            scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS, *CONTROLS)],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    """Return the templates, which are compiled once."""
+    return Environment(
         loader=ChoiceLoader([PackageLoader(f"gradlens.{name}", ".") for name in ("report", "showing")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-    )
-    environment.filters["options"] = lambda text: _options(wording(text))
-    shown = {section["name"]: section for section in sections(result, images)}
-    lead = leading(name for name, section in shown.items() if section["image"] or section["chart"])
-    return environment.get_template("page.html").render(
-        title=_title(result),
-        result=result,
-        heading=heading(result),
-        details=details(result),
-        cautions=cautions(result),
-        essentials=essentials(result),
-        overview=overview(result),
-        places=places(result),
-        lead=shown.get(lead),
-        sections=list(shown.values()),
-        has_map={"map_nodes", "map_edges"} <= set(result.tables),
-        basis=_basis(result.provenance.seeds),
-        run=shlex.quote(run),
-        provenance=entries(result.meta),
-        data={
-            name: as_json(table_data(in_rows(table, result.provenance.networks)))
-            for name, table in result.tables.items()
-        },
-        scripts=[script(name) for name in (*LIBRARIES, *SCRIPTS, *CONTROLS)],
     )
 
 

@@ -86,6 +86,16 @@ def test_a_correlation_lies_in_its_interval_and_the_interval_covers(kind, rng):
     assert 180 <= inside <= 199
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1.0, 1e200])
+@pytest.mark.parametrize("runs", [4, 30])
+def test_a_correlation_equals_that_of_scipy_at_every_scale(scale, runs, rng):
+    x, y = 3 + rng.standard_normal(runs), rng.standard_normal(runs)
+    expected = float(stats.pearsonr(x, y).statistic)
+    assert association(scale * x, y).value == pytest.approx(expected, rel=1e-12)
+    assert association(y, scale * x).value == pytest.approx(expected, rel=1e-12)
+    assert association(scale * x, x).value == pytest.approx(1)
+
+
 @pytest.mark.parametrize("kind", ["pearson", "spearman"])
 def test_a_correlation_of_too_few_or_of_constant_values_is_nan(kind):
     assert math.isnan(association(np.arange(3.0), np.arange(3.0), kind).value)

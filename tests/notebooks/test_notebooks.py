@@ -11,6 +11,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from kernels import Kernel
 from PIL import Image
 
 from notebooks import run
@@ -33,20 +34,35 @@ CHEAPER = {
         "image_size=32, seeds=3": "image_size=32, seeds=2, batches=1, batch_size=16",
     },
     "02_compare_two_networks": {
-        "seeds=1, batches=1, **small": "seeds=1, batches=1, batch_size=8, **small",
-        "seeds=5, **small": "seeds=2, batches=1, batch_size=8, **small",
+        '"resnet50", "cspresnet50", zero_init=True, seeds=1, batches=1, **small': (
+            '"resnet10t", "cspresnet50", zero_init=True, seeds=1, batches=1, batch_size=8, **small'
+        ),
+        '"resnet50", "cspresnet50", seeds=5, **small': (
+            '"resnet10t", "resnet18", seeds=2, batches=1, batch_size=8, **small'
+        ),
     },
     "03_transition_strategies": {
-        '"resnet18", seeds=3, image_size=32': '"resnet18", seeds=2, batches=1, batch_size=8, image_size=32',
+        "import gradlens as gl": (
+            "from gradlens.studies import grid\n\ngrid.HELD_OUT = 8  # samples\nimport gradlens as gl"
+        ),
+        '"resnet18", seeds=3, image_size=32': '"resnet10t", seeds=2, batches=1, batch_size=8, image_size=32',
+        '"resnet18",\n': '"resnet10t",\n',
         "    seeds=3,\n    image_size=32": "    seeds=3,\n    batches=1,\n    batch_size=8,\n    image_size=32",
         "steps=24": "steps=2",
     },
     "06_from_a_saved_run_to_a_figure": {
-        "image_size=32, seeds=3": "image_size=32, seeds=2, batches=1, batch_size=8"
+        '"resnet26", "resnet26@csp", image_size=32, seeds=3': (
+            '"resnet10t", "resnet10t@csp", image_size=32, seeds=2, batches=1, batch_size=8'
+        )
     },
 }
-"""Fewer samples and steps, with which the cells of a notebook have the same kinds of output."""
+"""Fewer samples and steps and smaller networks, with which the cells of a notebook have the same kinds of output."""
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", Kernel)
 
 
 def read(path: Path) -> Any:
@@ -88,6 +104,7 @@ def test_every_cheaper_setting_replaces_something(name: str, setting: str) -> No
 @pytest.mark.slow
 @each_notebook
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning", "ignore::ResourceWarning")
+@pytest.mark.usefixtures("forked")
 def test_a_notebook_runs_and_has_the_saved_kinds_of_output(path: Path, tmp_path: Path) -> None:
     executed = run.executed(cheaper(path, tmp_path))  # raises if a cell fails
     assert kinds(executed) == kinds(read(path)), "run it again: python -m notebooks.run"

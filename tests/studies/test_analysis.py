@@ -38,13 +38,13 @@ else:
 import gradlens as gl
 from gradlens.report import write
 
-recording = gl.Recording.load(sys.argv[1])
-result = gl.analyze(recording, extra=("null", "canonical"))
-page = write(result, sys.argv[2])
-assert gl.load(sys.argv[2]).finding == result.finding
-assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+for path in sys.argv[1:]:
+    result = gl.analyze(gl.Recording.load(path), extra=("null", "canonical"))
+    page = write(result, path + ".run")
+    assert gl.load(path + ".run").finding == result.finding
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    print(json.dumps({"finding": result.finding, "tables": list(result.tables), "warnings": list(result.warnings)}))
 assert not {"torch", "torchvision", "timm"} & set(sys.modules)
-print(json.dumps({"finding": result.finding, "tables": list(result.tables), "warnings": list(result.warnings)}))
 """
 
 
@@ -64,19 +64,22 @@ def record(seed: int = 0, **watch: object) -> gl.Recording:
     return gl.capture(Residual(), data, Watch(seed=seed, **watch), progress=False)
 
 
-@pytest.mark.parametrize("space", ["activations", "weights"])
-def test_a_saved_recording_is_analysed_and_reported_without_torch(tmp_path, space):
-    recording = record(space=space)
-    recording.save(tmp_path / "net.safetensors")
-    command = [sys.executable, "-c", READER, str(tmp_path / "net.safetensors"), str(tmp_path / "run")]
+def test_saved_recordings_are_analysed_and_reported_without_torch(tmp_path):
+    recordings = {space: record(space=space) for space in ("activations", "weights")}
+    paths = [
+        str(recording.save(tmp_path / f"{space}.safetensors")) for space, recording in recordings.items()
+    ]
+    command = [sys.executable, "-c", READER, *paths]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert process.returncode == 0, process.stderr
-    expected = gl.analyze(recording, extra=("null", "canonical"), progress=False)
-    assert json.loads(process.stdout) == {
-        "finding": expected.finding,
-        "tables": list(expected.tables),
-        "warnings": list(expected.warnings),
-    }
+    expected = [
+        gl.analyze(recording, extra=("null", "canonical"), progress=False)
+        for recording in recordings.values()
+    ]
+    assert [json.loads(line) for line in process.stdout.splitlines()] == [
+        {"finding": result.finding, "tables": list(result.tables), "warnings": list(result.warnings)}
+        for result in expected
+    ]
 
 
 def test_a_result_of_paths_has_its_kind_and_its_tables():

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,16 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from click.testing import CliRunner
+from commands import Command
 
 import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.plots import PLOTS
 from gradlens.plots.colours import styles
-from gradlens.report import write
+from gradlens.report import figures, write
+from gradlens.report.drawing import encoded
 from gradlens.report.page import page
 from gradlens.studies import grid
 from gradlens.studies.strategies import variants
 from gradlens.studies.subjects import subjects
+from gradlens_cli.app import gradlens
 
 (NET,) = subjects(["net"], [None])
 
@@ -262,73 +263,73 @@ def test_finished_cells_are_not_measured_again(network, tmp_path, monkeypatch):
         gl.strategies(network, strategies=["none"], folder=tmp_path, **{**SMALL, "batches": 3})
 
 
-def command(network: str, out: Path, *more: str) -> list[str]:
-    words = [
-        sys.executable,
-        "-m",
-        "gradlens",
-        "strategies",
-        network,
-        "--strategies",
-        "none,csp",
-        "--seeds",
-        "3",
+def words(network: str, out: Path, *more: str) -> list[str]:
+    """The command that measures what the fixture ``trained`` holds."""
+    return [
+        *("strategies", network, "--strategies", "none,csp", "--seeds", "3", "--batches", "2"),
+        *("--batch-size", "8", "--image-size", "16", "--no-throughput", "--out", str(out)),
+        *("--train-steps", "6", "--eval", "--snapshots", "2", *more),
     ]
-    words += [
-        "--batches",
-        "2",
-        "--batch-size",
-        "8",
-        "--image-size",
-        "16",
-        "--no-throughput",
-        "--out",
-        str(out),
-    ]
-    return [*words, "--train-steps", "4", "--eval", "--snapshots", "2", *more]
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Figures take most of the time of a command, and other tests draw them."""
+    monkeypatch.setattr("gradlens.report.drawing.PLOTS", {})
 
 
 @pytest.mark.slow
-def test_a_killed_run_resumes_to_the_tables_of_a_whole_one(network, tmp_path):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    cut, uncut = tmp_path / "cut", tmp_path / "uncut"
-    process = subprocess.Popen(command(network, cut), env=environment, stderr=subprocess.DEVNULL)
+@pytest.mark.usefixtures("no_figures")
+def test_a_killed_run_resumes_to_the_tables_of_a_whole_one(network, trained, tmp_path):
+    cut = tmp_path / "cut"
     cells = tmp_path / ".cut.cells"
-    until = time.monotonic() + 120
-    while time.monotonic() < until and process.poll() is None and len(list(cells.glob("*/cell.json"))) < 2:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+    process = Command("import torch; torch.set_num_threads(1)", words(network, cut))
+    try:
+        until = time.monotonic() + 120
+        while (
+            time.monotonic() < until
+            and process.process.is_alive()
+            and len(list(cells.glob("*/cell.json"))) < 2
+        ):
+            time.sleep(0.02)
+        process.signal(signal.SIGKILL)
+        assert process.end(60)[0] == -signal.SIGKILL, "it ended before it was killed"
+    finally:
+        process.close()
     assert not cut.exists()
     assert 2 <= len(list(cells.glob("*/cell.json"))) < 6
 
-    refused = subprocess.run(
-        command(network, cut), env=environment, capture_output=True, text=True, check=False
-    )
-    assert refused.returncode == 1
+    refused = CliRunner().invoke(gradlens, words(network, cut))
+    assert refused.exit_code == 1
     assert "continue with --resume" in refused.stderr
-    subprocess.run(command(network, cut, "--resume"), env=environment, check=True, capture_output=True)
-    subprocess.run(command(network, uncut), env=environment, check=True, capture_output=True)
+    assert CliRunner().invoke(gradlens, words(network, cut, "--resume")).exit_code == 0
     assert not cells.exists()
-    first, second = gl.load(cut), gl.load(uncut)
+    first, second = gl.load(cut), gl.load(trained.save(tmp_path / "uncut"))
     assert list(first.tables) == list(second.tables)
     for name, table in second.tables.items():
         pd.testing.assert_frame_equal(first[name].frame, table.frame, check_exact=True)
     assert first.finding == second.finding
 
 
+def drawn(result: gl.Result) -> dict[str, bytes]:
+    """Draw each figure and the page of a result; tests/report writes them, and the figures in both formats."""
+    images = {name: encoded(figure, "svg") for name, figure in figures(result).items()}
+    assert page(result, images)
+    return images
+
+
 @pytest.mark.parametrize("strategies", [["none", "csp"], "csp"])
-def test_one_seed_has_no_interval_and_is_still_drawn(network, tmp_path, strategies):
+def test_one_seed_has_no_interval_and_is_still_drawn(network, strategies):
     result = gl.strategies(network, strategies=strategies, **{**SMALL, "seeds": 1})
     assert whole(result)["rarefied_duplication_low"].isna().all()
-    write(result, tmp_path / "run")
-    assert (tmp_path / "run" / "figures" / "strategies.png").stat().st_size > 5000
+    assert len(drawn(result)["strategies"]) > 5000
     assert ("one seed, no interval" in result.finding) == (len(strategies) == 2)
 
 
-def test_a_sweep_names_the_farthest_variant_and_has_distinct_styles(network, tmp_path):
+def test_a_sweep_names_the_farthest_variant_and_has_distinct_styles(network):
+    options = {**SMALL, "seeds": 2}
     result = gl.strategies(
-        network, strategies=["none", "csp"], gamma=[0.25, 0.5], partial=["split", "project"], **SMALL
+        network, strategies=["none", "csp"], gamma=[0.25, 0.5], partial=["split", "project"], **options
     )
     duplication = whole(result).set_index("network")["rarefied_duplication"]
     farthest = (duplication - duplication["none"]).abs().drop("none").idxmax()
@@ -336,7 +337,7 @@ def test_a_sweep_names_the_farthest_variant_and_has_distinct_styles(network, tmp
     looks = styles(list(duplication.index))
     assert len({(look.colour, look.marker) for look in looks.values()}) == len(looks)
     assert len({(look.colour, look.hatch) for look in looks.values()}) == len(looks)
-    write(result, tmp_path / "run")
+    assert "differences" in drawn(result)
 
 
 def test_stages_left_whole_are_reported():
@@ -391,23 +392,19 @@ def test_something_that_is_no_network_is_refused():
 
 
 @pytest.mark.parametrize("state", ["nothing", "finished"])
-def test_there_must_be_something_to_resume(network, tmp_path, state):
+@pytest.mark.usefixtures("no_figures")
+def test_there_must_be_something_to_resume(network, trained, tmp_path, state):
     out = tmp_path / "run"
     if state == "finished":
-        write(gl.strategies(network, strategies=["none", "csp"], **{**SMALL, "seeds": 1}), out)
-    ran = subprocess.run(command(network, out, "--resume"), capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
+        write(trained, out)
+    ran = CliRunner().invoke(gradlens, words(network, out, "--resume"))
+    assert ran.exit_code == 1
     assert "there is nothing to resume" in ran.stderr
 
 
 def test_resume_needs_an_output_folder(network):
-    ran = subprocess.run(
-        [sys.executable, "-m", "gradlens", "strategies", network, "--resume"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 2
+    ran = CliRunner().invoke(gradlens, ["strategies", network, "--resume"])
+    assert ran.exit_code == 2
     assert "--resume needs the --out DIR" in ran.stderr
 
 
@@ -424,9 +421,13 @@ def make(num_classes):
 def test_a_small_densenet_duplicates_less_as_csp_at_initialisation(tmp_path):
     """An earlier trial gave 0.79 and 0.68; here the interval must exclude zero."""
     (tmp_path / "dense.py").write_text(DENSE)
-    options = {"seeds": 5, "batches": 4, "batch_size": 32, "image_size": 32, "throughput": False}
+    options = {**SMALL, "seeds": 5, "batch_size": 16, "image_size": 32}
     result = gl.strategies(
-        f"{tmp_path / 'dense.py'}:make", strategies=["none", "csp"], stem="cifar", **options
+        f"{tmp_path / 'dense.py'}:make",
+        strategies=["none", "csp"],
+        stem="cifar",
+        controls=False,  # the difference is that of the two, with or without them
+        **options,
     )
     rows = whole(result, "differences").set_index("metric")
     assert rows.loc["rarefied_duplication", "high"] < 0
