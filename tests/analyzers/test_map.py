@@ -200,8 +200,10 @@ NETWORKS = [
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_map_is_acyclic_at_every_level(name):
     custom = {"encoder_decoder": EncoderDecoder, "interleaved": Interleaved}
-    size = 224 if name.startswith("swin") else 64
-    model = custom[name]() if name in custom else gl.load_model(name, num_classes=10, seed=0)
+    size = (
+        112 if name.startswith("swin") else 64
+    )  # of 7 x 7 windows, shifted in half of the blocks of two stages
+    model = custom[name]() if name in custom else gl.load_model(name, num_classes=10, image_size=size, seed=0)
     recording = record(model, size)
     nodes, edges = MapNodes()(recording).frame.set_index("node"), MapEdges()(recording).frame
     assert set(edges["consumer"]) | set(edges["producer"]) <= set(nodes.index)

@@ -44,7 +44,7 @@ def torchvision_model(name: str) -> nn.Module:
 def test_contributions_add_up_at_every_fork(make: Callable[[str], nn.Module], name: str) -> None:
     model = make(name)
     lift_zero_init(model)  # a dead residual branch adds nothing that could be wrong
-    batch = torch.randn(6, 3, 64, 64), torch.arange(6)
+    batch = torch.randn(6, 3, 32, 32), torch.arange(6)
     recording = gl.capture(model, [batch], sites="forks", costs=False)
     frame = ANALYZERS["exactness"](recording).frame
     assert len(frame) >= LEAST_FORKS.get(name, 16)

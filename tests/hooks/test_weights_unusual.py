@@ -81,7 +81,7 @@ def test_standardised_convolutions_are_signals(name: str) -> None:
     """Their weight is a batch norm of the weight: computed from parameters, not from images."""
     model = timm.create_model(name, num_classes=3)
     for space in ("activations", "weights"):
-        plan = record(model, torch.randn(4, 3, 64, 64), space).plan
+        plan = record(model, torch.randn(4, 3, 32, 32), space).plan
         signals = {plan.probes[number].module for number in plan.signals}
         layers = {path for path, module in model.named_modules() if isinstance(module, nn.Conv2d)}
         assert layers <= signals

@@ -242,7 +242,7 @@ def test_stages_of_torchvision_are_found_and_captured(name: str) -> None:
         warnings.simplefilter("ignore", StageNotCut)
         cut = gl.cspify(model, seed=0)
     assert csp_stages(cut) == stages
-    check(cut, 64)
+    check(cut)
 
 
 def test_the_body_of_a_torchvision_detector_is_cut_inside_the_detector() -> None:

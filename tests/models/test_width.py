@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from timm.models.densenet import DenseNet
+from timm.models.resnet import Bottleneck, ResNet
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.models import load_model, narrow_to_flops
+from gradlens.models import cspify, load_model, narrow_to_flops
 from gradlens.models.width import forward_flops
 
 SIZE = 32
@@ -46,14 +48,11 @@ def test_a_narrowed_network_needs_the_flops_of_its_twin(name):
     }
 
 
-@pytest.mark.slow
 def test_a_dense_network_is_narrowed_although_its_widths_are_sums():
-    options = {"num_classes": 10, "image_size": SIZE, "seed": 0}
-    model, twin = (
-        load_model("densenet121@narrow,flops=csp", **options),
-        load_model("densenet121@csp", **options),
-    )
-    assert forward_flops(model, SIZE) == pytest.approx(forward_flops(twin, SIZE), rel=0.01)
+    dense = DenseNet(growth_rate=32, block_config=(3, 6, 4), num_classes=10)
+    wanted = forward_flops(cspify(dense, seed=0), SIZE)
+    model = narrow_to_flops(dense, wanted, image_size=SIZE)
+    assert forward_flops(model, SIZE) == pytest.approx(wanted, rel=0.01)
     growth = {layer.conv2.out_channels for layer in model.modules() if type(layer).__name__ == "DenseLayer"}
     assert len(growth) == 1
     assert growth.pop() < 32
@@ -74,9 +73,9 @@ def test_narrowing_keeps_the_variance_of_outputs_and_the_classes():
     assert wide.layer1[0].conv1.out_channels == 64  # the original does not change
 
 
-@pytest.mark.slow
 def test_groups_divide_the_narrowed_widths():
-    model = load_model("resnext50_32x4d@narrow,flops=csp", num_classes=10, image_size=SIZE, seed=0)
+    wide = ResNet(Bottleneck, (2, 1, 1, 1), num_classes=10, cardinality=32, base_width=4)
+    model = narrow_to_flops(wide, int(0.6 * forward_flops(wide, SIZE)), image_size=SIZE)
     grouped = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
     assert {m.groups for m in grouped} == {32}
     assert all(m.in_channels % 32 == m.out_channels % 32 == 0 for m in grouped)

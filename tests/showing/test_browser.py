@@ -32,7 +32,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def result() -> Result:
-    return gl.compare("resnet18", "resnet18@csp", **SMALL)
+    return gl.compare("resnet18", "resnet18@csp", **{**SMALL, "batches": 1})
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,7 @@ def test_network_version_and_stage_can_be_selected(chromium: Any, page_path: Pat
 
 
 def test_the_space_can_be_selected_if_a_run_has_both(chromium: Any, tmp_path: Path) -> None:
-    result = gl.inspect("resnet18", space="both", **SMALL)
+    result = gl.inspect("resnet18", space="both", **{**SMALL, "batches": 1, "seeds": 1})
     with opened(chromium, write(result, tmp_path / "run")) as page:
         for space, name in (("weights", "correlation_weights"), ("activations", "correlation")):
             row = result[name].frame.dropna(subset=["energy"]).iloc[30]
