@@ -18,6 +18,7 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import OUTSIDE, Owner
+from gradlens.hooks.aside import is_aside
 from gradlens.hooks.nesting import tensors_of
 from gradlens.hooks.returning import returned_tensors
 
@@ -177,6 +178,8 @@ def _sequence() -> int:
 
 def _enter(calls: Calls, counter: Counter[str], paths: Sequence[str]) -> Enter:
     def hook(module: nn.Module, args: object) -> None:
+        if is_aside():
+            return
         path = paths[0] if len(paths) == 1 else calls.inside(paths)
         calls.spans.append(Span(path, counter[path], _sequence()))
         counter[path] += 1
@@ -186,6 +189,8 @@ def _enter(calls: Calls, counter: Counter[str], paths: Sequence[str]) -> Enter:
 
 def _leave(calls: Calls, paths: Sequence[str]) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
+        if is_aside():
+            return
         for span in reversed(calls.spans):
             if span.path in paths and span.end == OPEN:
                 span.end = _sequence()
@@ -196,7 +201,7 @@ def _leave(calls: Calls, paths: Sequence[str]) -> Leave:
 
 def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
     def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
-        if not calls.inputs:
+        if not calls.inputs and not is_aside():
             tensors = tensors_of((args, kwargs))
             calls.inputs.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
 
@@ -205,7 +210,7 @@ def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]],
 
 def _entered(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
     def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
-        if len(calls.entered) < ENTERED:
+        if len(calls.entered) < ENTERED and not is_aside():
             tensors = tensors_of((args, kwargs))[:1]
             calls.entered.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
 
@@ -214,13 +219,14 @@ def _entered(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]]
 
 def _pooling(calls: Calls) -> Enter:
     def hook(module: nn.Module, args: object) -> None:
-        calls.pooled = calls.pooled or not calls.entered
+        calls.pooled = calls.pooled or not (calls.entered or is_aside())
 
     return hook
 
 
 def _output(calls: Calls) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        calls._return(returned_tensors(output))
+        if not is_aside():
+            calls._return(returned_tensors(output))
 
     return hook

@@ -8,9 +8,10 @@ outside of the graph, and the gradient that arrives at the outputs is the loss s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +22,13 @@ from gradlens.graph.nodes import Graph, TensorKey
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.calls import Calls, module_calls
 from gradlens.hooks.checks import same_shapes
+from gradlens.hooks.dry import DryPass
 from gradlens.hooks.nesting import plain
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.samples import batch_size
+from gradlens.hooks.stand_in import DryPasses, stand_in, unwrapped
 from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of
 from gradlens.hooks.watcher import Watched
@@ -34,6 +37,8 @@ from gradlens.recording.watch import Watch
 
 OPEN = 16
 """Watched forward passes whose backward pass is waited for; of older ones the hooks are removed."""
+NONE = -1
+"""No backward pass is running."""
 PLANS = 16
 """Plans that are kept for graphs that change from step to step, as with stochastic depth."""
 
@@ -45,9 +50,10 @@ class Pass:
     Attributes:
         index: 0 for the first backward pass through this forward pass, 1 for a second one, and so on.
         recording: the statistics of one batch; None if a gradient is not finite.
-        largest: by probe of a signal, the largest absolute element of its gradient.
+        largest: by probe of a signal whose gradient arrived, its largest absolute element, of the summed loss.
         scale: factor of the loss that was divided out.
         problem: why there is no recording; empty if there is one.
+        finite: whether all gradients are finite, as far as is known.
     """
 
     index: int
@@ -55,6 +61,7 @@ class Pass:
     largest: Mapping[int, float]
     scale: float = 1.0
     problem: str = ""
+    finite: bool = True
 
 
 class Live:
@@ -69,27 +76,36 @@ class Live:
     def __init__(self, model: nn.Module, watch: Watch, scale: Callable[[], float] = lambda: 1.0) -> None:
         self._model, self._watch, self._scale = unwrapped(model), watch, scale
         self._plans: deque[Planned] = deque(maxlen=PLANS)
+        self._dry = DryPasses(self._model, watch)
         self._open: deque[ExitStack] = deque()
-        self._entered: tuple[ExitStack, Calls, int] | None = None
+        self._entered: _Entered | None = None
 
     def enter(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
-        """Begin to watch the forward pass that is about to run; the root module is already being called."""
+        """Begin to watch the forward pass that is about to run; the root module is already being called.
+
+        Raises:
+            GradlensError: the samples of the batch are not known.
+        """
         self.leave()
-        n = self._watch.samples or batch_size([*args, *kwargs.values()])
+        batch = (tuple(args), dict(kwargs))
+        try:
+            n = self._watch.samples or batch_size([*args, *kwargs.values()])
+        except GradlensError as error:
+            raise GradlensError(str(error).replace("capture(", "gl.watch(")) from None
+        if not n:
+            raise GradlensError("the inputs of the model show no samples; pass gl.watch(..., samples=N)")
+        dry = self._dry.of(batch, n)
         stack = ExitStack()
         stack.enter_context(step_by_step(self._model))
         calls = stack.enter_context(module_calls(self._model))
         calls.begin([*args, *kwargs.values()])
-        self._entered = stack, calls, n
+        self._entered = _Entered(stack, calls, n, dry)
 
-    def leave(self) -> tuple[Calls, int] | None:
-        """Remove the hooks of the forward pass; return what they have seen."""
-        if self._entered is None:
-            return None
-        stack, calls, n = self._entered
-        self._entered = None
-        stack.close()
-        return calls, n
+    def leave(self) -> None:
+        """Remove the hooks of the forward pass."""
+        if self._entered is not None:
+            self._entered.stack.close()
+            self._entered = None
 
     def watch(self, output: object, receive: Callable[[Pass], None]) -> None:
         """Watch the backward passes through the forward pass that has just returned.
@@ -99,23 +115,23 @@ class Live:
             receive: called at the end of each backward pass.
 
         Raises:
-            GradlensError: the samples of the batch are not known, or the graph cannot be read.
+            GradlensError: the graph cannot be read.
         """
-        seen = self.leave()
-        if seen is None:
-            return
-        calls, n = seen
+        entered = self._entered
+        self.leave()
         outputs = [tensor for tensor in returned_tensors(output) if tensor.requires_grad and plain(tensor)]
-        if not outputs:
+        if entered is None or not outputs:
             return
+        _, calls, n, dry = entered
         calls.end(outputs)
-        total = _total(outputs)
-        nodes, graph, _ = graph_of(self._model, total)
-        state = self._plan(Forward(total, nodes, graph, calls), n)
+        total = stand_in(outputs)
+        nodes, graph, _ = graph_of(self._model, total, None if dry is None else dry.derived)
+        state = self._plan(Forward(total, nodes, graph, calls), n, dry)
         calls.returned.clear()  # live nodes
         passes = _Passes(self._model, self._watch, state, self._scale, receive)
         stack = ExitStack()
         stack.enter_context(recorded(nodes, state.plan.taps, passes.update))
+        nodes.clear()
         self._open.append(stack)
         while len(self._open) > OPEN:
             self._open.popleft().close()
@@ -126,22 +142,53 @@ class Live:
         while self._open:
             self._open.popleft().close()
 
-    def _plan(self, forward: Forward, n: int) -> Planned:
+    def _plan(self, forward: Forward, n: int, dry: DryPass | None) -> Planned:
         new, owners = forward.graph, tuple(forward.calls.owners(forward.graph))
         for state in self._plans:
             old = state.plan.graph
             same = state.n == n and old.structure == new.structure and state.plan.owners == owners
             if same and same_shapes(new, old):
                 return state
-        state = planned(self._model, self._watch, n, forward, None)
-        outside = _outside(new, forward.calls.spans[0].end)
-        groups = tuple(
-            replace(group, total=None) if group.source_key in outside else group
-            for group in state.plan.groups
-        )
-        state = replace(state, plan=replace(state.plan, groups=groups), products=frozenset())
+        state = planned(self._model, self._watch, n, forward, dry)
+        state = _within(state, _read_outside(new, forward.calls.spans[0].end))
         self._plans.append(state)
         return state
+
+
+class _Entered(NamedTuple):
+    """A forward pass that runs."""
+
+    stack: ExitStack
+    calls: Calls
+    n: int
+    dry: DryPass | None
+
+
+def _read_outside(graph: Graph, end: int) -> set[TensorKey]:
+    """Return the tensors that the stand-in of the loss reads; the loop may read them, too.
+
+    Args:
+        graph: of the stand-in.
+        end: sequence number of its first operation.
+    """
+    return {
+        TensorKey(edge.producer, edge.output)
+        for edge in graph.edges
+        if graph.nodes[edge.consumer].sequence >= end > graph.nodes[edge.producer].sequence
+    }
+
+
+def _within(state: Planned, outside: Container[TensorKey]) -> Planned:
+    """Return a plan without the forks at tensors that the loop reads: it does not show what comes from there."""
+    groups = state.plan.groups
+    kept = [index for index, group in enumerate(groups) if group.source_key not in outside]
+    number = {old: new for new, old in enumerate(kept)}
+    return replace(
+        state,
+        plan=replace(state.plan, groups=tuple(groups[index] for index in kept)),
+        dry_errors={number[index]: error for index, error in state.dry_errors.items() if index in number},
+        products=frozenset(number[index] for index in state.products if index in number),
+    )
 
 
 class _Passes:
@@ -166,77 +213,71 @@ class _Passes:
         self._model, self._watch, self._state = model, watch, state
         self._scale, self._receive = scale, receive
         self._signals = frozenset(state.plan.signals)
+        self._steps = {step: number for number, series in state.plan.series.items() for step in series.steps}
         self._running: Accumulator | None = None
+        self._task = NONE
+        self._problem = ""
         self._largest: dict[int, Tensor] = {}
         self._factor = 1.0
         self._count = 0
 
     def update(self, number: int, gradient: Tensor) -> None:
         """Reduce a gradient; the first one of a backward pass asks autograd to call ``_finish`` at its end."""
-        if self._running is None:
-            self._begin()
-        assert self._running is not None
-        self._running.update(number, gradient)
-        if number in self._signals and gradient.numel():
-            self._largest[number] = torch.linalg.vector_norm(gradient, torch.inf)
+        task = torch._C._current_graph_task_id()
+        if task != self._task:
+            self._task, self._running, self._problem, self._largest = task, None, "", {}
+            engine = torch.autograd.Variable._execution_engine
+            engine.queue_callback(self._finish)
+        if self._problem:
+            return
+        try:
+            self._reduce(number, gradient)
+        except Exception as error:  # the training has to go on
+            self._problem, self._running = f"{type(error).__name__}: {error}", None
 
-    def _begin(self) -> None:
-        state, self._factor = self._state, self._scale()
-        self._running = Accumulator(
-            state.plan, state.n, state.projection, self._watch, state.products, state.precision, self._factor
-        )
-        engine = torch.autograd.Variable._execution_engine
-        engine.queue_callback(self._finish)
+    def _reduce(self, number: int, gradient: Tensor) -> None:
+        if self._running is None:
+            state, self._factor = self._state, float(self._scale())
+            self._running = Accumulator(
+                state.plan,
+                state.n,
+                state.projection,
+                self._watch,
+                state.products,
+                state.precision,
+                self._factor,
+            )
+        self._running.update(number, gradient)
+        signal = self._steps.get(number, number)
+        if signal in self._signals and gradient.numel():
+            largest = torch.linalg.vector_norm(gradient, torch.inf)
+            known = self._largest.get(signal)
+            self._largest[signal] = largest if known is None else torch.maximum(known, largest)
 
     def _finish(self) -> None:
         """Hand over what the pass left; autograd calls it when the pass is finished."""
-        kept, self._running = self._running, None
+        kept, self._running, self._task = self._running, None, NONE
         largest, self._largest = self._largest, {}
         index, self._count = self._count, self._count + 1
-        if kept is None:
-            return
+        try:
+            found = Pass(index, None, {}, self._factor, self._problem)
+            if kept is not None:
+                found = self._found(index, kept, largest)
+        except Exception as error:  # the training has to go on
+            found = Pass(index, None, {}, self._factor, f"{type(error).__name__}: {error}")
+        self._receive(found)
+
+    def _found(self, index: int, kept: Accumulator, largest: Mapping[int, Tensor]) -> Pass:
+        unit = (self._state.n if self._watch.reduction == "mean" else 1) / self._factor
         with torch.no_grad():
             kept.values |= {f"largest {number}": value for number, value in largest.items()}
             try:
                 value = kept.value(repeat=False)
             except GradlensError as error:
-                self._receive(Pass(index, None, {}, self._factor, str(error)))
-                return
-        found = {number: float(value.values.pop(f"largest {number}")) / self._factor for number in largest}
-        self._receive(Pass(index, self._recording(value), found, self._factor))
+                return Pass(index, None, {}, self._factor, str(error), finite=False)
+        found = {number: float(value.values.pop(f"largest {number}")) * unit for number in largest}
+        return Pass(index, self._recording(value), found, self._factor)
 
     def _recording(self, value: BatchGrams) -> Recording:
         meta = meta_of(self._model, self._watch, self._state)
         return assembled(self._state, [Watched(value, None)], self._watch, None, {}, meta)
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module inside of ``torch.compile`` and ``DistributedDataParallel``, whose names are the user's."""
-    for name, kind in (("_orig_mod", "OptimizedModule"), ("module", "DistributedDataParallel")):
-        if type(model).__name__ == kind:
-            return unwrapped(getattr(model, name))
-    return model
-
-
-def _total(outputs: Sequence[Tensor]) -> Tensor:
-    """Return the sum of all outputs, with a graph; nobody differentiates it."""
-    with torch.enable_grad(), torch.autocast(outputs[0].device.type, enabled=False):
-        sums = [(each.real if each.is_complex() else each).sum() for each in outputs]
-        total = sums[0]
-        for each in sums[1:]:
-            total = total + each.to(total)
-        return total
-
-
-def _outside(graph: Graph, end: int) -> set[TensorKey]:
-    """Return the tensors that the sum of the outputs reads; the loop may read them, too.
-
-    Args:
-        graph: of the sum.
-        end: sequence number of its first operation.
-    """
-    return {
-        TensorKey(edge.producer, edge.output)
-        for edge in graph.edges
-        if graph.nodes[edge.consumer].sequence >= end > graph.nodes[edge.producer].sequence
-    }

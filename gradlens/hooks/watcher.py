@@ -81,6 +81,7 @@ class Watcher:
         step: ``step(model, batch) -> scalar loss``; cross entropy of (inputs, targets) by default.
         report: called with a forecast of the cost of weight space, before the first gradient is computed.
         guard: restores the parameters that the step changes; None leaves them.
+        seeded: whether random numbers are drawn anew for each batch, or go on from the state at hand.
     """
 
     model: nn.Module
@@ -88,6 +89,7 @@ class Watcher:
     step: Step = field(default_factory=partial(step_of, None, None))
     report: Callable[[str], None] = _silent
     guard: Guard | None = None
+    seeded: bool = True
 
     def first(self, batch: object) -> tuple[Planned, Watched]:
         """Plan from the first batch and watch its backward pass.
@@ -131,13 +133,13 @@ class Watcher:
         return self._watched(state, index, batch, forward)
 
     def _planned(self, index: int, batch: object, n: int) -> tuple[Planned, Forward]:
-        dry = self._dry(index, batch, n)
+        dry = self.dry(index, batch, n)
         forward = self._forward(index, batch, None if dry is None else dry.derived)
         return planned(self.model, self.watch, n, forward, dry), forward
 
     def _replanned(self, state: Planned, index: int, batch: object, forward: Forward) -> Planned:
         """Plan a batch whose tensors have other shapes, or whose rows move in another way, for itself."""
-        dry = self._dry(index, batch, state.n)
+        dry = self.dry(index, batch, state.n)
         own = planned(self.model, self.watch, state.n, forward, dry)
         check_same_sites(index, own.plan, state.plan)
         return own
@@ -178,13 +180,17 @@ class Watcher:
         return total(self.step(self.model, copied(batch)))
 
     def _forward(self, index: int, batch: object, known: Derived | None) -> Forward:
-        seed_draws(self.watch.seed, index)
+        self._seed(index)
         with step_by_step(self.model), module_calls(self.model) as calls:
             losses = self._losses(index, batch)
         nodes, graph, _ = graph_of(self.model, losses.total, known)
         return Forward(losses.total, nodes, graph, calls, losses.parts)
 
-    def _dry(self, index: int, batch: object, n: int) -> DryPass | None:
+    def _seed(self, index: int) -> None:
+        if self.seeded:
+            seed_draws(self.watch.seed, index)
+
+    def dry(self, index: int, batch: object, n: int) -> DryPass | None:
         """Run the dry pass and undo its effects; None if the batch cannot be cut into samples.
 
         An error of the pass means that the network does not take a part of the batch (edges of a graph, a fixed batch
@@ -201,7 +207,7 @@ class Watcher:
         return None
 
     def _tried(self, index: int, few: object, samples: int) -> DryPass | None:
-        seed_draws(self.watch.seed, index)
+        self._seed(index)
         trial = self.guard.trial() if self.guard is not None else nullcontext()
         with versions_kept(self.model), restored(self.model), trial:
             try:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from gradlens.watching.rows import Row
 
-Place = tuple[str, str, str, str]
-"""Stage, place, branch and quantity."""
+Place = tuple[int, str, str, str, str]
+"""Number of the backward pass, stage, place, branch and quantity."""
 LAST = 64
 """Numbers of each place that are kept."""
 PATIENCE = 3
@@ -80,66 +80,82 @@ class History:
     def __init__(self) -> None:
         self._first: dict[Place, float] = {}
         self._last: dict[Place, deque[float]] = defaultdict(lambda: deque(maxlen=LAST))
+        self._found: dict[str, set[Place]] = defaultdict(set)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append the rows of a backward pass."""
         for row in rows:
-            self._first.setdefault(row[2:6], row.value)
-            self._last[row[2:6]].append(row.value)
+            self._first.setdefault(row[1:6], row.value)
+            self._last[row[1:6]].append(row.value)
 
     def of(self, row: Row) -> list[float]:
         """Return the last numbers at the place of a row, the row's last."""
-        return list(self._last[row[2:6]])
+        return list(self._last[row[1:6]])
 
     def first(self, row: Row) -> float:
         """Return the first number at the place of a row."""
-        return self._first[row[2:6]]
+        return self._first[row[1:6]]
+
+    def lasting(self, rule: str, places: set[Place]) -> set[Place]:
+        """Return those of the places at which a rule found something in the measured step before, too."""
+        before, self._found[rule] = self._found[rule], places
+        return places & before
 
 
 Rule = Callable[[Sequence[Row], History], Iterable[Finding]]
 
 
 def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) -> list[Alarm]:
-    """Return the alarms of one backward pass.
+    """Return the alarms of one backward pass; what lasts since the one before is no new alarm.
 
     Args:
         rows: of the pass; they are in the history already.
         history: all rows so far.
         rules: by name.
     """
-    return [
-        Alarm(name, row.step, row.stage, row.place, row.branch, row.value, threshold, text)
-        for name, rule in rules.items()
-        for row, text, threshold in rule(rows, history)
-    ]
+    alarms = []
+    for name, rule in rules.items():
+        found = list(rule(rows, history))
+        key = f"{name} {rows[0].backward}" if rows else name
+        lasting = history.lasting(key, {row[1:6] for row, _, _ in found})
+        alarms += [
+            Alarm(name, row.step, row.stage, row.place, row.branch, row.value, threshold, text)
+            for row, text, threshold in found
+            if row[1:6] not in lasting
+        ]
+    return alarms
 
 
 def not_finite(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a gradient that is NaN or infinite."""
+    """Find a gradient that is NaN or infinite; of a scaled loss in several measured steps in a row.
+
+    A single one is how a ``GradScaler`` finds the largest factor.
+    """
+    scaled = any(True for _ in _of(rows, "scale"))
     for row in _of(rows, "finite"):
-        if not row.value:
+        if not row.value and (not scaled or _wrong(history.of(row), lambda value: value == 0.0)):
             yield Finding(row, "a gradient is NaN or infinite", 1.0)
 
 
 def dead(rows: Sequence[Row], history: History) -> Iterator[Finding]:
     """Find a layer whose gradient is exactly zero for all samples, in several measured steps in a row."""
     for row in _of(rows, "dead"):
-        if _newly(history.of(row), lambda value: value == 1.0):
-            yield Finding(row, f"no gradient in {PATIENCE} measured steps: the layer is dead", 1.0)
+        if _wrong(history.of(row), lambda value: value == 1.0):
+            yield Finding(row, f"the gradient is exactly zero in {PATIENCE} measured steps", 1.0)
 
 
 def small_share(rows: Sequence[Row], history: History) -> Iterator[Finding]:
     """Find a branch with less than 1 % of the gradient's energy, in several measured steps in a row."""
     for row in _of(rows, "share"):
-        if _newly(history.of(row), lambda value: value < SMALL_SHARE):
-            text = f"{row.value:.2g} of the gradient's energy comes along it, below {SMALL_SHARE:g}"
+        if _wrong(history.of(row), lambda value: value < SMALL_SHARE):
+            text = f"carries {row.value:.2%} of the gradient's energy, less than {SMALL_SHARE:.0%}"
             yield Finding(row, text, SMALL_SHARE)
 
 
 def cancelling(rows: Sequence[Row], history: History) -> Iterator[Finding]:
     """Find contributions that cancel: a coherence near 0."""
     for row in _of(rows, "coherence"):
-        if _newly(history.of(row), lambda value: value < CANCELLED):
+        if _wrong(history.of(row), lambda value: value < CANCELLED):
             yield Finding(
                 row, f"contributions cancel: coherence {row.value:.2g}, below {CANCELLED:g}", CANCELLED
             )
@@ -159,7 +175,7 @@ def duplicating(rows: Sequence[Row], history: History) -> Iterator[Finding]:
     """Find a stage whose duplication has risen, in several measured steps in a row."""
     for row in _of(rows, "duplication"):
         first = history.first(row)
-        if _newly(history.of(row), partial(operator.lt, first + RISE)):
+        if _wrong(history.of(row), partial(operator.lt, first + RISE)):
             yield Finding(row, f"duplication has risen from {first:.2f} to {row.value:.2f}", first + RISE)
 
 
@@ -179,17 +195,17 @@ def _of(rows: Iterable[Row], quantity: str) -> Iterator[Row]:
     return (row for row in rows if row.quantity == quantity)
 
 
-def _newly(values: Sequence[float], wrong: Callable[[float], bool]) -> bool:
-    """Return whether the last few values are wrong, and the one before them was not: an alarm is raised once."""
-    last, before = values[-PATIENCE:], values[-PATIENCE - 1 : -PATIENCE]
-    return len(last) == PATIENCE and all(map(wrong, last)) and not any(map(wrong, before))
+def _wrong(values: Sequence[float], wrong: Callable[[float], bool]) -> bool:
+    """Return whether the last few values are wrong."""
+    last = values[-PATIENCE:]
+    return len(last) == PATIENCE and all(map(wrong, last))
 
 
 def _changed(
     rows: Sequence[Row], history: History, wrong: Callable[[float], bool], verb: str, limit: float
 ) -> Iterator[Finding]:
     for row in _of(rows, "rms"):
-        earlier = sorted(value for value in history.of(row)[:-1] if value > 0)
+        earlier = sorted(value for value in history.of(row)[:-1] if value > 0)  # those that exploded are few
         median = earlier[len(earlier) // 2] if len(earlier) >= PATIENCE else math.nan
         if wrong(row.value / median):
             yield Finding(

@@ -59,6 +59,7 @@ class CsvLog:
     def resume(self, step: int) -> None:
         """Keep the rows of the steps before this one."""
         kept = [row for row in read_rows(self.file.parent) if row.step < step] if self.file.exists() else []
+        self._started = False
         self._start(kept)
 
     def close(self) -> None:
@@ -108,7 +109,7 @@ class ParquetLog:
     def resume(self, step: int) -> None:
         """Keep the rows of the steps before this one."""
         self._started = True
-        self._held = []
+        self._held = [(held, rows) for held, rows in self._held if held < step]
         for part in sorted(self.folder.glob(PARTS)):
             kept = [row for row in _rows(pd.read_parquet(part)) if row.step < step]
             part.unlink() if not kept else self._save(part, kept)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -37,13 +36,16 @@ class Row(NamedTuple):
     value: float
 
 
+FEWEST = 4
+"""Samples that duplication needs: the unbiased HSIC is not defined for fewer."""
 QUANTITIES = {
-    "energy": "sum over the samples of the squared norm of the gradient at a layer, of the summed loss",
-    "rms": "root mean square of the elements of the gradient at a layer",
-    "largest": "largest absolute element of the gradient at a layer",
-    "dead": "1 if the gradient at a layer is exactly zero for all samples, else 0",
+    "energy": "squared norm of the gradient at a layer, of the summed loss, added up over the samples",
+    "rms": "root mean square of a sample's elements of that gradient, mean over the samples, as in the table flow",
+    "largest": "largest absolute element of that gradient",
+    "dead": "1 if that gradient is exactly zero for all samples, else 0",
     "share": "share of a branch in the energy of the contributions to a fork, 0 to 1",
-    "coherence": "energy of the sum of the contributions by the sum of their energies",
+    "part": "share of a part in the energy of the gradient of a partial split, 0 to 1",
+    "coherence": "energy of the sum of the contributions divided by the sum of their energies",
     "duplication": "D_m of the signals of a stage, 0 unrelated to 1 copies",
     "duplication_given_loss": "the same after partialling out the loss signal",
     "mean_similarity": "mean CKA of two signals of a stage",
@@ -94,32 +96,44 @@ def _last(finite: float, scale: float) -> Iterator[Cell]:
 
 
 def _signals(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cell]:
+    """Yield the numbers of the layers that a gradient has reached."""
     for signal in recording.signals:
+        if signal.number not in largest:
+            continue
         place = signal.stage, signal.name, ""
+        yield (*place, "largest", largest[signal.number])
         if signal.sampled:
-            energy = float(recording.energies[signal.number, 0])
-            elements = math.prod(signal.probe.shape)
-            yield (*place, "energy", energy)
-            yield (*place, "rms", math.sqrt(energy / elements) if elements else math.nan)
-            yield (*place, "dead", float(energy == 0))
-        if signal.number in largest:
-            yield (*place, "largest", largest[signal.number])
+            squares = np.clip(np.diagonal(recording.grams[signal.number, 0]), 0.0, None)
+            elements = max(signal.probe.elements(recording.n), 1)
+            yield (*place, "energy", float(squares.sum()))
+            yield (*place, "rms", float(np.sqrt(squares / elements).mean()))
+            yield (*place, "dead", float(not squares.any()))
 
 
 def _branches(recording: Recording) -> Iterator[Cell]:
-    table = Shares()(recording)
+    table, recurrent = Shares()(recording), _recurrent(recording)
     if table is None:
         return
     forks: set[str] = set()
     for row in _records(table.frame, ["stage", "site", "where", "branch", "share", "coherence"]):
-        yield row["stage"], row["site"], row["branch"], "share", float(row["share"])
-        if row["where"] == "fork" and row["site"] not in forks:
+        place = row["stage"], row["site"]
+        if row["site"] in recurrent or not np.isfinite(row["share"]):
+            continue
+        yield (*place, row["branch"], "share" if row["where"] == "fork" else "part", float(row["share"]))
+        if row["where"] == "fork" and row["site"] not in forks and np.isfinite(row["coherence"]):
             forks.add(row["site"])
-            yield row["stage"], row["site"], "", "coherence", float(row["coherence"])
+            yield (*place, "", "coherence", float(row["coherence"]))
+
+
+def _recurrent(recording: Recording) -> set[str]:
+    """Return the sites of forks inside recurrent layers, whose steps share what is read at the last one."""
+    plan = recording.plan
+    modules = {plan.owners[node].module for probe in plan.series.values() for node in probe.uses}
+    return {group.site for group in plan.groups if plan.owners[group.source_key.node].module in modules}
 
 
 def _stages(recording: Recording) -> Iterator[Cell]:
-    table = Duplication((ENERGY, ENERGY_GIVEN_LOSS))(recording)
+    table = Duplication((ENERGY, ENERGY_GIVEN_LOSS))(recording) if recording.n >= FEWEST else None
     if table is None:
         return
     for row in _records(table.frame, ["stage", "version", "rarefied_duplication", "mean_similarity"]):

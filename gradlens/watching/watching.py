@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -14,6 +16,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from gradlens.errors import GradlensError
+from gradlens.hooks.aside import is_aside
 from gradlens.hooks.checks import check_readable
 from gradlens.hooks.live import Live, Pass
 from gradlens.recording import Recording
@@ -54,7 +57,7 @@ def watch(
     A step is a forward pass of the model with gradients. The backward passes through every so many of them are measured
     as by ``capture``, but without passes of its own: the gradient that the loop computes, before clipping. Several
     backward passes through one forward pass, such as one per loss, are measured one by one. The other steps take one
-    more comparison of two integers.
+    call of a hook more.
 
     Args:
         model: any module; hooks are put on it, and removed at the end of the block.
@@ -74,11 +77,12 @@ def watch(
     """
     chosen = watch_of(watch, options, _PARAMETERS)
     if type(every) is not int or every < 1:
-        raise GradlensError(f"every={every!r} is no number of steps; give 1 or more, such as 50")
+        raise GradlensError(f"every={every!r} is not a number of steps; give 1 or more, such as 50")
     if chosen.of_weights:
         raise GradlensError(
             "a training is watched in the space of activations; for that of weights, capture the model between steps"
         )
+    _check_arguments(model, to, scaler, keep, on_alarm)
     check_readable(model)
     if model._compiled_call_impl is not None:
         raise GradlensError(
@@ -87,6 +91,33 @@ def watch(
         )
     logs = list(to) if isinstance(to, Iterable) else [to]
     return Watching(model, chosen, every, logs, scaler, keep, RULES if rules is None else rules, on_alarm)
+
+
+def _check_arguments(model: object, to: object, scaler: object, keep: object, on_alarm: object) -> None:
+    """Raise if an argument has another kind than it needs."""
+    if not isinstance(model, nn.Module):
+        raise GradlensError(f"gl.watch needs a torch.nn.Module, not a {type(model).__name__}")
+    if any(type(module).__name__.startswith("FSDP") for module in model.modules()):
+        raise GradlensError(
+            "fully_shard splits the parameters among processes, and gl.watch does not find them there; watch a "
+            "training with DistributedDataParallel, or of one process"
+        )
+    if isinstance(to, (str, Path)):
+        raise GradlensError(f"to={str(to)!r} is a path, not a log; give to=gl.CsvLog({str(to)!r})")
+    for log in to if isinstance(to, Iterable) else [to]:
+        if not all(hasattr(log, name) for name in ("write", "resume", "close")):
+            raise GradlensError(
+                f"to= has a {type(log).__name__}, which is not a log; give gl.CsvLog(FOLDER), or an object with the "
+                "methods write, resume and close"
+            )
+    if scaler is not None and not callable(getattr(scaler, "get_scale", None)):
+        raise GradlensError(
+            f"scaler= is a {type(scaler).__name__}; give the torch.amp.GradScaler of the loop"
+        )
+    if type(keep) is not int or keep < 0:
+        raise GradlensError(f"keep={keep!r} is not a number of backward passes; give 0 or more, such as 8")
+    if on_alarm is not None and not callable(on_alarm):
+        raise GradlensError(f"on_alarm= is a {type(on_alarm).__name__}, not a function of an alarm")
 
 
 _PARAMETERS = tuple(watch.__kwdefaults__ or ())
@@ -119,6 +150,7 @@ class Watching:
         self._handles: list[RemovableHandle] = []
         self._eager = ExitStack()
         self._past = History()
+        self._warned = False
         self.step = 0
         self._rows: deque[list[Row]] = deque(maxlen=keep if logs else None)
         self.history: deque[tuple[int, Recording]] = deque(maxlen=keep)
@@ -151,6 +183,9 @@ class Watching:
         self._handles = []
         self._eager.close()
         self._live.close()
+        if self.step and not self._rows and not self.problems:
+            text = "a watched training has no measured step: no gradient came back through the outputs of the model"
+            warnings.warn(text, WatchProblem, stacklevel=2)
         for log in self._logs:
             log.close()
 
@@ -164,10 +199,20 @@ class Watching:
         Raises:
             GradlensError: the state is not one of ``state_dict``.
         """
-        if state.get("format") != FORMAT or type(state.get("step")) is not int:
-            raise GradlensError("this is no state of a watch; give what its state_dict returned")
+        if (
+            not isinstance(state, Mapping)
+            or state.get("format") != FORMAT
+            or type(state.get("step")) is not int
+        ):
+            raise GradlensError("this is not a state of a watch; give what its state_dict returned")
         self.step = state["step"]
         self._rows = deque((rows for rows in self._rows if rows[0].step < self.step), self._rows.maxlen)
+        self.history = deque((kept for kept in self.history if kept[0] < self.step), self.history.maxlen)
+        self.alarms = [alarm for alarm in self.alarms if alarm.step < self.step]
+        self.problems = {step: text for step, text in self.problems.items() if step < self.step}
+        self._past = History()
+        for rows in self._rows:
+            self._past.add(rows)
         for log in self._logs:
             log.resume(self.step)
 
@@ -178,10 +223,13 @@ class Watching:
         if step % self._every:
             return
         with self._reported(step):
+            if "torch._dynamo" in sys.modules:  # else nothing is compiled
+                self._eager.enter_context(torch.compiler.set_stance("force_eager"))
             self._live.enter(args, kwargs)
-            self._eager.enter_context(torch.compiler.set_stance("force_eager"))
             leave = _Leave(self, step)
             leave.handle = self._model.register_forward_hook(leave, always_call=True)
+        if step in self.problems:
+            self._eager.close()
 
     def _returned(self, step: int, output: object) -> None:
         """Watch the backward passes through the forward pass that has just returned."""
@@ -190,28 +238,52 @@ class Watching:
             self._live.watch(output, lambda found: self._receive(step, found))
 
     def _receive(self, step: int, found: Pass) -> None:
+        """Take what a backward pass left: write its rows, and look for alarms."""
+        alarms: list[Alarm] = []
         with self._reported(step):
-            if found.recording is None:
-                rows = not_finite(step, found.index, found.scale)
-                self.problems[step] = found.problem
-            else:
-                rows = rows_of(found.recording, step, found.index, found.largest, found.scale)
-                self.history.append((step, found.recording))
-            self._rows.append(rows)
-            for log in self._logs:
+            alarms = self._taken(step, found)
+        for alarm in alarms:
+            self.alarms.append(alarm)
+            if self._on_alarm is not None:
+                self._on_alarm(alarm)
+
+    def _taken(self, step: int, found: Pass) -> list[Alarm]:
+        if found.problem:
+            self.problems[step] = found.problem
+        if found.recording is not None:
+            rows = rows_of(found.recording, step, found.index, found.largest, found.scale)
+            self.history.append((step, found.recording))
+        elif not found.finite:
+            rows = not_finite(step, found.index, found.scale)
+        else:
+            raise GradlensError(found.problem)
+        self._rows.append(rows)
+        self._past.add(rows)
+        alarms = alarms_in(rows, self._past, self._rules)
+        for log in self._logs:
+            try:
                 log.write(step, rows)
-            self._past.add(rows)
-            for alarm in alarms_in(rows, self._past, self._rules):
-                self.alarms.append(alarm)
-                if self._on_alarm is not None:
-                    self._on_alarm(alarm)
+            except Exception as error:  # a full disk, a server that is gone
+                raise GradlensError(
+                    f"{type(log).__name__} could not write ({type(error).__name__}: {error})"
+                ) from error
+        return alarms
+
+    def _problem(self, step: int, error: Exception) -> None:
+        self.problems[step] = (
+            str(error) if isinstance(error, GradlensError) else f"{type(error).__name__}: {error}"
+        )
+        if not self._warned:
+            self._warned = True
+            text = f"step {step} of a watched training: {self.problems[step]}. The training goes on"
+            warnings.warn(f"{text}; watching.problems has later problems", WatchProblem, stacklevel=2)
 
     def _reported(self, step: int) -> _Reported:
         return _Reported(self, step)
 
 
 class _Reported:
-    """Turns an error of gradlens in a block into an entry of ``problems``, so that the training goes on."""
+    """Turns an error in a block into an entry of ``problems``, so that the training goes on; warns of the first."""
 
     def __init__(self, watching: Watching, step: int) -> None:
         self._watching, self._step = watching, step
@@ -224,10 +296,7 @@ class _Reported:
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        problems = self._watching.problems
-        if not problems:
-            warnings.warn(f"step {self._step} was not measured: {error}", WatchProblem, stacklevel=4)
-        problems[self._step] = str(error)
+        self._watching._problem(self._step, error)
         return True
 
 
@@ -237,9 +306,8 @@ class _Entrance:
     def __init__(self, watching: Watching | None = None) -> None:
         self._watching = watching
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, module: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
-        if self._watching is not None and torch.is_grad_enabled():
+        if self._watching is not None and torch.is_grad_enabled() and not is_aside():
             self._watching._begin(args, kwargs)
 
     def __deepcopy__(self, memo: object) -> _Entrance:
@@ -257,8 +325,9 @@ class _Leave(_Entrance):
         self._step = step
         self.handle: RemovableHandle | None = None
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, module: nn.Module, args: object, output: object) -> None:
+        if is_aside():
+            return
         if self.handle is not None:
             self.handle.remove()
         if self._watching is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from oracles.extras import needs
 
 from gradlens.errors import GradlensError
 from gradlens.watching.logs import FILE, CsvLog, ParquetLog, read_rows
@@ -34,9 +34,9 @@ LOGS = [
 
 
 @pytest.fixture(autouse=True)
-def _pyarrow(request: pytest.FixtureRequest) -> None:
-    if "parquet" in request.node.name and not os.environ.get("GRADLENS_EXTRAS"):
-        pytest.importorskip("pyarrow")
+def _needed(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("extra"):
+        needs("pyarrow")
 
 
 @pytest.mark.parametrize("kind", LOGS)
@@ -55,6 +55,16 @@ def test_a_resumed_training_has_no_step_twice(kind: type[CsvLog | ParquetLog], t
     log.resume(60)
     written(log, 100, 150)
     assert [row.step for row in read_rows(tmp_path) if row.quantity == "finite"] == [0, 50, 100, 150]
+
+
+@pytest.mark.parametrize("kind", LOGS)
+def test_a_training_that_goes_back_has_no_step_twice(kind: type[CsvLog | ParquetLog], tmp_path: Path) -> None:
+    log = kind(tmp_path)
+    written(log, 0, 1, 2, 3)
+    log.resume(2)
+    written(log, 2, 3, 4)
+    log.close()
+    assert [row.step for row in read_rows(tmp_path) if row.quantity == "finite"] == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("kind", LOGS)

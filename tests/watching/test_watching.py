@@ -6,6 +6,7 @@ import copy
 import gc
 import io
 import pickle
+import warnings
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -143,6 +144,88 @@ def test_the_numbers_are_those_of_a_capture() -> None:
     assert rows == pytest.approx(dict(zip(shares["branch"], shares["share"], strict=True)) | rows)
 
 
+class Attention(nn.Module):
+    """Tokens first or second; as many tokens as samples."""
+
+    def __init__(self, first: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = first
+        self.words = nn.Embedding(20, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=first)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.words(ids if self.first else ids.T)
+        x = x + self.attention(x, x, x)[0]
+        return self.head(x.mean(1 if self.first else 0))
+
+
+class Last(nn.Module):
+    """A recurrent network that is read at its last step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.rnn, self.head = nn.Embedding(20, 8), nn.GRU(8, 7, batch_first=True), nn.Linear(7, 5)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.rnn(self.words(ids))[0][:, -1])
+
+
+class Both(nn.Module):
+    """Returns its features, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.body, self.head = nn.Embedding(20, 8), nn.Linear(8, 8), nn.Linear(8, 5)
+
+    def forward(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(self.words(ids).mean(1)).tanh()
+        return self.head(features), features
+
+
+@pytest.mark.parametrize("tokens", [N, N + 1])
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Attention(True), lambda: Attention(False), Last, Both],
+    ids=["first", "second", "rnn", "both"],
+)
+def test_any_layout_has_the_numbers_of_a_capture(make: Callable[[], nn.Module], tokens: int) -> None:
+    model = make()
+    ids, targets = (
+        torch.randint(20, (N, tokens), generator=torch.Generator().manual_seed(0)),
+        torch.arange(N) % 5,
+    )
+
+    def loss(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        output = model(batch[0])
+        logits = output[0] if isinstance(output, tuple) else output
+        rest = output[1].square().mean() if isinstance(output, tuple) else 0.0
+        return functional.cross_entropy(logits, batch[1]) + rest
+
+    recording = gl.capture(model, [(ids, targets)], step=loss, costs=False)
+    with watch(model, every=1) as watching:
+        loss(model, (ids, targets)).backward()
+    ((_, seen),) = watching.history
+    assert [signal.name for signal in seen.signals] == [signal.name for signal in recording.signals]
+    np.testing.assert_allclose(seen.signal_grams, recording.signal_grams, rtol=1e-5, atol=1e-9)
+    flow = gl.analyze(recording, tables=["flow"])["flow"].frame.set_index("signal")["rms"].to_dict()
+    sizes = {row.place: row.value for row in of(watching, "rms")}
+    assert list(sizes) == [signal.name for signal in recording.signals]
+    assert sizes == pytest.approx({name: flow[name] for name in sizes}, rel=1e-5)
+    largest = {row.place: row.value for row in of(watching, "largest")}
+    assert all(sizes[place] <= largest[place] for place in sizes)
+    known = gl.analyze(recording, tables=["shares"]).tables.get("shares")
+    expected = {} if known is None else known.frame.set_index(["site", "branch"])["share"].to_dict()
+    shares = {
+        (row.place, row.branch): row.value for row in watching.rows if row.quantity in ("share", "part")
+    }
+    assert shares == pytest.approx({key: value for key, value in expected.items() if key in shares})
+    assert watching.problems == {}
+
+
 def of(watching: Watching, quantity: str) -> list[Row]:
     return [row for row in watching.rows if row.quantity == quantity]
 
@@ -256,7 +339,7 @@ def test_no_graph_is_kept_alive() -> None:
         gc.enable()
         hook.remove()
     assert watching.rows
-    assert len(alive) == STEPS
+    assert len(alive) == STEPS + 1  # a dry pass, too
 
 
 def test_a_compiled_model_runs_uncompiled_in_measured_steps_only(capsys: pytest.CaptureFixture[str]) -> None:
@@ -298,34 +381,119 @@ def test_a_graph_that_changes_is_followed_by_name() -> None:
     assert places == [{"0", "2"}, {"0", "1"}, {"1", "2"}, {"0", "2"}]
 
 
-def test_a_forward_pass_without_a_backward_pass_leaves_no_rows() -> None:
-    model = network()
-    with watch(model, every=1) as watching:
-        model(batches()[0][0])
+def test_forward_passes_without_a_backward_pass_leave_no_rows_and_no_graph() -> None:
+    model, alive = network(), []
+    hook = model[1].register_forward_hook(
+        lambda module, args, output: alive.append(weakref.ref(output.untyped_storage()))
+    )
+    watching = watch(model, every=1)
+
+    def loop() -> None:
+        with watching:
+            for images, _ in batches():
+                model(images)
+
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.warns(WatchProblem, match="no measured step"):
+            loop()
+        assert [reference for reference in alive if reference() is not None] == []
+    finally:
+        gc.enable()
+        hook.remove()
     assert watching.rows == []
-    assert watching.problems == {}
+
+
+def test_an_error_while_a_gradient_is_reduced_does_not_stop_the_training() -> None:
+    model = network().eval()
+    (images, targets), *_ = batches()
+    parameters = dict(model.named_parameters())
+
+    def value(values: dict[str, Tensor]) -> Tensor:
+        return functional.cross_entropy(torch.func.functional_call(model, values, (images,)), targets)
+
+    expected = torch.func.grad(value)(parameters)
+    with warnings.catch_warnings(), watch(model, every=1) as watching:
+        warnings.simplefilter("ignore", WatchProblem)
+        found = torch.func.grad(value)(parameters)
+        assert set(watching.problems) == {0}
+        functional.cross_entropy(model(images), targets).backward()
+    assert all(torch.equal(found[name], expected[name]) for name in parameters)
+    assert {row.step for row in watching.rows} == {1}
+
+
+def test_a_backward_pass_after_an_interrupted_one_is_measured() -> None:
+    model = network().eval()
+    (images, targets), *_ = batches()
+    stop = [True]
+
+    def interrupt(gradient: Tensor) -> None:
+        if stop:
+            raise KeyboardInterrupt
+
+    with watch(model, every=1) as watching:
+        features = model[:2](images)
+        loss = functional.cross_entropy(model(images), targets)
+        model[0].weight.register_hook(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            loss.backward(retain_graph=True)
+        assert watching.rows == []
+        stop.clear()
+        loss.backward()
+    assert features is not None
+    assert len(of(watching, "rms")) == 4
+
+
+def test_two_watches_on_one_model_see_the_same() -> None:
+    model = network()
+    with watch(model, every=1) as first, watch(model, every=2) as second:
+        plain(model)
+    assert second.rows == [row for row in first.rows if row.step % 2 == 0]
 
 
 def test_what_cannot_be_measured_is_reported_once_and_the_training_goes_on() -> None:
-    model = network()
+    class Pair(nn.Linear):
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return super().forward(torch.cat([a, b[:, :3]]))
+
+    model = Pair(3, 4)
 
     def loop() -> None:
-        for images, targets in batches():
-            functional.cross_entropy(model(images[:1]), targets[:1]).backward()
+        for _ in range(STEPS):
+            model(torch.randn(6, 3), torch.randn(5, 4)).square().mean().backward()
 
-    with watch(model, every=1) as watching, pytest.warns(WatchProblem, match="step 0 was not meas") as seen:
+    text = r"step 0 of a watched training: .* cannot be found, .* pass it: gl.watch\(..., samples=N\)"
+    with watch(model, every=1) as watching, pytest.warns(WatchProblem, match=text) as seen:
         loop()
     assert set(watching.problems) == set(range(STEPS))
     assert len(seen) == 1
 
 
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_a_batch_of_few_samples_has_all_numbers_but_duplication(n: int) -> None:
+    model = network().eval()
+    images, targets = batches()[0]
+    with watch(model, every=1) as watching:
+        functional.cross_entropy(model(images[:n]), targets[:n]).backward()
+    assert watching.problems == {}
+    assert {row.quantity for row in watching.rows} == {
+        "energy", "rms", "largest", "dead", "share", "coherence", "finite",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"every": 0}, "every=0 is no number of steps"),
-        ({"every": 2.5}, "every=2.5 is no number of steps"),
+        ({"every": 0}, "every=0 is not a number of steps"),
+        ({"every": 2.5}, "every=2.5 is not a number of steps"),
         ({"space": "weights"}, "space of activations"),
         ({"evry": 2}, "did you mean every"),
+        ({"to": "flow"}, r"to='flow' is a path, not a log; give to=gl.CsvLog\('flow'\)"),
+        ({"to": [3]}, "a int, which is not a log"),
+        ({"scaler": 1024.0}, "scaler= is a float"),
+        ({"keep": -1}, "keep=-1 is not a number"),
+        ({"on_alarm": 3}, "on_alarm= is a int"),
     ],
 )
 def test_wrong_options_are_refused_in_one_line(options: dict[str, object], message: str) -> None:
@@ -341,5 +509,7 @@ def test_a_resumed_training_continues_its_steps() -> None:
         second.load_state_dict(first.state_dict())
         plain(model)
     assert {row.step for row in second.rows} == {8, 10, 12, 14}
-    with pytest.raises(GradlensError, match="no state of a watch"):
+    second.load_state_dict({**first.state_dict(), "step": 12})  # back to an earlier step
+    assert {row.step for row in second.rows} == {8, 10}
+    with pytest.raises(GradlensError, match="not a state of a watch"):
         second.load_state_dict({"step": 3})

@@ -1,0 +1,106 @@
+"""What stands in for a loss that is not known: a sum of the outputs of the model, in a dry pass and in the graph."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradlens.hooks.aside import aside
+from gradlens.hooks.dry import DryPass
+from gradlens.hooks.nesting import plain, tensors_of
+from gradlens.hooks.returning import returned_tensors
+from gradlens.hooks.state import Guard
+from gradlens.hooks.watcher import Watcher
+from gradlens.randomness import random_states_kept
+from gradlens.recording.watch import Watch
+
+KEPT = 16
+"""Dry passes that are kept, of batches of different shapes."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module inside of ``torch.compile`` and ``DistributedDataParallel``, whose names are the user's."""
+    for name, kind in (("_orig_mod", "OptimizedModule"), ("module", "DistributedDataParallel")):
+        if type(model).__name__ == kind:
+            return unwrapped(getattr(model, name))
+    return model
+
+
+def stand_in(outputs: Sequence[Tensor]) -> Tensor:
+    """Return a scalar with a graph that reads all outputs: their weighted sum.
+
+    The weights differ from element to element: the gradient of a plain sum is zero before a normalisation.
+    """
+    with torch.enable_grad(), torch.autocast(outputs[0].device.type, enabled=False):
+        sums = [_weighted(output) for output in outputs]
+        total = sums[0]
+        for each in sums[1:]:
+            total = total + each.to(total)
+        return total
+
+
+def _weighted(output: Tensor) -> Tensor:
+    real = output.real if output.is_complex() else output
+    weights = torch.linspace(-1.0, 2.0, real.numel(), device=real.device).to(real.dtype)
+    return (real * weights.reshape(real.shape)).sum()
+
+
+class DryPasses:
+    """Dry passes of a model over a few samples, one for all batches of the same shapes.
+
+    They tell the axis of the samples at each place, and which branches are uneven. Random numbers go on from the
+    state at hand, so that a network that skips parts at random skips the same ones; all states are restored.
+
+    Args:
+        model: any module.
+        watch: what to watch, and how.
+    """
+
+    def __init__(self, model: nn.Module, watch: Watch) -> None:
+        self._model, self._watch = model, watch
+        self._kept: OrderedDict[Hashable, DryPass | None] = OrderedDict()
+
+    def of(self, batch: tuple[Any, ...], n: int) -> DryPass | None:
+        """Return the dry pass of a batch: the arguments of the model and its named arguments; None if there is none."""
+        shapes = [tuple(tensor.shape) if plain(tensor) else () for tensor in tensors_of(batch)]
+        key = (n, *shapes, *(module.training for module in self._model.modules()))
+        if key not in self._kept:
+            self._kept[key] = self._run(batch, n)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key]
+
+    def _run(self, batch: tuple[Any, ...], n: int) -> DryPass | None:
+        if _waits_for_others(self._model):
+            return None
+        watcher = Watcher(self._model, self._watch, _step, guard=Guard(self._model), seeded=False)
+        with aside(), random_states_kept(), _uncached(), torch.enable_grad():
+            return watcher.dry(0, batch, n)
+
+
+def _step(model: nn.Module, batch: Any) -> Tensor:
+    args, kwargs = batch
+    outputs = returned_tensors(model(*args, **kwargs))
+    return stand_in([output for output in outputs if output.requires_grad and plain(output)])
+
+
+def _waits_for_others(model: nn.Module) -> bool:
+    """Return whether a forward pass waits for other processes, which would not run the same dry pass."""
+    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return distributed and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Keep the weights that autocast has cast for a dry pass out of its cache."""
+    enabled = torch.is_autocast_cache_enabled()
+    torch.set_autocast_cache_enabled(False)
+    try:
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(enabled)
