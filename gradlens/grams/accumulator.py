@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import Node as AutogradNode
 
-from gradlens.errors import GradlensError
 from gradlens.grams.gram import gram
-from gradlens.grams.precision import Array, LossNotFiniteError, Precision
+from gradlens.grams.precision import Array, LossNotFiniteError, NotFiniteError, Precision
 from gradlens.grams.product import product, square
 from gradlens.grams.projection import Projection
 from gradlens.grams.rows import in_order, real, rows
@@ -166,7 +165,7 @@ class Accumulator:
             repeat: whether the pass can be repeated.
 
         Raises:
-            GradlensError: a gradient is not finite.
+            NotFiniteError: a gradient is not finite.
             LossNotFiniteError: the loss is not, if its value was not known before.
             PrecisionLostError: the pass has to be repeated, with some products in float64.
         """
@@ -219,9 +218,9 @@ class Accumulator:
 
     def _check_finite(self, grams: Mapping[int, Array]) -> None:
         for number, matrix in grams.items():  # in the order of their arrival
-            if not np.isfinite(matrix.diagonal()).all():
-                name = self._plan.probes[number].name
-                raise GradlensError(f"the gradient is not finite, first at {name}")
+            finite = np.isfinite(matrix.diagonal())
+            if not finite.all():
+                raise NotFiniteError(self._plan.probes[number], np.flatnonzero(~finite).tolist())
 
     def _filled(self, count: int, grams: Mapping[int, Array]) -> Array:
         """Return Grams ``[p, n, n]``: 0 where no gradient arrived, NaN where the samples are not known."""

@@ -8,13 +8,28 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gradlens.errors import GradlensError
 from gradlens.grams.product import lossy
+from gradlens.graph.probes import Probe
 
 Array = NDArray[np.float64]
 
 
 class PrecisionLostError(Exception):
     """Energies that float32 may have lost on an accelerator; the pass has to be repeated."""
+
+
+class NotFiniteError(GradlensError):
+    """A gradient is NaN or infinite.
+
+    Attributes:
+        probe: the first one that arrived.
+        samples: the samples in which it is, of ``n``.
+    """
+
+    def __init__(self, probe: Probe, samples: list[int]) -> None:
+        super().__init__(f"the gradient is not finite, first at {probe.name}")
+        self.probe, self.samples = probe, samples
 
 
 class LossNotFiniteError(Exception):

@@ -8,9 +8,9 @@ outside of the graph, and the gradient that arrives at the outputs is the loss s
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from gradlens.errors import GradlensError
 from gradlens.grams.accumulator import Accumulator, BatchGrams
-from gradlens.graph.nodes import Graph, TensorKey
+from gradlens.grams.precision import NotFiniteError
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.calls import Calls, module_calls
 from gradlens.hooks.checks import same_shapes
 from gradlens.hooks.dry import DryPass
 from gradlens.hooks.nesting import plain
+from gradlens.hooks.outside import read_outside, source_of, within
 from gradlens.hooks.planned import Forward, Planned, planned
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.returning import returned_tensors
@@ -43,6 +44,22 @@ PLANS = 16
 """Plans that are kept for graphs that change from step to step, as with stochastic depth."""
 
 
+class Broken(NamedTuple):
+    """The first gradient of a backward pass that is NaN or infinite.
+
+    Attributes:
+        stage: its stage.
+        site: the operation that passes it back: module path and operation; ``(loss)`` outside of the model.
+        samples: the samples in which it is.
+        n: samples of the batch.
+    """
+
+    stage: str
+    site: str
+    samples: tuple[int, ...]
+    n: int
+
+
 @dataclass(frozen=True)
 class Pass:
     """What one backward pass through a watched forward pass left.
@@ -53,7 +70,7 @@ class Pass:
         largest: by probe of a signal whose gradient arrived, its largest absolute element, of the summed loss.
         scale: factor of the loss that was divided out.
         problem: why there is no recording; empty if there is one.
-        finite: whether all gradients are finite, as far as is known.
+        broken: where a gradient is not finite; None if all are, as far as is known.
     """
 
     index: int
@@ -61,7 +78,7 @@ class Pass:
     largest: Mapping[int, float]
     scale: float = 1.0
     problem: str = ""
-    finite: bool = True
+    broken: Broken | None = None
 
 
 class Live:
@@ -150,7 +167,7 @@ class Live:
             if same and same_shapes(new, old):
                 return state
         state = planned(self._model, self._watch, n, forward, dry)
-        state = _within(state, _read_outside(new, forward.calls.spans[0].end))
+        state = within(state, read_outside(new, forward.calls.spans[0].end))
         self._plans.append(state)
         return state
 
@@ -162,33 +179,6 @@ class _Entered(NamedTuple):
     calls: Calls
     n: int
     dry: DryPass | None
-
-
-def _read_outside(graph: Graph, end: int) -> set[TensorKey]:
-    """Return the tensors that the stand-in of the loss reads; the loop may read them, too.
-
-    Args:
-        graph: of the stand-in.
-        end: sequence number of its first operation.
-    """
-    return {
-        TensorKey(edge.producer, edge.output)
-        for edge in graph.edges
-        if graph.nodes[edge.consumer].sequence >= end > graph.nodes[edge.producer].sequence
-    }
-
-
-def _within(state: Planned, outside: Container[TensorKey]) -> Planned:
-    """Return a plan without the forks at tensors that the loop reads: it does not show what comes from there."""
-    groups = state.plan.groups
-    kept = [index for index, group in enumerate(groups) if group.source_key not in outside]
-    number = {old: new for new, old in enumerate(kept)}
-    return replace(
-        state,
-        plan=replace(state.plan, groups=tuple(groups[index] for index in kept)),
-        dry_errors={number[index]: error for index, error in state.dry_errors.items() if index in number},
-        products=frozenset(number[index] for index in state.products if index in number),
-    )
 
 
 class _Passes:
@@ -273,8 +263,11 @@ class _Passes:
             kept.values |= {f"largest {number}": value for number, value in largest.items()}
             try:
                 value = kept.value(repeat=False)
-            except GradlensError as error:
-                return Pass(index, None, {}, self._factor, str(error), finite=False)
+            except NotFiniteError as error:
+                site = source_of(self._state.plan, error.probe)
+                broken = Broken(error.probe.stage, site, tuple(error.samples), self._state.n)
+                problem = f"a gradient is not finite, first one that {site} passes back"
+                return Pass(index, None, {}, self._factor, problem, broken)
         found = {number: float(value.values.pop(f"largest {number}")) * unit for number in largest}
         return Pass(index, self._recording(value), found, self._factor)
 

@@ -132,9 +132,11 @@ def not_finite(rows: Sequence[Row], history: History) -> Iterator[Finding]:
     A single one is how a ``GradScaler`` finds the largest factor.
     """
     scaled = any(True for _ in _of(rows, "scale"))
-    for row in _of(rows, "finite"):
-        if not row.value and (not scaled or _wrong(history.of(row), lambda value: value == 0.0)):
-            yield Finding(row, "a gradient is NaN or infinite", 1.0)
+    lasting = all(_wrong(history.of(row), lambda value: value == 0.0) for row in _of(rows, "finite"))
+    for row in _of(rows, "not_finite"):
+        if lasting or not scaled:
+            text = f"the first gradient that is NaN or infinite, in {row.value:.0%} of the samples, comes from here"
+            yield Finding(row, text, 0.0)
 
 
 def dead(rows: Sequence[Row], history: History) -> Iterator[Finding]:

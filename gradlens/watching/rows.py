@@ -50,6 +50,7 @@ QUANTITIES = {
     "duplication_given_loss": "the same after partialling out the loss signal",
     "mean_similarity": "mean CKA of two signals of a stage",
     "finite": "0 if a gradient is NaN or infinite, and nothing else is measured; else 1",
+    "not_finite": "share of the samples whose gradient is NaN or infinite, where such a gradient is met first",
     "scale": "factor by which the loop has scaled the loss (GradScaler)",
 }
 """What a row can hold."""
@@ -74,19 +75,44 @@ def rows_of(
     return [Row(step, backward, *cell) for cell in cells]
 
 
-def not_finite(step: int, backward: int, scale: float = 1.0) -> list[Row]:
-    """Return the rows of a backward pass with a gradient that is not finite; arguments as for ``rows_of``."""
-    return [Row(step, backward, *cell) for cell in _last(0.0, scale)]
+def not_finite(
+    step: int, backward: int, stage: str, site: str, samples: float, scale: float = 1.0
+) -> list[Row]:
+    """Return the rows of a backward pass with a gradient that is not finite.
+
+    Args:
+        step: of the training.
+        backward: number of the backward pass.
+        stage: of the first such gradient that arrived.
+        site: where it was watched.
+        samples: share of the samples in which it is.
+        scale: factor of the loss.
+    """
+    cells = [(stage, site, "", "not_finite", samples), *_last(0.0, scale)]
+    return [Row(step, backward, *cell) for cell in cells]
 
 
-Cell = tuple[str, str, str, str, float]
-"""Stage, place, branch, quantity and value of a row."""
+def sample_words(samples: Sequence[int], n: int) -> str:
+    """Return the samples in words.
+
+    >>> sample_words([0, 2], 8), sample_words([0, 1], 2)
+    ('samples 0 and 2 of 8', 'all 2 samples')
+    """
+    if len(samples) == n:
+        return f"all {n} samples"
+    *first, last = map(str, samples)
+    words = f"samples {', '.join(first)} and {last}" if first else f"sample {last}"
+    return f"{words} of {n}"
 
 
 def complete(rows: Sequence[Row]) -> list[Row]:
     """Return rows without those of a backward pass at the end that was cut off: ``finite`` is the last row of each."""
     last = max((index for index, row in enumerate(rows) if row.quantity == "finite"), default=-1)
     return list(rows[: last + 1])
+
+
+Cell = tuple[str, str, str, str, float]
+"""Stage, place, branch, quantity and value of a row."""
 
 
 def _last(finite: float, scale: float) -> Iterator[Cell]:

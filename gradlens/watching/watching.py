@@ -7,7 +7,6 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -17,13 +16,13 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlens.errors import GradlensError
 from gradlens.hooks.aside import is_aside
-from gradlens.hooks.checks import check_readable
 from gradlens.hooks.live import Live, Pass
 from gradlens.recording import Recording
 from gradlens.recording.watch import Watch, watch_of
 from gradlens.watching.alarms import RULES, Alarm, History, Rule, alarms_in
+from gradlens.watching.arguments import check_arguments, logs_of
 from gradlens.watching.logs import Log
-from gradlens.watching.rows import Row, not_finite, rows_of
+from gradlens.watching.rows import Row, not_finite, rows_of, sample_words
 
 FORMAT = 1
 """Of the state of a watch."""
@@ -82,42 +81,10 @@ def watch(
         raise GradlensError(
             "a training is watched in the space of activations; for that of weights, capture the model between steps"
         )
-    _check_arguments(model, to, scaler, keep, on_alarm)
-    check_readable(model)
-    if model._compiled_call_impl is not None:
-        raise GradlensError(
-            "model.compile() compiles the hooks of the model, too, so that no step can run uncompiled; watch "
-            "torch.compile(model) and call that"
-        )
-    logs = list(to) if isinstance(to, Iterable) else [to]
-    return Watching(model, chosen, every, logs, scaler, keep, RULES if rules is None else rules, on_alarm)
-
-
-def _check_arguments(model: object, to: object, scaler: object, keep: object, on_alarm: object) -> None:
-    """Raise if an argument has another kind than it needs."""
-    if not isinstance(model, nn.Module):
-        raise GradlensError(f"gl.watch needs a torch.nn.Module, not a {type(model).__name__}")
-    if any(type(module).__name__.startswith("FSDP") for module in model.modules()):
-        raise GradlensError(
-            "fully_shard splits the parameters among processes, and gl.watch does not find them there; watch a "
-            "training with DistributedDataParallel, or of one process"
-        )
-    if isinstance(to, (str, Path)):
-        raise GradlensError(f"to={str(to)!r} is a path, not a log; give to=gl.CsvLog({str(to)!r})")
-    for log in to if isinstance(to, Iterable) else [to]:
-        if not all(hasattr(log, name) for name in ("write", "resume", "close")):
-            raise GradlensError(
-                f"to= has a {type(log).__name__}, which is not a log; give gl.CsvLog(FOLDER), or an object with the "
-                "methods write, resume and close"
-            )
-    if scaler is not None and not callable(getattr(scaler, "get_scale", None)):
-        raise GradlensError(
-            f"scaler= is a {type(scaler).__name__}; give the torch.amp.GradScaler of the loop"
-        )
-    if type(keep) is not int or keep < 0:
-        raise GradlensError(f"keep={keep!r} is not a number of backward passes; give 0 or more, such as 8")
-    if on_alarm is not None and not callable(on_alarm):
-        raise GradlensError(f"on_alarm= is a {type(on_alarm).__name__}, not a function of an alarm")
+    check_arguments(model, scaler, keep, on_alarm)
+    return Watching(
+        model, chosen, every, logs_of(to), scaler, keep, RULES if rules is None else rules, on_alarm
+    )
 
 
 _PARAMETERS = tuple(watch.__kwdefaults__ or ())
@@ -253,8 +220,10 @@ class Watching:
         if found.recording is not None:
             rows = rows_of(found.recording, step, found.index, found.largest, found.scale)
             self.history.append((step, found.recording))
-        elif not found.finite:
-            rows = not_finite(step, found.index, found.scale)
+        elif found.broken is not None:
+            stage, site, samples, n = found.broken
+            rows = not_finite(step, found.index, stage, site, len(samples) / n, found.scale)
+            self.problems[step] = f"{found.problem}, in {sample_words(samples, n)}"
         else:
             raise GradlensError(found.problem)
         self._rows.append(rows)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.watching.alarms import PATIENCE, RULES, Alarm, History, alarms_in
-from gradlens.watching.rows import QUANTITIES, Row
+from gradlens.watching.rows import QUANTITIES, Row, not_finite
 from gradlens.watching.watching import Watching, watch
 
 
@@ -71,7 +71,6 @@ def test_a_healthy_training_raises_no_alarm() -> None:
         ("zero", "dead", "first", "", PATIENCE - 1),
         ("zero", "small share", "relu", "residual", PATIENCE - 1),
         ("small", "small share", "relu", "residual", PATIENCE - 1),
-        ("sqrt", "not finite", "", "", 0),
     ],
 )
 def test_a_planted_fault_is_found_once_at_its_place(
@@ -82,6 +81,18 @@ def test_a_planted_fault_is_found_once_at_its_place(
     assert alarm.step == step
     assert alarm.place in str(alarm)
     assert str(alarm).startswith(f"step {step}: ")
+
+
+def test_a_gradient_that_is_not_finite_is_found_where_it_is_met_first_and_in_its_sample() -> None:
+    watching = watched(Net("sqrt"), steps=1)
+    (alarm,) = watching.alarms
+    assert (alarm.rule, alarm.place) == ("not finite", "(model):mul")
+    assert "in 12% of the samples" in str(alarm)
+    assert watching.problems[0].endswith("first one that (model):mul passes back, in sample 2 of 8")
+    model = Net("sqrt")
+    with watch(model, every=1, sites="all") as every:
+        functional.cross_entropy(model(torch.randn(8, 3, 16, 16)), torch.arange(8) % 5).backward()
+    assert every.alarms[0].place.startswith("(model):sqrt")
 
 
 def test_a_detached_branch_has_no_layer_in_the_rows() -> None:
@@ -157,7 +168,8 @@ def test_a_recurrent_layer_that_is_read_at_its_last_step_raises_no_alarm() -> No
 def test_a_single_overflow_of_a_scaled_loss_is_no_alarm(scale: bool, steps: list[int]) -> None:
     history, raised = History(), []
     for step, value in enumerate([1, 0, 1, 0, 0, 0]):
-        rows = [row("finite", float(value), step), *([row("scale", 8.0, step)] if scale else [])]
+        broken = not_finite(step, 0, "4", "layer", 0.5, 8.0 if scale else 1.0)
+        rows = broken if not value else [row("finite", 1.0, step)._replace(stage="whole", place="")]
         history.add(rows)
         raised += [alarm.step for alarm in alarms_in(rows, history, {"not finite": RULES["not finite"]})]
     assert raised == steps
@@ -170,7 +182,10 @@ def test_an_exception_of_the_function_of_the_user_stops_the_training() -> None:
     with watch(Net("sqrt"), every=1, on_alarm=stop) as watching:
         model = watching._model
         loss = functional.cross_entropy(model(torch.randn(8, 3, 16, 16)), torch.arange(8) % 5)
-        with pytest.raises(RuntimeError, match="step 0: the network: a gradient is NaN or infinite"):
+        with pytest.raises(
+            RuntimeError,
+            match=r"step 0: .*: the first gradient that is NaN or infinite, in 12% of the samples",
+        ):
             loss.backward()
 
 
@@ -199,7 +214,6 @@ def row(quantity: str, value: float, step: int = 0) -> Row:
         ("duplicating", "duplication", [0.1, 0.35, 0.35, 0.35], [3]),
         ("duplicating", "duplication", [0.1, 0.25, 0.25, 0.25], []),
         ("dead", "dead", [1, 1, 0, 1, 1], []),
-        ("not finite", "finite", [1, 0, 1], [1]),
     ],
 )
 def test_rules_on_series_of_values(rule: str, quantity: str, values: list[float], steps: list[int]) -> None:

@@ -501,6 +501,12 @@ def test_wrong_options_are_refused_in_one_line(options: dict[str, object], messa
         watch(network(), **options)
 
 
+def test_a_model_of_fully_shard_is_refused_in_one_line() -> None:
+    sharded = type("FSDPLinear", (nn.Linear,), {})  # as fully_shard names the class
+    with pytest.raises(GradlensError, match="fully_shard splits the parameters"):
+        watch(nn.Sequential(sharded(2, 2)))
+
+
 def test_a_resumed_training_continues_its_steps() -> None:
     model = network()
     with watch(model, every=2) as first:
