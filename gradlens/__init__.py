@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradlens.studies.studies import compare, inspect, paths
     from gradlens.watching.alarms import Alarm
     from gradlens.watching.logs import CsvLog, ParquetLog
+    from gradlens.watching.tensorboard import TensorBoardLog
     from gradlens.watching.watching import Watching, watch
 
 __version__ = VERSION
@@ -39,6 +40,7 @@ __all__ = [
     "Result",
     "TRANSITIONS",
     "Table",
+    "TensorBoardLog",
     "Training",
     "Watch",
     "Watching",
@@ -67,6 +69,7 @@ _MODULES = {
     "Result": "results",
     "TRANSITIONS": "models",
     "Table": "results",
+    "TensorBoardLog": "watching.tensorboard",
     "Training": "studies.options",
     "Watch": "recording",
     "Watching": "watching.watching",

@@ -65,6 +65,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 OPTIONAL = {
     "detection": ["torchmetrics", "pycocotools"],
     "parquet": ["pyarrow"],
+    "tensorboard": ["tensorboard"],
     "ultralytics": ["ultralytics"],
     "libreyolo": ["libreyolo"],
 }
