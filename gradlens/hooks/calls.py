@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,6 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlens.graph.nodes import Graph
 from gradlens.graph.owners import OUTSIDE, Owner
-from gradlens.hooks.aside import is_aside
 from gradlens.hooks.nesting import tensors_of
 from gradlens.hooks.returning import returned_tensors
 
@@ -30,6 +30,8 @@ ENTERED = 16
 """Calls that are searched for the tensor that enters the network."""
 OPEN = -1
 """End of the span of a call that has not returned."""
+NO_KWARGS: Mapping[str, object] = MappingProxyType({})
+"""For hooks that are removed while torch runs those of a call: it then passes them no named arguments."""
 
 
 @dataclass
@@ -178,8 +180,6 @@ def _sequence() -> int:
 
 def _enter(calls: Calls, counter: Counter[str], paths: Sequence[str]) -> Enter:
     def hook(module: nn.Module, args: object) -> None:
-        if is_aside():
-            return
         path = paths[0] if len(paths) == 1 else calls.inside(paths)
         calls.spans.append(Span(path, counter[path], _sequence()))
         counter[path] += 1
@@ -189,8 +189,6 @@ def _enter(calls: Calls, counter: Counter[str], paths: Sequence[str]) -> Enter:
 
 def _leave(calls: Calls, paths: Sequence[str]) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        if is_aside():
-            return
         for span in reversed(calls.spans):
             if span.path in paths and span.end == OPEN:
                 span.end = _sequence()
@@ -200,8 +198,8 @@ def _leave(calls: Calls, paths: Sequence[str]) -> Leave:
 
 
 def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
-    def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
-        if not calls.inputs and not is_aside():
+    def hook(module: nn.Module, args: object, kwargs: Mapping[str, object] = NO_KWARGS) -> None:
+        if not calls.inputs:
             tensors = tensors_of((args, kwargs))
             calls.inputs.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
 
@@ -209,8 +207,8 @@ def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]],
 
 
 def _entered(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
-    def hook(module: nn.Module, args: object, kwargs: Mapping[str, object]) -> None:
-        if len(calls.entered) < ENTERED and not is_aside():
+    def hook(module: nn.Module, args: object, kwargs: Mapping[str, object] = NO_KWARGS) -> None:
+        if len(calls.entered) < ENTERED:
             tensors = tensors_of((args, kwargs))[:1]
             calls.entered.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
 
@@ -219,14 +217,13 @@ def _entered(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]]
 
 def _pooling(calls: Calls) -> Enter:
     def hook(module: nn.Module, args: object) -> None:
-        calls.pooled = calls.pooled or not (calls.entered or is_aside())
+        calls.pooled = calls.pooled or not calls.entered
 
     return hook
 
 
 def _output(calls: Calls) -> Leave:
     def hook(module: nn.Module, args: object, output: object) -> None:
-        if not is_aside():
-            calls._return(returned_tensors(output))
+        calls._return(returned_tensors(output))
 
     return hook

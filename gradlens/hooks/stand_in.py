@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.parameter import is_lazy
 
-from gradlens.hooks.aside import aside
 from gradlens.hooks.dry import DryPass
 from gradlens.hooks.nesting import plain, tensors_of
 from gradlens.hooks.returning import returned_tensors
@@ -36,7 +37,7 @@ def stand_in(outputs: Sequence[Tensor]) -> Tensor:
 
     The weights differ from element to element: the gradient of a plain sum is zero before a normalisation.
     """
-    with torch.enable_grad(), torch.autocast(outputs[0].device.type, enabled=False):
+    with torch.enable_grad(), torch.autocast(outputs[0].device.type, enabled=False), _saved_aside():
         sums = [_weighted(output) for output in outputs]
         total = sums[0]
         for each in sums[1:]:
@@ -69,6 +70,8 @@ class DryPasses:
         """Return the dry pass of a batch: the arguments of the model and its named arguments; None if there is none."""
         shapes = [tuple(tensor.shape) if plain(tensor) else () for tensor in tensors_of(batch)]
         key = (n, *shapes, *(module.training for module in self._model.modules()))
+        if any(map(is_lazy, self._model.parameters())):  # a dry pass would draw the weights
+            return None
         if key not in self._kept:
             self._kept[key] = self._run(batch, n)
             while len(self._kept) > KEPT:
@@ -79,7 +82,7 @@ class DryPasses:
         if _waits_for_others(self._model):
             return None
         watcher = Watcher(self._model, self._watch, _step, guard=Guard(self._model), seeded=False)
-        with aside(), random_states_kept(), _uncached(), torch.enable_grad():
+        with hooks_aside(self._model), random_states_kept(), _uncached(), _saved_aside(), torch.enable_grad():
             return watcher.dry(0, batch, n)
 
 
@@ -93,6 +96,49 @@ def _waits_for_others(model: nn.Module) -> bool:
     """Return whether a forward pass waits for other processes, which would not run the same dry pass."""
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return distributed and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+
+
+@contextmanager
+def hooks_aside(model: nn.Module) -> Iterator[None]:
+    """Leave out the hooks of others, which may keep what they see, or change something outside of the model.
+
+    Those of torch itself stay, such as the ones of ``weight_norm``. Backward hooks are replaced by ones that do
+    nothing, so that the graph has the same operations. The dictionaries are changed in place, because handles and
+    autograd refer to them.
+    """
+    modules = list(model.modules())
+    forward = [hooks for module in modules for hooks in (module._forward_pre_hooks, module._forward_hooks)]
+    backward = [hooks for module in modules for hooks in (module._backward_pre_hooks, module._backward_hooks)]
+    backward += [each._backward_hooks for each in model.parameters() if each._backward_hooks]
+    kept: list[tuple[Any, dict[int, Any]]] = [(hooks, dict(hooks)) for hooks in (*forward, *backward)]
+    try:
+        for hooks in forward:
+            for key in [key for key, hook in hooks.items() if not _of_torch(hook)]:
+                del hooks[key]
+        for hooks in backward:
+            hooks.update(dict.fromkeys(hooks, _nothing))
+        yield
+    finally:
+        for hooks, before in kept:
+            hooks.clear()
+            hooks.update(before)
+
+
+def _of_torch(hook: object) -> bool:
+    return str(getattr(hook, "__module__", type(hook).__module__)).startswith("torch.")
+
+
+def _nothing(*arguments: object) -> None:
+    """Do nothing, as a hook."""
+
+
+def _saved_aside() -> saved_tensors_hooks:
+    """Save tensors as torch does; a checkpoint around the model counts those that it saves."""
+    return saved_tensors_hooks(_same, _same)
+
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 @contextmanager

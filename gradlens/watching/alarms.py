@@ -96,9 +96,16 @@ class History:
         """Return the first number at the place of a row."""
         return self._first[row[1:6]]
 
-    def lasting(self, rule: str, places: set[Place]) -> set[Place]:
-        """Return those of the places at which a rule found something in the measured step before, too."""
-        before, self._found[rule] = self._found[rule], places
+    def note(self, rule: str, places: set[Place], seen: set[Place]) -> set[Place]:
+        """Remember where a rule found something, and return those of the places where it had before.
+
+        Args:
+            rule: its name, and the number of the backward pass.
+            places: where it found something now.
+            seen: where it could; what it found elsewhere before lasts.
+        """
+        before = self._found[rule]
+        self._found[rule] = places | {place for place in before - seen if place[-1] != "not_finite"}
         return places & before
 
 
@@ -106,7 +113,7 @@ Rule = Callable[[Sequence[Row], History], Iterable[Finding]]
 
 
 def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) -> list[Alarm]:
-    """Return the alarms of one backward pass; what lasts since the one before is no new alarm.
+    """Return the alarms of one backward pass; a finding that was there in the pass before is not repeated.
 
     Args:
         rows: of the pass; they are in the history already.
@@ -114,10 +121,11 @@ def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) 
         rules: by name.
     """
     alarms = []
+    seen = {row[1:6] for row in rows}
     for name, rule in rules.items():
         found = list(rule(rows, history))
         key = f"{name} {rows[0].backward}" if rows else name
-        lasting = history.lasting(key, {row[1:6] for row, _, _ in found})
+        lasting = history.note(key, {row[1:6] for row, _, _ in found}, seen)
         alarms += [
             Alarm(name, row.step, row.stage, row.place, row.branch, row.value, threshold, text)
             for row, text, threshold in found
@@ -127,7 +135,7 @@ def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) 
 
 
 def not_finite(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a gradient that is NaN or infinite; of a scaled loss in several measured steps in a row.
+    """Find a gradient that is NaN or infinite; of a scaled loss in the last few measured steps.
 
     A single one is how a ``GradScaler`` finds the largest factor.
     """
@@ -140,14 +148,14 @@ def not_finite(rows: Sequence[Row], history: History) -> Iterator[Finding]:
 
 
 def dead(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a layer whose gradient is exactly zero for all samples, in several measured steps in a row."""
+    """Find a layer whose gradient is exactly zero for all samples, in the last few measured steps."""
     for row in _of(rows, "dead"):
         if _wrong(history.of(row), lambda value: value == 1.0):
             yield Finding(row, f"the gradient is exactly zero in {PATIENCE} measured steps", 1.0)
 
 
 def small_share(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a branch with less than 1 % of the gradient's energy, in several measured steps in a row."""
+    """Find a branch with less than 1 % of the gradient's energy, in the last few measured steps."""
     for row in _of(rows, "share"):
         if _wrong(history.of(row), lambda value: value < SMALL_SHARE):
             text = f"carries {row.value:.2%} of the gradient's energy, less than {SMALL_SHARE:.0%}"
@@ -155,7 +163,7 @@ def small_share(rows: Sequence[Row], history: History) -> Iterator[Finding]:
 
 
 def cancelling(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find contributions that cancel: a coherence near 0."""
+    """Find contributions that cancel: a coherence near 0, in the last few measured steps."""
     for row in _of(rows, "coherence"):
         if _wrong(history.of(row), lambda value: value < CANCELLED):
             yield Finding(
@@ -174,7 +182,7 @@ def vanishing(rows: Sequence[Row], history: History) -> Iterator[Finding]:
 
 
 def duplicating(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a stage whose duplication has risen, in several measured steps in a row."""
+    """Find a stage whose duplication has risen, in the last few measured steps."""
     for row in _of(rows, "duplication"):
         first = history.first(row)
         if _wrong(history.of(row), partial(operator.lt, first + RISE)):

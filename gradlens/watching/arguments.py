@@ -25,6 +25,10 @@ def check_arguments(model: object, scaler: object, keep: object, on_alarm: objec
             "fully_shard splits the parameters among processes, and gl.watch does not find them there; watch a "
             "training with DistributedDataParallel, or of one process"
         )
+    if isinstance(model, nn.DataParallel):
+        raise GradlensError(
+            "DataParallel copies the model in each step; watch a training with DistributedDataParallel"
+        )
     if scaler is not None and not callable(getattr(scaler, "get_scale", None)):
         raise GradlensError(
             f"scaler= is a {type(scaler).__name__}; give the torch.amp.GradScaler of the loop"

@@ -77,17 +77,17 @@ class CsvLog:
 
 
 class ParquetLog:
-    """Writes rows into Parquet files of a folder, ``part-00000000.parquet`` and so on, named by their first step.
+    """Writes rows into Parquet files of a folder, ``part-00000000-0000.parquet`` and so on, named by their first step.
 
     Args:
         folder: as for ``CsvLog``.
-        steps: watched steps per file; those of the last, unfinished file are lost if the training is killed.
+        passes: measured backward passes per file; those of an unfinished file are lost if the training is killed.
 
     Raises:
         GradlensError: pyarrow is not installed.
     """
 
-    def __init__(self, folder: str | Path, steps: int = 1) -> None:
+    def __init__(self, folder: str | Path, passes: int = 1) -> None:
         try:
             import pyarrow.parquet
         except ImportError:
@@ -95,15 +95,15 @@ class ParquetLog:
                 "ParquetLog needs pyarrow; install it (pip install pyarrow), or use CsvLog"
             ) from None
         self._parquet = pyarrow.parquet
-        self.folder, self.steps = Path(folder), steps
+        self.folder, self.passes = Path(folder), passes
         self._held: list[tuple[int, Sequence[Row]]] = []
         self._started = False
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
-        """Write the rows of a step, once there are enough steps for a file."""
+        """Write the rows of a step, once there are enough for a file."""
         self._start()
         self._held.append((step, rows))
-        if len(self._held) >= self.steps:
+        if len(self._held) >= self.passes:
             self._flush()
 
     def resume(self, step: int) -> None:
@@ -128,7 +128,8 @@ class ParquetLog:
             part.unlink()
 
     def _flush(self) -> None:
-        name = f"part-{self._held[0][0]:08d}.parquet"
+        step, rows = self._held[0]
+        name = f"part-{step:08d}-{rows[0].backward:04d}.parquet"
         self._save(self.folder / name, [row for _, rows in self._held for row in rows])
         self._held = []
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Protocol
 
-import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 from gradlens.errors import GradlensError
-from gradlens.hooks.aside import is_aside
 from gradlens.hooks.live import Live, Pass
 from gradlens.recording import Recording
 from gradlens.recording.watch import Watch, watch_of
@@ -23,6 +18,7 @@ from gradlens.watching.alarms import RULES, Alarm, History, Rule, alarms_in
 from gradlens.watching.arguments import check_arguments, logs_of
 from gradlens.watching.logs import Log
 from gradlens.watching.rows import Row, not_finite, rows_of, sample_words
+from gradlens.watching.steps import Steps
 
 FORMAT = 1
 """Of the state of a watch."""
@@ -94,7 +90,6 @@ class Watching:
     """A watched training; made by ``watch``, and used as a context.
 
     Attributes:
-        step: number of the next forward pass with gradients.
         history: (step, recording) of the last measured backward passes.
         alarms: what was found wrong so far.
         problems: by step, why it could not be measured.
@@ -111,14 +106,12 @@ class Watching:
         rules: Mapping[str, Rule],
         on_alarm: Callable[[Alarm], object] | None,
     ) -> None:
-        self._model, self._every, self._logs = model, every, logs
-        self._rules, self._on_alarm = rules, on_alarm
-        self._live = Live(model, watch, (lambda: 1.0) if scaler is None else scaler.get_scale)
-        self._handles: list[RemovableHandle] = []
-        self._eager = ExitStack()
+        self._logs, self._rules, self._on_alarm = logs, rules, on_alarm
+        live = Live(model, watch, (lambda: 1.0) if scaler is None else scaler.get_scale)
+        self._steps = Steps(model, live, every, self._problem, self._receive)
         self._past = History()
         self._warned = False
-        self.step = 0
+        self._received = 0
         self._rows: deque[list[Row]] = deque(maxlen=keep if logs else None)
         self.history: deque[tuple[int, Recording]] = deque(maxlen=keep)
         self.alarms: list[Alarm] = []
@@ -129,12 +122,16 @@ class Watching:
         """The rows of the measured steps in order: all of this process, or the last ones if there is a log."""
         return [row for rows in self._rows for row in rows]
 
+    @property
+    def step(self) -> int:
+        """Number of the next step."""
+        return self._steps.step
+
     def __enter__(self) -> Watching:
         """Put a hook on the model."""
-        if self._handles:
+        if self._steps.is_open:
             raise GradlensError("this watch is open already; make a new one with gl.watch")
-        hook = _Entrance(self)
-        self._handles = [self._model.register_forward_pre_hook(hook, with_kwargs=True)]
+        self._steps.open()
         return self
 
     def __exit__(
@@ -142,19 +139,15 @@ class Watching:
     ) -> None:
         """Remove all hooks and close the logs."""
         self.close()
+        if kind is None and self._steps.begun and not self._received and not self.problems:
+            text = "a watched training has no measured step: no gradient came back through the outputs of the model"
+            warnings.warn(text, WatchProblem, stacklevel=2)
 
     def close(self) -> None:
         """Remove all hooks and close the logs; the rows stay."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
-        self._eager.close()
-        self._live.close()
-        if self.step and not self._rows and not self.problems:
-            text = "a watched training has no measured step: no gradient came back through the outputs of the model"
-            warnings.warn(text, WatchProblem, stacklevel=2)
+        self._steps.close()
         for log in self._logs:
-            log.close()
+            self._guarded(self.step, log, log.close)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs to continue the rows: the number of the next step."""
@@ -172,7 +165,7 @@ class Watching:
             or type(state.get("step")) is not int
         ):
             raise GradlensError("this is not a state of a watch; give what its state_dict returned")
-        self.step = state["step"]
+        self._steps.step = state["step"]
         self._rows = deque((rows for rows in self._rows if rows[0].step < self.step), self._rows.maxlen)
         self.history = deque((kept for kept in self.history if kept[0] < self.step), self.history.maxlen)
         self.alarms = [alarm for alarm in self.alarms if alarm.step < self.step]
@@ -183,124 +176,46 @@ class Watching:
         for log in self._logs:
             log.resume(self.step)
 
-    def _begin(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
-        """Count a forward pass; prepare to measure it if it is its turn."""
-        step = self.step
-        self.step = step + 1
-        if step % self._every:
-            return
-        with self._reported(step):
-            if "torch._dynamo" in sys.modules:  # else nothing is compiled
-                self._eager.enter_context(torch.compiler.set_stance("force_eager"))
-            self._live.enter(args, kwargs)
-            leave = _Leave(self, step)
-            leave.handle = self._model.register_forward_hook(leave, always_call=True)
-        if step in self.problems:
-            self._eager.close()
-
-    def _returned(self, step: int, output: object) -> None:
-        """Watch the backward passes through the forward pass that has just returned."""
-        self._eager.close()
-        with self._reported(step):
-            self._live.watch(output, lambda found: self._receive(step, found))
-
     def _receive(self, step: int, found: Pass) -> None:
-        """Take what a backward pass left: write its rows, and look for alarms."""
-        alarms: list[Alarm] = []
-        with self._reported(step):
-            alarms = self._taken(step, found)
+        """Take what a backward pass left: look for alarms, and write its rows."""
+        try:
+            rows = self._taken(step, found)
+            self._past.add(rows)
+            alarms = alarms_in(rows, self._past, self._rules)
+        except Exception as error:  # the training has to go on
+            self._problem(step, error)
+            return
+        self._received += 1
+        self._rows.append(rows)
+        for log in self._logs:
+            self._guarded(step, log, lambda log=log: log.write(step, rows))  # type: ignore[misc]
         for alarm in alarms:
             self.alarms.append(alarm)
             if self._on_alarm is not None:
                 self._on_alarm(alarm)
 
-    def _taken(self, step: int, found: Pass) -> list[Alarm]:
-        if found.problem:
-            self.problems[step] = found.problem
+    def _taken(self, step: int, found: Pass) -> list[Row]:
         if found.recording is not None:
-            rows = rows_of(found.recording, step, found.index, found.largest, found.scale)
             self.history.append((step, found.recording))
-        elif found.broken is not None:
-            stage, site, samples, n = found.broken
-            rows = not_finite(step, found.index, stage, site, len(samples) / n, found.scale)
-            self.problems[step] = f"{found.problem}, in {sample_words(samples, n)}"
-        else:
+            return rows_of(found.recording, step, found.index, found.largest, found.scale)
+        if found.broken is None:
             raise GradlensError(found.problem)
-        self._rows.append(rows)
-        self._past.add(rows)
-        alarms = alarms_in(rows, self._past, self._rules)
-        for log in self._logs:
-            try:
-                log.write(step, rows)
-            except Exception as error:  # a full disk, a server that is gone
-                raise GradlensError(
-                    f"{type(log).__name__} could not write ({type(error).__name__}: {error})"
-                ) from error
-        return alarms
+        stage, site, samples, n = found.broken
+        self.problems[step] = f"{found.problem}, in {sample_words(samples, n)}"
+        return not_finite(step, found.index, stage, site, len(samples) / n, found.scale)
+
+    def _guarded(self, step: int, log: Log, write: Callable[[], None]) -> None:
+        """Let a log write; a full disk, or a server that is gone, does not stop the training."""
+        try:
+            write()
+        except Exception as error:
+            text = f"{type(log).__name__} could not write ({type(error).__name__}: {error})"
+            self._problem(step, GradlensError(text))
 
     def _problem(self, step: int, error: Exception) -> None:
-        self.problems[step] = (
-            str(error) if isinstance(error, GradlensError) else f"{type(error).__name__}: {error}"
-        )
+        known = isinstance(error, GradlensError)
+        self.problems[step] = str(error) if known else f"{type(error).__name__}: {error}"
         if not self._warned:
             self._warned = True
             text = f"step {step} of a watched training: {self.problems[step]}. The training goes on"
             warnings.warn(f"{text}; watching.problems has later problems", WatchProblem, stacklevel=2)
-
-    def _reported(self, step: int) -> _Reported:
-        return _Reported(self, step)
-
-
-class _Reported:
-    """Turns an error in a block into an entry of ``problems``, so that the training goes on; warns of the first."""
-
-    def __init__(self, watching: Watching, step: int) -> None:
-        self._watching, self._step = watching, step
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, Exception):
-            return False
-        self._watching._problem(self._step, error)
-        return True
-
-
-class _Entrance:
-    """The hook before each forward pass; copies of the model do not watch."""
-
-    def __init__(self, watching: Watching | None = None) -> None:
-        self._watching = watching
-
-    def __call__(self, module: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
-        if self._watching is not None and torch.is_grad_enabled() and not is_aside():
-            self._watching._begin(args, kwargs)
-
-    def __deepcopy__(self, memo: object) -> _Entrance:
-        return _Entrance()
-
-    def __reduce__(self) -> tuple[type[_Entrance], tuple[()]]:
-        return _Entrance, ()
-
-
-class _Leave(_Entrance):
-    """The hook after a forward pass that is measured; it removes itself."""
-
-    def __init__(self, watching: Watching | None = None, step: int = 0) -> None:
-        super().__init__(watching)
-        self._step = step
-        self.handle: RemovableHandle | None = None
-
-    def __call__(self, module: nn.Module, args: object, output: object) -> None:
-        if is_aside():
-            return
-        if self.handle is not None:
-            self.handle.remove()
-        if self._watching is not None:
-            self._watching._returned(self._step, output)
-
-    def __deepcopy__(self, memo: object) -> _Leave:
-        return _Leave()

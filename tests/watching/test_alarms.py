@@ -179,8 +179,8 @@ def test_an_exception_of_the_function_of_the_user_stops_the_training() -> None:
     def stop(alarm: Alarm) -> None:
         raise RuntimeError(str(alarm))
 
-    with watch(Net("sqrt"), every=1, on_alarm=stop) as watching:
-        model = watching._model
+    model = Net("sqrt")
+    with watch(model, every=1, on_alarm=stop):
         loss = functional.cross_entropy(model(torch.randn(8, 3, 16, 16)), torch.arange(8) % 5)
         with pytest.raises(
             RuntimeError,
@@ -223,6 +223,15 @@ def test_rules_on_series_of_values(rule: str, quantity: str, values: list[float]
         history.add(rows)
         raised += [alarm.step for alarm in alarms_in(rows, history, {rule: RULES[rule]})]
     assert raised == steps
+
+
+def test_a_finding_lasts_where_a_pass_has_no_row() -> None:
+    history, raised = History(), []
+    for step, value in enumerate([0, 0, 0, None, 0, 0]):
+        rows = [row("finite", 1.0, step)] if value is None else [row("share", float(value), step)]
+        history.add(rows)
+        raised += [alarm.step for alarm in alarms_in(rows, history, {"small share": RULES["small share"]})]
+    assert raised == [2]
 
 
 def test_a_long_training_keeps_few_numbers_for_its_rules() -> None:

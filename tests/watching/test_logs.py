@@ -49,6 +49,14 @@ def test_rows_are_read_back_as_they_were_written(kind: type[CsvLog | ParquetLog]
 
 
 @pytest.mark.parametrize("kind", LOGS)
+def test_each_backward_pass_of_a_step_is_kept(kind: type[CsvLog | ParquetLog], tmp_path: Path) -> None:
+    log, second = kind(tmp_path), [row._replace(backward=1) for row in rows(0)]
+    log.write(0, rows(0))
+    log.write(0, second)
+    assert read_rows(tmp_path) == [*rows(0), *second]
+
+
+@pytest.mark.parametrize("kind", LOGS)
 def test_a_resumed_training_has_no_step_twice(kind: type[CsvLog | ParquetLog], tmp_path: Path) -> None:
     written(kind(tmp_path), 0, 50, 100)
     log = kind(tmp_path)
