@@ -1,82 +1,31 @@
 """How the cost of a capture grows, beside a floor: ``python -m benchmarks.growth [--only n]``.
 
 Measures with one thread the processor time that a captured step takes beyond a plain one, and saves it in
-benchmarks/results/growth.json. The floor is the larger of two times, each with the rate that this machine reached
-beforehand: reading every watched gradient once from memory, and ``n² d`` multiply-adds for its Gram.
+benchmarks/results/growth.json, beside the floor (see ``benchmarks.floor``).
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 
 import gradlens as gl
+from benchmarks.floor import Rates, rates, work_of
 from benchmarks.measuring import Step, Store, load, medians, rounds, seconds
 from benchmarks.overhead import KINDS, PLAIN, Case, plain_step
-from gradlens.graph.plan import Plan
 from gradlens.hooks.watcher import Watcher
 
-BYTES = 1 << 28
-"""Size of the array that is read to measure the bandwidth of the memory."""
-SIDE = 1024
-"""Side of the matrices whose product measures the rate of multiply-adds."""
-REPEATS = 5
 PAIRS = 3
 SIZE, SAMPLES = 96, 8
 SEEDS = (1, 2, 4)
-
-
-class Rates(NamedTuple):
-    """What this machine reaches with one thread.
-
-    Attributes:
-        bandwidth: bytes read per second.
-        products: multiply-adds per second in float32.
-    """
-
-    bandwidth: float
-    products: float
-
-
-def rates(size: int = BYTES, side: int = SIDE) -> Rates:
-    """Return the rates of this machine, the best of some runs."""
-    values, square = torch.ones(size // 4), torch.ones(side, side)
-    read = min(seconds(values.sum).processor for _ in range(REPEATS))
-    product = min(seconds(lambda: square @ square).processor for _ in range(REPEATS))
-    return Rates(size / read, side**3 / product)
-
-
-class Work(NamedTuple):
-    """The least work for the Grams of one step.
-
-    Attributes:
-        gradients: number of watched gradients.
-        bytes: size of all, each read once.
-        products: multiply-adds, ``n² d`` per gradient ``[n, d]``.
-    """
-
-    gradients: int
-    bytes: int
-    products: int
-
-    def floor(self, machine: Rates) -> float:
-        """Return the least seconds: the larger one of reading and multiplying."""
-        return max(self.bytes / machine.bandwidth, self.products / machine.products)
-
-
-def work_of(plan: Plan, n: int) -> Work:
-    """Return the least work for a plan; gradients are float32."""
-    elements = [math.prod(plan.probes[number].shape) for number in plan.taps]
-    return Work(len(elements), 4 * sum(elements), n * sum(elements))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import gradlens as gl
+from benchmarks.floor import Work, rates, work_of
 from benchmarks.measuring import Step, environment, load, medians, peak_bytes, ratios, rounds
 from gradlens.hooks.watcher import Watcher
 
@@ -95,32 +96,42 @@ def plain_step(model: nn.Module, images: Tensor, labels: Tensor) -> Step:
 
 def captured_step(kind: str, model: nn.Module, images: Tensor, labels: Tensor) -> Step:
     """Return a captured step; it is planned here, as in the first batch of a capture."""
+    return step_and_work(kind, model, images, labels)[0]
+
+
+def step_and_work(kind: str, model: nn.Module, images: Tensor, labels: Tensor) -> tuple[Step, Work]:
+    """Return a captured step, and its least work."""
     watcher = Watcher(model, KINDS[kind])
     state, _ = watcher.first((images, labels))
-    return lambda: watcher.next(state, 0, (images, labels))
+    return lambda: watcher.next(state, 0, (images, labels)), work_of(state.plan, state.n)
 
 
-def steps_of(case: Case, kinds: Sequence[str]) -> dict[str, Step]:
-    """Return the plain and the captured steps of one network on one batch."""
+def steps_of(case: Case, kinds: Sequence[str]) -> tuple[dict[str, Step], dict[str, Work]]:
+    """Return the plain and the captured steps of one network on one batch, and the least work of each."""
     torch.set_num_threads(case.threads)
     model, (images, labels) = case.network(), case.data()
-    captured = {kind: captured_step(kind, model, images, labels) for kind in kinds if kind != PLAIN}
-    return {PLAIN: plain_step(model, images, labels), **captured}
+    captured = {kind: step_and_work(kind, model, images, labels) for kind in kinds if kind != PLAIN}
+    steps = {kind: step for kind, (step, _) in captured.items()}
+    return {PLAIN: plain_step(model, images, labels), **steps}, {
+        kind: work for kind, (_, work) in captured.items()
+    }
 
 
 def measure(case: Case, pairs: Mapping[str, int]) -> dict[str, Any]:
-    """Return a row: ratios of each kind to the plain step, with intervals.
+    """Return a row: ratios of each kind to the plain step, with intervals, and the least ratio (``benchmarks.floor``).
 
     Args:
         case: network and batch.
         pairs: by kind, the rounds in which it runs.
     """
-    steps = steps_of(case, list(pairs))
+    steps, works = steps_of(case, list(pairs))
+    machine = rates()
     for run in steps.values():  # to warm up
         run()
     with load() as busy:
         times = rounds(steps, PLAIN, pairs)
     plain = times[PLAIN]
+    wall = medians(plain)["wall"]
     return {
         "model": case.model,
         "batch": case.batch,
@@ -128,13 +139,15 @@ def measure(case: Case, pairs: Mapping[str, int]) -> dict[str, Any]:
         "threads": case.threads,
         "plain": medians(plain),
         "ratios": {kind: ratios(times[kind], plain) for kind in pairs},
+        "floor": {kind: 1 + work.floor(machine) / wall for kind, work in works.items()},
+        **{f"rate_{name}": value for name, value in machine._asdict().items()},
         "others": busy["others"],
     }
 
 
 def peak(case: Case, kind: str) -> int:
     """Return the peak resident bytes of this process after a few steps."""
-    run = steps_of(case, [kind])[kind]
+    run = steps_of(case, [kind])[0][kind]
     for _ in range(STEPS_AT_PEAK):
         run()
     return peak_bytes()

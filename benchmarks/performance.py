@@ -54,6 +54,12 @@ contributions) and on the sketches (random projections) from which contributions
 run step by step during a capture, which [takes longer](metrics.md#recurrences).
 """
 """What holds for any machine."""
+FLOOR = (
+    "The *floor* is the larger of two times: each watched gradient read once from memory, and the multiply-adds, "
+    "`n² d` per gradient `[n, d]` and in weight space those of each sample's gradient, at the rates that this machine "
+    "reached in the same run"
+)
+"""What the floor is; the rates follow."""
 
 
 class Section(NamedTuple):
@@ -103,7 +109,8 @@ def overhead_lines(document: Document) -> Iterator[str]:
     threads = "one thread" if first["threads"] == 1 else f"{first['threads']} threads"
     yield from paragraph(
         f"Time of a captured step divided by that of a plain one, batch {first['batch']} at {first['size']} px, "
-        f"{threads}: median of the ratios of pairs, and its interval (at least 95 %, sign test)."
+        f"{threads}: median of the ratios of pairs, and its interval (at least 95 %, sign test). {FLOOR} "
+        f"{_rates(first)}"
     )
     yield from ["", *_overhead_table(rows), "", *busy(rows)]
 
@@ -120,7 +127,19 @@ def _overhead_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         for row in rows
         for clock, words in (("processor", "processor time"), ("wall", "wall clock"))
     ]
-    return table(["", "", *(CAPTIONS[kind] for kind in kinds), "plain step, s"], lines)
+    floors = [[row["model"], "floor", *(f"{row['floor'][kind]:.2f}" for kind in kinds), ""] for row in rows]
+    ordered = [
+        line for index, floor in enumerate(floors) for line in (*lines[2 * index : 2 * index + 2], floor)
+    ]
+    return table(["", "", *(CAPTIONS[kind] for kind in kinds), "plain step, s"], ordered)
+
+
+def _rates(row: Mapping[str, Any]) -> str:
+    """Return the rates of the machine in words."""
+    return (
+        f"(here {row['rate_bandwidth'] / 1e9:.1f} GB/s, and {row['rate_products'] / 1e9:.1f} · 10⁹ multiply-adds per "
+        "second in products of large matrices)."
+    )
 
 
 def overhead_memory_lines(document: Document) -> Iterator[str]:
@@ -154,12 +173,9 @@ def growth_lines(document: Document) -> Iterator[str]:
     rows = list(document["rows"].values())
     machine = next(row for row in rows if "floor" in row)
     yield from paragraph(
-        "Processor time of a captured step beyond a plain one, median (range) of pairs, one thread. The *floor* is the "
-        "larger of two times: each watched gradient read once from memory, and `n² d` multiply-adds per gradient "
-        "`[n, d]`, at the rates that this machine reached in the same run "
-        f"({machine['rate_bandwidth'] / 1e9:.1f} GB/s, and {machine['rate_products'] / 1e9:.1f} · 10⁹ multiply-adds "
-        "per second in products of large matrices). The rest is spent on the sketches, on the check of sums, and on a "
-        "fixed cost per gradient, which counts most for small batches."
+        f"Processor time of a captured step beyond a plain one, median (range) of pairs, one thread. {FLOOR} "
+        f"{_rates(machine)} The rest is spent on the sketches, on the check of sums, and on a fixed cost per gradient, "
+        "which counts most for small batches."
     )
     for axis, title in TITLES.items():
         chosen = [row for row in rows if row["axis"] == axis]

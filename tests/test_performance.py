@@ -16,7 +16,7 @@ from pages import ROOT
 from scipy import stats
 from torch import nn
 
-from benchmarks import commands, growth, measuring, overhead, performance
+from benchmarks import commands, floor, growth, measuring, overhead, performance
 from benchmarks.measuring import Seconds, Store, interval, order, ratios, rounds
 from gradlens.hooks.watcher import Watcher
 
@@ -136,6 +136,7 @@ def test_a_small_network_is_measured() -> None:
     for clocks in measured["ratios"].values():
         assert clocks["processor"]["median"] > 0
     assert set(measured["plain"]) == {"processor", "wall"}
+    assert measured["floor"]["signals"] > measured["floor"]["forks"] > 1
     assert torch.get_num_threads() == 1
 
 
@@ -161,20 +162,32 @@ def test_the_floor_counts_each_watched_gradient_once() -> None:
     model = nn.Sequential(nn.Linear(6, 10), nn.ReLU(), nn.Linear(10, 4))
     batch = torch.randn(8, 6), torch.arange(8) % 4
     state, _ = Watcher(model, overhead.KINDS["signals"]).first(batch)
-    work = growth.work_of(state.plan, 8)
+    work = floor.work_of(state.plan, 8)
     assert work == (2, 4 * 8 * (10 + 4), 8 * 8 * (10 + 4))  # the outputs of both layers; n² d with n = 8
-    assert work.floor(growth.Rates(bandwidth=1e3, products=1e9)) == work.bytes / 1e3
-    assert work.floor(growth.Rates(bandwidth=1e9, products=1e3)) == work.products / 1e3
+    assert work.floor(floor.Rates(bandwidth=1e3, products=1e9)) == work.bytes / 1e3
+    assert work.floor(floor.Rates(bandwidth=1e9, products=1e3)) == work.products / 1e3
+
+
+def test_the_floor_of_weights_has_the_products_of_the_gradient_of_each_sample() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 10, 3, padding=1, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(250, 4)
+    )
+    batch = torch.randn(8, 3, 5, 5), torch.arange(8) % 4
+    state, _ = Watcher(model, overhead.KINDS["weights"]).first(batch)
+    work = floor.work_of(state.plan, 8)
+    products = 8 * 250 * 27 + 8 * 4 * 250  # those of the backward passes of the layers' weights
+    loss = 8 * 8 * 4  # the loss signal
+    assert work.products == products + 8 * 8 * (270 + 1000) + loss
 
 
 def test_the_rates_of_the_machine_are_positive() -> None:
-    machine = growth.rates(1 << 20, 64)
+    machine = floor.rates(1 << 20, 64)
     assert min(machine) > 0
 
 
 def test_growth_is_measured_beside_the_floor() -> None:
     small = growth.Growth("samples", "4", overhead.Case("resnet10t", 4, 32), "signals")
-    measured = growth.measure(small, growth.Rates(1e10, 1e10), pairs=1)
+    measured = growth.measure(small, floor.Rates(1e10, 1e10), pairs=1)
     assert measured["low"] == measured["seconds"] == measured["high"]
     assert measured["times_floor"] == pytest.approx(measured["seconds"] / measured["floor"])
     assert measured["gradients"] > 10
