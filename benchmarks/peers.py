@@ -28,8 +28,8 @@ SIZES = ((8, 96), (8, 160))
 """(samples, pixels) of the batches."""
 AT_PEAK = (("resnet50", 8, 96), ("vit_small_patch16_224", 8, 96))
 """The networks and batches of which memory is measured."""
-ROUNDS = {"least": 2, "most": 6}
-BUDGET = 2.5
+ROUNDS = {"least": 3, "most": 6}
+BUDGET = 5.0
 """Seconds for each step of a case, in all its rounds."""
 SLOW = 5.0
 """Seconds of a step that runs once; a ratio of ten and more needs no interval."""

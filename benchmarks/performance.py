@@ -1,6 +1,6 @@
 """Speed and memory: ``python -m benchmarks.performance`` writes docs/performance.md from benchmarks/results.
 
-``--measure`` measures everything first, in about 25 minutes on two idle cores, and saves each row in
+``--measure`` measures everything first, in about an hour on two idle cores, and saves each row in
 benchmarks/results; ``--only overhead`` or ``--only "peers/vit 8x96"`` measures a section, or the rows of it whose names
 contain the text after the slash, and keeps the others. The packages of benchmarks/peers.txt are measured where they are
 installed.
