@@ -70,7 +70,9 @@ def work_of(plan: Plan, n: int) -> Work:
     outputs = [math.prod(layer.shapes[0]) for layer in layers]
     weights = 0
     for output, layer in zip(outputs, layers, strict=True):
-        channels = layer.shapes[0][1]  # also of a linear layer, which has one position per sample in these networks
+        channels = layer.shapes[0][
+            1
+        ]  # also of a linear layer, which has one position per sample in these networks
         weights += (output // channels + n**2) * math.prod(layer.weight)
     return Work(
         len(elements) + len(layers),
