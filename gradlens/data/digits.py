@@ -52,9 +52,7 @@ def handwritten() -> tuple[NDArray[Any], NDArray[Any]]:
     folders = (library.submodule_search_locations or ()) if library else ()
     file = next((path for path in (Path(folder) / FILE for folder in folders) if path.is_file()), None)
     if file is None:
-        from sklearn.datasets import (
-            load_digits,
-        )  # says that the library is missing, or knows where its file is
+        from sklearn.datasets import load_digits  # raises if it is missing, or knows where its file is
 
         bundle = load_digits()
         return bundle.images, bundle.target

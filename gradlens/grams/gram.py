@@ -20,9 +20,8 @@ def gram(gradient: Tensor, outer: int, n: int, *, double: bool = False) -> Tenso
         double: multiply in float64.
     """
     panels = product(chunks(gradient, outer, n), double=double).panels
-    return square(
-        panels, panels[0].new_empty(n, n)
-    )  # symmetric, which a product need not be to the last digit
+    whole = panels[0].new_empty(n, n)
+    return square(panels, whole)  # symmetric, which a product need not be to the last digit
 
 
 def sample_energies(gradient: Tensor, positions: Sequence[int], outer: int, n: int) -> Tensor:

@@ -21,7 +21,7 @@ from gradlens.graph.nodes import TensorKey
 from gradlens.hooks.carrying import carried_energies
 from gradlens.hooks.checks import check_sums
 from gradlens.hooks.freed import backward_error
-from gradlens.hooks.planned import Forward, Planned
+from gradlens.hooks.planned import Forward, Planned, accumulator_of
 from gradlens.hooks.recorder import Sink
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.recording.watch import Watch
@@ -63,7 +63,7 @@ def loss_pass(
         values: further values of the batch, to be transferred with the rest.
     """
     plan = state.plan
-    kept = Accumulator(plan, state.n, state.projection, watch, state.products, state.precision)
+    kept = accumulator_of(state, watch)
     kept.values |= {**values, "loss": forward.loss.detach()}
     layers = {node: partial(kept.update_weights, node, numbers) for node, numbers in plan.weights.items()}
     again = list(forward.nodes) if plan.exits else []
@@ -212,8 +212,7 @@ class LossPasses:
         return [loss for loss in map(self.forward.losses.__getitem__, weights) if loss.requires_grad]
 
     def _accumulator(self) -> Accumulator:
-        state = self.state
-        return Accumulator(state.plan, state.n, state.projection, self.watch, state.products, state.precision)
+        return accumulator_of(self.state, self.watch)
 
     def _empty(self) -> Norms:
         scale = float(self.state.n) if self.watch.reduction == "mean" else 1.0

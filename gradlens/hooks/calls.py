@@ -113,7 +113,7 @@ class Calls:
     def begin(self, inputs: object) -> None:
         """Note the call of the model if it runs already, and what it reads."""
         self.spans.append(Span("", 0, _sequence()))
-        self.inputs.extend(tensor.shape for tensor in tensors_of(inputs) if not tensor.is_nested)
+        self.inputs.extend(_shapes(tensors_of(inputs)))
 
     def end(self, outputs: Sequence[Tensor]) -> None:
         """Note the end of the call of the model, and what it returns."""
@@ -174,6 +174,10 @@ def _paths(model: nn.Module) -> list[tuple[nn.Module, list[str]]]:
     ]
 
 
+def _shapes(tensors: Sequence[Tensor]) -> Iterator[torch.Size]:
+    return (tensor.shape for tensor in tensors if not tensor.is_nested)
+
+
 def _sequence() -> int:
     return int(torch._C._autograd._get_sequence_nr())
 
@@ -200,8 +204,7 @@ def _leave(calls: Calls, paths: Sequence[str]) -> Leave:
 def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
     def hook(module: nn.Module, args: object, kwargs: Mapping[str, object] = NO_KWARGS) -> None:
         if not calls.inputs:
-            tensors = tensors_of((args, kwargs))
-            calls.inputs.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
+            calls.inputs.extend(_shapes(tensors_of((args, kwargs))))
 
     return hook
 
@@ -209,8 +212,7 @@ def _inputs(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]],
 def _entered(calls: Calls) -> Callable[[nn.Module, object, Mapping[str, object]], None]:
     def hook(module: nn.Module, args: object, kwargs: Mapping[str, object] = NO_KWARGS) -> None:
         if len(calls.entered) < ENTERED:
-            tensors = tensors_of((args, kwargs))[:1]
-            calls.entered.extend(tensor.shape for tensor in tensors if not tensor.is_nested)
+            calls.entered.extend(_shapes(tensors_of((args, kwargs))[:1]))
 
     return hook
 

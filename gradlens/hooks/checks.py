@@ -24,8 +24,9 @@ from gradlens.graph.owners import Owner
 from gradlens.graph.plan import Plan
 from gradlens.graph.recurrences import recurrences
 from gradlens.hooks.finiteness import first_not_finite
-from gradlens.hooks.samples import FEWEST, batch_size
+from gradlens.hooks.samples import batch_size
 from gradlens.losses import Losses, losses_of
+from gradlens.metrics.hsic import FEWEST
 from gradlens.recording.watch import SITES, Watch
 
 WITHOUT_DOUBLE = ("mps",)

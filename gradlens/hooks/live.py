@@ -1,8 +1,8 @@
 """Watch backward passes that somebody else runs: hooks on the graph of a forward pass in an unchanged training loop.
 
-The loss is not known when a forward pass ends. The graph is therefore read from the sum of all outputs, which nobody
-differentiates: its operations stand in for the loss. What the loop computes from the outputs, one loss or several, is
-outside of the graph, and the gradient that arrives at the outputs is the loss signal.
+The loss is not known when a forward pass ends. The graph is therefore read from a weighted sum of all outputs, which
+nobody differentiates: its operations stand in for the loss. What the loop computes from the outputs, one loss or
+several, is outside of the graph, and the gradient that arrives at the outputs is the loss signal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -25,11 +25,11 @@ from gradlens.hooks.checks import same_shapes
 from gradlens.hooks.dry import DryPass
 from gradlens.hooks.nesting import plain
 from gradlens.hooks.outside import read_outside, source_of, within
-from gradlens.hooks.planned import Forward, Planned, planned
+from gradlens.hooks.planned import Forward, Planned, accumulator_of, planned
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.samples import batch_size
-from gradlens.hooks.stand_in import DryPasses, stand_in, unwrapped
+from gradlens.hooks.stand_in import DryPasses, unwrapped, weighted_sum
 from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of
 from gradlens.hooks.watcher import Watched
@@ -141,7 +141,7 @@ class Live:
             return
         _, calls, n, dry = entered
         calls.end(outputs)
-        total = stand_in(outputs)
+        total = weighted_sum(outputs)
         nodes, graph, _ = graph_of(self._model, total, None if dry is None else dry.derived)
         state = self._plan(Forward(total, nodes, graph, calls), n, dry)
         calls.returned.clear()  # live nodes
@@ -204,73 +204,84 @@ class _Passes:
         self._scale, self._receive = scale, receive
         self._signals = frozenset(state.plan.signals)
         self._steps = {step: number for number, series in state.plan.series.items() for step in series.steps}
-        self._running: Accumulator | None = None
-        self._task = NONE
-        self._problem = ""
-        self._largest: dict[int, Tensor] = {}
-        self._factor = 1.0
+        self._running: _Running | None = None
         self._count = 0
 
     def update(self, number: int, gradient: Tensor) -> None:
         """Reduce a gradient; the first one of a backward pass asks autograd to call ``_finish`` at its end."""
         task = torch._C._current_graph_task_id()
-        if task != self._task:
-            self._task, self._running, self._problem, self._largest = task, None, "", {}
-            engine = torch.autograd.Variable._execution_engine
-            engine.queue_callback(self._finish)
-        if self._problem:
+        if self._running is None or self._running.task != task:  # the one before was interrupted
+            self._running = _Running(task)
+            torch.autograd.Variable._execution_engine.queue_callback(self._finish)
+        if self._running.problem:
             return
         try:
-            self._reduce(number, gradient)
+            self._reduce(self._running, number, gradient)
         except Exception as error:  # the training has to go on
-            self._problem, self._running = f"{type(error).__name__}: {error}", None
+            self._running.problem, self._running.kept = _words(error), None
 
-    def _reduce(self, number: int, gradient: Tensor) -> None:
-        if self._running is None:
-            state, self._factor = self._state, float(self._scale())
-            self._running = Accumulator(
-                state.plan,
-                state.n,
-                state.projection,
-                self._watch,
-                state.products,
-                state.precision,
-                self._factor,
-            )
-        self._running.update(number, gradient)
+    def _reduce(self, running: _Running, number: int, gradient: Tensor) -> None:
+        if running.kept is None:
+            running.factor = float(self._scale())
+            running.kept = accumulator_of(self._state, self._watch, running.factor)
+        running.kept.update(number, gradient)
         signal = self._steps.get(number, number)
         if signal in self._signals and gradient.numel():
             largest = torch.linalg.vector_norm(gradient, torch.inf)
-            known = self._largest.get(signal)
-            self._largest[signal] = largest if known is None else torch.maximum(known, largest)
+            known = running.largest.get(signal)
+            running.largest[signal] = largest if known is None else torch.maximum(known, largest)
 
     def _finish(self) -> None:
         """Hand over what the pass left; autograd calls it when the pass is finished."""
-        kept, self._running, self._task = self._running, None, NONE
-        largest, self._largest = self._largest, {}
+        running, self._running = self._running, None
+        if running is None:
+            return
         index, self._count = self._count, self._count + 1
         try:
-            found = Pass(index, None, {}, self._factor, self._problem)
-            if kept is not None:
-                found = self._found(index, kept, largest)
+            finished = self._finished(index, running)
         except Exception as error:  # the training has to go on
-            found = Pass(index, None, {}, self._factor, f"{type(error).__name__}: {error}")
-        self._receive(found)
+            finished = Pass(index, None, {}, running.factor, _words(error))
+        self._receive(finished)
 
-    def _found(self, index: int, kept: Accumulator, largest: Mapping[int, Tensor]) -> Pass:
-        unit = (self._state.n if self._watch.reduction == "mean" else 1) / self._factor
+    def _finished(self, index: int, running: _Running) -> Pass:
+        if running.kept is None:
+            return Pass(index, None, {}, running.factor, running.problem)
         with torch.no_grad():
-            kept.values |= {f"largest {number}": value for number, value in largest.items()}
+            running.kept.values |= {f"largest {number}": value for number, value in running.largest.items()}
             try:
-                value = kept.value(repeat=False)
+                value = running.kept.value(repeat=False)
             except NotFiniteError as error:
                 site = source_of(self._state.plan, error.probe)
                 broken = Broken(error.probe.stage, site, tuple(error.samples), self._state.n)
                 problem = f"a gradient is not finite, first one that {site} passes back"
-                return Pass(index, None, {}, self._factor, problem, broken)
-        found = {number: float(value.values.pop(f"largest {number}")) * unit for number in largest}
-        return Pass(index, self._recording(value), found, self._factor)
+                return Pass(index, None, {}, running.factor, problem, broken)
+        unit = (self._state.n if self._watch.reduction == "mean" else 1) / running.factor
+        largest = {number: float(value.values.pop(f"largest {number}")) * unit for number in running.largest}
+        return Pass(index, self._recording(value), largest, running.factor)
 
     def _recording(self, value: BatchGrams) -> Recording:
         meta = meta_of(self._model, self._watch, self._state)
         return assembled(self._state, [Watched(value, None)], self._watch, None, {}, meta)
+
+
+@dataclass
+class _Running:
+    """A backward pass that runs.
+
+    Attributes:
+        task: number that autograd gives it.
+        factor: factor of the loss.
+        kept: reduces the gradients; None before the first one, and after an error.
+        largest: by probe of a signal, its largest absolute element.
+        problem: the error; empty if there was none.
+    """
+
+    task: int
+    factor: float = 1.0
+    kept: Accumulator | None = None
+    largest: dict[int, Tensor] = field(default_factory=dict)
+    problem: str = ""
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

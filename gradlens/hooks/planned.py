@@ -11,6 +11,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.autograd.graph import Node as AutogradNode
 
+from gradlens.grams.accumulator import Accumulator
 from gradlens.grams.precision import Precision
 from gradlens.grams.projection import Projection
 from gradlens.grams.roles import projected_features
@@ -88,6 +89,17 @@ class Planned:
     other_draws: tuple[str, ...] = ()
     losses: tuple[str, ...] = ()
     precision: Precision = field(default_factory=Precision)
+
+
+def accumulator_of(state: Planned, watch: Watch, factor: float = 1.0) -> Accumulator:
+    """Return what reduces the gradients of one backward pass.
+
+    Args:
+        state: what all batches share.
+        watch: what is watched, and how.
+        factor: factor of the loss, which is divided out.
+    """
+    return Accumulator(state.plan, state.n, state.projection, watch, state.products, state.precision, factor)
 
 
 def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass | None) -> Planned:

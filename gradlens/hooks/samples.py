@@ -11,11 +11,10 @@ from torch import Tensor
 
 from gradlens.errors import GradlensError
 from gradlens.hooks.nesting import items_of, plain, tensors_of
+from gradlens.metrics.hsic import FEWEST
 
 CHANNELS = (1, 3)
 """Channels of an image: a tensor ``[c, h, w]`` is one sample, because a batch has more samples than that."""
-FEWEST = 4
-"""Smallest number of samples for the unbiased HSIC; a smaller candidate counts only if there is no other."""
 ROWS = ("batch_idx", "batch_index", "image_idx")
 """Members of a batch that hold, for each row of other members, the number of its sample."""
 
@@ -43,7 +42,9 @@ def batch_size(batch: object) -> int:
     if not lengths and not listed:
         axes = (set(tensor.shape) if plain(tensor) else None for tensor in tensors_of(batch))
         lengths = _common(axes) or set()
-    lengths = {length for length in lengths if length >= FEWEST} or lengths
+    lengths = {
+        length for length in lengths if length >= FEWEST
+    } or lengths  # too few only if there is no other
     if len(lengths) == 1:
         return lengths.pop()
     possible = f"could be {' or '.join(map(str, sorted(lengths)))}" if lengths else "cannot be found"

@@ -32,7 +32,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def stand_in(outputs: Sequence[Tensor]) -> Tensor:
+def weighted_sum(outputs: Sequence[Tensor]) -> Tensor:
     """Return a scalar with a graph that reads all outputs: their weighted sum.
 
     The weights differ from element to element: the gradient of a plain sum is zero before a normalisation.
@@ -89,7 +89,7 @@ class DryPasses:
 def _step(model: nn.Module, batch: Any) -> Tensor:
     args, kwargs = batch
     outputs = returned_tensors(model(*args, **kwargs))
-    return stand_in([output for output in outputs if output.requires_grad and plain(output)])
+    return weighted_sum([output for output in outputs if output.requires_grad and plain(output)])
 
 
 def _waits_for_others(model: nn.Module) -> bool:

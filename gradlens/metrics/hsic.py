@@ -13,6 +13,8 @@ from gradlens.errors import GradlensError
 
 Array = NDArray[np.float64]
 
+FEWEST = 4
+"""Smallest number of samples for which the unbiased HSIC is defined."""
 ROUNDING = 1e-6
 """Relative size below which the remainder of a float32 Gram counts as rounding error (measured: about 1e-7)."""
 
@@ -34,8 +36,10 @@ def u_center(grams: Array) -> Array:
     True
     """
     n = grams.shape[-1]
-    if n < 4:
-        raise GradlensError(f"{n} samples per batch; the unbiased HSIC needs at least 4: use larger batches")
+    if n < FEWEST:
+        raise GradlensError(
+            f"{n} samples per batch; the unbiased HSIC needs at least {FEWEST}: use larger batches"
+        )
     centred = grams * (1.0 - np.eye(n))
     rows = centred.sum(axis=-1, keepdims=True)
     columns = centred.sum(axis=-2, keepdims=True)

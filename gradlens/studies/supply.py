@@ -15,8 +15,9 @@ from gradlens.data import SuppliedBatches
 from gradlens.data.checks import check_input
 from gradlens.data.supplied import length_of
 from gradlens.errors import BATCHES, GradlensError, callers_errors
-from gradlens.hooks.samples import FEWEST, batch_size
+from gradlens.hooks.samples import batch_size
 from gradlens.hooks.steps import Loss, step_of
+from gradlens.metrics.hsic import FEWEST
 from gradlens.models.factory_file import file_function
 from gradlens.models.supplied import Network
 from gradlens.options import options_of

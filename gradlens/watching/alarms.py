@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from gradlens.watching.rows import Row
+from gradlens.analyzers.signals import WHOLE
+from gradlens.watching.rows import Row, Series
 
-Place = tuple[int, str, str, str, str]
-"""Number of the backward pass, stage, place, branch and quantity."""
 LAST = 64
 """Numbers of each place that are kept."""
 PATIENCE = 3
@@ -69,7 +68,7 @@ class Alarm:
 
     def __str__(self) -> str:
         where = f"{self.place}, stage {self.stage}" if self.place else f"stage {self.stage}"
-        where = "the network" if (self.stage, self.place) == ("whole", "") else where
+        where = "the network" if (self.stage, self.place) == (WHOLE, "") else where
         where = f"branch {self.branch} at {where}" if self.branch else where
         return f"step {self.step}: {where}: {self.text}"
 
@@ -78,25 +77,25 @@ class History:
     """The numbers of earlier measured steps by place: the first, and some of the last."""
 
     def __init__(self) -> None:
-        self._first: dict[Place, float] = {}
-        self._last: dict[Place, deque[float]] = defaultdict(lambda: deque(maxlen=LAST))
-        self._found: dict[str, set[Place]] = defaultdict(set)
+        self._first: dict[Series, float] = {}
+        self._last: dict[Series, deque[float]] = defaultdict(lambda: deque(maxlen=LAST))
+        self._found: dict[str, set[Series]] = defaultdict(set)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append the rows of a backward pass."""
         for row in rows:
-            self._first.setdefault(row[1:6], row.value)
-            self._last[row[1:6]].append(row.value)
+            self._first.setdefault(row.series, row.value)
+            self._last[row.series].append(row.value)
 
     def of(self, row: Row) -> list[float]:
         """Return the last numbers at the place of a row, the row's last."""
-        return list(self._last[row[1:6]])
+        return list(self._last[row.series])
 
     def first(self, row: Row) -> float:
         """Return the first number at the place of a row."""
-        return self._first[row[1:6]]
+        return self._first[row.series]
 
-    def note(self, rule: str, places: set[Place], seen: set[Place]) -> set[Place]:
+    def note(self, rule: str, places: set[Series], seen: set[Series]) -> set[Series]:
         """Remember where a rule found something, and return those of the places where it had before.
 
         Args:
@@ -105,7 +104,7 @@ class History:
             seen: where it could; what it found elsewhere before lasts.
         """
         before = self._found[rule]
-        self._found[rule] = places | {place for place in before - seen if place[-1] != "not_finite"}
+        self._found[rule] = places | {place for place in before - seen if place.quantity != "not_finite"}
         return places & before
 
 
@@ -121,15 +120,15 @@ def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) 
         rules: by name.
     """
     alarms = []
-    seen = {row[1:6] for row in rows}
+    seen = {row.series for row in rows}
     for name, rule in rules.items():
         found = list(rule(rows, history))
         key = f"{name} {rows[0].backward}" if rows else name
-        lasting = history.note(key, {row[1:6] for row, _, _ in found}, seen)
+        lasting = history.note(key, {row.series for row, _, _ in found}, seen)
         alarms += [
             Alarm(name, row.step, row.stage, row.place, row.branch, row.value, threshold, text)
             for row, text, threshold in found
-            if row[1:6] not in lasting
+            if row.series not in lasting
         ]
     return alarms
 

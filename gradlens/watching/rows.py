@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +11,18 @@ from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
+from gradlens.metrics.hsic import FEWEST
 from gradlens.recording import Recording
+
+
+class Series(NamedTuple):
+    """Where and of what there is a number in each step; the attributes are those of ``Row``."""
+
+    backward: int
+    stage: str
+    place: str
+    branch: str
+    quantity: str
 
 
 class Row(NamedTuple):
@@ -35,9 +46,12 @@ class Row(NamedTuple):
     quantity: str
     value: float
 
+    @property
+    def series(self) -> Series:
+        """What the numbers of one place and quantity have in common from step to step."""
+        return Series(*self[1:6])
 
-FEWEST = 4
-"""Samples that duplication needs: the unbiased HSIC is not defined for fewer."""
+
 QUANTITIES = {
     "energy": "squared norm of the gradient at a layer, of the summed loss, added up over the samples",
     "rms": "root mean square of a sample's elements of that gradient, mean over the samples, as in the table flow",
@@ -68,7 +82,7 @@ def rows_of(
         recording: with one replicate.
         step: of the training.
         backward: number of the backward pass.
-        largest: by probe, the largest absolute element of a gradient as it arrived.
+        largest: by probe, the largest absolute element of a gradient of the summed loss.
         scale: factor of the loss, which is divided out already.
     """
     cells = [*_signals(recording, largest), *_branches(recording), *_stages(recording), *_last(1.0, scale)]
@@ -84,7 +98,7 @@ def not_finite(
         step: of the training.
         backward: number of the backward pass.
         stage: of the first such gradient that arrived.
-        site: where it was watched.
+        site: the operation that passes it back.
         samples: share of the samples in which it is.
         scale: factor of the loss.
     """
@@ -141,7 +155,7 @@ def _branches(recording: Recording) -> Iterator[Cell]:
     if table is None:
         return
     forks: set[str] = set()
-    for row in _records(table.frame, ["stage", "site", "where", "branch", "share", "coherence"]):
+    for row in table.frame.to_dict("records"):
         place = row["stage"], row["site"]
         if row["site"] in recurrent or not np.isfinite(row["share"]):
             continue
@@ -162,14 +176,10 @@ def _stages(recording: Recording) -> Iterator[Cell]:
     table = Duplication((ENERGY, ENERGY_GIVEN_LOSS))(recording) if recording.n >= FEWEST else None
     if table is None:
         return
-    for row in _records(table.frame, ["stage", "version", "rarefied_duplication", "mean_similarity"]):
+    for row in table.frame.to_dict("records"):
         given = row["version"] != ENERGY.label
         name = "duplication_given_loss" if given else "duplication"
         if np.isfinite(row["rarefied_duplication"]):
             yield row["stage"], "", "", name, float(row["rarefied_duplication"])
         if not given and np.isfinite(row["mean_similarity"]):
             yield row["stage"], "", "", "mean_similarity", float(row["mean_similarity"])
-
-
-def _records(frame: Any, columns: list[str]) -> list[dict[str, Any]]:
-    return list(frame[columns].to_dict("records"))

@@ -98,7 +98,7 @@ class Steps:
         self._leave = None
         step = leave.step
         try:
-            self._live.watch(output, lambda found: self._receive(step, found))
+            self._live.watch(output, lambda finished: self._receive(step, finished))
         except Exception as error:
             self._problem(step, error)
 

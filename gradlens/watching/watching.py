@@ -176,10 +176,10 @@ class Watching:
         for log in self._logs:
             log.resume(self.step)
 
-    def _receive(self, step: int, found: Pass) -> None:
+    def _receive(self, step: int, finished: Pass) -> None:
         """Take what a backward pass left: look for alarms, and write its rows."""
         try:
-            rows = self._taken(step, found)
+            rows = self._taken(step, finished)
             self._past.add(rows)
             alarms = alarms_in(rows, self._past, self._rules)
         except Exception as error:  # the training has to go on
@@ -194,15 +194,15 @@ class Watching:
             if self._on_alarm is not None:
                 self._on_alarm(alarm)
 
-    def _taken(self, step: int, found: Pass) -> list[Row]:
-        if found.recording is not None:
-            self.history.append((step, found.recording))
-            return rows_of(found.recording, step, found.index, found.largest, found.scale)
-        if found.broken is None:
-            raise GradlensError(found.problem)
-        stage, site, samples, n = found.broken
-        self.problems[step] = f"{found.problem}, in {sample_words(samples, n)}"
-        return not_finite(step, found.index, stage, site, len(samples) / n, found.scale)
+    def _taken(self, step: int, finished: Pass) -> list[Row]:
+        if finished.recording is not None:
+            self.history.append((step, finished.recording))
+            return rows_of(finished.recording, step, finished.index, finished.largest, finished.scale)
+        if finished.broken is None:
+            raise GradlensError(finished.problem)
+        stage, site, samples, n = finished.broken
+        self.problems[step] = f"{finished.problem}, in {sample_words(samples, n)}"
+        return not_finite(step, finished.index, stage, site, len(samples) / n, finished.scale)
 
     def _guarded(self, step: int, log: Log, write: Callable[[], None]) -> None:
         """Let a log write; a full disk, or a server that is gone, does not stop the training."""
