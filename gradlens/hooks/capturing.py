@@ -15,7 +15,7 @@ from torch import nn
 
 from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.hooks.assembling import assembled, meta_of
-from gradlens.hooks.checks import check_device, check_readable
+from gradlens.hooks.checks import check_model
 from gradlens.hooks.planned import Planned
 from gradlens.hooks.state import Guard, preserved
 from gradlens.hooks.steps import Loss, Step, step_of
@@ -77,8 +77,7 @@ def capture(
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step, losses)
-    check_readable(model)
-    check_device(model)
+    check_model(model)
     further = Further()
     extra: dict[str, Any] = dict(meta or {})
     with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():

@@ -68,6 +68,16 @@ def is_one_sample(batch: object) -> bool:
     return target.dim() == 0 if isinstance(target, Tensor) else isinstance(target, (int, float))
 
 
+def check_model(model: nn.Module) -> None:
+    """Raise if a model can neither be captured nor watched.
+
+    Raises:
+        GradlensError: a part is a program that cannot be read, or on a device without float64.
+    """
+    check_readable(model)
+    check_device(model)
+
+
 def check_readable(model: nn.Module) -> None:
     """Raise if a part of the model that learns, or has no mode, is a program of TorchScript or ``torch.export``."""
     for path, module in model.named_modules():

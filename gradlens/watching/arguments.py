@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.hooks.checks import check_readable
+from gradlens.hooks.checks import check_model
 from gradlens.watching.logs import Log
 
 
@@ -37,7 +37,7 @@ def check_arguments(model: object, scaler: object, keep: object, on_alarm: objec
         raise GradlensError(f"keep={keep!r} is not a number of backward passes; give 0 or more, such as 8")
     if on_alarm is not None and not callable(on_alarm):
         raise GradlensError(f"on_alarm= is a {type(on_alarm).__name__}, not a function of an alarm")
-    check_readable(model)
+    check_model(model)
     if model._compiled_call_impl is not None:
         raise GradlensError(
             "model.compile() compiles the hooks of the model, too, so that no step can run uncompiled; watch "

@@ -45,3 +45,9 @@ def test_a_device_without_float64_is_refused_with_the_remedy(build: Any, name: s
     with pytest.raises(GradlensError, match=f"{name} is on mps, which has no float64.*model.to") as error:
         gl.capture(build(), [(torch.randn(8, 6), torch.arange(8) % 5)], progress=False)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("build", [with_weight, with_buffer])
+def test_a_watch_refuses_it_before_the_training(build: Any) -> None:
+    with pytest.raises(GradlensError, match=r"is on mps, which has no float64.*model.to"):
+        gl.watch(build())
