@@ -14,9 +14,10 @@ from torch.autograd.graph import Node as AutogradNode
 
 from gradlens.grams.gram import gram
 from gradlens.grams.precision import Array, LossNotFiniteError, NotFiniteError, Precision
-from gradlens.grams.product import product, square
-from gradlens.grams.projection import Projection
-from gradlens.grams.rows import in_order, real, rows
+from gradlens.grams.product import product, product_of_slices, square
+from gradlens.grams.projection import Projection, chunks_of_sketch, parts_of_sketch, sketched
+from gradlens.grams.rows import Chunks, in_order, real, rows
+from gradlens.grams.slices import follows, joined, together
 from gradlens.grams.sums import Sums
 from gradlens.grams.transfer import Streams, transferred
 from gradlens.grams.uses import Use, saved_of, use_of
@@ -90,8 +91,61 @@ class Accumulator:
         self.carried: dict[int, Tensor] = {}
         self.values: dict[str, Tensor] = {}
 
-    def update(self, number: int, gradient: Tensor) -> None:
-        """Reduce one gradient of an edge or a tensor; nothing waits for a device."""
+    def update(self, arrived: Sequence[tuple[int, Tensor]]) -> None:
+        """Reduce gradients of edges or tensors that arrive together, by probe; nothing waits for a device.
+
+        Neighbouring slices of one tensor are read together.
+        """
+        runs: list[list[tuple[int, Tensor]]] = []
+        for number, gradient in arrived:
+            if runs and len(arrived) > 1 and self._continues(runs[-1], number, gradient):
+                runs[-1].append((number, gradient))
+            else:
+                runs.append([(number, gradient)])
+        for run in runs:
+            if len(run) == 1 or not self._reduce_slices(run):
+                for number, gradient in run:
+                    self._reduce(number, gradient)
+
+    def _continues(self, run: Sequence[tuple[int, Tensor]], number: int, gradient: Tensor) -> bool:
+        last, before = run[-1]
+        return (
+            len(run) < together(gradient)
+            and follows(before, gradient)
+            and self._is_slice(last, before)
+            and self._is_slice(number, gradient)
+        )
+
+    def _is_slice(self, number: int, gradient: Tensor) -> bool:
+        """Return whether a gradient can be read together with its neighbours: all that it needs is Gram and sketch."""
+        probe = self._plan.probes[number]
+        return (
+            probe.outer == 1
+            and not probe.rows
+            and not gradient.is_complex()
+            and gradient.shape[0] == self._n
+            and number not in self._precision.double
+            and self._steps.get(number, number) not in self._rank
+            and self._sums.only_sketches(number, gradient)
+        )
+
+    def _reduce_slices(self, run: Sequence[tuple[int, Tensor]]) -> bool:
+        """Reduce neighbouring slices in one pass; return False if float32 has lost an energy of one."""
+        first, slices = run[0][1], len(run)
+        self._streams.follow(first)
+        features = first.numel() // self._n
+        cut = Chunks(joined(first, slices, chunks_of_sketch(features)))
+        result = product_of_slices(cut, slices, self._sums.signs_of_slices(cut, slices))
+        if result is None:
+            return False
+        sketches = sketched(result.projected[0], parts_of_sketch(features), slices)
+        for rank, (number, _) in enumerate(run):
+            self._panels[number] = [panel[rank] for panel in result.panels]
+            self._sums.receive_sketch(number, sketches[rank])
+        return True
+
+    def _reduce(self, number: int, gradient: Tensor) -> None:
+        """Reduce one gradient."""
         probe, double = self._plan.probes[number], number in self._precision.double
         self._streams.follow(gradient)
         gradient = real(gradient)

@@ -68,10 +68,14 @@ def per_sample_products(gradients: Sequence[Tensor]) -> Tensor:
     Args:
         gradients: each ``[n, d]``; stacked in chunks of features, so that no full copy is made.
     """
-    total = torch.zeros(
-        gradients[0].shape[0], len(gradients), len(gradients), dtype=torch.float64, device=gradients[0].device
+    n, features = gradients[0].shape
+    total = gradients[0].new_zeros(n, len(gradients), len(gradients), dtype=torch.float64)
+    chunks = (
+        (tuple(gradients),)
+        if features <= CHUNK
+        else zip(*(each.split(CHUNK, 1) for each in gradients), strict=True)
     )
-    for chunk in zip(*(torch.split(gradient, CHUNK, dim=1) for gradient in gradients), strict=True):
+    for chunk in chunks:
         stacked = torch.stack(chunk, dim=1)
         total += torch.bmm(stacked, stacked.transpose(1, 2))
     return total

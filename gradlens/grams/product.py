@@ -81,6 +81,28 @@ def projected(gradient: Chunks, signs: Signs) -> Projected:
         return _product(gradient, [signs], False, gram=False).projected[0]
 
 
+def product_of_slices(gradient: Chunks, slices: int, signs: Signs) -> Product | None:
+    """Return the Grams of slices of equal size and their products with signs; each feature is read once.
+
+    Args:
+        gradient: all slices, cut into chunks of equal width.
+        slices: their number.
+        signs: of the features of all slices.
+
+    Returns:
+        The panels ``[slices, k, n - start]``, and the products as in ``product``; on a CPU None if float32 has lost an
+        energy.
+    """
+    with full_precision():
+        outputs, products = _multiplied(gradient.equal, [signs], False)
+    panels = [output.unflatten(0, (slices, -1)).sum(1, dtype=torch.float64) for output in outputs]
+    if panels[0].is_cpu:
+        energies = [panel.numpy().diagonal(axis1=1, axis2=2) for panel in panels]
+        if gradient.equal.dtype != torch.float64 and any(map(lossy, energies)):
+            return None
+    return Product(panels, [(products[0], None)])
+
+
 def square(panels: Sequence[Matrix], whole: Matrix) -> Matrix:
     """Write the panels ``[k, n - start]`` of a Gram into the matrix ``[n, n]``, and return it.
 

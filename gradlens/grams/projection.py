@@ -73,13 +73,20 @@ class Projection:
 
         return self._kept(("part", channels, sizes, *_key(gradient, shape)), laid_out)
 
-    def sketch(self, gradient: Chunks) -> Signs:
-        """Return the signs of a sketch; they are those of the features in the order of the chunks."""
+    def sketch(self, gradient: Chunks, slices: int = 1) -> Signs:
+        """Return the signs of a sketch; they are those of the features in the order of the chunks.
+
+        Args:
+            gradient: cut into chunks; without a rest if there are several slices.
+            slices: parts of the gradient of equal size, each with the same signs.
+        """
 
         def laid_out() -> Signs:
-            return _cut(torch.stack([self._row(_features(gradient), row) for row in range(ROWS)]), gradient)
+            features = _features(gradient) // slices
+            rows = [self._row(features, row) for row in range(ROWS)]
+            return _cut(torch.stack(rows).repeat(1, slices), gradient)
 
-        return self._kept(("sketch", *_key(gradient, ())), laid_out)
+        return self._kept(("sketch", slices, *_key(gradient, ())), laid_out)
 
     def _kept(self, key: Hashable, laid_out: Callable[[], Signs]) -> Signs:
         if key not in self._laid_out:
@@ -131,14 +138,20 @@ def totals(projected: Projected) -> Tensor:
     return total if rest is None else total + rest.sum(0)
 
 
-def sketched(projected: Projected, parts: int) -> Tensor:
-    """Return the sketch of each sample, ``[n, m]`` in float64, from the products with its signs."""
+def sketched(projected: Projected, parts: int, slices: int = 1) -> Tensor:
+    """Return the sketch of each sample, ``[slices, n, m]`` in float64, from the products with its signs.
+
+    Args:
+        projected: products of the chunks; with a rest only if there is one slice.
+        parts: of each slice (see ``parts_of_sketch``).
+        slices: parts of the gradient of equal size.
+    """
     chunks, rest = projected
-    count, _, n = chunks.shape
-    sketch = chunks.view(count // parts, parts, ROWS, n).sum(0, dtype=torch.float64)
+    n = chunks.shape[-1]
+    sketch = chunks.view(slices, -1, parts, ROWS, n).sum(1, dtype=torch.float64)
     if rest is not None:
-        sketch[-1] += rest
-    return sketch.view(-1, n).mul_(ROWS**-0.5).T
+        sketch[0, -1] += rest
+    return sketch.view(slices, -1, n).mul_(ROWS**-0.5).transpose(1, 2)
 
 
 def exact(features: int) -> bool:

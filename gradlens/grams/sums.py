@@ -108,6 +108,29 @@ class Sums:
                 signs[duty] = self._projection.sketch(cut)
         return cut, signs
 
+    def only_sketches(self, number: int, gradient: Tensor) -> bool:
+        """Return whether a contribution is sketched for one fork, and is needed for nothing else."""
+        duties, features = self._duties.get(number, ()), gradient.numel() // self._n
+        if len(duties) != 1 or not self._sketches(gradient, self._n) or features % chunks_of_sketch(features):
+            return False
+        (duty,) = duties
+        return (
+            duty.kind == "pairs"
+            and duty.member >= 0
+            and duty.sampled
+            and duty.group not in self.pairs
+            and self._orders.setdefault(duty.group, ()) == ()
+        )
+
+    def signs_of_slices(self, gradient: Chunks, slices: int) -> Signs:
+        """Return the signs of the sketches of slices that are read together."""
+        return self._projection.sketch(gradient, slices)
+
+    def receive_sketch(self, number: int, sketch: Tensor) -> None:
+        """Take the sketch ``[n, m]`` of a contribution."""
+        (duty,) = self._duties[number]
+        self._open[duty.group][duty.member] = sketch
+
     def receive(
         self,
         number: int,
@@ -150,7 +173,7 @@ class Sums:
         if shared is None:
             cut = self._for_sketch(duty.group, _flat(gradient, outer, n), n)
             shared = projected(cut, self._projection.sketch(cut))
-        return sketched(shared, parts_of_sketch(gradient.numel() // n))
+        return sketched(shared, parts_of_sketch(gradient.numel() // n))[0]
 
     def _for_sketch(self, group: int, gradient: Tensor, n: int) -> Chunks:
         """Cut a gradient whose samples come first as all contributions of its fork are cut."""

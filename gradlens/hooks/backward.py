@@ -22,7 +22,7 @@ from gradlens.hooks.carrying import carried_energies
 from gradlens.hooks.checks import check_sums
 from gradlens.hooks.freed import backward_error
 from gradlens.hooks.planned import Forward, Planned, accumulator_of
-from gradlens.hooks.recorder import Sink
+from gradlens.hooks.recorder import Arrived, Sink, one_by_one
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.recording.watch import Watch
 
@@ -163,9 +163,10 @@ class LossPasses:
         if weights is None:
             kept.values |= self.values
 
-        def receive(number: int, gradient: Tensor) -> None:
-            kept.update(number, gradient)
-            norms.update(number, gradient)
+        def receive(arrived: Arrived) -> None:
+            kept.update(arrived)
+            for number, gradient in arrived:
+                norms.update(number, gradient)
 
         self._backward(weights, receive, kept)
         if plan.exits and self._roots(weights):
@@ -180,7 +181,7 @@ class LossPasses:
         """Run the pass of a weighted sum of losses; keep the norms alone."""
         norms = self._empty()
         kept = self._accumulator() if self.state.plan.weights else None
-        self._backward(weights, norms.update, kept)
+        self._backward(weights, one_by_one(norms.update), kept)
         return norms.value(None if kept is None else kept.value().grams)
 
     def _backward(self, weights: Mapping[str, float] | None, receive: Sink, kept: Accumulator | None) -> None:

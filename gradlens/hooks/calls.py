@@ -7,7 +7,7 @@ interval that holds a node's number owns the node, also for functional ``+`` and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -144,9 +144,10 @@ def module_calls(model: nn.Module) -> Iterator[Calls]:
     counter: Counter[str] = Counter()
     handles: list[RemovableHandle] = []
     try:
-        for module, paths in _paths(model):
+        weighted = _weighted(model)
+        for module, paths in _paths(model, weighted):
             handles.append(module.register_forward_pre_hook(_enter(calls, counter, paths)))
-            if paths[0] and next(module.parameters(), None) is not None:
+            if paths[0] in weighted:
                 handles.append(module.register_forward_pre_hook(_entered(calls), with_kwargs=True))
             elif "Pool" in type(module).__name__:
                 handles.append(module.register_forward_pre_hook(_pooling(calls)))
@@ -159,19 +160,31 @@ def module_calls(model: nn.Module) -> Iterator[Calls]:
             handle.remove()
 
 
-def _paths(model: nn.Module) -> list[tuple[nn.Module, list[str]]]:
+def _weighted(model: nn.Module) -> set[str]:
+    """Return the paths of the modules inside the model that have a parameter, or contain a module with one."""
+    paths: set[str] = set()
+    for path, module in model.named_modules(remove_duplicate=False):
+        if any(parameter is not None for parameter in module._parameters.values()):
+            while path and path not in paths:
+                paths.add(path)
+                path = path.rpartition(".")[0]
+    return paths
+
+
+def _paths(model: nn.Module, weighted: Container[str]) -> list[tuple[nn.Module, list[str]]]:
     """Return each module with its paths: several for one activation that is part of many layers.
 
     A module with parameters keeps its first path only, because its parameters have one name.
+
+    Args:
+        model: the network.
+        weighted: paths of the modules with parameters.
     """
     paths: dict[nn.Module, list[str]] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         if not isinstance(module, torch.jit.ScriptModule):
             paths.setdefault(module, []).append(path)
-    return [
-        (module, names[:1] if any(True for _ in module.parameters()) else names)
-        for module, names in paths.items()
-    ]
+    return [(module, names[:1] if names[0] in weighted else names) for module, names in paths.items()]
 
 
 def _shapes(tensors: Sequence[Tensor]) -> Iterator[torch.Size]:

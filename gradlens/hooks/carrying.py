@@ -15,7 +15,7 @@ from torch.autograd.graph import Node as AutogradNode
 from gradlens.grams.gram import sample_energies
 from gradlens.graph.nodes import Slot, TensorKey
 from gradlens.graph.plan import Plan
-from gradlens.hooks.recorder import cut_off, watch
+from gradlens.hooks.recorder import cut_off, one_by_one, watch
 
 
 def carried_energies(
@@ -47,7 +47,7 @@ def carried_energies(
             gradient, plan.probes[number].rows, plan.probes[number].outer or 1, n
         )
 
-    with watch(nodes, _steps(plan), receive), cut_off(nodes, plan.exits):
+    with watch(nodes, _steps(plan), one_by_one(receive)), cut_off(nodes, plan.exits):
         nodes.clear()
         try:
             torch.autograd.grad(loss, learning, allow_unused=True, retain_graph=retain)

@@ -21,7 +21,7 @@ from gradlens.graph.owners import OUTSIDE
 from gradlens.graph.plan import Plan
 from gradlens.graph.sites import site_names
 from gradlens.hooks.planned import Forward
-from gradlens.hooks.recorder import watch
+from gradlens.hooks.recorder import one_by_one, watch
 from gradlens.recording.causes import (
     CANCELLED,
     FACTOR,
@@ -128,7 +128,9 @@ def alive_after(model: nn.Module, plan: Plan, numbers: Iterable[int], forward: F
     seen: dict[int, Tensor] = {}
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     forward.calls.returned.clear()  # live nodes
-    with watch(forward.nodes, taps, lambda number, gradient: seen.update({number: gradient.any()})):
+    with watch(
+        forward.nodes, taps, one_by_one(lambda number, gradient: seen.update({number: gradient.any()}))
+    ):
         forward.nodes.clear()
         torch.autograd.grad(forward.loss, learning, allow_unused=True)
     live = {number for number, value in seen.items() if value}

@@ -17,7 +17,7 @@ from gradlens.graph.nodes import Graph, Slot, TensorKey
 from gradlens.graph.partial import Part
 from gradlens.hooks.constants import Derived, Reads
 from gradlens.hooks.hooked import HookedTensor
-from gradlens.hooks.recorder import Tap, watch
+from gradlens.hooks.recorder import Tap, one_by_one, watch
 from gradlens.hooks.walking import graph_of
 
 SAMPLES = 4
@@ -115,7 +115,7 @@ def dry_pass(
     hooks = [(TensorKey(index[h.node], h.output), h.returned) for h in hooked if h.node in index]
     del index  # live nodes
     sums = _Sums(graph)
-    with watch(nodes, dict(enumerate(sums.taps)), sums.receive):
+    with watch(nodes, dict(enumerate(sums.taps)), one_by_one(sums.receive)):
         nodes.clear()
         torch.autograd.grad(loss, parameters, allow_unused=True)
     changed = frozenset(key for key, returned in hooks if returned.gradient)

@@ -26,6 +26,7 @@ from gradlens.hooks.dry import DryPass
 from gradlens.hooks.nesting import plain
 from gradlens.hooks.outside import read_outside, source_of, within
 from gradlens.hooks.planned import Forward, Planned, accumulator_of, planned
+from gradlens.hooks.recorder import Arrived
 from gradlens.hooks.recorder import watch as recorded
 from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.samples import batch_size
@@ -207,8 +208,8 @@ class _Passes:
         self._running: _Running | None = None
         self._count = 0
 
-    def update(self, number: int, gradient: Tensor) -> None:
-        """Reduce a gradient; the first one of a backward pass asks autograd to call ``_finish`` at its end."""
+    def update(self, arrived: Arrived) -> None:
+        """Reduce gradients; the first one of a backward pass asks autograd to call ``_finish`` at its end."""
         task = torch._C._current_graph_task_id()
         if self._running is None or self._running.task != task:  # the one before was interrupted
             self._running = _Running(task)
@@ -216,20 +217,21 @@ class _Passes:
         if self._running.problem:
             return
         try:
-            self._reduce(self._running, number, gradient)
+            self._reduce(self._running, arrived)
         except Exception as error:  # the training has to go on
             self._running.problem, self._running.kept = _words(error), None
 
-    def _reduce(self, running: _Running, number: int, gradient: Tensor) -> None:
+    def _reduce(self, running: _Running, arrived: Arrived) -> None:
         if running.kept is None:
             running.factor = float(self._scale())
             running.kept = accumulator_of(self._state, self._watch, running.factor)
-        running.kept.update(number, gradient)
-        signal = self._steps.get(number, number)
-        if signal in self._signals and gradient.numel():
-            largest = torch.linalg.vector_norm(gradient, torch.inf)
-            known = running.largest.get(signal)
-            running.largest[signal] = largest if known is None else torch.maximum(known, largest)
+        running.kept.update(arrived)
+        for number, gradient in arrived:
+            signal = self._steps.get(number, number)
+            if signal in self._signals and gradient.numel():
+                largest = torch.linalg.vector_norm(gradient, torch.inf)
+                known = running.largest.get(signal)
+                running.largest[signal] = largest if known is None else torch.maximum(known, largest)
 
     def _finish(self) -> None:
         """Hand over what the pass left; autograd calls it when the pass is finished."""

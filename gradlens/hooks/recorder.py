@@ -15,8 +15,10 @@ from gradlens.graph.nodes import Slot, TensorKey
 
 Tap = Slot | TensorKey
 """Where a gradient is observed: an input of a node for a contribution, a tensor for its accumulated gradient."""
-Sink = Callable[[int, Tensor], None]
-"""Receives (number of the tap, gradient); must reduce the gradient at once, not keep it."""
+Arrived = Sequence[tuple[int, Tensor]]
+"""Gradients that a node receives or passes back at once, by number of their tap."""
+Sink = Callable[[Arrived], None]
+"""Receives the gradients of a node; must reduce them at once, not keep them."""
 LayerHook = Callable[[AutogradNode, Tensor], None]
 """Called with the live node of a layer, whose saved tensors still exist, and the gradient at its output."""
 Gradients = Sequence[Tensor | None]
@@ -43,7 +45,7 @@ def watch(
     Args:
         nodes: live nodes by index, as ``walk`` returned them; may be dropped inside the context.
         taps: where to observe gradients, by number.
-        sink: called on the thread that runs the backward pass.
+        sink: called once per node, on the thread that runs the backward pass.
         layers: functions by node, called with the node when its gradient arrives. The node is held outside
             its hook and released there or on leaving, so no cycle remains.
     """
@@ -58,7 +60,7 @@ def watch(
     handles: list[RemovableHandle] = []
     try:
         for index, numbered in contributions.items():
-            handles.append(nodes[index].register_hook(_contributions(numbered, sink)))
+            handles.append(nodes[index].register_hook(_contributions(sorted(numbered), sink)))
         for index, numbered in sums.items():
             handles.append(nodes[index].register_prehook(_accumulated(numbered, sink)))
         for index, layer_hook in (layers or {}).items():
@@ -68,6 +70,16 @@ def watch(
         live.clear()
         for handle in handles:
             handle.remove()
+
+
+def one_by_one(receive: Callable[[int, Tensor], None]) -> Sink:
+    """Return a sink that passes on each gradient by itself: (number of the tap, gradient)."""
+
+    def sink(arrived: Arrived) -> None:
+        for number, gradient in arrived:
+            receive(number, gradient)
+
+    return sink
 
 
 @contextmanager
@@ -102,9 +114,9 @@ def _zeroed(closed: set[int]) -> Callable[[Gradients, Gradients], Gradients]:
 def _exact(sink: Sink) -> Sink:
     """Return a sink that computes in the precision of the gradients, although the caller's autocast is on."""
 
-    def outside(number: int, gradient: Tensor) -> None:
-        with torch.autocast(gradient.device.type, enabled=False):
-            sink(number, gradient)
+    def outside(arrived: Arrived) -> None:
+        with torch.autocast(arrived[0][1].device.type, enabled=False):
+            sink(arrived)
 
     return outside
 
@@ -118,10 +130,13 @@ def _accumulated(numbered: Numbered, sink: Sink) -> Prehook:
 
 
 def _deliver(numbered: Numbered, gradients: Gradients, sink: Sink) -> None:
-    for position, number in numbered:
-        gradient = gradients[position]
-        if gradient is not None:
-            sink(number, gradient.detach())
+    arrived = [
+        (number, gradient.detach())
+        for position, number in numbered
+        if (gradient := gradients[position]) is not None
+    ]
+    if arrived:
+        sink(arrived)
 
 
 def _with_node(live: dict[int, AutogradNode], index: int, layer_hook: LayerHook) -> Prehook:

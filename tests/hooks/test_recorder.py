@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gradlens.graph.nodes import Slot, TensorKey
-from gradlens.hooks.recorder import Tap, watch
+from gradlens.hooks.recorder import Tap, one_by_one, watch
 from gradlens.hooks.walking import walk
 
 
@@ -36,7 +36,9 @@ def test_each_branch_delivers_its_contribution_bit_for_bit() -> None:
     loss = first + second
     nodes, taps = watched(v, loss)
     received: dict[int, Tensor] = {}
-    with watch(nodes, taps, lambda number, gradient: received.__setitem__(number, gradient.clone())):
+    with watch(
+        nodes, taps, one_by_one(lambda number, gradient: received.__setitem__(number, gradient.clone()))
+    ):
         torch.autograd.grad(loss, x)
     assert {received[0].numpy().tobytes(), received[1].numpy().tobytes()} == expected
     assert torch.equal(received[0] + received[1], received[2])
@@ -48,7 +50,9 @@ def test_a_square_delivers_two_contributions_of_half_the_gradient() -> None:
     loss = (v * v).sum()
     nodes, taps = watched(v, loss)
     received: dict[int, Tensor] = {}
-    with watch(nodes, taps, lambda number, gradient: received.__setitem__(number, gradient.clone())):
+    with watch(
+        nodes, taps, one_by_one(lambda number, gradient: received.__setitem__(number, gradient.clone()))
+    ):
         torch.autograd.grad(loss, x)
     assert len(received) == 3
     assert torch.equal(received[0], v)
@@ -64,7 +68,7 @@ def test_both_operands_of_an_addition_receive_one_buffer() -> None:
     add = next(i for i, node in enumerate(graph.nodes) if node.operation == "Add")
     pointers: list[int] = []
     taps = {0: Slot(add, 0), 1: Slot(add, 1)}
-    with watch(nodes, taps, lambda number, gradient: pointers.append(gradient.data_ptr())):
+    with watch(nodes, taps, one_by_one(lambda number, gradient: pointers.append(gradient.data_ptr()))):
         torch.autograd.grad(loss, x)
     assert len(pointers) == 2
     assert pointers[0] == pointers[1]
@@ -78,7 +82,7 @@ def test_nothing_is_delivered_after_the_context(raises: bool) -> None:
     nodes, taps = watched(v, loss)
     received: list[int] = []
     try:
-        with watch(nodes, taps, lambda number, gradient: received.append(number)):
+        with watch(nodes, taps, one_by_one(lambda number, gradient: received.append(number))):
             if raises:
                 raise KeyboardInterrupt
     except KeyboardInterrupt:
@@ -95,7 +99,7 @@ def test_an_error_of_the_sink_reaches_the_caller_and_hooks_are_gone() -> None:
     v = x.exp()
     loss = (v * v).sum()
     nodes, taps = watched(v, loss)
-    with pytest.raises(ValueError, match="no"), watch(nodes, taps, refuse):
+    with pytest.raises(ValueError, match="no"), watch(nodes, taps, one_by_one(refuse)):
         torch.autograd.grad(loss, x, retain_graph=True)
     torch.autograd.grad(loss, x)
 
@@ -135,7 +139,7 @@ def test_the_graph_is_freed_with_its_last_reference_not_by_the_garbage_collector
     v = Carries.apply(x)
     loss = (v * v).sum()
     nodes, taps = watched(v, loss)
-    with watch(nodes, taps, lambda number, gradient: None):
+    with watch(nodes, taps, one_by_one(lambda number, gradient: None)):
         nodes.clear()
         torch.autograd.grad(loss, x)
     assert [token() is not None for token in Carries.born] == [True]
@@ -149,7 +153,7 @@ def test_hooks_do_not_refer_to_their_node() -> None:
     v = Carries.apply(x)
     loss = (v * v).sum()
     nodes, taps = watched(v, loss)
-    with watch(nodes, taps, lambda number, gradient: None):
+    with watch(nodes, taps, one_by_one(lambda number, gradient: None)):
         nodes.clear()
         del v, loss
         alive = [token() is not None for token in Carries.born]  # the hooks are still registered
@@ -173,6 +177,6 @@ def test_modules_get_no_hook() -> None:
     model = nn.Linear(3, 2)
     loss = model(torch.ones(4, 3)).sum()
     nodes, graph = walk([loss.grad_fn], {id(p): name for name, p in model.named_parameters()})
-    with watch(nodes, {0: TensorKey(len(graph.nodes) - 1, 0)}, lambda number, gradient: None):
+    with watch(nodes, {0: TensorKey(len(graph.nodes) - 1, 0)}, one_by_one(lambda number, gradient: None)):
         assert not model._backward_hooks
         assert not model._forward_hooks

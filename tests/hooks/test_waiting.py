@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,9 +127,9 @@ def test_several_losses_are_copied_once_a_pass() -> None:
 def test_one_item_in_a_hook_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     update = Accumulator.update
 
-    def curious(self: Accumulator, number: int, gradient: Tensor) -> None:
-        gradient.sum().item()
-        update(self, number, gradient)
+    def curious(self: Accumulator, arrived: Sequence[tuple[int, Tensor]]) -> None:
+        arrived[0][1].sum().item()
+        update(self, arrived)
 
     monkeypatch.setattr(Accumulator, "update", curious)
     with Device() as device:
