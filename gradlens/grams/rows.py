@@ -10,7 +10,11 @@ import torch
 from torch import Tensor
 
 WIDTH = 512
-"""Features of a chunk; the products of a chunk are summed in the precision of the gradient."""
+"""Features of a chunk; the products of a chunk are summed in the precision of the gradient.
+
+Chunks of 4096 take 0.9 to 0.95 of the time, but energies of gradients that are constant over an image, as behind a
+mean, are then wrong by 6e-6 in float32.
+"""
 HALVES = (torch.float16, torch.bfloat16)
 
 
