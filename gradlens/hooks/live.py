@@ -125,8 +125,8 @@ class Live:
             self._entered.stack.close()
             self._entered = None
 
-    def watch(self, output: object, receive: Callable[[Pass], None]) -> None:
-        """Watch the backward passes through the forward pass that has just returned.
+    def watch(self, output: object, receive: Callable[[Pass], None]) -> bool:
+        """Watch the backward passes through the forward pass that has just returned; False if none can follow.
 
         Args:
             output: what the model returned.
@@ -139,7 +139,7 @@ class Live:
         self.leave()
         outputs = [tensor for tensor in returned_tensors(output) if tensor.requires_grad and plain(tensor)]
         if entered is None or not outputs:
-            return
+            return False
         _, calls, n, dry = entered
         calls.end(outputs)
         total = weighted_sum(outputs)
@@ -153,6 +153,11 @@ class Live:
         self._open.append(stack)
         while len(self._open) > OPEN:
             self._open.popleft().close()
+        return True
+
+    def forget(self) -> None:
+        """Remove the hooks of the forward pass that was watched last."""
+        self._open.pop().close()
 
     def close(self) -> None:
         """Remove all hooks."""

@@ -79,7 +79,7 @@ def rows_of(
     """Return the numbers of a recording of one batch.
 
     Args:
-        recording: with one replicate.
+        recording: of one backward pass; of several processes, a replicate for each.
         step: of the training.
         backward: number of the backward pass.
         largest: by probe, the largest absolute element of a gradient of the summed loss.
@@ -143,7 +143,7 @@ def _signals(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cel
         place = signal.stage, signal.name, ""
         yield (*place, "largest", largest[signal.number])
         if signal.sampled:
-            squares = np.clip(np.diagonal(recording.grams[signal.number, 0]), 0.0, None)
+            squares = np.clip(np.diagonal(recording.grams[signal.number], axis1=1, axis2=2), 0.0, None)
             elements = max(signal.probe.elements(recording.n), 1)
             yield (*place, "energy", float(squares.sum()))
             yield (*place, "rms", float(np.sqrt(squares / elements).mean()))

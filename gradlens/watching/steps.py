@@ -24,6 +24,8 @@ class Steps:
         every: steps from one measured step to the next.
         problem: called with a step that cannot be measured, and the reason.
         receive: called with a step and what a backward pass through it left.
+        agree: called with each step that is to be measured and why it cannot be, empty if it can; returns why none of
+            the processes measures it. None if there is one process only.
 
     Attributes:
         step: number of the next step.
@@ -37,9 +39,10 @@ class Steps:
         every: int,
         problem: Callable[[int, Exception], None],
         receive: Callable[[int, Pass], None],
+        agree: Callable[[int, str], str] | None = None,
     ) -> None:
         self._model, self._live, self._every = model, live, every
-        self._problem, self._receive = problem, receive
+        self._problem, self._receive, self._agree = problem, receive, agree
         self._handle: RemovableHandle | None = None
         self._leave: _Leave | None = None
         self._eager = ExitStack()
@@ -74,18 +77,22 @@ class Steps:
         if step % self._every:
             return
         self.begun += 1
+        leave = _Leave(self, step)
         try:
             if "torch._dynamo" in sys.modules:  # else nothing is compiled
                 self._eager.enter_context(torch.compiler.set_stance("force_eager"))
             self._live.enter(args, kwargs)
-            self._leave = _Leave(self, step)
-            self._leave.handle = self._model.register_forward_hook(self._leave, always_call=True)
         except Exception as error:
             self._drop()
-            self._problem(step, error)
+            if self._agree is None:
+                self._problem(step, error)
+                return
+            leave.problem = error  # the other processes learn it after the forward pass
         except BaseException:
             self._drop()
             raise
+        self._leave = leave
+        leave.handle = self._model.register_forward_hook(leave, always_call=True)
 
     def returned(self, leave: _Leave, output: object) -> None:
         """Watch the backward passes through the forward pass that has just returned."""
@@ -96,11 +103,20 @@ class Steps:
         if leave.handle is not None:
             leave.handle.remove()
         self._leave = None
-        step = leave.step
-        try:
-            self._live.watch(output, lambda finished: self._receive(step, finished))
-        except Exception as error:
-            self._problem(step, error)
+        step, problem, watched = leave.step, leave.problem, False
+        if problem is None:
+            try:
+                watched = self._live.watch(output, lambda finished: self._receive(step, finished))
+            except Exception as error:
+                problem = error
+        if self._agree is not None:
+            own = "no gradient can come back through the outputs" if problem is None else str(problem)
+            reason = self._agree(step, "" if watched else own)
+            if reason and watched:
+                self._live.forget()
+            problem = GradlensError(reason) if reason else None
+        if problem is not None:
+            self._problem(step, problem)
 
     def _drop(self) -> None:
         """Undo what was prepared for a forward pass that did not return."""
@@ -139,6 +155,7 @@ class _Leave:
     def __init__(self, steps: Steps | None = None, step: int = 0) -> None:
         self._steps, self.step = steps, step
         self.handle: RemovableHandle | None = None
+        self.problem: Exception | None = None
         self.failed = False
 
     def __call__(self, module: nn.Module, args: object, output: object) -> None:

@@ -17,6 +17,7 @@ from gradlens.recording.watch import Watch, watch_of
 from gradlens.watching.alarms import RULES, Alarm, History, Rule, alarms_in
 from gradlens.watching.arguments import check_arguments, logs_of
 from gradlens.watching.logs import Log
+from gradlens.watching.processes import processes_of
 from gradlens.watching.rows import Row, not_finite, rows_of, sample_words
 from gradlens.watching.steps import Steps
 
@@ -106,9 +107,13 @@ class Watching:
         rules: Mapping[str, Rule],
         on_alarm: Callable[[Alarm], object] | None,
     ) -> None:
-        self._logs, self._rules, self._on_alarm = logs, rules, on_alarm
+        self._processes = processes_of(model)
+        self._first = self._processes is None or self._processes.first
+        self._logs = logs if self._first else ()
+        self._rules, self._on_alarm = rules, on_alarm
         live = Live(model, watch, (lambda: 1.0) if scaler is None else scaler.get_scale)
-        self._steps = Steps(model, live, every, self._problem, self._receive)
+        agree = None if self._processes is None else self._processes.agree
+        self._steps = Steps(model, live, every, self._problem, self._receive, agree)
         self._past = History()
         self._warned = False
         self._received = 0
@@ -131,6 +136,8 @@ class Watching:
         """Put a hook on the model."""
         if self._steps.is_open:
             raise GradlensError("this watch is open already; make a new one with gl.watch")
+        if self._processes is not None:
+            self._processes.open()
         self._steps.open()
         return self
 
@@ -146,6 +153,8 @@ class Watching:
     def close(self) -> None:
         """Remove all hooks and close the logs; the rows stay."""
         self._steps.close()
+        if self._processes is not None:
+            self._processes.close()
         for log in self._logs:
             self._guarded(self.step, log, log.close)
 
@@ -177,9 +186,13 @@ class Watching:
             log.resume(self.step)
 
     def _receive(self, step: int, finished: Pass) -> None:
-        """Take what a backward pass left: look for alarms, and write its rows."""
+        """Take what a backward pass left, in all processes: look for alarms, and write its rows."""
+        whole = finished if self._processes is None else self._processes.combine(finished)
+        if whole is None:  # the first process has it
+            self._received += 1
+            return
         try:
-            rows = self._taken(step, finished)
+            rows = self._taken(step, whole)
             self._past.add(rows)
             alarms = alarms_in(rows, self._past, self._rules)
         except Exception as error:  # the training has to go on
