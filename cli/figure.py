@@ -69,7 +69,7 @@ def draw_figure(
     _require_free(file, force)
     kind = _format(kind, file)
     from gradlens.report import figure, save_figure
-    from gradlens.results import load
+    from gradlens.watching.reading import load
 
     chosen = [labels.get(network, network) for network in networks]
     result = load(run).relabelled(labels)

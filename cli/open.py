@@ -30,7 +30,7 @@ def open_page(run: Path) -> None:
         page = folder / PAGE
         exists = page.is_file()
     if not exists:
-        from gradlens.results import load
+        from gradlens.watching.reading import load
 
         page = redraw(load(folder), folder, f"`gradlens report {folder} --out DIR` draws it elsewhere")
     click.echo(page)

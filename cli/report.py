@@ -35,7 +35,7 @@ def redraw_report(run: Path, out: Path | None, labels: dict[str, str], force: bo
       gradlens report runs/first --label cspresnet50=ours
     """
     target = None if out is None else destination(out, "report", force)
-    from gradlens.results import load
+    from gradlens.watching.reading import load
 
     result = load(run).relabelled(labels)
     page = redraw(result, run) if target is None else publish(result, target)

@@ -215,7 +215,8 @@ def load(folder: str | Path) -> Result:
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise GradlensError(
-            f"{folder} contains no saved result ({FILE} is missing); pass the folder of a run"
+            f"{folder} contains no saved result ({FILE} is missing); pass the folder of a run, or one that a watched "
+            "training logs into"
         ) from error
     except OSError as error:
         raise GradlensError(

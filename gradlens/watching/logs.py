@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
 from gradlens.errors import GradlensError
-from gradlens.watching.rows import COLUMNS, TYPES, Row, complete
+from gradlens.watching.rows import COLUMNS, TYPES, Row, complete, ends_a_pass
 
 FILE = "rows.csv"
 PARTS = "part-*.parquet"
@@ -36,6 +36,20 @@ class Log(Protocol):
         """Finish; nothing is written afterwards."""
 
 
+@runtime_checkable
+class ReadableLog(Protocol):
+    """A log in a folder, which can be read while the training runs.
+
+    Attributes:
+        folder: that it writes into.
+    """
+
+    folder: Path
+
+    def read(self) -> list[Row]:
+        """Return all rows of this training."""
+
+
 class CsvLog:
     """Appends rows to the file ``rows.csv`` of a folder.
 
@@ -45,7 +59,8 @@ class CsvLog:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.file = Path(folder) / FILE
+        self.folder = Path(folder)
+        self.file = self.folder / FILE
         self._started = False
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
@@ -58,9 +73,13 @@ class CsvLog:
 
     def resume(self, step: int) -> None:
         """Keep the rows of the steps before this one."""
-        kept = [row for row in read_rows(self.file.parent) if row.step < step] if self.file.exists() else []
+        kept = [row for row in read_rows(self.folder) if row.step < step] if self.file.exists() else []
         self._started = False
         self._start(kept)
+
+    def read(self) -> list[Row]:
+        """Return all rows of this training."""
+        return read_rows(self.folder) if self._started else []
 
     def close(self) -> None:
         """Do nothing; each step is complete in the file."""
@@ -69,7 +88,7 @@ class CsvLog:
         if self._started:
             return
         self._started = True
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         new = self.file.with_suffix(".new")
         with new.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([COLUMNS, *kept])
@@ -100,10 +119,10 @@ class ParquetLog:
         self._started = False
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
-        """Write the rows of a step, once there are enough for a file."""
+        """Write the rows of a step, once there are enough passes for a file; what the loop logs waits for the next."""
         self._start()
         self._held.append((step, rows))
-        if len(self._held) >= self.passes:
+        if sum(ends_a_pass(held[-1]) for _, held in self._held) >= self.passes:
             self._flush()
 
     def resume(self, step: int) -> None:
@@ -113,6 +132,11 @@ class ParquetLog:
         for part in sorted(self.folder.glob(PARTS)):
             kept = [row for row in _rows(pd.read_parquet(part)) if row.step < step]
             part.unlink() if not kept else self._save(part, kept)
+
+    def read(self) -> list[Row]:
+        """Return all rows of this training, also those that are held."""
+        written = read_rows(self.folder) if self._started and has_rows(self.folder) else []
+        return [*written, *(row for _, rows in self._held for row in rows)]
 
     def close(self) -> None:
         """Write the steps that are held."""
@@ -141,6 +165,12 @@ class ParquetLog:
         new = file.with_suffix(".new")
         self._parquet.write_table(pyarrow.Table.from_pandas(frame, preserve_index=False), new)
         os.replace(new, file)
+
+
+def has_rows(folder: str | Path) -> bool:
+    """Return whether a folder has a file that ``CsvLog`` or ``ParquetLog`` wrote."""
+    folder = Path(folder)
+    return (folder / FILE).is_file() or any(folder.glob(PARTS))
 
 
 def read_rows(folder: str | Path) -> list[Row]:
