@@ -34,6 +34,10 @@ class WatchedQuantity:
 
 AXES = ("step", "backward", "stage", "alarms")
 """Columns of ``stages_along`` beside the quantities."""
+STAGES, BRANCHES = "stages_along", "branches_along"
+"""Names of the tables of stages and of branches."""
+STAGES_OF = "stages_of"
+"""Key of the names of all stages of a training in the attributes of its frames."""
 SHARE, COHERENCE, FINITE = "share", "coherence", "finite"
 """Names of the share of a branch, of the coherence of a fork, and of the last row of each backward pass."""
 
@@ -57,7 +61,7 @@ WATCHED: tuple[WatchedQuantity, ...] = (
                     title="smallest share", summary="smallest"),
     WatchedQuantity("part", "part of a partial split", "share in the energy of the gradient", "0 to 1"),
     WatchedQuantity(COHERENCE, "fork", "energy of the sum of the contributions divided by the sum of their energies",
-                    "1: neither add up nor cancel", title="smallest coherence", summary="smallest"),
+                    "1: neither add up nor cancel", summary="smallest"),
     WatchedQuantity("not_finite", "operation", "share of the samples whose gradient is NaN or infinite, at the "
                     "operation that passed back the first one", "0 to 1", summary="largest"),
     WatchedQuantity("scale", "network", "factor by which the loop has scaled the loss (GradScaler)", "factor"),

@@ -49,6 +49,12 @@ class Line:
         return np.concatenate([part for part in (self.values, self.low, self.high) if part is not None])
 
     @property
+    def over(self) -> int:
+        """Over how many values the running median is; 1 if each value is drawn alone."""
+        many = self.smoothed and len(self.values) > MANY
+        return 2 * (len(self.values) // PART // 2) + 1 if many else 1
+
+    @property
     def marked(self) -> list[int]:
         """Which of its values have a mark: all of a few; of many those that no line joins to another."""
         known = np.isfinite(self.values)
@@ -100,20 +106,11 @@ def draw(ax: Axes, panels: Sequence[Panel]) -> list[Axes]:
     return divided
 
 
-def window(steps: int) -> int:
-    """Return over how many steps the running median of a smoothed line is; 1 if each step is drawn alone.
-
-    >>> window(60), window(300)
-    (1, 11)
-    """
-    return 1 if steps <= MANY else 2 * (steps // PART // 2) + 1
-
-
 def _draw_line(axes: Axes, line: Line) -> None:
-    style, values, over = line.style, line.values, window(len(line.values))
-    if line.smoothed and over > 1:
+    style, values = line.style, line.values
+    if line.over > 1:
         axes.plot(line.steps, values, "-", color=style.colour, lw=0.4, alpha=PALE_LINE)
-        median = pd.Series(values).rolling(over, center=True, min_periods=1).median()
+        median = pd.Series(values).rolling(line.over, center=True, min_periods=1).median()
         values = median.where(np.isfinite(values)).to_numpy()
     axes.plot(line.steps, values, style.line, marker=style.marker, color=style.colour, lw=line.width, ms=3.6,
               markevery=line.marked)  # fmt: skip

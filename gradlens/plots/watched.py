@@ -12,7 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
-from gradlens.catalogue.watched import AXES, COHERENCE, FINITE, SHARE, WATCHED, WatchedQuantity, watched
+from gradlens.catalogue.watched import (
+    AXES,
+    COHERENCE,
+    FINITE,
+    SHARE,
+    STAGES_OF,
+    WATCHED,
+    WatchedQuantity,
+    watched,
+)
 from gradlens.graph.stage_order import WHOLE, in_order
 from gradlens.plots import along, canvas
 from gradlens.plots.along import Line, Panel
@@ -51,8 +60,8 @@ def stages(frame: pd.DataFrame, ax: Axes) -> Axes:
 def branches(frame: pd.DataFrame, ax: Axes) -> Axes:
     """Draw the shares of the branches and the coherence of the forks at each measured step, one line per stage.
 
-    A line is the mean over the forks of a stage. Branches without a name of their own share a panel; there it is the
-    smallest share of a fork.
+    A line is the mean share over the forks of a stage, or the smallest coherence. Branches without a name of their own
+    are in one panel, with the smallest share of each fork.
 
     Args:
         frame: the table ``branches_along``.
@@ -64,10 +73,11 @@ def branches(frame: pd.DataFrame, ax: Axes) -> Axes:
     styles = _styles(frame)
     panels = []
     for title, (column, rows) in groups.items():
-        means = rows.groupby(["step", "backward", "stage"], sort=True)[column].mean().reset_index()
+        places = rows.groupby(["step", "backward", "stage"], sort=True)[column]
+        numbers = (places.mean() if column == SHARE else places.min()).reset_index()
         lines = [
             _line(series, column, _style(styles[str(stage)], int(str(backward))), False)
-            for (stage, backward), series in means.groupby(["stage", "backward"], sort=False)
+            for (stage, backward), series in numbers.groupby(["stage", "backward"], sort=False)
         ]
         panels.append(_panel(title, lines, watched(column)))
     return _finished(ax, panels, frame, styles)
@@ -82,7 +92,7 @@ def _groups(frame: pd.DataFrame) -> dict[str, tuple[str, pd.DataFrame]]:
     others = frame[~labels.isin(list(BRANCHES))]
     keys = ["step", "backward", "stage", "site"]
     groups["smallest share"] = SHARE, others.groupby(keys, sort=False)[SHARE].min().reset_index()
-    groups[COHERENCE] = COHERENCE, frame.drop_duplicates(keys)
+    groups["smallest coherence"] = COHERENCE, frame.drop_duplicates(keys)
     return {title: (column, rows) for title, (column, rows) in groups.items() if rows[column].notna().any()}
 
 
@@ -133,8 +143,13 @@ def _panel(title: str, lines: Sequence[Line], entry: WatchedQuantity | None) -> 
 
 
 def _styles(frame: pd.DataFrame) -> dict[str, Style]:
-    """Return a style per stage: colours from dark to light with depth, and black for the whole network."""
-    names = [stage for stage in in_order(frame["stage"]) if stage != WHOLE]
+    """Return a style per stage: colours from dark to light with depth, and black for the whole network.
+
+    A stage has the same style in all figures of a training: ``frame.attrs[STAGES_OF]`` names all its stages.
+    """
+    names = [
+        stage for stage in in_order([*frame.attrs.get(STAGES_OF, ()), *frame["stage"]]) if stage != WHOLE
+    ]
     scale, last = matplotlib.colormaps["viridis"], max(len(names) - 1, 1)
     drawn = {
         stage: Style(to_hex(scale(LIGHTEST * at / last)), POSITIONS[at % len(POSITIONS)].marker, "-")
@@ -159,12 +174,13 @@ def _finished(ax: Axes, panels: Sequence[Panel], frame: pd.DataFrame, styles: di
         if len(alarms):
             axes.plot(alarms, np.zeros(len(alarms)), "^", color=VERMILION, ms=4.2, mew=0, clip_on=False,
                       transform=axes.get_xaxis_transform(), zorder=5)  # fmt: skip
-    canvas.legend_above(ax, _legend(frame, styles, len(alarms), len(broken)), lift=0.28)
+    smoothed = any(line.over > 1 for panel in panels for line in panel.lines)
+    canvas.legend_above(ax, _legend(frame, styles, len(alarms), len(broken), smoothed), lift=0.28)
     return ax
 
 
 def _legend(
-    frame: pd.DataFrame, styles: dict[str, Style], alarms: int, broken: int
+    frame: pd.DataFrame, styles: dict[str, Style], alarms: int, broken: int, smoothed: bool
 ) -> list[Artist | tuple[Artist, ...]]:
     present = in_order(frame["stage"])
     marker = frame["step"].nunique() <= along.FEW
@@ -177,9 +193,8 @@ def _legend(
     for number in passes if len(passes) > 1 else ():
         line = POSITIONS[int(number) % len(POSITIONS)].line
         handles.append(Line2D([], [], color=MUTED, ls=line, lw=1.0, label=f"backward pass {number}"))
-    over = along.window(frame.loc[frame["backward"] == passes[0], "step"].nunique())
-    if over > 1:
-        handles.append(Line2D([], [], color=MUTED, lw=0.4, label=f"each step; thick: median of {over} steps"))
+    if smoothed:
+        handles.append(Line2D([], [], color=MUTED, lw=0.4, label="each step; thick: running median"))
     if alarms:
         handles.append(Line2D([], [], ls="", marker="^", color=VERMILION, ms=4.2, mew=0, label="alarm"))
     if broken:

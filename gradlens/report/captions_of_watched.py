@@ -37,7 +37,7 @@ def branches(frame: pd.DataFrame) -> str:
     where = f"{smallest['branch']} at {smallest['site']} ({stage_name(smallest['stage'])})"
     return sentence(
         [
-            "Mean over the forks and splits of a stage",
+            "Mean share over the forks and splits of a stage, and smallest coherence",
             f"at step {smallest['step']}, {where} has the smallest share, {percent(float(smallest['share']), 1)}",
             _alarms(int(frame["alarms"].sum())),
         ]

@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -96,7 +96,7 @@ class CsvLog:
 
 
 class ParquetLog:
-    """Writes rows into Parquet files of a folder, ``part-00000000-0000.parquet`` and so on, named by their first step.
+    """Writes rows into Parquet files of a folder: ``part-00000000-0000.parquet``, with the first step and a number.
 
     Args:
         folder: as for ``CsvLog``.
@@ -152,9 +152,10 @@ class ParquetLog:
             part.unlink()
 
     def _flush(self) -> None:
-        step, rows = self._held[0]
-        name = f"part-{step:08d}-{rows[0].backward:04d}.parquet"
-        self._save(self.folder / name, [row for _, rows in self._held for row in rows])
+        step = self._held[0][0]
+        names = (self.folder / f"part-{step:08d}-{number:04d}.parquet" for number in count())
+        free = next(name for name in names if not name.exists())
+        self._save(free, [row for _, rows in self._held for row in rows])
         self._held = []
 
     def _save(self, file: Path, rows: Sequence[Row]) -> None:

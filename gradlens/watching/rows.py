@@ -107,7 +107,7 @@ def logged(step: int, numbers: Mapping[str, object]) -> list[Row]:
         if watched(name) is not None or name in AXES:
             raise GradlensError(f"log({name}=...): {name} is a name of gradlens; choose another one")
         try:
-            number = float(value)  # type: ignore[arg-type]
+            number = float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
         except (TypeError, ValueError, RuntimeError):
             raise GradlensError(f"log({name}=...): a {type(value).__name__} is not a single number") from None
         rows.append(Row(step, 0, WHOLE, "", "", name, number))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import pandas as pd
 
-from gradlens.catalogue.watched import COHERENCE, FINITE, SHARE, WATCHED
+from gradlens.catalogue.watched import BRANCHES, COHERENCE, FINITE, SHARE, STAGES, WATCHED
 from gradlens.graph.stage_order import in_order
 from gradlens.results import Table
 from gradlens.watching.alarms import Alarm
@@ -55,7 +55,7 @@ def stages_along(rows: Sequence[Row], alarms: Iterable[Alarm]) -> Table:
         f"{entry.name}: {entry.summary}" for entry in WATCHED if entry.summary and entry.name in frame
     )
     return Table(
-        "stages_along",
+        STAGES,
         frame,
         "The stages at each measured step of the training.",
         how=f"{SOURCE} Of the layers, branches and forks of a stage: {summed}.",
@@ -80,7 +80,7 @@ def branches_along(rows: Iterable[Row], alarms: Iterable[Alarm]) -> Table:
     frame = pd.DataFrame(records, columns=columns).astype({SHARE: float, COHERENCE: float})
     frame["of"] = frame["of"].map({SHARE: "fork", "part": "split"})
     return Table(
-        "branches_along",
+        BRANCHES,
         frame,
         "The branches of forks and the parts of splits at each measured step of the training.",
         how=SOURCE,
