@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from gradlens.errors import GradlensError
 from gradlens.recording import Recording
 
 FOLDER = "grams"
@@ -39,12 +40,21 @@ class Grams:
         os.replace(new, file)
 
     def resume(self, step: int) -> None:
-        """Remove the files of this step and later ones."""
+        """Remove the files of this step and later ones.
+
+        Raises:
+            GradlensError: the folder cannot be written.
+        """
         self._started = True
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for number, file in self._files():
-            if number >= step:
-                file.unlink()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for number, file in self._files():
+                if number >= step:
+                    file.unlink()
+        except OSError as error:
+            raise GradlensError(
+                f"cannot write {self.folder}: {error.strerror or error}; give another folder with keep="
+            ) from error
 
     def _files(self) -> Iterator[tuple[int, Path]]:
         for file in sorted(self.folder.glob(FILES)):

@@ -169,9 +169,12 @@ class ParquetLog:
 
 
 def has_rows(folder: str | Path) -> bool:
-    """Return whether a folder has a file that ``CsvLog`` or ``ParquetLog`` wrote."""
+    """Return whether a folder has a file that ``CsvLog`` or ``ParquetLog`` wrote, as far as it may be read."""
     folder = Path(folder)
-    return (folder / FILE).is_file() or any(folder.glob(PARTS))
+    try:
+        return (folder / FILE).is_file() or any(folder.glob(PARTS))
+    except OSError:
+        return False
 
 
 def read_rows(folder: str | Path) -> list[Row]:
@@ -180,15 +183,25 @@ def read_rows(folder: str | Path) -> list[Row]:
     A step whose rows were cut off, because the training was killed while it wrote them, is left out.
 
     Raises:
-        GradlensError: the folder has no rows.
+        GradlensError: the folder has no rows, or they cannot be read.
     """
     folder = Path(folder)
-    parts = sorted(folder.glob(PARTS))
-    if parts:
-        return [row for part in parts for row in _rows(pd.read_parquet(part))]
-    file = folder / FILE
-    if not file.exists():
+    if not has_rows(folder):
         raise GradlensError(f"{folder} has no rows of a watched training: neither {FILE} nor {PARTS}")
+    try:
+        parts = sorted(folder.glob(PARTS))
+        if parts:
+            return [row for part in parts for row in _rows(pd.read_parquet(part))]
+        return _csv_rows(folder / FILE)
+    except ImportError as error:
+        raise GradlensError(
+            f"{folder} has Parquet files; install pyarrow to read them (pip install pyarrow)"
+        ) from error
+    except (OSError, ValueError, LookupError) as error:
+        raise GradlensError(f"the rows in {folder} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _csv_rows(file: Path) -> list[Row]:
     text = file.read_bytes().decode(errors="ignore")  # the end may be cut off within a character
     lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     next(lines, None)

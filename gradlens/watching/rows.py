@@ -108,7 +108,7 @@ def logged(step: int, numbers: Mapping[str, object]) -> list[Row]:
             raise GradlensError(f"log({name}=...): {name} is a name of gradlens; choose another one")
         try:
             number = float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
-        except (TypeError, ValueError, RuntimeError):
+        except Exception:  # of the object of a metric, whatever it is
             raise GradlensError(f"log({name}=...): a {type(value).__name__} is not a single number") from None
         rows.append(Row(step, 0, WHOLE, "", "", name, number))
     return rows

@@ -163,6 +163,20 @@ def test_a_folder_without_a_measured_step_is_refused_in_one_line(tmp_path: Path)
         gl.load(tmp_path)
 
 
+def test_a_folder_with_another_file_of_that_name_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text("a,b,c,d,e,f,g\n1,2,3,4,5,6,x\n")
+    with pytest.raises(gl.GradlensError, match=r"the rows in .* cannot be read: could not convert"):
+        gl.load(tmp_path)
+
+
+@pytest.mark.extra
+def test_a_damaged_parquet_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    needs("pyarrow")
+    (tmp_path / "part-00000000-0000.parquet").write_bytes(b"PAR1")
+    with pytest.raises(gl.GradlensError, match=r"the rows in .* cannot be read: "):
+        gl.load(tmp_path)
+
+
 def test_a_watch_without_a_measured_step_has_no_result(tmp_path: Path) -> None:
     logged(tmp_path, training([0]))  # of an earlier training
     watching = gl.watch(network(), to=CsvLog(tmp_path))
