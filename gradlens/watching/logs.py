@@ -213,5 +213,7 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
 
 
 def _row(cells: Iterable[object]) -> Row:
-    values = [TYPES.get(name, str)(cell) for name, cell in zip(COLUMNS, cells, strict=True)]
-    return Row(*values)
+    return Row(*[kind(cell) for kind, cell in zip(_KINDS, cells, strict=True)])
+
+
+_KINDS = [TYPES.get(name, str) for name in COLUMNS]
