@@ -14,7 +14,7 @@ from watching.flows import broken, measured, training
 
 from gradlens.plots import plot_frame
 from gradlens.plots.along import MANY
-from gradlens.watching.reading import alarms_of
+from gradlens.watching.reading import alarms_of, flow_result
 from gradlens.watching.rows import Row
 from gradlens.watching.tables import branches_along, stages_along
 
@@ -103,6 +103,17 @@ def test_many_steps_are_drawn_with_their_running_median() -> None:
     each, median = lines[2], lines[3]
     assert max(each.get_ydata()) == 0.9
     assert max(median.get_ydata()) == pytest.approx(0.2)
+
+
+def test_a_stage_has_one_colour_in_all_figures_of_a_training() -> None:
+    rows = [Row(0, 0, "2", "stem", "", "rms", 1.0), *training([0, 50])]  # stage 2 has no branches
+    result = flow_result(rows, [])
+    four = [
+        next(handle for handle in ax.get_legend().legend_handles if handle.get_label() == "stage 4")
+        for ax in map(result.plot, TABLES)
+    ]
+    assert four[0].get_color() == four[1].get_color()
+    assert four[0].get_marker() == four[1].get_marker()
 
 
 SIZES: dict[str, Callable[[], list[Row]]] = {

@@ -47,6 +47,7 @@ def test_files_of_an_earlier_training_are_replaced_unless_it_is_resumed(tmp_path
     (tmp_path / "step-notes.safetensors").write_text("mine")
     watching = gl.watch(model, every=4, keep=tmp_path, quiet=True)
     watching.load_state_dict({"format": 1, "step": 3})
+    assert [name[:13] for name in names(tmp_path)] == ["step-00000000", "step-notes.sa"]
     with watching:
         plain(model)
     assert [name[:13] for name in names(tmp_path)] == [

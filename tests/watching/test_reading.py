@@ -14,6 +14,7 @@ from watching.loops import STEPS, network, plain
 
 import gradlens as gl
 from gradlens.report import write
+from gradlens.showing.columns import main_columns
 from gradlens.watching.logs import FILE, CsvLog, ParquetLog
 from gradlens.watching.reading import alarms_of, flow_result
 from gradlens.watching.rows import Row
@@ -139,7 +140,8 @@ def test_a_result_is_saved_reported_and_read_again(tmp_path: Path) -> None:
     assert "Carries 0.10% of the gradient" in page  # where to look
     assert (tmp_path / "page" / "figures" / "branches_along.svg").is_file()
     assert "alarms (2)" in repr(result)
-    assert "step" in result._repr_html_()
+    stages = result["stages_along"]
+    assert {"step", "stage"} <= {column.name for column in main_columns(stages.frame, stages.units)}
 
 
 def test_reading_a_running_training_changes_nothing(tmp_path: Path) -> None:
