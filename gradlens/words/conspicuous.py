@@ -202,7 +202,7 @@ def _of_alarms(frame: pd.DataFrame, most: int) -> list[Site]:
         Site(
             "",
             row["stage"],
-            ", ".join(filter(None, [row["place"], row["branch"]])) or "network",
+            ", ".join(filter(None, [row["place"], row["branch"]])) or row["rule"],
             f"step {row['step']}",
             row["text"],
             fork=row["place"],

@@ -141,7 +141,8 @@ def test_a_result_is_saved_reported_and_read_again(tmp_path: Path) -> None:
     assert (tmp_path / "page" / "figures" / "branches_along.svg").is_file()
     assert "alarms (2)" in repr(result)
     stages = result["stages_along"]
-    assert {"step", "stage"} <= {column.name for column in main_columns(stages.frame, stages.units)}
+    shown = main_columns(stages.frame.assign(mean_similarity=0.5), stages.units)
+    assert [column.name for column in shown] == ["step", "stage", "mean_similarity"]
 
 
 def test_reading_a_running_training_changes_nothing(tmp_path: Path) -> None:
