@@ -21,6 +21,8 @@ from PIL import Image
 PAGE = Path(__file__).parents[1] / "docs" / "gallery.md"
 FOLDER = PAGE.parent / "images" / "gallery"
 COLOURS = 128  # of the palette; the figures have flat areas and one colour scale
+FEWER = 64  # colours if the picture is too large, those that differ most, so that small marks keep theirs
+LARGEST = 60_000  # bytes of a picture
 
 RUNS: dict[str, str] = {
     "compare": "gradlens compare resnet50 cspresnet50",
@@ -33,8 +35,9 @@ RUNS: dict[str, str] = {
     ),
     "detectors": "gradlens compare fcos:resnet50 fcos:cspresnet50 --data scenes --seeds 3",
     "reuse": "gradlens compare densenet121 densenet121@csp --space weights --seeds 1 --no-throughput",
+    "watched": "gradlens report flow",
 }
-"""The command of each run, by name."""
+"""The command of each run, by name; the last one reads what ``benchmarks.watched`` has logged."""
 
 
 def pictures() -> dict[str, str]:
@@ -52,6 +55,9 @@ def pictures() -> dict[str, str]:
 def make(name: str, folder: Path, saved: str = "") -> None:
     """Execute one run, or read it from the folder ``saved``, and save its pictures in ``folder``."""
     with tempfile.TemporaryDirectory() as scratch:
+        if name == "watched" and not saved:
+            saved = f"{scratch}/flow"
+            subprocess.run([sys.executable, "-m", "benchmarks.watched", saved], check=True)
         words = ["report", saved] if saved else shlex.split(RUNS[name])[1:]
         words += ["--out", f"{scratch}/run"]
         subprocess.run([sys.executable, "-m", "gradlens", *words], check=True)
@@ -62,8 +68,11 @@ def make(name: str, folder: Path, saved: str = "") -> None:
 def save_small(picture: Path | BytesIO, path: Path) -> None:
     """Save a picture with a palette: about a third of the bytes, without a visible difference."""
     with Image.open(picture) as image:
-        small = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
+        whole = image.convert("RGB")
+    whole.quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    if path.stat().st_size >= LARGEST:
+        fewer = whole.quantize(FEWER, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        fewer.save(path, optimize=True)
 
 
 def main() -> None:

@@ -55,8 +55,8 @@ def draw_figure(
     """Draw one figure of a saved run for a paper or a screen, without measuring anything.
 
     RUN is the folder of a run, NAME one of its tables that has a figure: duplication, correlation,
-    branches, shares, flow, cost and others; with an unknown NAME, the error lists the figures of the run. The
-    path of the file goes to stdout.
+    branches, shares, flow, cost and others; with an unknown NAME, the error lists the figures of the run.
+    RUN may also be a folder that a watched training logs into. The path of the file goes to stdout.
 
     \b
     Examples:
@@ -64,12 +64,13 @@ def draw_figure(
       gradlens figure runs/first flow --columns 1 --out paper/flow.svg
       gradlens figure runs/first duplication --version energy_given_loss --label cspresnet50=ours
       gradlens figure runs/first shares --network cspresnet50 --style screen --format png
+      gradlens figure flow stages_along
     """
     file = out or Path(f"{name}.{kind or FORMATS[0]}")
     _require_free(file, force)
     kind = _format(kind, file)
     from gradlens.report import figure, save_figure
-    from gradlens.results import load
+    from gradlens.watching.reading import load
 
     chosen = [labels.get(network, network) for network in networks]
     result = load(run).relabelled(labels)

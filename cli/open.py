@@ -17,8 +17,9 @@ from .terminal import tell
 def open_page(run: Path) -> None:
     """Open the page of a run in the browser; write the report first if it is missing.
 
-    RUN is the folder of a run, or a folder of runs, of which the newest is opened. The path of the
-    page goes to stdout, also if there is no browser.
+    RUN is the folder of a run, or a folder of runs, of which the newest is opened. The page of a
+    watched training is always written again. The path of the page goes to stdout, also if there is
+    no browser.
 
     \b
     Examples:
@@ -28,9 +29,9 @@ def open_page(run: Path) -> None:
     with accessing(run, READABLE):
         folder = newest(run)
         page = folder / PAGE
-        exists = page.is_file()
+        exists = page.is_file() and not _grows(folder)
     if not exists:
-        from gradlens.results import load
+        from gradlens.watching.reading import load
 
         page = redraw(load(folder), folder, f"`gradlens report {folder} --out DIR` draws it elsewhere")
     click.echo(page)
@@ -40,6 +41,17 @@ def open_page(run: Path) -> None:
             "no browser is available; open the path above, or copy that file to a machine with a browser",
             err=True,
         )
+
+
+def _grows(folder: Path) -> bool:
+    """Return whether a folder is that of a watched training, whose page may be older than its rows."""
+    from .output import RESULT
+
+    if (folder / RESULT).is_file():
+        return False
+    from gradlens.watching.logs import has_rows
+
+    return has_rows(folder)
 
 
 def newest(run: Path) -> Path:

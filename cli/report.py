@@ -26,16 +26,17 @@ from .output import destination, publish, redraw
 def redraw_report(run: Path, out: Path | None, labels: dict[str, str], force: bool) -> None:
     """Draw the report of a saved run again, without measuring anything.
 
-    RUN is the folder that a measuring command wrote. Its page, figures and tables are replaced, its
-    result stays unchanged.
+    RUN is the folder that a measuring command wrote, or one that a watched training logs into, also
+    while it runs. Its page, figures and tables are replaced, its result and its rows stay unchanged.
 
     \b
     Examples:
       gradlens report runs/compare-resnet50-cspresnet50-20250102-101500
       gradlens report runs/first --label cspresnet50=ours
+      gradlens report flow
     """
     target = None if out is None else destination(out, "report", force)
-    from gradlens.results import load
+    from gradlens.watching.reading import load
 
     result = load(run).relabelled(labels)
     page = redraw(result, run) if target is None else publish(result, target)

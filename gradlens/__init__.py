@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradlens.hooks import capture
     from gradlens.models import TRANSITIONS, cspify, load_model, model_names, warm_up
     from gradlens.recording import Recording, Watch
-    from gradlens.results import Result, Table, load
+    from gradlens.results import Result, Table
     from gradlens.studies.analysis import analyze
     from gradlens.studies.options import Training
     from gradlens.studies.shattering import shattering
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradlens.studies.studies import compare, inspect, paths
     from gradlens.watching.alarms import Alarm
     from gradlens.watching.logs import CsvLog, ParquetLog
+    from gradlens.watching.reading import load
     from gradlens.watching.tensorboard import TensorBoardLog
     from gradlens.watching.watching import Watching, watch
 
@@ -78,7 +79,7 @@ _MODULES = {
     "compare": "studies.studies",
     "cspify": "models",
     "inspect": "studies.studies",
-    "load": "results",
+    "load": "watching.reading",
     "load_data": "data",
     "load_model": "models",
     "model_names": "models",

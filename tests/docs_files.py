@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from oracles import darknet_cfgs
 from PIL import Image
+from watching.flows import training
+
+from gradlens.watching.logs import CsvLog
 
 NET = """from torch import nn
 
@@ -132,7 +135,7 @@ gradlens.strategies("resnet10t", **options).save("runs/question")
 
 
 def make_files(folder: Path) -> None:
-    """Write network files, weights, photos, a darknet definition with weights, and a folder for pages."""
+    """Write networks, weights, photos, a darknet definition with weights, a watched training, a folder for pages."""
     (folder / "net.py").write_text(NET)
     (folder / "nets").mkdir()
     (folder / "nets" / "mine.py").write_text(NET.replace("def make", "def build") + MORE)
@@ -147,6 +150,9 @@ def make_files(folder: Path) -> None:
         for number in range(4):
             pixels = rng.integers(0, 256, (40, 48, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "photos" / name / f"{number}.png")
+    log = CsvLog(folder / "flow")
+    for step in (0, 50, 100):
+        log.write(step, training([step]))
     cfg = folder / "csresnext50.cfg"
     cfg.write_text(darknet_cfgs.resnet10())  # the name on the page, with a smaller network
     (folder / "csresnext50.weights").write_bytes(_weights(cfg))

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from gradlens import catalogue
 from gradlens.metrics import mean_interval
-from gradlens.plots import canvas, order, subplots
+from gradlens.plots import along, canvas, order
 from gradlens.plots.colours import INK, Style, styles_in
 from gradlens.plots.plot import Plot
 from gradlens.plots.quantities import (
-    ABREAST,
     INTERVAL,
     LOSSES,
-    SLIM,
     ceiling_of,
-    dressed,
     further_lines,
     limited,
     limits_of,
@@ -49,19 +47,7 @@ def along_training(frame: pd.DataFrame, ax: Axes) -> Axes:
         return canvas.nothing(ax, "nothing was trained")
     styles = styles_in(frame)
     metrics = _trained(frame)
-    divided, _ = subplots.grid(ax, len(metrics), ABREAST, SLIM, across=0.5)
-    for panel, quantity in zip(divided, metrics, strict=True):
-        floor = _floor_if_wide(frame[quantity]) if quantity in LOSSES else 0.0
-        ends = [
-            _draw_band(panel, frame, network, quantity, style, floor) for network, style in styles.items()
-        ]
-        dressed(panel, panel_title(quantity, frame))
-        low, high = limits_of(np.concatenate(ends), quantity)
-        if floor > 0:
-            panel.set_yscale("log")
-        panel.set_ylim(floor or low, high)
-        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        panel.set_xlabel("training steps")
+    along.draw(ax, [_panel(frame, quantity, styles) for quantity in metrics])
     handles: list[Artist | tuple[Artist, ...]] = [*networks_legend(styles)]
     if len(frame["seed"].unique()) > 1:
         handles.append(Patch(color=INK, alpha=0.15, lw=0, label=f"{INTERVAL}, cut off at 0"))
@@ -75,19 +61,21 @@ def _trained(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-def _draw_band(
-    panel: Axes, frame: pd.DataFrame, network: str, quantity: str, style: Style, floor: float
-) -> np.ndarray:
-    """Draw the means of one network and their band above the floor, and return all values that are drawn."""
+def _panel(frame: pd.DataFrame, quantity: str, styles: Mapping[str, Style]) -> along.Panel:
+    floor = _floor_if_wide(frame[quantity]) if quantity in LOSSES else 0.0
+    lines = [_line(frame, network, quantity, style, floor) for network, style in styles.items()]
+    low, high = limits_of(np.concatenate([line.all for line in lines]), quantity)
+    return along.Panel(panel_title(quantity, frame), lines, (floor or low, high), floor > 0)
+
+
+def _line(frame: pd.DataFrame, network: str, quantity: str, style: Style, floor: float) -> along.Line:
+    """Return the means of one network and their band above the floor."""
     rows = order.of_network(frame, network)
     steps = np.unique(rows["step"])
     values = [rows.loc[rows["step"] == step, quantity].to_numpy(dtype=float) for step in steps]
     means, low, high = np.array([mean_interval(value) for value in values]).T
-    panel.plot(steps, means, style.line, marker=style.marker, color=style.colour, lw=1.1, ms=3.6)
     low, high = limited(low, high, means, ceiling_of(quantity))
-    low = np.maximum(low, floor) if floor else low
-    panel.fill_between(steps, low, high, color=style.colour, alpha=0.15, lw=0)
-    return np.concatenate([means, low, high])
+    return along.Line(style, steps, means, np.maximum(low, floor) if floor else low, high)
 
 
 def _floor_if_wide(values: pd.Series) -> float:

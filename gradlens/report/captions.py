@@ -9,6 +9,7 @@ from gradlens.report import captions_of_paths as paths
 from gradlens.report import captions_of_runs as runs
 from gradlens.report import captions_of_signals as signals
 from gradlens.report import captions_of_steps as steps
+from gradlens.report import captions_of_watched as watched
 from gradlens.report.clauses import Caption, per_network
 
 CAPTIONS: dict[str, Caption] = {
@@ -18,6 +19,9 @@ CAPTIONS: dict[str, Caption] = {
     "strategies": runs.strategies,
     "differences": runs.differences,
     "trajectory": runs.trajectory,
+    "stages_along": watched.stages,
+    "branches_along": watched.branches,
+    "alarms": watched.alarms,
     "learning": runs.learning,
     "duplication": per_network(signals.duplication),
     "rarefaction": per_network(signals.rarefaction),

@@ -155,7 +155,7 @@ def _of_networks(frame: pd.DataFrame, networks: Sequence[str]) -> pd.DataFrame:
     for name in networks:
         if name not in known:
             raise GradlensError(
-                f"no network {name!r} in this figure; it has {', '.join(known)}{close_matches(name, known)}"
+                f"no network {name!r} in this figure; it has {', '.join(known) or 'none'}{close_matches(name, known)}"
             )
     chosen = pd.concat([frame[end].astype(str).isin(networks) for end in ends], axis=1).all(axis=1)
     kept = frame[chosen].reset_index(drop=True)

@@ -17,7 +17,7 @@ from gradlens.report.long import in_rows
 from gradlens.report.opening import cautions, details, heading, leading, places
 from gradlens.report.sections import sections
 from gradlens.results import Result
-from gradlens.results.provenance import STRATEGIES
+from gradlens.results.provenance import STRATEGIES, WATCH
 from gradlens.showing.embedding import LIBRARIES, SCRIPTS, as_json, script, table_data
 
 CONTROLS = ("copy.js", "contents.js", "scrolling.js")
@@ -126,5 +126,7 @@ def _title(result: Result) -> str:
     networks = result.provenance.networks
     if result.provenance.kind == STRATEGIES:
         return f"transition strategies of {networks[0]}"
+    if result.provenance.kind == WATCH:
+        return "watched training"
     first, others = networks[:1], networks[1:]
     return " against ".join([*first, *([", ".join(others)] if others else [])]) or "gradient report"

@@ -38,7 +38,7 @@ def renamed(networks: Iterable[str], labels: Mapping[str, str]) -> dict[str, str
     for name, label in labels.items():
         if name not in names:
             raise GradlensError(
-                f"labels= names {name!r}, which is no network here; there are {', '.join(names)}"
+                f"labels= names {name!r}, which is no network here; there are {', '.join(names) or 'none'}"
                 f"{close_matches(name, names)}"
             )
         if not isinstance(label, str) or not label.strip() or len(label.splitlines()) > 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-INSPECT, COMPARE, PATHS, STRATEGIES = "inspect", "compare", "paths", "strategies"
+INSPECT, COMPARE, PATHS, STRATEGIES, WATCH = "inspect", "compare", "paths", "strategies", "watch"
 """Kinds of results."""
 
 
@@ -14,7 +14,7 @@ class RunProvenance:
     """How a result was made; a missing entry has an empty or default value.
 
     Attributes:
-        kind: ``inspect``, ``compare``, ``paths`` or ``strategies``; empty if not recorded.
+        kind: ``inspect``, ``compare``, ``paths``, ``strategies`` or ``watch``; empty if not recorded.
         networks: display names; for a run of strategies, the name of the model.
         space: ``activations``, ``weights`` or ``both``.
         seeds: the measured seeds.

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gradlens.catalogue.transitions import STRATEGY_OF, strategies_by_label
+from gradlens.catalogue.watched import BRANCHES, STAGES, STAGES_OF
 from gradlens.errors import GradlensError, close_matches
 from gradlens.results.documents import FORMAT, Document, upgraded
 from gradlens.results.labels import names_in, relabelled_meta, relabelled_text, renamed
@@ -83,11 +84,13 @@ class Result:
         return quote(frames, self.provenance.networks, len(self.provenance.seeds), quantity, stage)
 
     def __post_init__(self) -> None:
-        """Store the strategy of each network and the names of the losses in the frames, for the colours of plots."""
+        """Store what the colours of plots depend on in the frames: strategies, names of losses and of stages."""
         strategies = strategies_by_label(self.meta)
         for table in self.tables.values() if strategies else ():
             table.frame.attrs[STRATEGY_OF] = strategies
         name_losses(self.tables)
+        if {STAGES, BRANCHES} <= set(self.tables):
+            self.tables[BRANCHES].frame.attrs[STAGES_OF] = list(self.tables[STAGES].frame["stage"].unique())
 
     def __getitem__(self, name: str) -> Table:
         if name not in self.tables:
@@ -215,7 +218,8 @@ def load(folder: str | Path) -> Result:
         return Result(tables, document["meta"], document["finding"], tuple(document["warnings"]))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise GradlensError(
-            f"{folder} contains no saved result ({FILE} is missing); pass the folder of a run"
+            f"{folder} contains no saved result ({FILE} is missing); pass the folder of a run, or one that a watched "
+            "training logs into"
         ) from error
     except OSError as error:
         raise GradlensError(

@@ -15,6 +15,8 @@ from gradlens.numbers import DASH, fixed, format_cell
 
 MAIN = names(main=True)
 """Columns that are shown first, if a table has them."""
+STEP = "step"
+"""The column that says when in a training a row was measured; it is shown with them."""
 
 LEAST, SMALL, MOST = 1e-3, 0.1, 100.0
 """Numbers of a row that belong together get equal digits if the largest is from ``LEAST`` to ``MOST``: three after the
@@ -87,7 +89,7 @@ def main_columns(frame: pd.DataFrame, units: Mapping[str, str]) -> list[Column]:
             merged.append(_pair(frame, base, units))
         else:
             merged.append(_with_interval(frame, index, present, units))
-    main = [column for column in merged if column.name in MAIN or not column.number]
+    main = [column for column in merged if column.name in (STEP, *MAIN) or not column.number]
     return main if any(column.name in MAIN for column in main) else merged
 
 

@@ -1,5 +1,5 @@
 """Capture inside an unchanged training loop: rows of numbers every few steps, written as they come.
 
 ``watching`` counts the steps and hooks the model, ``rows`` turns a recording into rows, ``logs`` writes them,
-``alarms`` finds what is wrong in them.
+``alarms`` finds what is wrong in them, ``telling`` shows it, ``tables`` and ``reading`` make a result of the rows.
 """

@@ -9,10 +9,14 @@ from torch import nn
 
 from gradlens.errors import GradlensError
 from gradlens.hooks.checks import check_model
-from gradlens.watching.logs import Log
+from gradlens.watching.grams import FOLDER, Grams
+from gradlens.watching.logs import Log, ReadableLog
+
+KEPT = 8
+"""Backward passes of which the recordings are in memory if they are in files, too."""
 
 
-def check_arguments(model: object, scaler: object, keep: object, on_alarm: object) -> None:
+def check_arguments(model: object, scaler: object, on_alarm: object) -> None:
     """Raise if an argument has another kind than it needs.
 
     Raises:
@@ -33,8 +37,6 @@ def check_arguments(model: object, scaler: object, keep: object, on_alarm: objec
         raise GradlensError(
             f"scaler= is a {type(scaler).__name__}; give the torch.amp.GradScaler of the loop"
         )
-    if type(keep) is not int or keep < 0:
-        raise GradlensError(f"keep={keep!r} is not a number of backward passes; give 0 or more, such as 8")
     if on_alarm is not None and not callable(on_alarm):
         raise GradlensError(f"on_alarm= is a {type(on_alarm).__name__}, not a function of an alarm")
     check_model(model)
@@ -43,6 +45,29 @@ def check_arguments(model: object, scaler: object, keep: object, on_alarm: objec
             "model.compile() compiles the hooks of the model, too, so that no step can run uncompiled; watch "
             "torch.compile(model) and call that"
         )
+
+
+def kept_of(keep: object, logs: Iterable[Log]) -> tuple[int, Grams | None]:
+    """Return how many recordings are kept in memory, and the files that all are written to, if there are any.
+
+    Raises:
+        GradlensError: it is no number, or there is no folder for the files.
+    """
+    if isinstance(keep, Path):
+        return KEPT, Grams(keep)
+    if keep == FOLDER:
+        folders = [log.folder for log in logs if isinstance(log, ReadableLog)]
+        if not folders:
+            raise GradlensError(
+                f"keep={FOLDER!r} writes into the folder of a log; add to=gl.CsvLog(FOLDER), or give a folder as "
+                "keep=pathlib.Path(FOLDER)"
+            )
+        return KEPT, Grams(folders[0] / FOLDER)
+    if type(keep) is not int or keep < 0:
+        raise GradlensError(
+            f"keep={keep!r} is not a number of backward passes; give 0 or more, such as {KEPT}, or {FOLDER!r}"
+        )
+    return keep, None
 
 
 def logs_of(to: Log | Iterable[Log]) -> list[Log]:

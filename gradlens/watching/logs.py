@@ -10,14 +10,14 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from itertools import count, takewhile
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
 from gradlens.errors import GradlensError
-from gradlens.watching.rows import COLUMNS, TYPES, Row, complete
+from gradlens.watching.rows import COLUMNS, TYPES, Row, complete, ends_a_pass
 
 FILE = "rows.csv"
 PARTS = "part-*.parquet"
@@ -36,6 +36,20 @@ class Log(Protocol):
         """Finish; nothing is written afterwards."""
 
 
+@runtime_checkable
+class ReadableLog(Protocol):
+    """A log in a folder, which can be read while the training runs.
+
+    Attributes:
+        folder: that it writes into.
+    """
+
+    folder: Path
+
+    def read(self) -> list[Row]:
+        """Return all rows of this training."""
+
+
 class CsvLog:
     """Appends rows to the file ``rows.csv`` of a folder.
 
@@ -45,7 +59,8 @@ class CsvLog:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self.file = Path(folder) / FILE
+        self.folder = Path(folder)
+        self.file = self.folder / FILE
         self._started = False
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
@@ -58,9 +73,13 @@ class CsvLog:
 
     def resume(self, step: int) -> None:
         """Keep the rows of the steps before this one."""
-        kept = [row for row in read_rows(self.file.parent) if row.step < step] if self.file.exists() else []
+        kept = [row for row in read_rows(self.folder) if row.step < step] if self.file.exists() else []
         self._started = False
         self._start(kept)
+
+    def read(self) -> list[Row]:
+        """Return all rows of this training."""
+        return read_rows(self.folder) if self._started else []
 
     def close(self) -> None:
         """Do nothing; each step is complete in the file."""
@@ -69,7 +88,7 @@ class CsvLog:
         if self._started:
             return
         self._started = True
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         new = self.file.with_suffix(".new")
         with new.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([COLUMNS, *kept])
@@ -77,7 +96,7 @@ class CsvLog:
 
 
 class ParquetLog:
-    """Writes rows into Parquet files of a folder, ``part-00000000-0000.parquet`` and so on, named by their first step.
+    """Writes rows into Parquet files of a folder: ``part-00000000-0000.parquet``, with the first step and a number.
 
     Args:
         folder: as for ``CsvLog``.
@@ -100,10 +119,10 @@ class ParquetLog:
         self._started = False
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
-        """Write the rows of a step, once there are enough for a file."""
+        """Write the rows of a step, once there are enough passes for a file; what the loop logs waits for the next."""
         self._start()
         self._held.append((step, rows))
-        if len(self._held) >= self.passes:
+        if sum(ends_a_pass(held[-1]) for _, held in self._held) >= self.passes:
             self._flush()
 
     def resume(self, step: int) -> None:
@@ -113,6 +132,11 @@ class ParquetLog:
         for part in sorted(self.folder.glob(PARTS)):
             kept = [row for row in _rows(pd.read_parquet(part)) if row.step < step]
             part.unlink() if not kept else self._save(part, kept)
+
+    def read(self) -> list[Row]:
+        """Return all rows of this training, also those that are held."""
+        written = read_rows(self.folder) if self._started and has_rows(self.folder) else []
+        return [*written, *(row for _, rows in self._held for row in rows)]
 
     def close(self) -> None:
         """Write the steps that are held."""
@@ -128,9 +152,10 @@ class ParquetLog:
             part.unlink()
 
     def _flush(self) -> None:
-        step, rows = self._held[0]
-        name = f"part-{step:08d}-{rows[0].backward:04d}.parquet"
-        self._save(self.folder / name, [row for _, rows in self._held for row in rows])
+        step = self._held[0][0]
+        names = (self.folder / f"part-{step:08d}-{number:04d}.parquet" for number in count())
+        free = next(name for name in names if not name.exists())
+        self._save(free, [row for _, rows in self._held for row in rows])
         self._held = []
 
     def _save(self, file: Path, rows: Sequence[Row]) -> None:
@@ -143,21 +168,40 @@ class ParquetLog:
         os.replace(new, file)
 
 
+def has_rows(folder: str | Path) -> bool:
+    """Return whether a folder has a file that ``CsvLog`` or ``ParquetLog`` wrote, as far as it may be read."""
+    folder = Path(folder)
+    try:
+        return (folder / FILE).is_file() or any(folder.glob(PARTS))
+    except OSError:
+        return False
+
+
 def read_rows(folder: str | Path) -> list[Row]:
     """Return the rows that ``CsvLog`` or ``ParquetLog`` wrote into a folder, in order of steps.
 
     A step whose rows were cut off, because the training was killed while it wrote them, is left out.
 
     Raises:
-        GradlensError: the folder has no rows.
+        GradlensError: the folder has no rows, or they cannot be read.
     """
     folder = Path(folder)
-    parts = sorted(folder.glob(PARTS))
-    if parts:
-        return [row for part in parts for row in _rows(pd.read_parquet(part))]
-    file = folder / FILE
-    if not file.exists():
+    if not has_rows(folder):
         raise GradlensError(f"{folder} has no rows of a watched training: neither {FILE} nor {PARTS}")
+    try:
+        parts = sorted(folder.glob(PARTS))
+        if parts:
+            return [row for part in parts for row in _rows(pd.read_parquet(part))]
+        return _csv_rows(folder / FILE)
+    except ImportError as error:
+        raise GradlensError(
+            f"{folder} has Parquet files; install pyarrow to read them (pip install pyarrow)"
+        ) from error
+    except (OSError, ValueError, LookupError) as error:
+        raise GradlensError(f"the rows in {folder} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _csv_rows(file: Path) -> list[Row]:
     text = file.read_bytes().decode(errors="ignore")  # the end may be cut off within a character
     lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
     next(lines, None)
@@ -169,5 +213,7 @@ def _rows(frame: pd.DataFrame) -> list[Row]:
 
 
 def _row(cells: Iterable[object]) -> Row:
-    values = [TYPES.get(name, str)(cell) for name, cell in zip(COLUMNS, cells, strict=True)]
-    return Row(*values)
+    return Row(*[kind(cell) for kind, cell in zip(_KINDS, cells, strict=True)])
+
+
+_KINDS = [TYPES.get(name, str) for name in COLUMNS]

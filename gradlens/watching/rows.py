@@ -11,6 +11,8 @@ from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
+from gradlens.catalogue.watched import AXES, FINITE, watched
+from gradlens.errors import GradlensError
 from gradlens.metrics.hsic import FEWEST
 from gradlens.recording import Recording
 
@@ -34,7 +36,7 @@ class Row(NamedTuple):
         stage: stage of the place; ``whole`` for the network.
         place: name of a signal or of a fork; empty for a stage.
         branch: label of a branch at a fork; empty elsewhere.
-        quantity: what was measured, a key of ``QUANTITIES``.
+        quantity: what was measured, a name in ``gradlens.catalogue.watched``, or a number that the loop has logged.
         value: the number; NaN if it has no value.
     """
 
@@ -52,22 +54,6 @@ class Row(NamedTuple):
         return Series(*self[1:6])
 
 
-QUANTITIES = {
-    "energy": "squared norm of the gradient at a layer, of the summed loss, added up over the samples",
-    "rms": "root mean square of a sample's elements of that gradient, mean over the samples, as in the table flow",
-    "largest": "largest absolute element of that gradient",
-    "dead": "1 if that gradient is exactly zero for all samples, else 0",
-    "share": "share of a branch in the energy of the contributions to a fork, 0 to 1",
-    "part": "share of a part in the energy of the gradient of a partial split, 0 to 1",
-    "coherence": "energy of the sum of the contributions divided by the sum of their energies",
-    "duplication": "D_m of the signals of a stage, 0 unrelated to 1 copies",
-    "duplication_given_loss": "the same after partialling out the loss signal",
-    "mean_similarity": "mean CKA of two signals of a stage",
-    "finite": "0 if a gradient is NaN or infinite, and nothing else is measured; else 1",
-    "not_finite": "share of the samples whose gradient is NaN or infinite, where such a gradient is met first",
-    "scale": "factor by which the loop has scaled the loss (GradScaler)",
-}
-"""What a row can hold."""
 COLUMNS = Row._fields
 TYPES: Mapping[str, type] = {"step": int, "backward": int, "value": float}
 """Types of the columns that are no text."""
@@ -106,6 +92,28 @@ def not_finite(
     return [Row(step, backward, *cell) for cell in cells]
 
 
+def logged(step: int, numbers: Mapping[str, object]) -> list[Row]:
+    """Return the rows of numbers that the loop has logged.
+
+    Args:
+        step: of the training.
+        numbers: by name; a tensor has one element.
+
+    Raises:
+        GradlensError: a name is one of gradlens, or a value is no number.
+    """
+    rows = []
+    for name, value in numbers.items():
+        if watched(name) is not None or name in AXES:
+            raise GradlensError(f"log({name}=...): {name} is a name of gradlens; choose another one")
+        try:
+            number = float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
+        except Exception:  # of the object of a metric, whatever it is
+            raise GradlensError(f"log({name}=...): a {type(value).__name__} is not a single number") from None
+        rows.append(Row(step, 0, WHOLE, "", "", name, number))
+    return rows
+
+
 def sample_words(samples: Sequence[int], n: int) -> str:
     """Return the samples in words.
 
@@ -119,9 +127,19 @@ def sample_words(samples: Sequence[int], n: int) -> str:
     return f"{words} of {n}"
 
 
+def ends_a_pass(row: Row) -> bool:
+    """Return whether a row is the last one of a backward pass."""
+    return row.quantity == FINITE
+
+
+def is_logged(row: Row) -> bool:
+    """Return whether a row is a number that the loop has logged, such as its loss."""
+    return watched(row.quantity) is None
+
+
 def complete(rows: Sequence[Row]) -> list[Row]:
     """Return rows without those of a backward pass at the end that was cut off: ``finite`` is the last row of each."""
-    last = max((index for index, row in enumerate(rows) if row.quantity == "finite"), default=-1)
+    last = max((index for index, row in enumerate(rows) if ends_a_pass(row) or is_logged(row)), default=-1)
     return list(rows[: last + 1])
 
 

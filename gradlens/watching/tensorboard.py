@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,17 +9,16 @@ from typing import Any
 
 from gradlens.errors import GradlensError
 from gradlens.watching.rows import Row
+from gradlens.watching.stages import by_stage
 
 ROOT = "gradlens"
-SMALLEST = ("share", "coherence")
-"""Quantities of which a stage has the smallest of its places."""
 
 
 class TensorBoardLog:
     """Writes the numbers of stages as scalars with the tags ``gradlens/<stage>/<quantity>``.
 
-    Of the layers and branches, a stage has the geometric mean of ``rms``, the smallest ``share`` and ``coherence``, and
-    the number of ``dead`` layers.
+    Of its layers and branches, a stage has the geometric mean of ``rms``, the ``largest`` element, the smallest
+    ``share`` and ``coherence``, and the number of ``dead`` layers.
 
     Args:
         folder: of the event files.
@@ -64,24 +62,19 @@ def scalars_of(rows: Iterable[Row], *, places: bool = False) -> Iterator[tuple[s
     """Yield the tag and the value of each scalar; those of a second backward pass have ``backward 1`` in the tag.
 
     Args:
-        rows: of one backward pass.
+        rows: of one step.
         places: whether to yield those of layers, forks and branches, too.
     """
-    of_stage: dict[tuple[str, str], list[float]] = defaultdict(list)
+    passes: dict[int, list[Row]] = defaultdict(list)
     for row in rows:
-        root = f"{ROOT}/backward {row.backward}" if row.backward else ROOT
-        tag = f"{root}/{row.stage}/{row.quantity}"
-        if not row.place:
-            yield tag, row.value
-            continue
-        of_stage[tag, row.quantity].append(row.value)
-        if places:
-            yield "/".join(filter(None, [tag, row.place, row.branch])), row.value
-    for (tag, quantity), values in of_stage.items():
-        if quantity in SMALLEST:
-            yield tag, min(values)
-        elif quantity == "dead":
-            yield tag, sum(values)
-        elif quantity == "rms" and any(value > 0 for value in values):
-            logs = [math.log(value) for value in values if value > 0]
-            yield tag, math.exp(sum(logs) / len(logs))
+        passes[row.backward].append(row)
+    for backward, measured in passes.items():
+        root = f"{ROOT}/backward {backward}" if backward else ROOT
+        for (stage, quantity), value in by_stage(measured).items():
+            yield f"{root}/{stage}/{quantity}", value
+        for row in measured if places else ():
+            if row.place:
+                yield (
+                    "/".join(filter(None, [root, row.stage, row.quantity, row.place, row.branch])),
+                    row.value,
+                )

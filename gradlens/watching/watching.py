@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -14,12 +16,16 @@ from gradlens.errors import GradlensError
 from gradlens.hooks.live import Live, Pass
 from gradlens.recording import Recording
 from gradlens.recording.watch import Watch, watch_of
+from gradlens.results import Result
 from gradlens.watching.alarms import RULES, Alarm, History, Rule, alarms_in
-from gradlens.watching.arguments import check_arguments, logs_of
-from gradlens.watching.logs import Log
+from gradlens.watching.arguments import KEPT, check_arguments, kept_of, logs_of
+from gradlens.watching.grams import Grams
+from gradlens.watching.logs import Log, ReadableLog
 from gradlens.watching.processes import processes_of
-from gradlens.watching.rows import Row, not_finite, rows_of, sample_words
+from gradlens.watching.reading import alarms_of, watched_result
+from gradlens.watching.rows import Row, logged, not_finite, rows_of, sample_words
 from gradlens.watching.steps import Steps
+from gradlens.watching.telling import tell
 
 FORMAT = 1
 """Of the state of a watch."""
@@ -43,9 +49,10 @@ def watch(
     every: int = 50,
     to: Log | Iterable[Log] = (),
     scaler: Scaler | None = None,
-    keep: int = 8,
+    keep: int | str | Path = KEPT,
     rules: Mapping[str, Rule] | None = None,
     on_alarm: Callable[[Alarm], object] | None = None,
+    quiet: bool = False,
     **options: object,
 ) -> Watching:
     """Measure the gradient flow of a training that runs inside a ``with`` block, and leave it as it is.
@@ -62,9 +69,11 @@ def watch(
         to: logs that the rows are written to.
         scaler: the ``GradScaler`` of the loop; its factor is divided out.
         keep: number of the last measured backward passes of which ``history`` keeps the recordings; if there is a log,
-            ``rows`` keeps theirs only.
+            ``rows`` keeps theirs only. ``"grams"`` also writes the recording of each into a file, in the folder
+            ``grams`` in that of a log; a ``pathlib.Path`` writes them into that folder.
         rules: of the alarms, by name; all of ``RULES`` if None.
-        on_alarm: called with each alarm.
+        on_alarm: called with each alarm; alarms are then not shown.
+        quiet: do not show alarms when they occur, on stderr or in a notebook.
         options: fields of ``Watch`` that replace those of ``watch``: ``sites="all"``, ``samples=32``.
 
     Raises:
@@ -78,10 +87,11 @@ def watch(
         raise GradlensError(
             "a training is watched in the space of activations; for that of weights, capture the model between steps"
         )
-    check_arguments(model, scaler, keep, on_alarm)
-    return Watching(
-        model, chosen, every, logs_of(to), scaler, keep, RULES if rules is None else rules, on_alarm
-    )
+    check_arguments(model, scaler, on_alarm)
+    logs = logs_of(to)
+    known = RULES if rules is None else rules
+    shown = tell if on_alarm is None and not quiet else None
+    return Watching(model, chosen, every, logs, scaler, kept_of(keep, logs), known, on_alarm, shown)
 
 
 _PARAMETERS = tuple(watch.__kwdefaults__ or ())
@@ -89,6 +99,8 @@ _PARAMETERS = tuple(watch.__kwdefaults__ or ())
 
 class Watching:
     """A watched training; made by ``watch``, and used as a context.
+
+    Under ``DistributedDataParallel`` the first process has the rows, alarms and recordings of all of them.
 
     Attributes:
         history: (step, recording) of the last measured backward passes.
@@ -103,14 +115,17 @@ class Watching:
         every: int,
         logs: Sequence[Log],
         scaler: Scaler | None,
-        keep: int,
+        kept: tuple[int, Grams | None],
         rules: Mapping[str, Rule],
         on_alarm: Callable[[Alarm], object] | None,
+        tell: Callable[[Sequence[Alarm]], object] | None,
     ) -> None:
         self._processes = processes_of(model)
         self._first = self._processes is None or self._processes.first
         self._logs = logs if self._first else ()
-        self._rules, self._on_alarm = rules, on_alarm
+        self._rules, self._on_alarm, self._tell = rules, on_alarm, tell
+        keep, grams = kept
+        self._grams = grams if self._first else None
         live = Live(model, watch, (lambda: 1.0) if scaler is None else scaler.get_scale)
         agree = None if self._processes is None else self._processes.agree
         self._steps = Steps(model, live, every, self._problem, self._receive, agree)
@@ -158,6 +173,47 @@ class Watching:
         for log in self._logs:
             self._guarded(self.step, log, log.close)
 
+    def log(self, **numbers: object) -> None:
+        """Write numbers of the loop beside the flow: ``watching.log(loss=loss, accuracy=0.9)``.
+
+        They are rows of the stage ``whole`` at the last step that has begun, measured or not; of several processes, the
+        numbers of the first one. A tensor is copied to the
+        CPU, which waits for a GPU: log what the loop reads anyway, or every few steps. What cannot be written is a
+        problem, not an error.
+        """
+        step = max(self.step - 1, 0)
+        try:
+            if not self._steps.is_open:
+                raise GradlensError(
+                    "log was called outside of the with block of the watch; it writes nothing there"
+                )
+            rows = logged(step, numbers)
+        except GradlensError as error:
+            self._problem(step, error)
+            return
+        if not self._first:
+            return
+        if self._rows:
+            self._rows[-1] += rows
+        else:
+            self._rows.append(rows)
+        self._write(step, rows)
+
+    def result(self) -> Result:
+        """Return the tables of the steps so far, from a log in a folder if there is one; also while the loop runs.
+
+        ``gl.load(folder)`` reads the same from the folder of the log.
+
+        Raises:
+            GradlensError: no step was measured yet.
+        """
+        readable = next((log for log in self._logs if isinstance(log, ReadableLog)), None)
+        if readable is None and self._logs:
+            limit = f"only the last {len(self._rows)} measured backward passes are kept; log to gl.CsvLog(FOLDER), too"
+            return watched_result(self.rows, self.alarms, self.problems, [limit])
+        rows = self.rows if readable is None else readable.read()
+        return watched_result(rows, alarms_of(rows, self._rules), self.problems)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs to continue the rows: the number of the next step."""
         return {"format": FORMAT, "step": self.step}
@@ -175,7 +231,8 @@ class Watching:
         ):
             raise GradlensError("this is not a state of a watch; give what its state_dict returned")
         self._steps.step = state["step"]
-        self._rows = deque((rows for rows in self._rows if rows[0].step < self.step), self._rows.maxlen)
+        earlier = ([row for row in rows if row.step < self.step] for rows in self._rows)
+        self._rows = deque(filter(None, earlier), self._rows.maxlen)
         self.history = deque((kept for kept in self.history if kept[0] < self.step), self.history.maxlen)
         self.alarms = [alarm for alarm in self.alarms if alarm.step < self.step]
         self.problems = {step: text for step, text in self.problems.items() if step < self.step}
@@ -184,6 +241,8 @@ class Watching:
             self._past.add(rows)
         for log in self._logs:
             log.resume(self.step)
+        if self._grams is not None:
+            self._grams.resume(self.step)
 
     def _receive(self, step: int, finished: Pass) -> None:
         """Take what a backward pass left, in all processes: look for alarms, and write its rows."""
@@ -199,9 +258,13 @@ class Watching:
             self._problem(step, error)
             return
         self._received += 1
-        self._rows.append(rows)
-        for log in self._logs:
-            self._guarded(step, log, lambda log=log: log.write(step, rows))  # type: ignore[misc]
+        self._rows.append([*rows])
+        self._write(step, rows)
+        if self._grams is not None and whole.recording is not None:
+            write = partial(self._grams.write, step, whole.index, whole.recording)
+            self._guarded(step, self._grams, write)
+        if self._tell is not None:
+            self._tell(alarms)
         for alarm in alarms:
             self.alarms.append(alarm)
             if self._on_alarm is not None:
@@ -217,7 +280,11 @@ class Watching:
         self.problems[step] = f"{finished.problem}, in {sample_words(samples, n)}"
         return not_finite(step, finished.index, stage, site, len(samples) / n, finished.scale)
 
-    def _guarded(self, step: int, log: Log, write: Callable[[], None]) -> None:
+    def _write(self, step: int, rows: Sequence[Row]) -> None:
+        for log in self._logs:
+            self._guarded(step, log, partial(log.write, step, rows))
+
+    def _guarded(self, step: int, log: object, write: Callable[[], None]) -> None:
         """Let a log write; a full disk, or a server that is gone, does not stop the training."""
         try:
             write()

@@ -12,7 +12,7 @@ from gradlens.analyzers.kinds import ALIKE, DUPLICATED, DUPLICATED_PAIR, KINDS, 
 from gradlens.numbers import TERMINAL, fixed, power_of_ten, significant
 from gradlens.results import Result
 
-TABLE, PATHS = "diagnosis", "paths"
+TABLE, PATHS, ALARMS = "diagnosis", "paths", "alarms"
 """Tables that name sites."""
 USUAL, FEW = 3, 2
 """Sites of a network by default, and the largest number of networks that have so many; of more networks, one each."""
@@ -65,7 +65,7 @@ def conspicuous(result: Result, most: int) -> list[Site]:
     Pairs that are alike by construction are none: they are alike in every network.
 
     Args:
-        result: with the table ``diagnosis``, or of paths; others have no sites.
+        result: with the table ``diagnosis``, of paths, or of a watched training; others have no sites.
         most: largest number of sites of a network.
     """
     if TABLE in result.tables:
@@ -74,6 +74,8 @@ def conspicuous(result: Result, most: int) -> list[Site]:
         return [_site(row, rows) for rows in _by_network(shown, most) for row in rows]
     if PATHS in result.tables:
         return _of_paths(result.tables[PATHS].frame, most)
+    if ALARMS in result.tables:
+        return _of_alarms(result.tables[ALARMS].frame, most)
     return []
 
 
@@ -192,6 +194,21 @@ def _of_paths(frame: pd.DataFrame, most: int) -> list[Site]:
         )
     ranks = range(max(map(len, lists), default=0))
     return [entries[rank] for rank in ranks for entries in lists if rank < len(entries)][:most]
+
+
+def _of_alarms(frame: pd.DataFrame, most: int) -> list[Site]:
+    """Return where each rule found something first."""
+    return [
+        Site(
+            "",
+            row["stage"],
+            ", ".join(filter(None, [row["place"], row["branch"]])) or row["rule"],
+            f"step {row['step']}",
+            row["text"],
+            fork=row["place"],
+        )
+        for row in frame.drop_duplicates("rule").head(most).to_dict("records")
+    ]
 
 
 def _count(value: float) -> str:

@@ -8,10 +8,12 @@ import pytest
 import torch
 from ledgers import conflicts, duplication_by_loss, efficiency, losses
 from torch import nn
+from watching.flows import training
 
 import gradlens as gl
 from gradlens.analyzers import ANALYZERS
 from gradlens.plots import PLOTS
+from gradlens.watching.tables import branches_along, stages_along
 
 VERSIONS = ("energy", "direction", "energy given loss", "direction given loss")
 
@@ -331,6 +333,8 @@ def drawn(networks, seeds, signals, sites, branches):
         "strategies": strategies(networks),
         "differences": differences(networks),
         "trajectory": trajectory(networks, seeds),
+        "stages_along": stages_along(training([0, 50, 100]), []).frame,
+        "branches_along": branches_along(training([0, 50, 100]), []).frame,
         "duplication": duplication(networks, seeds),
         "rarefaction": rarefaction,
         "lags": lags,

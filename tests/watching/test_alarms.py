@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gradlens.catalogue.watched import WATCHED
 from gradlens.watching.alarms import PATIENCE, RULES, Alarm, History, alarms_in
-from gradlens.watching.rows import QUANTITIES, Row, not_finite
+from gradlens.watching.rows import Row, not_finite
 from gradlens.watching.watching import Watching, watch
 
 
@@ -243,5 +244,5 @@ def test_a_long_training_keeps_few_numbers_for_its_rules() -> None:
 
 
 def test_every_quantity_has_a_description() -> None:
-    assert {entry.quantity for entry in watched(Net(), steps=1).rows} <= set(QUANTITIES)
+    assert {entry.quantity for entry in watched(Net(), steps=1).rows} <= {entry.name for entry in WATCHED}
     assert math.isfinite(sum(entry.value for entry in watched(Net(), steps=1).rows))

@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 from oracles.extras import needs
 
+from gradlens.catalogue.watched import WATCHED
 from gradlens.errors import GradlensError
 from gradlens.watching.logs import FILE, CsvLog, ParquetLog, read_rows
-from gradlens.watching.rows import QUANTITIES, Row
+from gradlens.watching.rows import Row
 
 
 def rows(step: int, count: int = 3) -> list[Row]:
@@ -89,7 +90,7 @@ def test_the_file_is_a_table_for_other_programs(tmp_path: Path) -> None:
     frame = pd.read_csv(tmp_path / FILE)
     assert list(frame.columns) == list(Row._fields)
     assert frame["value"].tolist() == [row.value for row in [*rows(0), *rows(50)]]
-    assert set(frame["quantity"]) <= set(QUANTITIES)
+    assert set(frame["quantity"]) <= {entry.name for entry in WATCHED}
 
 
 @pytest.mark.parametrize("cut", range(1, 200, 7))
