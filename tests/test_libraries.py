@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import gradlens as gl
 from gradlens.errors import GradlensError
 from gradlens.libraries import is_installed, library, missing, require
 
-LOGS = {"ParquetLog": "pyarrow", "TensorBoardLog": "tensorboard"}
+LOGS = {"ParquetLog": "pyarrow", "TensorBoardLog": "tensorboard", "WandbLog": "wandb", "MlflowLog": "mlflow"}
 
 
 def test_what_is_installed_is_found_without_importing_it(
@@ -20,7 +22,7 @@ def test_what_is_installed_is_found_without_importing_it(
     monkeypatch.syspath_prepend(tmp_path)
     assert is_installed("lib_that_fails")
     assert missing(["json", "no_such_library", "lib_that_fails"]) == ["no_such_library"]
-    monkeypatch.setitem(__import__("sys").modules, "half_loaded", object())
+    monkeypatch.setitem(sys.modules, "half_loaded", object())
     assert not is_installed("half_loaded")
 
 
@@ -51,3 +53,13 @@ def test_each_log_names_the_library_that_it_lacks(
     monkeypatch.setattr("gradlens.libraries.is_installed", lambda module: module != LOGS[name])
     with pytest.raises(GradlensError, match=f"^{name} needs {LOGS[name]}, .*, or use CsvLog$"):
         getattr(gl, name)(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lightning", "transformers"])
+def test_each_callback_names_the_library_that_it_lacks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, callback = importlib.import_module(f"gradlens.watching.{name}"), f"{name.title()}Watch"
+    for base in ("Callback", "TrainerCallback"):
+        monkeypatch.setattr(module, base, object, raising=False)
+    monkeypatch.setattr("gradlens.libraries.is_installed", lambda module: module != name)
+    with pytest.raises(GradlensError, match=f"^{callback} needs {name}, not installed here; run "):
+        getattr(gl, callback)()
