@@ -18,8 +18,9 @@ class WandbLog:
     """Logs the numbers of stages to a run of Weights & Biases, as the metrics ``gradlens/<stage>/<quantity>``.
 
     They are those of ``TensorBoardLog``. Their axis is the metric ``gradlens/step``, because the steps of the run are
-    those of its own metrics. Each measured backward pass is a row of the run, so a loop that gives ``run.log`` steps of
-    its own has to log without them, or to leave room between them.
+    those of what the loop logs. The numbers join the row that the loop logs next; if it has logged nothing until the
+    next measured step, they are a row of their own. If the training is killed, rows are lost that wandb has not written
+    to its file; a ``CsvLog`` beside this one keeps them.
 
     A resumed training needs a resumed run: ``wandb.init(id=..., resume="must")``. Nothing can be removed from a run, so
     steps that it has already are not logged again. An offline run cannot be resumed; the training then continues in a
@@ -38,10 +39,11 @@ class WandbLog:
         self._wandb = library("WandbLog", "wandb", otherwise="use CsvLog")
         self._run, self._places = run, places
         self._axis_of: Any = None
+        self._pending: tuple[int, int] | None = None  # step of the training, and of the run
         self._resumed, self._first = False, 0
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
-        """Log the numbers of a step as one row.
+        """Log the numbers of a step.
 
         Raises:
             GradlensError: no run is active.
@@ -49,15 +51,23 @@ class WandbLog:
         run = self._active()
         if self._resumed:
             self._first, self._resumed = int(run.summary.get(STEP, -1)) + 1, False
-        if step >= self._first:
-            run.log({STEP: step, **dict(scalars_of(rows, places=self._places))})
+        if step < self._first:
+            return
+        if self._pending is not None and self._pending[0] != step:
+            self.close()
+        run.log({STEP: step, **dict(scalars_of(rows, places=self._places))}, commit=False)
+        self._pending = step, run.step
 
     def resume(self, step: int) -> None:
         """Leave out the steps that the run has already."""
+        self.close()
         self._resumed = True
 
     def close(self) -> None:
-        """Do nothing; the run is that of the user."""
+        """End the row that the numbers are in, unless the loop has; the run goes on."""
+        pending, run, self._pending = self._pending, self._axis_of, None
+        if pending is not None and not getattr(run, "_is_finished", False) and run.step == pending[1]:
+            run.log({}, commit=True)
 
     def _active(self) -> Any:
         run = self._run if self._run is not None else self._wandb.run

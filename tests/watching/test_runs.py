@@ -74,15 +74,34 @@ def test_weights_and_biases_has_every_scalar_on_its_own_axis(run: Any, tmp_path:
     assert [line["gradlens/step"] for line in lines] == [0, 2, 4, 6, 8]
 
 
-def test_a_loop_that_logs_its_own_metrics_keeps_them(run: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("numbered", [False, True], ids=["", "with steps"])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_loop_that_logs_its_own_metrics_keeps_every_row(
+    run: Any, numbered: bool, passes: int, tmp_path: Path
+) -> None:
     log = gl.WandbLog(run)
-    for step in range(4):
-        log.write(step, [Row(step, 0, "4", "", "", "duplication", 0.5)])
-        run.log({"loss": float(step)})
+    for step in range(6):
+        for index in range(passes):
+            log.write(step, [Row(step, index, "4", "", "", "duplication", 0.1 * step + index)])
+        if step != 2:
+            run.log({"loss": float(step)}, step=step if numbered else None)
     log.close()
     lines = logged(run, tmp_path)
-    assert [line["loss"] for line in lines if "loss" in line] == [0.0, 1.0, 2.0, 3.0]
-    assert [line["gradlens/step"] for line in lines if "gradlens/4/duplication" in line] == [0, 1, 2, 3]
+    assert [line["loss"] for line in lines if "loss" in line] == [0.0, 1.0, 3.0, 4.0, 5.0]
+    assert [line["_step"] for line in lines] == sorted({line["_step"] for line in lines})
+    for index, root in enumerate(["gradlens", "gradlens/backward 1"][:passes]):
+        read = [
+            (line["gradlens/step"], line[tag]) for line in lines if (tag := f"{root}/4/duplication") in line
+        ]
+        assert read == [(step, pytest.approx(0.1 * step + index)) for step in range(6)]
+
+
+def test_a_run_that_ends_before_the_watch_has_every_row(run: Any, tmp_path: Path) -> None:
+    log = gl.WandbLog()
+    log.write(0, [Row(0, 0, "4", "", "", "duplication", 0.5)])
+    lines = logged(run, tmp_path)
+    log.close()
+    assert [line["gradlens/4/duplication"] for line in lines] == [0.5]
 
 
 @pytest.fixture
@@ -91,12 +110,10 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     needs("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
     import mlflow
 
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri((tmp_path / "mlruns").as_uri())
-    yield mlflow.MlflowClient()
-    mlflow.set_tracking_uri(before)
+    return mlflow.MlflowClient()
 
 
 def test_mlflow_has_every_scalar(client: Any) -> None:
