@@ -188,6 +188,17 @@ def test_two_parts_are_watched_by_two_callbacks(tmp_path: Path) -> None:
         assert {row.step for row in watch.watching.rows} == {0, 5}
 
 
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_the_first_of_two_processes_is_watched(tmp_path: Path) -> None:
+    watched, usual = Module(), Module()
+    two = {"strategy": "ddp_fork", "devices": 2}
+    fitted(watched, trainer(gl.LightningWatch(every=3, to=gl.CsvLog(tmp_path)), **two))
+    fitted(usual, trainer(**two))
+    assert all(map(torch.equal, watched.parameters(), usual.parameters()))
+    assert not torch.equal(next(watched.model.parameters()), next(network().parameters()))
+    assert [row.step for row in read_rows(tmp_path) if row.quantity == "finite"] == [0, 3]
+
+
 def test_a_copy_that_is_made_before_the_first_pass_does_not_watch() -> None:
     class Copying(Callback):
         def on_train_batch_start(
