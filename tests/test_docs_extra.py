@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def test_a_snippet_for_optional_libraries_runs(
 ) -> None:
     needs(*block.comment.split(", "))
     monkeypatch.chdir(tmp_path)
+    if "wandb" in sys.modules:  # it keeps the folder of an earlier test
+        sys.modules["wandb"].teardown()
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "mlruns").as_uri())
