@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import re
 from dataclasses import dataclass
+
+from gradlens.libraries import is_installed
 
 MEASURING, DRAWING, TALKING = "measuring", "drawing a saved run", "the command line"
 
@@ -89,19 +90,12 @@ def package(need: Need) -> Package:
     try:
         version = importlib.metadata.version(need.name)
     except importlib.metadata.PackageNotFoundError:
-        if not _importable(need.imported):
+        if not is_installed(need.imported):
             return Package(need, "", "missing")
         return Package(need, "unknown")
     if not fits(version, need.versions):
         return Package(need, version, f"needs {need.versions}")
     return Package(need, version)
-
-
-def _importable(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):  # an entry of sys.modules that is not a module
-        return False
 
 
 def fits(version: str, bounds: str) -> bool:

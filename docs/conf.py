@@ -18,6 +18,7 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
+autodoc_mock_imports = ["lightning", "pytorch_lightning", "transformers"]  # optional, and slow to import
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # fields of dataclasses, once
 

@@ -24,9 +24,13 @@ if TYPE_CHECKING:
     from gradlens.studies.strategies import strategies
     from gradlens.studies.studies import compare, inspect, paths
     from gradlens.watching.alarms import Alarm
+    from gradlens.watching.lightning import LightningWatch
     from gradlens.watching.logs import CsvLog, ParquetLog
+    from gradlens.watching.mlflow import MlflowLog
     from gradlens.watching.reading import load
     from gradlens.watching.tensorboard import TensorBoardLog
+    from gradlens.watching.transformers import TransformersWatch
+    from gradlens.watching.wandb import WandbLog
     from gradlens.watching.watching import Watching, watch
 
 __version__ = VERSION
@@ -36,6 +40,8 @@ __all__ = [
     "Alarm",
     "CsvLog",
     "GradlensError",
+    "LightningWatch",
+    "MlflowLog",
     "ParquetLog",
     "Recording",
     "Result",
@@ -43,6 +49,8 @@ __all__ = [
     "Table",
     "TensorBoardLog",
     "Training",
+    "TransformersWatch",
+    "WandbLog",
     "Watch",
     "Watching",
     "__version__",
@@ -65,6 +73,8 @@ __all__ = [
 _MODULES = {
     "Alarm": "watching.alarms",
     "CsvLog": "watching.logs",
+    "LightningWatch": "watching.lightning",
+    "MlflowLog": "watching.mlflow",
     "ParquetLog": "watching.logs",
     "Recording": "recording",
     "Result": "results",
@@ -72,6 +82,8 @@ _MODULES = {
     "Table": "results",
     "TensorBoardLog": "watching.tensorboard",
     "Training": "studies.options",
+    "TransformersWatch": "watching.transformers",
+    "WandbLog": "watching.wandb",
     "Watch": "recording",
     "Watching": "watching.watching",
     "analyze": "studies.analysis",

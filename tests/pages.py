@@ -21,7 +21,7 @@ class Block:
         line: the line of its opening fence.
         language: the word after the opening fence.
         text: its lines without the fences.
-        mark: the kind of the comment right above it (``not run``, ``file``, ``ci``), or empty.
+        mark: the kind of the comment right above it (``not run``, ``needs``, ``file``, ``ci``), or empty.
         comment: the text of that comment.
     """
 

@@ -66,6 +66,12 @@ OPTIONAL = {
     "detection": ["torchmetrics", "pycocotools"],
     "parquet": ["pyarrow"],
     "tensorboard": ["tensorboard"],
+    "wandb": ["wandb"],
+    "mlflow": ["mlflow"],
+    "lightning": ["lightning"],
+    "transformers": ["transformers", "accelerate"],
+    "accelerate": ["accelerate"],
+    "peft": ["peft"],
     "ultralytics": ["ultralytics"],
     "libreyolo": ["libreyolo"],
 }

@@ -64,8 +64,11 @@ def few_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def runnable(page: Path, language: str) -> list[Block]:
-    """Return the blocks to run: files are written instead, and doctests are run by test_docs."""
-    candidates = [block for block in blocks(page) if block.language == language and block.mark != "not run"]
+    """Return the blocks to run: files are written instead; doctests are run by test_docs, those that need an optional
+    library by test_docs_extra.
+    """
+    skipped = ("not run", "needs")
+    candidates = [block for block in blocks(page) if block.language == language and block.mark not in skipped]
     return [block for block in candidates if block.mark != "file" and not block.text.startswith(">>>")]
 
 

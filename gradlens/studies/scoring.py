@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradlens.data.batches import Batch
-from gradlens.errors import GradlensError
+from gradlens.libraries import require
 from gradlens.losses import total
 from gradlens.models.sgd import Step
 from gradlens.randomness import seeded
@@ -88,12 +87,7 @@ def check_evaluation() -> None:
     Raises:
         GradlensError: one is not; the message has the command that installs them.
     """
-    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
-        raise GradlensError(
-            f"the average precision of a detector needs {', '.join(missing)}; install with `python -m pip install "
-            f"{' '.join(PACKAGES)}` (in a checkout: `python -m pip install '.[detection]'`), or leave out evaluate=True"
-        )
+    require("the average precision of a detector", PACKAGES, otherwise="leave out evaluate=True")
 
 
 def _classified(model: nn.Module, batches: Sequence[Batch]) -> Score:

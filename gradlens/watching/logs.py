@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import pandas as pd
 
 from gradlens.errors import GradlensError
+from gradlens.libraries import library
 from gradlens.watching.rows import COLUMNS, TYPES, Row, complete, ends_a_pass
 
 FILE = "rows.csv"
@@ -107,13 +108,7 @@ class ParquetLog:
     """
 
     def __init__(self, folder: str | Path, passes: int = 1) -> None:
-        try:
-            import pyarrow.parquet
-        except ImportError:
-            raise GradlensError(
-                "ParquetLog needs pyarrow; install it (pip install pyarrow), or use CsvLog"
-            ) from None
-        self._parquet = pyarrow.parquet
+        self._parquet = library("ParquetLog", "pyarrow", "pyarrow.parquet", otherwise="use CsvLog")
         self.folder, self.passes = Path(folder), passes
         self._held: list[tuple[int, Sequence[Row]]] = []
         self._started = False

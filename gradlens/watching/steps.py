@@ -139,7 +139,9 @@ class _Entrance:
         if torch.compiler.is_compiling():  # a function of the user is compiled that calls the model
             return
         recomputed = torch._C._current_graph_task_id() != NONE  # by a checkpoint around the model
-        if self._steps is not None and torch.is_grad_enabled() and not recomputed:
+        if self._steps is None or not self._steps.is_open:  # a copy; or closed by another hook of this call
+            return
+        if torch.is_grad_enabled() and not recomputed:
             self._steps.begin(args, kwargs)
 
     def __deepcopy__(self, memo: object) -> _Entrance:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gradlens.errors import GradlensError
+from gradlens.libraries import library
 from gradlens.watching.rows import Row
-from gradlens.watching.stages import by_stage
-
-ROOT = "gradlens"
+from gradlens.watching.scalars import scalars_of
 
 
 class TensorBoardLog:
@@ -29,13 +26,8 @@ class TensorBoardLog:
     """
 
     def __init__(self, folder: str | Path, *, places: bool = False) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise GradlensError(
-                "TensorBoardLog needs tensorboard; install it (pip install tensorboard), or use CsvLog"
-            ) from None
-        self._make, self._folder, self._places = SummaryWriter, str(folder), places
+        module = library("TensorBoardLog", "tensorboard", "torch.utils.tensorboard", otherwise="use CsvLog")
+        self._make, self._folder, self._places = module.SummaryWriter, str(folder), places
         self._writer: Any = None
 
     def write(self, step: int, rows: Sequence[Row]) -> None:
@@ -56,25 +48,3 @@ class TensorBoardLog:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-
-
-def scalars_of(rows: Iterable[Row], *, places: bool = False) -> Iterator[tuple[str, float]]:
-    """Yield the tag and the value of each scalar; those of a second backward pass have ``backward 1`` in the tag.
-
-    Args:
-        rows: of one step.
-        places: whether to yield those of layers, forks and branches, too.
-    """
-    passes: dict[int, list[Row]] = defaultdict(list)
-    for row in rows:
-        passes[row.backward].append(row)
-    for backward, measured in passes.items():
-        root = f"{ROOT}/backward {backward}" if backward else ROOT
-        for (stage, quantity), value in by_stage(measured).items():
-            yield f"{root}/{stage}/{quantity}", value
-        for row in measured if places else ():
-            if row.place:
-                yield (
-                    "/".join(filter(None, [root, row.stage, row.quantity, row.place, row.branch])),
-                    row.value,
-                )

@@ -165,6 +165,10 @@ class Watching:
             text = "a watched training has no measured step: no gradient came back through the outputs of the model"
             warnings.warn(text, WatchProblem, stacklevel=2)
 
+    def join(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+        """Take a call of the model that began before the block as a step, with the arguments of the call."""
+        self._steps.begin(args, kwargs)
+
     def close(self) -> None:
         """Remove all hooks and close the logs; the rows stay."""
         self._steps.close()

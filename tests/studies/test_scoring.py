@@ -135,9 +135,8 @@ def test_a_detector_that_predicts_no_boxes_has_a_loss_only() -> None:
 
 def test_missing_packages_are_named_with_their_installation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "PACKAGES", ("no_such_package",))
-    with pytest.raises(
-        GradlensError, match="needs no_such_package; install with `python -m pip install no_such"
-    ):
+    text = "needs no_such_package, not installed here; run `python -m pip install no_such_package`, or"
+    with pytest.raises(GradlensError, match=text):
         average_precision(Oracle().eval(), list(SCENES))
 
 

@@ -107,5 +107,12 @@ def trained(loop: Loop, model: nn.Module, around: AbstractContextManager[object]
     return [*model.state_dict().values(), torch.get_rng_state()]
 
 
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def hooks_of(model: nn.Module) -> int:
+    return sum(len(getattr(module, name)) for module in model.modules() for name in HOOKS)
+
+
 def of(watching: Watching, quantity: str) -> list[Row]:
     return [row for row in watching.rows if row.quantity == quantity]

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import gradlens as gl
 from gradlens.watching.rows import Row
-from gradlens.watching.tensorboard import scalars_of
+from gradlens.watching.scalars import scalars_of
 
 ROWS = [
     Row(7, 0, "4", "a", "", "rms", 1.0),

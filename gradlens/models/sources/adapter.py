@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from gradlens.catalogue.datasets import CLASSIFICATION, DETECTION, FLOW, SEGMENTATION, VIDEO
 from gradlens.catalogue.named import named
-from gradlens.errors import GradlensError
+from gradlens.libraries import missing, require
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -104,7 +103,7 @@ class Adapter:
 
     def missing(self) -> list[str]:
         """Return the packages that are not installed."""
-        return [package for package in self.packages if not _installed(package)]
+        return missing(self.packages)
 
     def require(self, name: str) -> None:
         """Check that the packages are installed.
@@ -112,12 +111,7 @@ class Adapter:
         Raises:
             GradlensError: one is not; the message has the command that installs it.
         """
-        missing = self.missing()
-        if missing:
-            raise GradlensError(
-                f"{self.prefix}{name} needs {', '.join(missing)} ({self.licence}), which is not installed; install "
-                f"it with `python -m pip install {self.requirement}`"
-            )
+        require(f"{self.prefix}{name}", self.packages, install=self.requirement, licence=self.licence)
 
     @property
     def described(self) -> str:
@@ -125,10 +119,3 @@ class Adapter:
         needed = f"; needs `python -m pip install {self.requirement}`" if self.missing() else ""
         task = f"{self.task}, " if self.task else ""
         return f"{self.form}: {task}{self.library}, {self.licence}{needed}"
-
-
-def _installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except (ImportError, ValueError):
-        return False
