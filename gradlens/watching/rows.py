@@ -11,6 +11,7 @@ from gradlens.analyzers.branches import Shares
 from gradlens.analyzers.duplication import Duplication
 from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
+from gradlens.graph.probes import SeriesProbe
 from gradlens.metrics.hsic import FEWEST
 from gradlens.recording import Recording
 
@@ -63,6 +64,10 @@ QUANTITIES = {
     "duplication": "D_m of the signals of a stage, 0 unrelated to 1 copies",
     "duplication_given_loss": "the same after partialling out the loss signal",
     "mean_similarity": "mean CKA of two signals of a stage",
+    "gain_per_step": "factor by which the gradient of a recurrent layer grows per time step on its way back",
+    "gain_over_steps": "the same over all its time steps",
+    "unreached": "1 for a layer that ran, is trained, and that no gradient reaches",
+    "frozen": "1 for a module whose parameters are not trained, although a gradient passes through it",
     "finite": "0 if a gradient is NaN or infinite, and nothing else is measured; else 1",
     "not_finite": "share of the samples whose gradient is NaN or infinite, where such a gradient is met first",
     "scale": "factor by which the loop has scaled the loss (GradScaler)",
@@ -85,7 +90,8 @@ def rows_of(
         largest: by probe, the largest absolute element of a gradient of the summed loss.
         scale: factor of the loss, which is divided out already.
     """
-    cells = [*_signals(recording, largest), *_branches(recording), *_stages(recording), *_last(1.0, scale)]
+    signals = [*_signals(recording, largest), *_recurrences(recording, largest), *_left_out(recording)]
+    cells = [*signals, *_branches(recording), *_stages(recording), *_last(1.0, scale)]
     return [Row(step, backward, *cell) for cell in cells]
 
 
@@ -104,19 +110,6 @@ def not_finite(
     """
     cells = [(stage, site, "", "not_finite", samples), *_last(0.0, scale)]
     return [Row(step, backward, *cell) for cell in cells]
-
-
-def sample_words(samples: Sequence[int], n: int) -> str:
-    """Return the samples in words.
-
-    >>> sample_words([0, 2], 8), sample_words([0, 1], 2)
-    ('samples 0 and 2 of 8', 'all 2 samples')
-    """
-    if len(samples) == n:
-        return f"all {n} samples"
-    *first, last = map(str, samples)
-    words = f"samples {', '.join(first)} and {last}" if first else f"sample {last}"
-    return f"{words} of {n}"
 
 
 def complete(rows: Sequence[Row]) -> list[Row]:
@@ -148,6 +141,29 @@ def _signals(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cel
             yield (*place, "energy", float(squares.sum()))
             yield (*place, "rms", float(np.sqrt(squares / elements).mean()))
             yield (*place, "dead", float(not squares.any()))
+
+
+def _recurrences(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cell]:
+    """Yield how the norm of the gradient changes over the time steps of each recurrent layer."""
+    for signal in recording.signals:
+        if not isinstance(signal.probe, SeriesProbe) or signal.number not in largest or not signal.sampled:
+            continue
+        energies = [float(np.trace(recording.grams[step, 0])) for step in signal.probe.steps]
+        reached = next((step for step, energy in enumerate(energies) if energy > 0), len(energies))
+        steps = len(energies) - 1 - reached
+        if steps > 0 and energies[-1] > 0:
+            gain = float(np.sqrt(energies[reached] / energies[-1]))
+            place = signal.stage, signal.name, ""
+            yield (*place, "gain_per_step", gain ** (1 / steps))
+            yield (*place, "gain_over_steps", gain if not reached else 0.0)
+
+
+def _left_out(recording: Recording) -> Iterator[Cell]:
+    """Yield the parts of the network that are not trained, although others are."""
+    for layer in recording.provenance.unreached_layers:
+        yield WHOLE, layer, "", "unreached", 1.0
+    for module in recording.provenance.frozen_inside:
+        yield WHOLE, module, "", "frozen", 1.0
 
 
 def _branches(recording: Recording) -> Iterator[Cell]:
