@@ -24,13 +24,13 @@ from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.spreading import Spreading
 from gradlens.hooks.stand_in import undisturbed, waits_for_others, weighted_sum
 from gradlens.hooks.state import Guard, restored, versions_kept
-from gradlens.hooks.tracing import Tracing
+from gradlens.hooks.tracing import Tracing, kind_of
 from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of, reachable
-from gradlens.recording.births import Birth
+from gradlens.recording.births import NAN, Birth
 
 TRIES = 3
-"""Broken backward passes in a row whose place is looked for; as many as an alarm of a scaled loss needs."""
+"""Searches in a row, until a pass is finite; an alarm of a scaled loss needs as many broken steps."""
 
 
 @dataclass
@@ -38,12 +38,20 @@ class Search:
     """The search of one training.
 
     Attributes:
-        tries: broken backward passes in a row that were looked at.
+        tries: searches since the last pass whose gradients are finite.
         live: whether the next measured step is followed while it runs, because a broken one could not be run again.
+        constants: searches for an infinite output in which nothing was found: the code writes it down.
     """
 
     tries: int = 0
     live: bool = False
+    constants: int = 0
+
+    def begin(self) -> bool:
+        """Return whether to look, and count it."""
+        self.tries += 1
+        self.live = False
+        return self.tries <= TRIES
 
     def end(self) -> None:
         """Note a backward pass whose gradients are finite."""
@@ -97,14 +105,17 @@ class Seeker:
 
     def look(self, outputs: Sequence[Tensor]) -> None:
         """Look at the outputs of the forward pass, which has just returned."""
-        if all(bool(torch.isfinite(output.detach()).all()) for output in outputs):
+        values = [output.detach() for output in outputs]
+        if all(bool(torch.isfinite(value).all()) for value in values):
             return
+        is_nan = kind_of(values) == NAN
         if self._live is not None:
             birth = born_forward(self._live.tracing, outputs, self._live.locations)
             self._birth = None if birth is None else replace(birth, replayed=False)
-        elif self._search.tries < TRIES:
+        elif (is_nan or self._search.constants < TRIES) and self._search.begin():
             self._birth = self._replayed(None)
-            self._search.live = self._birth is None
+            self._search.live = self._birth is None and is_nan
+            self._search.constants += self._birth is None and not is_nan
 
     def hold(self, output: int, gradient: Tensor) -> None:
         """Keep the gradient that has arrived at an output."""
@@ -124,16 +135,14 @@ class Seeker:
         Args:
             backward: its number.
         """
-        if self._birth is not None:
+        if self._birth is not None or not self._search.begin():
             return self._birth
         if self._live is not None:
             _, tracing, nodes, spreading = self._live
             birth = born_backward(spreading, nodes, self._live.locations, backward, tracing)
-            return None if birth is None else replace(birth, replayed=False)
-        if self._search.tries >= TRIES:
-            return None
-        self._search.tries += 1
-        birth = self._replayed(backward)
+            birth = None if birth is None else replace(birth, replayed=False)
+        else:
+            birth = self._replayed(backward)
         self._search.live = birth is None
         return birth
 
@@ -151,8 +160,11 @@ class Seeker:
         ready = moment is not None and moment.is_present(self._model)
         if moment is None or not ready or self._waits or (backward is not None and not moment.gradients):
             return None
-        with _again(self._model, moment):
-            return self._run(moment, backward)
+        try:
+            with _again(self._model, moment):
+                return self._run(moment, backward)
+        except Exception:  # of the user's model, so it can be of any kind; the training has to go on
+            return None
 
     def _run(self, moment: Moment, backward: int | None) -> Birth | None:
         batch: Any = copied(moment.batch)
