@@ -3,14 +3,48 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gradlens.errors import GradlensError
 from gradlens.options import SEED_LIMIT
+
+
+@dataclass(frozen=True)
+class RandomStates:
+    """The states of all generators at one moment.
+
+    Attributes:
+        python: of ``random``.
+        numpy: of NumPy's global generator.
+        cpu: of PyTorch's generator of the CPU.
+        cuda: of its generators of the CUDA devices, by number.
+    """
+
+    python: tuple[Any, ...]
+    numpy: Any
+    cpu: Tensor
+    cuda: Mapping[int, Tensor]
+
+    @classmethod
+    def now(cls) -> RandomStates:
+        """Return the present states."""
+        cuda = {device: torch.cuda.get_rng_state(device) for device in _cuda_devices()}
+        return cls(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
+
+    def restore(self) -> None:
+        """Set all generators to these states."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.cpu)
+        for device, state in self.cuda.items():
+            torch.cuda.set_rng_state(state, device)
 
 
 @contextmanager

@@ -62,6 +62,13 @@ WATCHED: tuple[WatchedQuantity, ...] = (
     WatchedQuantity("part", "part of a partial split", "share in the energy of the gradient", "0 to 1"),
     WatchedQuantity(COHERENCE, "fork", "energy of the sum of the contributions divided by the sum of their energies",
                     "1: neither add up nor cancel", summary="smallest"),
+    WatchedQuantity("gain_per_step", "recurrent layer", "factor by which the gradient grows per time step, going back",
+                    "factor"),
+    WatchedQuantity("gain_over_steps", "recurrent layer", "the same over all time steps", "factor"),
+    WatchedQuantity("unreached", "layer", "1 for a layer that ran, is trained, and that no gradient reaches", "layers",
+                    summary="sum"),
+    WatchedQuantity("frozen", "module", "1 for a module whose parameters are not trained, although a gradient passes "
+                    "through it", "modules", summary="sum"),
     WatchedQuantity("not_finite", "operation", "share of the samples whose gradient is NaN or infinite, at the "
                     "operation that passed back the first one", "0 to 1", summary="largest"),
     WatchedQuantity("scale", "network", "factor by which the loop has scaled the loss (GradScaler)", "factor"),

@@ -180,6 +180,7 @@ def meta_of(model: nn.Module, watch: Watch, state: Planned) -> dict[str, object]
         "unseen_layers": state.unseen_layers,
         "unreached_layers": state.unreached_layers,
         "frozen_layers": state.frozen_layers,
+        "frozen_inside": state.frozen_inside,
         "partly_seen": state.partly_seen,
         "dry_samples": state.dry_samples,
         "notes": _notes(model, state, watch),

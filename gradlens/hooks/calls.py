@@ -89,10 +89,15 @@ class Calls:
 
     def inside(self, paths: Sequence[str]) -> str:
         """Return the path of a module that has several: the one inside the innermost call that is open."""
-        around = next((span.path for span in reversed(self.spans) if span.end == OPEN), "")
+        around = self.innermost
         direct = (path for path in paths if path.rpartition(".")[0] == around)
         inner = (path for path in paths if path.startswith(f"{around}."))
         return next(direct, next(inner, paths[0]))
+
+    @property
+    def innermost(self) -> str:
+        """The path of the innermost module that runs; empty for the model itself."""
+        return next((span.path for span in reversed(self.spans) if span.end == OPEN), "")
 
     @property
     def image(self) -> tuple[int, ...]:

@@ -231,6 +231,14 @@ def same_shapes(graph: Graph, first: Graph) -> bool:
     )
 
 
+def same_trained(graph: Graph, first: Graph) -> bool:
+    """Return whether the operations of two graphs of one structure read the same trained parameters."""
+    return all(
+        (old.parameter, old.roots, old.reads) == (new.parameter, new.roots, new.reads)
+        for old, new in zip(first.nodes, graph.nodes, strict=True)
+    )
+
+
 def check_same_sites(index: int, plan: Plan, first: Plan) -> None:
     """Raise if the sites of a batch of other shapes differ from those of the first; stages depend on sizes."""
     groups, known = ([replace(group, stage="") for group in p.groups] for p in (plan, first))

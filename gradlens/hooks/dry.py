@@ -37,6 +37,7 @@ class DryPass(NamedTuple):
         moved: nodes that read samples in another order, from outside the graph.
         stacked: by node that reads several rows of each sample from outside the graph, the number of positions that
             vary slower than the samples.
+        communicates: whether an operation waits for other processes.
     """
 
     graph: Graph
@@ -47,6 +48,7 @@ class DryPass(NamedTuple):
     uneven: frozenset[TensorKey] = frozenset()
     moved: frozenset[int] = frozenset()
     stacked: Mapping[int, int] = MappingProxyType({})
+    communicates: bool = False
 
     def errors_in(self, graph: Graph) -> dict[TensorKey, float]:
         """Return ``errors`` for the tensors of another pass that runs the same operations up to them."""

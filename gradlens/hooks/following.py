@@ -51,6 +51,7 @@ class Following(EagerMode):
             image, the number of positions that vary slower than the samples.
         moved: sequence numbers of the nodes that read samples in another order, which the graph does not show because
             these tensors require no gradient.
+        communicates: whether an operation waits for other processes.
     """
 
     def __init__(self, model: nn.Module, batch: object, samples: int) -> None:
@@ -58,6 +59,7 @@ class Following(EagerMode):
         self.reads: dict[int, bool] = {}
         self._samples = samples
         self.moved: set[int] = set()
+        self.communicates = False
         self.stacked: dict[int, int] = {}
         self._reordered: set[int] = set()
         self._outer: dict[int, int] = {}
@@ -80,6 +82,7 @@ class Following(EagerMode):
         read = tensors_of((args, kwargs))
         derives = any(self._derives(tensor) for tensor in read)
         result = func(*args, **kwargs)
+        self.communicates |= "c10d" in func.namespace
         outputs = tensors_of(result)
         if not read and outputs and _name(func) not in FROM_NUMBERS:
             derives = self._has_samples(outputs[0])

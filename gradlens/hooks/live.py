@@ -10,27 +10,29 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from gradlens.errors import GradlensError
-from gradlens.grams.accumulator import Accumulator, BatchGrams
+from gradlens.grams.accumulator import BatchGrams
 from gradlens.grams.precision import NotFiniteError
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.calls import Calls, module_calls
-from gradlens.hooks.checks import same_shapes
+from gradlens.hooks.checks import same_shapes, same_trained
 from gradlens.hooks.dry import DryPass
-from gradlens.hooks.nesting import plain
+from gradlens.hooks.locating import Locations
+from gradlens.hooks.moments import Moment
 from gradlens.hooks.outside import read_outside, source_of, within
+from gradlens.hooks.passes import Broken, Pass, Running
 from gradlens.hooks.planned import Forward, Planned, accumulator_of, planned
-from gradlens.hooks.recorder import Arrived
+from gradlens.hooks.recorder import Arrived, arriving
 from gradlens.hooks.recorder import watch as recorded
-from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.samples import batch_size
+from gradlens.hooks.seeking import Search, Seeker, kept, read_outputs, seen_in
 from gradlens.hooks.stand_in import DryPasses, unwrapped, weighted_sum
+from gradlens.hooks.tracing import Tracing
 from gradlens.hooks.unfused import step_by_step
 from gradlens.hooks.walking import graph_of
 from gradlens.hooks.watcher import Watched
@@ -43,43 +45,6 @@ NONE = -1
 """No backward pass is running."""
 PLANS = 16
 """Plans that are kept for graphs that change from step to step, as with stochastic depth."""
-
-
-class Broken(NamedTuple):
-    """The first gradient of a backward pass that is NaN or infinite.
-
-    Attributes:
-        stage: its stage.
-        site: the operation that passes it back: module path and operation; ``(loss)`` outside of the model.
-        samples: the samples in which it is.
-        n: samples of the batch.
-    """
-
-    stage: str
-    site: str
-    samples: tuple[int, ...]
-    n: int
-
-
-@dataclass(frozen=True)
-class Pass:
-    """What one backward pass through a watched forward pass left.
-
-    Attributes:
-        index: 0 for the first backward pass through this forward pass, 1 for a second one, and so on.
-        recording: the statistics of one batch; None if a gradient is not finite.
-        largest: by probe of a signal whose gradient arrived, its largest absolute element, of the summed loss.
-        scale: factor of the loss that was divided out.
-        problem: why there is no recording; empty if there is one.
-        broken: where a gradient is not finite; None if all are, as far as is known.
-    """
-
-    index: int
-    recording: Recording | None
-    largest: Mapping[int, float]
-    scale: float = 1.0
-    problem: str = ""
-    broken: Broken | None = None
 
 
 class Live:
@@ -97,6 +62,8 @@ class Live:
         self._dry = DryPasses(self._model, watch)
         self._open: deque[ExitStack] = deque()
         self._entered: _Entered | None = None
+        self._search = Search()
+        self._unanswered: Callable[[], None] | None = None
 
     def enter(self, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
         """Begin to watch the forward pass that is about to run; the root module is already being called.
@@ -105,6 +72,7 @@ class Live:
             GradlensError: the samples of the batch are not known.
         """
         self.leave()
+        self._answer()
         batch = (tuple(args), dict(kwargs))
         try:
             n = self._watch.samples or batch_size([*args, *kwargs.values()])
@@ -117,13 +85,24 @@ class Live:
         stack.enter_context(step_by_step(self._model))
         calls = stack.enter_context(module_calls(self._model))
         calls.begin([*args, *kwargs.values()])
-        self._entered = _Entered(stack, calls, n, dry)
+        moment = None if self._search.live else Moment.now(self._model, args, kwargs)
+        following = ExitStack()
+        tracing = Tracing(self._model, batch, lambda: calls.innermost) if self._search.live else None
+        self._entered = _Entered(stack, calls, n, dry, moment, tracing, following)
+        if tracing is not None:
+            following.enter_context(tracing)
 
     def leave(self) -> None:
         """Remove the hooks of the forward pass."""
         if self._entered is not None:
+            self._entered.following.close()
             self._entered.stack.close()
             self._entered = None
+
+    def interrupt(self) -> None:
+        """Stop following the values of a forward pass that raised an exception."""
+        if self._entered is not None:
+            self._entered.following.close()
 
     def watch(self, output: object, receive: Callable[[Pass], None]) -> bool:
         """Watch the backward passes through the forward pass that has just returned; False if none can follow.
@@ -137,19 +116,28 @@ class Live:
         """
         entered = self._entered
         self.leave()
-        outputs = [tensor for tensor in returned_tensors(output) if tensor.requires_grad and plain(tensor)]
+        outputs = read_outputs(output)
         if entered is None or not outputs:
             return False
-        _, calls, n, dry = entered
+        calls, n, dry = entered.calls, entered.n, entered.dry
         calls.end(outputs)
         total = weighted_sum(outputs)
         nodes, graph, _ = graph_of(self._model, total, None if dry is None else dry.derived)
         state = self._plan(Forward(total, nodes, graph, calls), n, dry)
         calls.returned.clear()  # live nodes
-        passes = _Passes(self._model, self._watch, state, self._scale, receive)
+        moment = kept(entered.moment, outputs)
+        seeker = Seeker(self._model, state, dry, moment, self._search)
+        passes = _Passes(self._model, self._watch, state, self._scale, receive, seeker)
         stack = ExitStack()
         stack.enter_context(recorded(nodes, state.plan.taps, passes.update))
         nodes.clear()
+        if moment is not None:
+            stack.enter_context(arriving(outputs, seeker.hold))
+        elif entered.tracing is not None:
+            locations = Locations(self._model, state, graph, calls)
+            seeker.follow(stack.enter_context(seen_in(total, locations, entered.tracing)))
+        seeker.look(outputs)
+        self._unanswered = passes.unanswered if seeker.birth is not None else None
         self._open.append(stack)
         while len(self._open) > OPEN:
             self._open.popleft().close()
@@ -157,20 +145,28 @@ class Live:
 
     def forget(self) -> None:
         """Remove the hooks of the forward pass that was watched last."""
+        self._unanswered = None
         self._open.pop().close()
 
     def close(self) -> None:
         """Remove all hooks."""
         self.leave()
+        self._answer()
         while self._open:
             self._open.popleft().close()
+
+    def _answer(self) -> None:
+        """Hand over what a forward pass has made that is not finite, if no backward pass followed."""
+        unanswered, self._unanswered = self._unanswered, None
+        if unanswered is not None:
+            unanswered()
 
     def _plan(self, forward: Forward, n: int, dry: DryPass | None) -> Planned:
         new, owners = forward.graph, tuple(forward.calls.owners(forward.graph))
         for state in self._plans:
             old = state.plan.graph
             same = state.n == n and old.structure == new.structure and state.plan.owners == owners
-            if same and same_shapes(new, old):
+            if same and same_shapes(new, old) and same_trained(new, old):
                 return state
         state = planned(self._model, self._watch, n, forward, dry)
         state = within(state, read_outside(new, forward.calls.spans[0].end))
@@ -179,12 +175,25 @@ class Live:
 
 
 class _Entered(NamedTuple):
-    """A forward pass that runs."""
+    """A forward pass that runs.
+
+    Attributes:
+        stack: its hooks.
+        calls: its module calls.
+        n: samples of the batch.
+        dry: dry pass of a batch of these shapes.
+        moment: what is needed to run it again.
+        tracing: what follows its values; None in most passes.
+        following: the context of ``tracing``.
+    """
 
     stack: ExitStack
     calls: Calls
     n: int
     dry: DryPass | None
+    moment: Moment | None
+    tracing: Tracing | None
+    following: ExitStack
 
 
 class _Passes:
@@ -196,6 +205,7 @@ class _Passes:
         state: the plan.
         scale: returns the factor of the loss of the pass that begins.
         receive: called at the end of each backward pass.
+        seeker: looks for the place where a pass broke.
     """
 
     def __init__(
@@ -205,19 +215,20 @@ class _Passes:
         state: Planned,
         scale: Callable[[], float],
         receive: Callable[[Pass], None],
+        seeker: Seeker,
     ) -> None:
         self._model, self._watch, self._state = model, watch, state
-        self._scale, self._receive = scale, receive
+        self._scale, self._receive, self._seeker = scale, receive, seeker
         self._signals = frozenset(state.plan.signals)
         self._steps = {step: number for number, series in state.plan.series.items() for step in series.steps}
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._count = 0
 
     def update(self, arrived: Arrived) -> None:
         """Reduce gradients; the first one of a backward pass asks autograd to call ``_finish`` at its end."""
         task = torch._C._current_graph_task_id()
         if self._running is None or self._running.task != task:  # the one before was interrupted
-            self._running = _Running(task)
+            self._running = Running(task)
             torch.autograd.Variable._execution_engine.queue_callback(self._finish)
         if self._running.problem:
             return
@@ -226,7 +237,7 @@ class _Passes:
         except Exception as error:  # the training has to go on
             self._running.problem, self._running.kept = _words(error), None
 
-    def _reduce(self, running: _Running, arrived: Arrived) -> None:
+    def _reduce(self, running: Running, arrived: Arrived) -> None:
         if running.kept is None:
             running.factor = float(self._scale())
             running.kept = accumulator_of(self._state, self._watch, running.factor)
@@ -248,9 +259,19 @@ class _Passes:
             finished = self._finished(index, running)
         except Exception as error:  # the training has to go on
             finished = Pass(index, None, {}, running.factor, _words(error))
+        self._seeker.forget()
         self._receive(finished)
 
-    def _finished(self, index: int, running: _Running) -> Pass:
+    def unanswered(self) -> None:
+        """Hand over what was born in the forward pass, if no backward pass has ended."""
+        birth = self._seeker.birth
+        if birth is None or self._count:
+            return
+        broken = Broken(birth.stage, birth.site, birth.samples, self._state.n)
+        problem = "the outputs of the model are not finite, and no backward pass followed"
+        self._receive(Pass(0, None, {}, problem=problem, broken=broken, birth=birth, alone=True))
+
+    def _finished(self, index: int, running: Running) -> Pass:
         if running.kept is None:
             return Pass(index, None, {}, running.factor, running.problem)
         with torch.no_grad():
@@ -261,7 +282,8 @@ class _Passes:
                 site = source_of(self._state.plan, error.probe)
                 broken = Broken(error.probe.stage, site, tuple(error.samples), self._state.n)
                 problem = f"a gradient is not finite, first one that {site} passes back"
-                return Pass(index, None, {}, running.factor, problem, broken)
+                return Pass(index, None, {}, running.factor, problem, broken, self._seeker.found(index))
+            self._seeker.ended()
         unit = (self._state.n if self._watch.reduction == "mean" else 1) / running.factor
         largest = {number: float(value.values.pop(f"largest {number}")) * unit for number in running.largest}
         return Pass(index, self._recording(value), largest, running.factor)
@@ -269,25 +291,6 @@ class _Passes:
     def _recording(self, value: BatchGrams) -> Recording:
         meta = meta_of(self._model, self._watch, self._state)
         return assembled(self._state, [Watched(value, None)], self._watch, None, {}, meta)
-
-
-@dataclass
-class _Running:
-    """A backward pass that runs.
-
-    Attributes:
-        task: number that autograd gives it.
-        factor: factor of the loss.
-        kept: reduces the gradients; None before the first one, and after an error.
-        largest: by probe of a signal, its largest absolute element.
-        problem: the error; empty if there was none.
-    """
-
-    task: int
-    factor: float = 1.0
-    kept: Accumulator | None = None
-    largest: dict[int, Tensor] = field(default_factory=dict)
-    problem: str = ""
 
 
 def _words(error: Exception) -> str:

@@ -1,7 +1,11 @@
-"""Dispatch modes, which see each operation of PyTorch while they are active."""
+"""Modes of PyTorch: those that see each operation while they are active, and the one that compiles nothing."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -15,3 +19,11 @@ class EagerMode(TorchDispatchMode):
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """Return a context in which compiled modules run uncompiled."""
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled
+        return nullcontext()
+    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
+    return stance

@@ -24,7 +24,7 @@ def copied(batch: object) -> object:
     What cannot be copied is shared.
     """
     try:
-        return _mapped(batch, cloned)
+        return mapped(batch, cloned)
     except (TypeError, ValueError, AttributeError, RuntimeError):
         return batch
 
@@ -38,12 +38,12 @@ def items_of(value: object) -> list[object] | None:
     return list(value) if isinstance(value, (list, tuple)) else None
 
 
-def _mapped(value: object, function: Callable[[Tensor], Tensor]) -> object:
+def mapped(value: object, function: Callable[[Tensor], Tensor]) -> object:
     """Return a container of the same kind with ``function`` applied to each tensor."""
     if isinstance(value, Tensor):
         return function(value)
     items = items_of(value)
-    return value if items is None else rebuilt(value, [_mapped(item, function) for item in items])
+    return value if items is None else rebuilt(value, [mapped(item, function) for item in items])
 
 
 def rebuilt(value: object, items: list[object]) -> object:

@@ -26,7 +26,14 @@ from gradlens.hooks.constants import Derived
 from gradlens.hooks.dry import DryPass
 from gradlens.hooks.factors import outside_factors, without
 from gradlens.hooks.unfused import fused, other_draws
-from gradlens.hooks.unseen import frozen_layers, not_measured, partly_seen, unreached_layers, unseen_layers
+from gradlens.hooks.unseen import (
+    frozen_inside,
+    frozen_layers,
+    not_measured,
+    partly_seen,
+    unreached_layers,
+    unseen_layers,
+)
 from gradlens.recording.watch import Watch
 
 
@@ -60,9 +67,11 @@ class Planned:
         dry_errors: by group with a sum, the error of the dry pass; NaN if it was not checked.
         not_measured: trainable parameters that are no signal's weight, with the reason.
         products: forks of two branches whose inner products are computed from the contributions.
+        sizes: the graph at two batch sizes, which show the samples of every tensor.
         unseen_layers: trainable layers that ran but have no signal.
         unreached_layers: those that the loss does not depend on.
         frozen_layers: layers that ran, are not trained, and are not passed by any gradient.
+        frozen_inside: modules that are not trained although a gradient passes through them, if they are a small part.
         partly_seen: modules of weights that other operations read, too.
         hooked: sites of the tensors whose gradient a hook of the user changes.
         derived: what does not derive from the batch, if the dry pass has seen it.
@@ -79,9 +88,11 @@ class Planned:
     dry_errors: dict[int, float]
     not_measured: dict[str, str]
     products: frozenset[int]
+    sizes: Sizes
     unseen_layers: list[str]
     unreached_layers: list[str]
     frozen_layers: list[str]
+    frozen_inside: list[str]
     partly_seen: list[str]
     hooked: tuple[str, ...] = ()
     derived: Derived | None = None
@@ -144,6 +155,8 @@ def planned(model: nn.Module, watch: Watch, n: int, first: Forward, dry: DryPass
         unseen_layers=list(unseen),
         unreached_layers=unreached_layers(unseen),
         frozen_layers=frozen,
+        frozen_inside=frozen_inside(model, plan, first.calls),
+        sizes=sizes,
         products=_products(plan, watch, None if same is None else same.uneven),
         partly_seen=partly_seen(plan),
         hooked=_names(plan, hooked),

@@ -101,6 +101,70 @@ def cut_off(nodes: Sequence[AutogradNode], slots: Sequence[Slot]) -> Iterator[No
             handle.remove()
 
 
+@contextmanager
+def arriving(tensors: Sequence[Tensor], receive: Callable[[int, Tensor], None]) -> Iterator[None]:
+    """Pass the accumulated gradients of tensors to a function, in the backward passes that run inside the context.
+
+    Args:
+        tensors: they are not kept; leaves are left out.
+        receive: called with (number of the tensor, gradient).
+    """
+    handles = [
+        tensor.grad_fn.register_prehook(_accumulated([(tensor.output_nr, number)], one_by_one(receive)))
+        for number, tensor in enumerate(tensors)
+        if tensor.grad_fn is not None
+    ]
+    del tensors
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def observed(
+    nodes: Sequence[AutogradNode], receive: Callable[[int, Gradients, Gradients], None]
+) -> Iterator[None]:
+    """Pass the gradients at the inputs and the outputs of every node to a function, in the passes inside the context.
+
+    Args:
+        nodes: live nodes; may be dropped inside the context.
+        receive: called with (index of the node, gradients at its inputs, gradients at its outputs).
+    """
+    handles = [node.register_hook(_numbered(index, receive)) for index, node in enumerate(nodes)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def imposed(gradients: Sequence[tuple[AutogradNode, int, Tensor]]) -> Iterator[None]:
+    """Replace accumulated gradients in the backward passes that run inside the context.
+
+    Args:
+        gradients: live node, number of the output, and its gradient; may be dropped inside the context.
+    """
+    handles = [node.register_prehook(_replaced(output, gradient)) for node, output, gradient in gradients]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _numbered(index: int, receive: Callable[[int, Gradients, Gradients], None]) -> Hook:
+    return lambda grad_inputs, grad_outputs: receive(index, grad_inputs, grad_outputs)
+
+
+def _replaced(output: int, replacement: Tensor) -> Callable[[Gradients], Gradients]:
+    return lambda gradients: tuple(
+        replacement if number == output else gradient for number, gradient in enumerate(gradients)
+    )
+
+
 def _zeroed(closed: set[int]) -> Callable[[Gradients, Gradients], Gradients]:
     def hook(grad_inputs: Gradients, grad_outputs: Gradients) -> Gradients:
         return tuple(

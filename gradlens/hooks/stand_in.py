@@ -79,10 +79,10 @@ class DryPasses:
         return self._kept[key]
 
     def _run(self, batch: tuple[Any, ...], n: int) -> DryPass | None:
-        if _waits_for_others(self._model):
+        if waits_for_others(self._model):
             return None
         watcher = Watcher(self._model, self._watch, _step, guard=Guard(self._model), seeded=False)
-        with hooks_aside(self._model), random_states_kept(), _uncached(), _saved_aside(), torch.enable_grad():
+        with undisturbed(self._model):
             return watcher.dry(0, batch, n)
 
 
@@ -92,7 +92,17 @@ def _step(model: nn.Module, batch: Any) -> Tensor:
     return weighted_sum([output for output in outputs if output.requires_grad and plain(output)])
 
 
-def _waits_for_others(model: nn.Module) -> bool:
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Run a pass of gradlens inside of a step of a training: without the hooks of others, and with its random numbers.
+
+    The values of the model are restored by ``hooks.state``.
+    """
+    with hooks_aside(model), random_states_kept(), _uncached(), _saved_aside(), torch.enable_grad():
+        yield
+
+
+def waits_for_others(model: nn.Module) -> bool:
     """Return whether a forward pass waits for other processes, which would not run the same dry pass."""
     distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
     return distributed and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())

@@ -110,6 +110,24 @@ def frozen_layers(model: nn.Module, plan: Plan, calls: Calls, modules: str | Non
     return [path for path in frozen if modules is None or fnmatchcase(path, modules)]
 
 
+def frozen_inside(model: nn.Module, plan: Plan, calls: Calls) -> list[str]:
+    """Return the outermost modules whose parameters all require no gradient, although a gradient passes through them.
+
+    None are returned if they hold half of the parameters or more: then a small part of a network is trained on purpose.
+    """
+    passed = {owner.module for owner in plan.owners} & calls.called
+    frozen: dict[str, int] = {}
+    for path, module in model.named_modules():
+        parameters = list(module.parameters())
+        inside = any(path.startswith(f"{outer}.") for outer in frozen)
+        if not path or inside or not parameters or any(each.requires_grad for each in parameters):
+            continue
+        if any(owner == path or owner.startswith(f"{path}.") for owner in passed):
+            frozen[path] = sum(parameter.numel() for parameter in parameters)
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return list(frozen) if 2 * sum(frozen.values()) < total else []
+
+
 def unreached_layers(unseen: Mapping[str, Collection[str]]) -> list[str]:
     """Return the modules, of those that ``unseen_layers`` returns, that the loss does not depend on."""
     return [path for path, reasons in unseen.items() if {UNREACHED, UNREACHED_VECTOR}.issuperset(reasons)]

@@ -94,6 +94,15 @@ def walked(
     return Walked(kept, Graph(described, tuple(edges)), derived(order, families, constant))
 
 
+def reachable(root: AutogradNode) -> list[AutogradNode]:
+    """Return all operations of a graph, also those that are computed from parameters alone; without its leaves.
+
+    Raises:
+        GradlensError: a part of the graph is hidden.
+    """
+    return [node for node in _discover([root])[0] if not hasattr(node, "variable")]
+
+
 def family_of(node: AutogradNode) -> str:
     """Return the operation of a node; a function that is written in Python keeps its name in brackets.
 

@@ -224,7 +224,8 @@ class Watcher:
         ):
             losses = checked_losses(index, self.model, lambda: self.step(self.model, few))
         reads = Reads(following.reads, samples, frozenset(following.moved), following.stacked)
-        return dry_pass(self.model, losses.total, samples, reads, hooks.tensors)
+        dry = dry_pass(self.model, losses.total, samples, reads, hooks.tensors)
+        return dry._replace(communicates=following.communicates)
 
     def _watched(self, state: Planned, index: int, batch: object, forward: Forward) -> Watched:
         loss = forward.loss.detach()

@@ -23,6 +23,7 @@ class Provenance:
         unseen_layers: trainable layers that ran but have no signal.
         unreached_layers: those that the loss does not depend on.
         frozen_layers: layers that ran, are not trained, and are not passed by any gradient.
+        frozen_inside: modules that are not trained although a gradient passes through them, if they are a small part.
         partly_seen: modules of weights that other operations read, too.
         dry_samples: samples of the dry pass; 0 if there was none.
         partial: whether the capture was stopped before its end.
@@ -46,6 +47,7 @@ class Provenance:
     unseen_layers: tuple[str, ...] = ()
     unreached_layers: tuple[str, ...] = ()
     frozen_layers: tuple[str, ...] = ()
+    frozen_inside: tuple[str, ...] = ()
     partly_seen: tuple[str, ...] = ()
     dry_samples: int = 0
     partial: bool = False
@@ -83,4 +85,12 @@ class Provenance:
         return self.space == "weights"
 
 
-_LISTS = ("notes", "zero_gains", "unseen_layers", "unreached_layers", "frozen_layers", "partly_seen")
+_LISTS = (
+    "notes",
+    "zero_gains",
+    "unseen_layers",
+    "unreached_layers",
+    "frozen_layers",
+    "frozen_inside",
+    "partly_seen",
+)

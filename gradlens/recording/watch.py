@@ -92,7 +92,13 @@ def watch_of(watch: Watch | None, options: Options, others: Iterable[str] = ()) 
         others: further parameters of the caller, to suggest for misspelt names.
 
     Raises:
-        GradlensError: an option is not known, or its value is not allowed.
+        GradlensError: the declaration is none, an option is not known, or its value is not allowed.
     """
+    if watch is not None and not isinstance(watch, Watch):
+        name = next(iter([*others, "sites"]))
+        raise GradlensError(
+            f"the argument of type {type(watch).__name__} stands where a gl.Watch belongs; give it by name, such as "
+            f"{name}=..."
+        )
     check_names(options, [*options_of(Watch), *others])
     return replace(watch or Watch(), **options)

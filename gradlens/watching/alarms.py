@@ -14,6 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gradlens.analyzers.signals import WHOLE
+from gradlens.recording.births import Birth
 from gradlens.watching.rows import Row, Series
 
 LAST = 64
@@ -24,6 +25,10 @@ SMALL_SHARE = 0.01
 CANCELLED = 0.1
 FACTOR = 1e3
 """Change of the size of a gradient, relative to its median so far, from which it explodes or vanishes."""
+LOST = 2.0**-23
+"""Size of a gradient relative to another one from which float32 loses it in their sum."""
+SMALL_GAIN = 0.25
+"""Gain per time step below which a gradient vanishes: half of what the recurrent layers of PyTorch begin with."""
 RISE = 0.2
 """Rise of the duplication of a stage above that of the first measured step."""
 
@@ -55,6 +60,7 @@ class Alarm:
         value: the number that is wrong.
         threshold: the limit that it has crossed.
         text: what is wrong, without the place.
+        birth: where the first value that is NaN or infinite was born; None for other rules, and if it is not known.
     """
 
     rule: str
@@ -65,10 +71,11 @@ class Alarm:
     value: float
     threshold: float
     text: str
+    birth: Birth | None = None
 
     def __str__(self) -> str:
-        where = f"{self.place}, stage {self.stage}" if self.place else f"stage {self.stage}"
-        where = "the network" if (self.stage, self.place) == (WHOLE, "") else where
+        stage = "" if self.stage == WHOLE else f"stage {self.stage}"
+        where = ", ".join(filter(None, [self.place, stage])) or "the network"
         where = f"branch {self.branch} at {where}" if self.branch else where
         return f"step {self.step}: {where}: {self.text}"
 
@@ -111,26 +118,41 @@ class History:
 Rule = Callable[[Sequence[Row], History], Iterable[Finding]]
 
 
-def alarms_in(rows: Sequence[Row], history: History, rules: Mapping[str, Rule]) -> list[Alarm]:
+def alarms_in(
+    rows: Sequence[Row], history: History, rules: Mapping[str, Rule], birth: Birth | None = None
+) -> list[Alarm]:
     """Return the alarms of one backward pass; a finding that was there in the pass before is not repeated.
 
     Args:
         rows: of the pass; they are in the history already.
         history: all rows so far.
         rules: by name.
+        birth: of a value that is not finite, if it is known.
     """
     alarms = []
     seen = {row.series for row in rows}
     for name, rule in rules.items():
         found = list(rule(rows, history))
         key = f"{name} {rows[0].backward}" if rows else name
-        lasting = history.note(key, {row.series for row, _, _ in found}, seen)
+        lasting = history.note(key, {_state(row) for row, _, _ in found}, seen)
         alarms += [
-            Alarm(name, row.step, row.stage, row.place, row.branch, row.value, threshold, text)
-            for row, text, threshold in found
-            if row.series not in lasting
+            _alarm(name, finding, birth if finding.row.quantity == "not_finite" else None)
+            for finding in found
+            if _state(finding.row) not in lasting
         ]
     return alarms
+
+
+def _state(row: Row) -> Series:
+    """Return the series of a row; a training that is broken is so everywhere soon, which is one state."""
+    broken = row.quantity == "not_finite"
+    return row.series._replace(stage="", place="") if broken else row.series
+
+
+def _alarm(rule: str, finding: Finding, birth: Birth | None) -> Alarm:
+    row, text, threshold = finding
+    text = text if birth is None else birth.text
+    return Alarm(rule, row.step, row.stage, row.place, row.branch, row.value, threshold, text, birth)
 
 
 def not_finite(rows: Sequence[Row], history: History) -> Iterator[Finding]:
@@ -171,13 +193,25 @@ def cancelling(rows: Sequence[Row], history: History) -> Iterator[Finding]:
 
 
 def exploding(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a gradient that has grown a thousandfold against its median so far."""
+    """Find a gradient that has grown a thousandfold against its median so far, or over the time steps of a layer."""
     yield from _changed(rows, history, lambda ratio: ratio > FACTOR, "grown", FACTOR)
+    for row in _of(rows, "gain_over_steps"):
+        if row.value > FACTOR:
+            text = f"its gradient grows {row.value:.2g} times from the last time step back to the first"
+            yield Finding(row, text, FACTOR)
 
 
 def vanishing(rows: Sequence[Row], history: History) -> Iterator[Finding]:
-    """Find a gradient that has shrunk to a thousandth of its median so far."""
+    """Find a gradient that has shrunk to a thousandth of its median so far, or that vanishes over the time steps.
+
+    The gradient of a weight is the sum over the time steps: what is below ``LOST`` at the first one is lost in it.
+    """
     yield from _changed(rows, history, lambda ratio: 0 < ratio < 1 / FACTOR, "shrunk", 1 / FACTOR)
+    over = {(row.stage, row.place): row.value for row in _of(rows, "gain_over_steps")}
+    for row in _of(rows, "gain_per_step"):
+        if row.value < SMALL_GAIN and over[row.stage, row.place] < LOST:
+            text = f"its gradient shrinks to {row.value:.2g} per time step back, and is lost before the first"
+            yield Finding(row, text, SMALL_GAIN)
 
 
 def duplicating(rows: Sequence[Row], history: History) -> Iterator[Finding]:
@@ -188,8 +222,20 @@ def duplicating(rows: Sequence[Row], history: History) -> Iterator[Finding]:
             yield Finding(row, f"duplication has risen from {first:.2f} to {row.value:.2f}", first + RISE)
 
 
+def unreached(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find layers that ran and are trained, but that no gradient reaches: behind ``detach`` or ``no_grad``."""
+    yield from _first(rows, "unreached", "no gradient reaches it: what it returns is detached, or not read")
+
+
+def frozen(rows: Sequence[Row], history: History) -> Iterator[Finding]:
+    """Find a small part of the network that is not trained, although a gradient passes through it."""
+    yield from _first(rows, "frozen", "it is frozen: requires_grad is False for all its parameters")
+
+
 RULES: dict[str, Rule] = {
     "not finite": not_finite,
+    "unreached": unreached,
+    "frozen": frozen,
     "dead": dead,
     "small share": small_share,
     "cancelling": cancelling,
@@ -202,6 +248,14 @@ RULES: dict[str, Rule] = {
 
 def _of(rows: Iterable[Row], quantity: str) -> Iterator[Row]:
     return (row for row in rows if row.quantity == quantity)
+
+
+def _first(rows: Iterable[Row], quantity: str, text: str) -> Iterator[Finding]:
+    """Yield one finding for all places of a quantity."""
+    first, *more = (*_of(rows, quantity), None)
+    if first is not None:
+        others = len(more) - 1
+        yield Finding(first, f"{text} (and {others} more)" if others else text, 1.0)
 
 
 def _wrong(values: Sequence[float], wrong: Callable[[float], bool]) -> bool:

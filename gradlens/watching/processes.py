@@ -12,7 +12,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gradlens.errors import GradlensError
-from gradlens.hooks.live import Broken, Pass
+from gradlens.hooks.passes import Broken, Pass
+from gradlens.recording.births import Birth
 
 PATIENCE = timedelta(minutes=10)
 """Time after which a process that does not answer is given up."""
@@ -115,7 +116,7 @@ def combined(passes: Sequence[Pass]) -> Pass:
     broken = _broken(passes)
     problem = _joined([finished.problem for finished in passes])
     if broken is not None or problem:
-        return replace(first, recording=None, problem=problem, broken=broken)
+        return replace(first, recording=None, problem=problem, broken=broken, birth=_birth(passes))
     recordings = [
         replace(
             finished.recording, replicates=tuple((seed, rank) for seed, _ in finished.recording.replicates)
@@ -146,19 +147,33 @@ def _broken(passes: Sequence[Pass]) -> Broken | None:
     found = next((finished.broken for finished in passes if finished.broken is not None), None)
     if found is None:
         return None
-    samples: list[int] = []
-    total = 0
+    starts = _starts(passes, found.n)
+    samples = [
+        start + sample
+        for start, finished in zip(starts, passes, strict=False)
+        if finished.broken is not None
+        for sample in finished.broken.samples
+    ]
+    return found._replace(samples=tuple(samples), n=starts[-1])
+
+
+def _birth(passes: Sequence[Pass]) -> Birth | None:
+    """Return where the first value that is not finite was born, in the first process that has one."""
+    for rank, finished in enumerate(passes):
+        if finished.birth is not None:
+            starts = _starts(passes, finished.birth.n)
+            samples = tuple(starts[rank] + sample for sample in finished.birth.samples)
+            return replace(finished.birth, samples=samples, n=starts[-1])
+    return None
+
+
+def _starts(passes: Sequence[Pass], n: int) -> list[int]:
+    """Return the number of the first sample of each process, and that of all samples; ``n`` where it is not known."""
+    starts = [0]
     for finished in passes:
-        if finished.broken is not None:
-            samples += [total + sample for sample in finished.broken.samples]
-        total += _samples(finished, found.n)
-    return found._replace(samples=tuple(samples), n=total)
-
-
-def _samples(finished: Pass, default: int) -> int:
-    if finished.broken is not None:
-        return finished.broken.n
-    return default if finished.recording is None else finished.recording.n
+        known = finished.broken or finished.recording
+        starts.append(starts[-1] + (n if known is None else known.n))
+    return starts
 
 
 def _largest(tables: Sequence[Mapping[int, float]]) -> dict[int, float]:

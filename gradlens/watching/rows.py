@@ -13,6 +13,7 @@ from gradlens.analyzers.signals import WHOLE
 from gradlens.catalogue.versions import ENERGY, ENERGY_GIVEN_LOSS
 from gradlens.catalogue.watched import AXES, FINITE, watched
 from gradlens.errors import GradlensError
+from gradlens.graph.probes import SeriesProbe
 from gradlens.metrics.hsic import FEWEST
 from gradlens.recording import Recording
 
@@ -71,7 +72,8 @@ def rows_of(
         largest: by probe, the largest absolute element of a gradient of the summed loss.
         scale: factor of the loss, which is divided out already.
     """
-    cells = [*_signals(recording, largest), *_branches(recording), *_stages(recording), *_last(1.0, scale)]
+    signals = [*_signals(recording, largest), *_recurrences(recording, largest), *_left_out(recording)]
+    cells = [*signals, *_branches(recording), *_stages(recording), *_last(1.0, scale)]
     return [Row(step, backward, *cell) for cell in cells]
 
 
@@ -114,19 +116,6 @@ def logged(step: int, numbers: Mapping[str, object]) -> list[Row]:
     return rows
 
 
-def sample_words(samples: Sequence[int], n: int) -> str:
-    """Return the samples in words.
-
-    >>> sample_words([0, 2], 8), sample_words([0, 1], 2)
-    ('samples 0 and 2 of 8', 'all 2 samples')
-    """
-    if len(samples) == n:
-        return f"all {n} samples"
-    *first, last = map(str, samples)
-    words = f"samples {', '.join(first)} and {last}" if first else f"sample {last}"
-    return f"{words} of {n}"
-
-
 def ends_a_pass(row: Row) -> bool:
     """Return whether a row is the last one of a backward pass."""
     return row.quantity == FINITE
@@ -166,6 +155,31 @@ def _signals(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cel
             yield (*place, "energy", float(squares.sum()))
             yield (*place, "rms", float(np.sqrt(squares / elements).mean()))
             yield (*place, "dead", float(not squares.any()))
+
+
+def _recurrences(recording: Recording, largest: Mapping[int, float]) -> Iterator[Cell]:
+    """Yield how the norm of the gradient changes over the time steps of each recurrent layer."""
+    for signal in recording.signals:
+        if not isinstance(signal.probe, SeriesProbe) or signal.number not in largest or not signal.sampled:
+            continue
+        energies = [
+            float(np.trace(recording.grams[step], axis1=1, axis2=2).sum()) for step in signal.probe.steps
+        ]
+        reached = next((step for step, energy in enumerate(energies) if energy > 0), len(energies))
+        steps = len(energies) - 1 - reached
+        if steps > 0 and energies[-1] > 0:
+            gain = float(np.sqrt(energies[reached] / energies[-1]))
+            place = signal.stage, signal.name, ""
+            yield (*place, "gain_per_step", gain ** (1 / steps))
+            yield (*place, "gain_over_steps", gain if not reached else 0.0)
+
+
+def _left_out(recording: Recording) -> Iterator[Cell]:
+    """Yield the parts of the network that are not trained, although others are."""
+    for layer in recording.provenance.unreached_layers:
+        yield WHOLE, layer, "", "unreached", 1.0
+    for module in recording.provenance.frozen_inside:
+        yield WHOLE, module, "", "frozen", 1.0
 
 
 def _branches(recording: Recording) -> Iterator[Cell]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
@@ -12,7 +11,9 @@ from torch.utils.hooks import RemovableHandle
 
 from gradlens.errors import GradlensError
 from gradlens.hooks.calls import NO_KWARGS
-from gradlens.hooks.live import NONE, Live, Pass
+from gradlens.hooks.live import NONE, Live
+from gradlens.hooks.modes import uncompiled
+from gradlens.hooks.passes import Pass
 
 
 class Steps:
@@ -79,8 +80,7 @@ class Steps:
         self.begun += 1
         leave = _Leave(self, step)
         try:
-            if "torch._dynamo" in sys.modules:  # else nothing is compiled
-                self._eager.enter_context(torch.compiler.set_stance("force_eager"))
+            self._eager.enter_context(uncompiled())
             self._live.enter(args, kwargs)
         except Exception as error:
             self._drop()
@@ -99,6 +99,7 @@ class Steps:
         self._eager.close()
         if output is None:  # it raised an exception: torch iterates over the hooks, so none is removed now
             leave.failed = True
+            self._live.interrupt()
             return
         if leave.handle is not None:
             leave.handle.remove()

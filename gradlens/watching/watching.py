@@ -12,9 +12,12 @@ from typing import Any, Protocol
 
 from torch import nn
 
+from gradlens.analyzers.signals import WHOLE
 from gradlens.errors import GradlensError
-from gradlens.hooks.live import Live, Pass
+from gradlens.hooks.live import Live
+from gradlens.hooks.passes import Pass
 from gradlens.recording import Recording
+from gradlens.recording.births import Birth, sample_words
 from gradlens.recording.watch import Watch, watch_of
 from gradlens.results import Result
 from gradlens.watching.alarms import RULES, Alarm, History, Rule, alarms_in
@@ -23,7 +26,7 @@ from gradlens.watching.grams import Grams
 from gradlens.watching.logs import Log, ReadableLog
 from gradlens.watching.processes import processes_of
 from gradlens.watching.reading import alarms_of, watched_result
-from gradlens.watching.rows import Row, logged, not_finite, rows_of, sample_words
+from gradlens.watching.rows import Row, logged, not_finite, rows_of
 from gradlens.watching.steps import Steps
 from gradlens.watching.telling import tell
 
@@ -106,6 +109,7 @@ class Watching:
         history: (step, recording) of the last measured backward passes.
         alarms: what was found wrong so far.
         problems: by step, why it could not be measured.
+        births: by step, where its first value that is NaN or infinite was born; steps of which it is known.
     """
 
     def __init__(
@@ -136,6 +140,7 @@ class Watching:
         self.history: deque[tuple[int, Recording]] = deque(maxlen=keep)
         self.alarms: list[Alarm] = []
         self.problems: dict[int, str] = {}
+        self.births: dict[int, Birth] = {}
 
     @property
     def rows(self) -> list[Row]:
@@ -240,6 +245,7 @@ class Watching:
         self.history = deque((kept for kept in self.history if kept[0] < self.step), self.history.maxlen)
         self.alarms = [alarm for alarm in self.alarms if alarm.step < self.step]
         self.problems = {step: text for step, text in self.problems.items() if step < self.step}
+        self.births = {step: birth for step, birth in self.births.items() if step < self.step}
         self._past = History()
         for rows in self._rows:
             self._past.add(rows)
@@ -250,14 +256,15 @@ class Watching:
 
     def _receive(self, step: int, finished: Pass) -> None:
         """Take what a backward pass left, in all processes: look for alarms, and write its rows."""
-        whole = finished if self._processes is None else self._processes.combine(finished)
+        others = None if finished.alone else self._processes
+        whole = finished if others is None else others.combine(finished)
         if whole is None:  # the first process has it
             self._received += 1
             return
         try:
             rows = self._taken(step, whole)
             self._past.add(rows)
-            alarms = alarms_in(rows, self._past, self._rules)
+            alarms = alarms_in(rows, self._past, self._rules, whole.birth)
         except Exception as error:  # the training has to go on
             self._problem(step, error)
             return
@@ -281,7 +288,12 @@ class Watching:
         if finished.broken is None:
             raise GradlensError(finished.problem)
         stage, site, samples, n = finished.broken
+        birth = finished.birth
         self.problems[step] = f"{finished.problem}, in {sample_words(samples, n)}"
+        if birth is not None:
+            self.births.setdefault(step, birth)
+            self.problems[step] = str(birth)
+            stage, site, samples = birth.stage or WHOLE, birth.site, birth.samples or samples
         return not_finite(step, finished.index, stage, site, len(samples) / n, finished.scale)
 
     def _write(self, step: int, rows: Sequence[Row]) -> None:

@@ -60,3 +60,16 @@ def test_a_value_that_is_not_allowed_is_refused(options: dict[str, Any], message
 )
 def test_other_sites_are_a_glob_of_modules(sites: str, modules: str | None) -> None:
     assert gl.Watch(sites=sites).modules == modules
+
+
+def test_another_argument_in_the_place_of_the_watch_is_refused_in_one_line(
+    model: nn.Module, batches: Any
+) -> None:
+    with pytest.raises(
+        GradlensError, match=r"^the argument of type int stands .* by name, such as every=\.\.\.$"
+    ):
+        gl.watch(model, 50)
+    with pytest.raises(
+        GradlensError, match=r"^the argument of type function .* by name, such as loss=\.\.\.$"
+    ):
+        gl.capture(model, batches, lambda output, target: output.sum())

@@ -14,7 +14,7 @@ from oracles import several_processes
 from oracles.several_processes import Net, batches, train
 
 import gradlens as gl
-from gradlens.hooks.live import Broken, Pass
+from gradlens.hooks.passes import Broken, Pass
 from gradlens.watching.logs import read_rows
 from gradlens.watching.processes import combined
 from gradlens.watching.rows import rows_of
@@ -92,8 +92,7 @@ def test_a_problem_of_one_process_is_told_and_stops_none(trained: tuple[Path, Se
     first, second = (each["usual"]["problems of others"] for each in trained[1])
     assert "batches of 6 and 5 samples" in first["uneven"][0]
     assert list(first["uneven"]) == [0]
-    assert "process 1 of 2" in first["broken"][0]
-    assert "in sample 7 of 12" in first["broken"][0]
+    assert "(inputs): NaN was here before the step, in sample 7 of 12" in first["broken"][0]
     assert second["uneven"] == second["broken"] == {}
     assert first["refused"] == second["refused"]
     assert "the inputs of the model show no samples" in first["refused"][0]

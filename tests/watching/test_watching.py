@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from watching.loops import LOOPS, STEPS, Loop, N, batches, network, of, penalised, trained, two_losses
+from watching.loops import LOOPS, STEPS, Loop, N, batches, network, of, penalised, plain, trained, two_losses
 
 import gradlens as gl
+from gradlens.errors import GradlensError
 from gradlens.watching.watching import watch
 
 
@@ -178,3 +179,17 @@ def test_a_step_whose_scale_overflowed_is_marked_and_the_training_goes_on() -> N
     assert finite[0] == 0
     assert 0 in watching.problems
     assert all(np.isfinite(row.value) for row in watching.rows)
+
+
+def test_a_resumed_training_continues_its_steps() -> None:
+    model = network()
+    with watch(model, every=2) as first:
+        plain(model)
+    with watch(model, every=2) as second:
+        second.load_state_dict(first.state_dict())
+        plain(model)
+    assert {row.step for row in second.rows} == {8, 10, 12, 14}
+    second.load_state_dict({**first.state_dict(), "step": 12})  # back to an earlier step
+    assert {row.step for row in second.rows} == {8, 10}
+    with pytest.raises(GradlensError, match="not a state of a watch"):
+        second.load_state_dict({"step": 3})
