@@ -79,22 +79,22 @@ class Birth:
         if self.before:
             return f"{self.kind} was here before the step{where}"
         if self.direction == FORWARD:
-            return f"{self._born()}, in the forward pass{where}"
+            return f"makes {self.kind} from {self._read('values')} in the forward pass{where}"
         if self.slot is None:
-            return f"the gradient that backward pass {self.backward} brings to the outputs has {self.kind}{where}"
-        origin = f", the gradient of {self.producer}" if self.producer else ""
-        return f"{self._born()}, in backward pass {self.backward}, at input {self.slot}{origin}{where}"
+            return f"backward pass {self.backward} brings {self.kind} to the outputs of the model{where}"
+        made = f"makes {self.kind} from {self._read('gradients')} in backward pass {self.backward}"
+        origin = f", {self.producer}" if self.producer else ""
+        return f"{made}, in the gradient of its input {self.slot}{origin}{where}"
 
-    def _born(self) -> str:
-        read = f" of finite values up to {self.largest:.3g}" if math.isfinite(self.largest) else ""
-        read = f" of an infinite constant of {self.source}" if self.source else read
-        limit = LARGEST.get(self.dtype)
-        over = f" (largest value {limit:g})" if limit and self.kind == INFINITY else ""
-        return f"{self.kind} was born here{read} in {self.dtype}{over}"
+    def _read(self, what: str) -> str:
+        size = f" up to {self.largest:.3g}" if math.isfinite(self.largest) else ""
+        read = f"an infinite constant of {self.source}" if self.source else f"finite {what}{size}"
+        limit = f", largest value {LARGEST[self.dtype]:g}" if self.dtype in LARGEST else ""
+        return f"{read} ({self.dtype}{limit})"
 
     def _after(self) -> Sequence[str]:
-        spread = f"it spread through {_listed(self.spread)}" if self.spread else ""
-        swallowed = f"it was swallowed by {_listed(self.swallowed)}" if self.swallowed else ""
+        spread = f"it spreads through {_listed(self.spread)}" if self.spread else ""
+        swallowed = f"it is swallowed by {_listed(self.swallowed)}" if self.swallowed else ""
         return list(filter(None, [spread, swallowed]))
 
 

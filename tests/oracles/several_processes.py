@@ -91,10 +91,10 @@ def uneven(folder: Path, rank: int) -> Watching:
 
 
 def broken(folder: Path, rank: int) -> Watching:
-    """Train with one image that is not finite, in one process."""
-    images, targets = batches(rank)[0]
-    images[1 if rank else slice(0)] = torch.nan
-    return quietly(folder, [(images, targets)])
+    """Train with one image that is not finite, in the third step of one process."""
+    data = batches(rank, 3)
+    data[2][0][1 if rank else slice(0)] = torch.nan
+    return quietly(folder, data)
 
 
 def refused(folder: Path, rank: int) -> Watching:

@@ -121,7 +121,7 @@ def test_an_exception_of_the_function_of_the_user_stops_the_training() -> None:
         loss = functional.cross_entropy(model(torch.randn(8, 3, 16, 16)), torch.arange(8) % 5)
         with pytest.raises(
             RuntimeError,
-            match=r"step 0: \(model\):sqrt, stage 2: infinity was born here .* in sample 2 of 8",
+            match=r"step 0: \(model\):sqrt, stage 2: makes infinity from finite gradients .* in sample 2 of 8",
         ):
             loss.backward()
 

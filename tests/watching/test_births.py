@@ -92,7 +92,7 @@ def test_the_second_of_two_losses_breaks() -> None:
     birth = alarm.birth
     assert birth is not None
     assert (birth.site, birth.stage, birth.backward, birth.samples) == ("(loss)", "loss", 1, (SAMPLE,))
-    text = "the gradient that backward pass 1 brings to the outputs has NaN"
+    text = "backward pass 1 brings NaN to the outputs of the model"
     assert str(alarm).startswith(f"step 0: (loss), stage loss: {text}, in sample {SAMPLE} of {N}")
 
 
@@ -109,7 +109,7 @@ def test_inputs_and_parameters_that_are_broken_before_the_step() -> None:
     birth = first(watched(model, steps=1))
     assert (birth.site, birth.kind, birth.samples) == ("second.weight", INFINITY, ())
     assert str(birth).startswith(
-        "second.weight: infinity was here before the step; it spread through second:conv"
+        "second.weight: infinity was here before the step; it spreads through second:conv"
     )
 
 
@@ -277,5 +277,5 @@ def test_an_unwatched_step_that_broke_is_named_by_the_parameter_that_it_left() -
     (alarm,) = watching.alarms
     assert (alarm.step, alarm.place) == (3, "stem.weight")
     assert str(alarm).startswith(
-        "step 3: stem.weight: NaN was here before the step; it spread through stem:conv"
+        "step 3: stem.weight: NaN was here before the step; it spreads through stem:conv"
     )

@@ -69,7 +69,7 @@ def test_a_layer_that_overflows(dtype: torch.dtype, size: float) -> None:
     assert (birth.direction, birth.kind) == (FORWARD, INFINITY)
     assert birth.dtype == str(dtype).removeprefix("torch.")
     assert birth.largest == float(torch.tensor(size, dtype=dtype))
-    assert f"infinity was born here of finite values up to {birth.largest:.3g} in {birth.dtype}" in str(alarm)
+    assert f"makes infinity from finite values up to {birth.largest:.3g} ({birth.dtype}" in str(alarm)
     assert birth.spread[0] == "(model):relu#2"
 
 

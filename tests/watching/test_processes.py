@@ -92,7 +92,7 @@ def test_a_problem_of_one_process_is_told_and_stops_none(trained: tuple[Path, Se
     first, second = (each["usual"]["problems of others"] for each in trained[1])
     assert "batches of 6 and 5 samples" in first["uneven"][0]
     assert list(first["uneven"]) == [0]
-    assert "(inputs): NaN was here before the step, in sample 7 of 12" in first["broken"][0]
+    assert "(inputs): NaN was here before the step, in sample 7 of 12" in first["broken"][2]
     assert second["uneven"] == second["broken"] == {}
     assert first["refused"] == second["refused"]
     assert "the inputs of the model show no samples" in first["refused"][0]
