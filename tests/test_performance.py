@@ -16,7 +16,7 @@ from pages import ROOT
 from scipy import stats
 from torch import nn
 
-from benchmarks import commands, floor, growth, measuring, overhead, performance
+from benchmarks import commands, floor, growth, measuring, overhead, performance, watching
 from benchmarks.measuring import Seconds, Store, interval, order, ratios, rounds
 from gradlens.hooks.watcher import Watcher
 
@@ -271,3 +271,19 @@ def test_a_command_is_timed_or_has_the_reason_that_it_does_not_run() -> None:
     assert (
         commands.taken(failed) == "does not run: ModuleNotFoundError: No module named 'no_such_module_at_all'"
     )
+
+
+def test_steps_of_a_watched_training_are_compared_with_plain_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "RUN", 3)
+    row = watching.measure(overhead.Case("resnet18", 4, 32), {"not measured": 2, "measured": 2, "run": 1})
+    assert {kind: each["processor"]["pairs"] for kind, each in row["ratios"].items()} == {
+        "not measured": 2,
+        "measured": 2,
+        "run": 1,
+    }
+    assert row["ratios"]["measured"]["processor"]["median"] > 1.0
+    held = watching.memory(early=20, late=60)
+    assert held["early"]["tensors"] == held["late"]["tensors"] > 10
+    lines = "\n".join(performance.watching_lines({"rows": {"case": row, watching.MEMORY: held}}))
+    assert "resnet18, batch 4 at 32 px" in lines
+    assert f"{held['late']['tensors']} tensors at the end" in lines
