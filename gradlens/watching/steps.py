@@ -75,6 +75,7 @@ class Steps:
         if step % self._every:
             return
         self.begun += 1
+        self._live.answer()
         try:
             self._eager.enter_context(uncompiled())
             self._live.enter(args, kwargs)

@@ -150,9 +150,11 @@ class Watching:
 
     def close(self) -> None:
         """Remove all hooks and close the logs; the rows stay."""
-        self._steps.close()
-        for log in self._logs:
-            self._guarded(self.step, log, log.close)
+        try:
+            self._steps.close()
+        finally:
+            for log in self._logs:
+                self._guarded(self.step, log, log.close)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs to continue the rows: the number of the next step."""
