@@ -14,7 +14,7 @@ from gradlens.graph.stage_order import LOSS
 from gradlens.hooks.locating import Locations, named
 from gradlens.hooks.spreading import Spreading
 from gradlens.hooks.tracing import Made, Place, Tracing
-from gradlens.recording.births import BACKWARD, FORWARD, INFINITY, INPUTS, NAN, Birth
+from gradlens.recording.births import BACKWARD, FORWARD, INFINITY, NAN, Birth
 
 
 @dataclass(frozen=True)
@@ -88,20 +88,20 @@ def born_backward(
 
 
 def _made(made: Made, locations: Locations) -> Birth:
-    site, before = _site(made.place, locations), isinstance(made.place, str)
+    site = _site(made.place, locations)
     return Birth(
         direction=FORWARD,
         site=site,
         kind=made.kind,
         dtype=made.dtype,
-        samples=locations.samples(made.bad, site) if site == INPUTS or not before else (),
+        samples=locations.samples(made.bad, site),
         n=locations.n,
         stage=locations.stage(site),
         largest=made.largest if math.isfinite(made.largest) else math.nan,
         source="" if made.source is None else _site(made.source, locations),
         spread=named([_site(place, locations) for place in made.spread], site),
         swallowed=named([_site(place, locations) for place in made.swallowed], site),
-        before=before,
+        before=isinstance(made.place, str),
     )
 
 

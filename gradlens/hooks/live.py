@@ -72,7 +72,6 @@ class Live:
             GradlensError: the samples of the batch are not known.
         """
         self.leave()
-        self._answer()
         batch = (tuple(args), dict(kwargs))
         try:
             n = self._watch.samples or batch_size([*args, *kwargs.values()])
@@ -81,16 +80,15 @@ class Live:
         if not n:
             raise GradlensError("the inputs of the model show no samples; pass gl.watch(..., samples=N)")
         dry = self._dry.of(batch, n)
-        stack = ExitStack()
-        stack.enter_context(step_by_step(self._model))
-        calls = stack.enter_context(module_calls(self._model))
-        calls.begin([*args, *kwargs.values()])
         moment = None if self._search.live else Moment.now(self._model, args, kwargs)
-        following = ExitStack()
-        tracing = Tracing(self._model, batch, lambda: calls.innermost) if self._search.live else None
-        self._entered = _Entered(stack, calls, n, dry, moment, tracing, following)
+        with ExitStack() as stack:
+            stack.enter_context(step_by_step(self._model))
+            calls = stack.enter_context(module_calls(self._model))
+            calls.begin([*args, *kwargs.values()])
+            tracing = Tracing(self._model, batch, lambda: calls.innermost) if self._search.live else None
+            self._entered = _Entered(stack.pop_all(), calls, n, dry, moment, tracing, ExitStack())
         if tracing is not None:
-            following.enter_context(tracing)
+            self._entered.following.enter_context(tracing)
 
     def leave(self) -> None:
         """Remove the hooks of the forward pass."""
@@ -151,11 +149,11 @@ class Live:
     def close(self) -> None:
         """Remove all hooks."""
         self.leave()
-        self._answer()
         while self._open:
             self._open.popleft().close()
+        self.answer()
 
-    def _answer(self) -> None:
+    def answer(self) -> None:
         """Hand over what a forward pass has made that is not finite, if no backward pass followed."""
         unanswered, self._unanswered = self._unanswered, None
         if unanswered is not None:

@@ -74,7 +74,7 @@ class Locations:
             Numbers of samples; empty if no axis holds them.
         """
         n, node = self.n, self._numbers.get(site)
-        if bad is None or not bad.numel():
+        if bad is None or not bad.numel() or site in self._parameters.values():
             return ()
         shapes = () if node is None else self._state.plan.graph.nodes[node].shapes
         planned = output < len(shapes) and tuple(bad.shape) == shapes[output]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,9 +21,26 @@ class EagerMode(TorchDispatchMode):
         return False
 
 
-def uncompiled() -> AbstractContextManager[object]:
-    """Return a context in which compiled modules run uncompiled."""
-    if "torch._dynamo" not in sys.modules:  # nothing is compiled
-        return nullcontext()
-    stance: AbstractContextManager[object] = torch.compiler.set_stance("force_eager")
-    return stance
+class _Uncompiled:
+    """A context in which PyTorch compiles nothing; it ends when the last of its users has left, in any order."""
+
+    def __init__(self) -> None:
+        self._users, self._stance = 0, ExitStack()
+
+    def __enter__(self) -> None:
+        self._users += 1
+        if self._users == 1:
+            self._stance.enter_context(torch.compiler.set_stance("force_eager"))
+
+    def __exit__(self, *error: object) -> None:
+        self._users -= 1
+        if not self._users:
+            self._stance.close()
+
+
+_UNCOMPILED = _Uncompiled()
+
+
+def uncompiled() -> AbstractContextManager[None]:
+    """Return a context in which compiled modules run uncompiled; such contexts may end in any order."""
+    return _UNCOMPILED if "torch._dynamo" in sys.modules else nullcontext()  # else nothing is compiled

@@ -106,9 +106,13 @@ class Seeker:
     def look(self, outputs: Sequence[Tensor]) -> None:
         """Look at the outputs of the forward pass, which has just returned."""
         values = [output.detach() for output in outputs]
-        if all(bool(torch.isfinite(value).all()) for value in values):
-            return
-        is_nan = kind_of(values) == NAN
+        if not all(bool(torch.isfinite(value).all()) for value in values):
+            self._look(values)
+        if self._live is not None:
+            self._live.tracing.release()
+
+    def _look(self, outputs: Sequence[Tensor]) -> None:
+        is_nan = kind_of(outputs) == NAN
         if self._live is not None:
             birth = born_forward(self._live.tracing, outputs, self._live.locations)
             self._birth = None if birth is None else replace(birth, replayed=False)

@@ -123,6 +123,11 @@ class Tracing(EagerMode):
                 return self.made[self._origin[_memory(tensor)][1]]
         return None
 
+    def release(self) -> None:
+        """Drop the tensors that are held so that their memory is known; ``origin`` knows none afterwards."""
+        self._origin.clear()
+        self._constants.clear()
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

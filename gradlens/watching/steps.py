@@ -78,6 +78,7 @@ class Steps:
         if step % self._every:
             return
         self.begun += 1
+        self._live.answer()
         leave = _Leave(self, step)
         try:
             self._eager.enter_context(uncompiled())

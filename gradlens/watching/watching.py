@@ -176,11 +176,13 @@ class Watching:
 
     def close(self) -> None:
         """Remove all hooks and close the logs; the rows stay."""
-        self._steps.close()
-        if self._processes is not None:
-            self._processes.close()
-        for log in self._logs:
-            self._guarded(self.step, log, log.close)
+        try:
+            self._steps.close()
+        finally:
+            if self._processes is not None:
+                self._processes.close()
+            for log in self._logs:
+                self._guarded(self.step, log, log.close)
 
     def log(self, **numbers: object) -> None:
         """Write numbers of the loop beside the flow: ``watching.log(loss=loss, accuracy=0.9)``.

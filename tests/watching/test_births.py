@@ -20,6 +20,20 @@ from gradlens.watching.watching import Watching, watch
 TARGETS = torch.arange(N) % 5
 
 
+class Counted:
+    """A log that keeps the numbers of the steps."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def write(self, step: int, rows: object) -> None:
+        self.steps.append(step)
+
+    def resume(self, step: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def first(watching: Watching) -> Birth:
     return next(iter(watching.births.values()))
 
@@ -129,6 +143,34 @@ def test_a_loop_that_leaves_out_the_backward_pass_of_a_broken_step() -> None:
     (alarm,) = watching.alarms
     assert (alarm.step, alarm.place) == (1, "(model):div")
     assert [row.value for row in watching.rows if row.quantity == "finite"] == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_exception_of_the_function_of_the_user_stops_a_loop_without_a_backward_pass(steps: int) -> None:
+    class StopError(Exception):
+        """Raised by the function of the user."""
+
+    def stop(alarm: object) -> None:
+        raise StopError
+
+    class Closed(Counted):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    model, log = Net("mask"), Closed()
+
+    def loop() -> None:
+        with watch(model, every=1, on_alarm=stop, to=log):
+            for batch in images(steps):
+                model(batch)
+
+    with pytest.raises(StopError):
+        loop()
+    assert log.steps == [0]
+    assert log.closed
+    assert not model._forward_pre_hooks
 
 
 def test_outputs_that_the_loss_does_not_read_may_be_broken() -> None:

@@ -59,6 +59,21 @@ def test_a_compiled_model_runs_uncompiled_in_measured_steps_only(capsys: pytest.
         watch(model)
 
 
+def test_a_compiled_model_is_compiled_again_after_two_watches() -> None:
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph
+
+    compiled = torch.compile(network(), backend=backend)
+    with watch(compiled, every=1), watch(compiled, every=1):
+        plain(compiled)
+    assert graphs == []
+    plain(compiled)
+    assert graphs
+
+
 def test_a_compiled_function_that_calls_the_model_runs_as_before() -> None:
     model = network().eval()
     (images, targets), *_ = batches()
