@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,19 +50,20 @@ class Moment:
     @classmethod
     def now(cls, model: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> Moment | None:
         """Return the present moment; None if the inputs hold objects that may change, or a layer has no weights yet."""
-        if not _is_plain([*args, *kwargs.values()]) or any(map(is_lazy, model.parameters())):
+        parameters = list(model.parameters())
+        if not _is_plain([*args, *kwargs.values()]) or any(map(is_lazy, parameters)):
             return None
         batch: Any = mapped((tuple(args), dict(kwargs)), lambda tensor: tensor)
-        devices = {tensor.device.type for tensor in (*model.parameters(), *tensors_of(batch))} - {"meta"}
+        devices = {tensor.device.type for tensor in (*parameters, *tensors_of(batch))} - {"meta"}
         autocast = {
             device: (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
             for device in devices
         }
-        return cls(batch, _versions(model, batch), _modes(model), RandomStates.now(), autocast)
+        return cls(batch, _versions(parameters, batch), _modes(model), RandomStates.now(), autocast)
 
     def is_present(self, model: nn.Module) -> bool:
         """Return whether weights, inputs and modes are still those of the pass."""
-        return self.versions == _versions(model, self.batch) and self.modes == _modes(model)
+        return self.versions == _versions(model.parameters(), self.batch) and self.modes == _modes(model)
 
     def hold(self, node: AutogradNode) -> None:
         """Let a node of the graph hold this moment; nothing here refers to a node."""
@@ -96,8 +97,8 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, (Tensor, *PLAIN)) if items is None else all(map(_is_plain, items))
 
 
-def _versions(model: nn.Module, batch: object) -> list[int]:
-    return [version_of(tensor) for tensor in (*model.parameters(), *tensors_of(batch))]
+def _versions(parameters: Iterable[nn.Parameter], batch: object) -> list[int]:
+    return [version_of(tensor) for tensor in (*parameters, *tensors_of(batch))]
 
 
 def _modes(model: nn.Module) -> list[bool]:
