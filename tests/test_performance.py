@@ -16,7 +16,7 @@ from pages import ROOT
 from scipy import stats
 from torch import nn
 
-from benchmarks import commands, floor, growth, measuring, overhead, performance, watching
+from benchmarks import commands, floor, growth, measuring, overhead, performance, trained, watching
 from benchmarks.measuring import Seconds, Store, interval, order, ratios, rounds
 from gradlens.hooks.watcher import Watcher
 
@@ -287,3 +287,12 @@ def test_steps_of_a_watched_training_are_compared_with_plain_ones(monkeypatch: p
     lines = "\n".join(performance.watching_lines({"rows": {"case": row, watching.MEMORY: held}}))
     assert "resnet18, batch 4 at 32 px" in lines
     assert f"{held['late']['tensors']} tensors at the end" in lines
+
+
+def test_the_numbers_of_the_trained_networks_are_those_of_their_file() -> None:
+    section = (ROOT / "docs" / "findings.md").read_text(encoding="utf-8").partition("## During a training")[2]
+    lines = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| ")]
+    document = json.loads((ROOT / "docs" / "trained.json").read_text(encoding="utf-8"))
+    made = "\n".join(trained.tables(document)).splitlines()
+    assert len(lines) > 30
+    assert set(lines) <= set(made)
