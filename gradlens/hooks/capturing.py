@@ -16,6 +16,7 @@ from torch import nn
 from gradlens.errors import BATCHES, GradlensError, callers_errors
 from gradlens.hooks.assembling import assembled, meta_of
 from gradlens.hooks.checks import check_model
+from gradlens.hooks.modes import original, uncompiled
 from gradlens.hooks.planned import Planned
 from gradlens.hooks.state import Guard, preserved
 from gradlens.hooks.steps import Loss, Step, step_of
@@ -52,7 +53,7 @@ def capture(
     and the speed run the step on copies of the batch; its effects outside the model and the batch happen each time.
 
     Args:
-        model: any module, without preparation.
+        model: any module, without preparation; what ``torch.compile`` has compiled runs uncompiled.
         batches: batches of equal size, read one by one, for example from a ``DataLoader``; each is
             ``(inputs, targets)``, or anything that ``step`` accepts.
         watch: what to watch, and how; the defaults of ``Watch`` if None.
@@ -77,10 +78,11 @@ def capture(
     """
     watch = watch_of(watch, options, capture.__kwdefaults__ or ())
     step = step_of(loss, step, losses)
+    model = original(model)
     check_model(model)
     further = Further()
     extra: dict[str, Any] = dict(meta or {})
-    with progress_callback(progress) as show, preserved(model, watch.mode), torch.enable_grad():
+    with progress_callback(progress) as show, preserved(model, watch.mode), uncompiled(), torch.enable_grad():
         report = _reporter(show, batches, max_batches)
         guard = Guard(model)
         watcher = Watcher(model, watch, step, lambda text: report(text, 0), guard)

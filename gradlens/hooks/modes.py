@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import cast
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
@@ -39,6 +41,13 @@ class _Uncompiled:
 
 
 _UNCOMPILED = _Uncompiled()
+
+
+def original(model: nn.Module) -> nn.Module:
+    """Return the module inside of ``torch.compile``, whose names are the user's."""
+    while type(model).__name__ == "OptimizedModule":
+        model = cast(nn.Module, model._orig_mod)
+    return model
 
 
 def uncompiled() -> AbstractContextManager[None]:

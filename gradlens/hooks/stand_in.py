@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
 from gradlens.hooks.dry import DryPass
+from gradlens.hooks.modes import original
 from gradlens.hooks.nesting import plain, tensors_of
 from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.state import Guard
@@ -26,10 +28,8 @@ KEPT = 16
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """Return the module inside of ``torch.compile`` and ``DistributedDataParallel``, whose names are the user's."""
-    for name, kind in (("_orig_mod", "OptimizedModule"), ("module", "DistributedDataParallel")):
-        if type(model).__name__ == kind:
-            return unwrapped(getattr(model, name))
-    return model
+    model = original(model)
+    return unwrapped(model.module) if isinstance(model, DistributedDataParallel) else model
 
 
 def weighted_sum(outputs: Sequence[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from gradlens.errors import GradlensError
+from gradlens.hooks.modes import original
 from gradlens.hooks.passes import Broken, Pass
 from gradlens.recording.births import Birth
 
@@ -98,7 +99,7 @@ class Processes:
 
 def processes_of(model: nn.Module) -> Processes | None:
     """Return the processes of a model in ``DistributedDataParallel``; None if there is one only."""
-    inner = getattr(model, "_orig_mod", model)  # inside of torch.compile
+    inner = original(model)
     if not isinstance(inner, DistributedDataParallel) or inner.process_group is None:
         return None
     return (

@@ -102,6 +102,31 @@ def test_the_loss_signal_is_the_gradient_at_the_output() -> None:
     close(recording.grams[recording.plan.loss, 0], (rows @ rows.T).detach())
 
 
+def test_a_compiled_model_is_captured_uncompiled() -> None:
+    class Partly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.body, self.head = (
+                nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten()),
+                nn.Linear(144, 5),
+            )
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.body(x))
+
+    batches = [(torch.randn(6, 3, 8, 8), torch.arange(6) % 5)]
+    plain = gl.capture(Partly(), batches)
+    whole = gl.capture(torch.compile(Partly()), batches)  # type: ignore[arg-type]
+    assert np.array_equal(whole.grams, plain.grams)
+    assert [signal.name for signal in whole.signals] == [signal.name for signal in plain.signals]
+    assert whole.costs == plain.costs
+    inside = Partly()
+    inside.body = torch.compile(inside.body)  # type: ignore[assignment]
+    inside.compile()
+    assert np.array_equal(gl.capture(inside, batches).grams, plain.grams)
+
+
 def test_a_summed_loss_gives_the_grams_of_a_mean_one() -> None:
     model, data = Net().double(), batches(2, dtype=torch.float64)
     mean = gl.capture(model, data, costs=False)
