@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.extra
 def test_what_a_killed_training_has_logged_is_complete() -> None:
     needs("pyarrow")
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "benchmarks.killed", "--kills", "30"]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "benchmarks.killed", "--kills", "10"]
     output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     result = json.loads(output)
-    assert (result["kills"], result["complete"]) == (30, 30)
+    assert (result["kills"], result["complete"]) == (10, 10)
     assert result["unacknowledged"].keys() == set(LOGS)
     fewest, most = result["steps"]
     assert 1 <= fewest < most
