@@ -16,7 +16,9 @@ def follows(first: Tensor, second: Tensor) -> bool:
     (True, False)
     """
     return (
-        first.shape == second.shape
+        first.numel() > 0
+        and first.dim() > 1
+        and first.shape == second.shape
         and first.stride() == second.stride()
         and first.dtype == second.dtype
         and second.data_ptr() - first.data_ptr() == first[0].nbytes

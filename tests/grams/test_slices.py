@@ -109,3 +109,6 @@ def test_a_gradient_follows_another_one_of_its_size_that_lies_before_it() -> Non
     }
     assert not [name for name, other in others.items() if follows(first, other)]
     assert not follows(whole[..., :2], whole[..., 2:4])
+    empty, numbers = torch.zeros(0, 9), torch.zeros(2)
+    assert not follows(empty[:, :3], empty[:, 3:6])
+    assert not follows(numbers[0], numbers[1])
