@@ -98,7 +98,7 @@ class Accumulator:
         """
         runs: list[list[tuple[int, Tensor]]] = []
         for number, gradient in arrived:
-            if runs and len(arrived) > 1 and self._continues(runs[-1], number, gradient):
+            if runs and self._continues(runs[-1], number, gradient):
                 runs[-1].append((number, gradient))
             else:
                 runs.append([(number, gradient)])
@@ -112,7 +112,7 @@ class Accumulator:
         return (
             len(run) < together(gradient)
             and follows(before, gradient)
-            and self._is_slice(last, before)
+            and (len(run) > 1 or self._is_slice(last, before))
             and self._is_slice(number, gradient)
         )
 

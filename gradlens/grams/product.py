@@ -96,10 +96,9 @@ def product_of_slices(gradient: Chunks, slices: int, signs: Signs) -> Product | 
     with full_precision():
         outputs, products = _multiplied(gradient.equal, [signs], False)
     panels = [output.unflatten(0, (slices, -1)).sum(1, dtype=torch.float64) for output in outputs]
-    if panels[0].is_cpu:
-        energies = [panel.numpy().diagonal(axis1=1, axis2=2) for panel in panels]
-        if gradient.equal.dtype != torch.float64 and any(map(lossy, energies)):
-            return None
+    looked_at = panels[0].is_cpu and gradient.equal.dtype != torch.float64
+    if looked_at and any(lossy(panel.numpy().diagonal(axis1=1, axis2=2)) for panel in panels):
+        return None
     return Product(panels, [(products[0], None)])
 
 

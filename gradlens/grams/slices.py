@@ -28,7 +28,7 @@ def follows(first: Tensor, second: Tensor) -> bool:
 
 
 def together(first: Tensor) -> int:
-    """Return how many gradients of this size are read together: as many as stay in cache; on a CPU, else any number."""
+    """Return how many gradients of this size are read together: on a CPU as many as stay in cache, else any number."""
     return CACHE // max(first.nbytes, 1) if first.is_cpu else 1 << 30
 
 

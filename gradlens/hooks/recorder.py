@@ -57,17 +57,26 @@ def watch(
     for number, tap in taps.items():
         node, position = tap
         (contributions if isinstance(tap, Slot) else sums)[node].append((position, number))
-    handles: list[RemovableHandle] = []
     try:
-        for index, numbered in contributions.items():
-            handles.append(nodes[index].register_hook(_contributions(sorted(numbered), sink)))
-        for index, numbered in sums.items():
-            handles.append(nodes[index].register_prehook(_accumulated(numbered, sink)))
-        for index, layer_hook in (layers or {}).items():
-            handles.append(nodes[index].register_prehook(_with_node(live, index, layer_hook)))
-        yield
+        with _removed() as handles:
+            for index, numbered in contributions.items():
+                handles.append(nodes[index].register_hook(_contributions(sorted(numbered), sink)))
+            for index, numbered in sums.items():
+                handles.append(nodes[index].register_prehook(_accumulated(numbered, sink)))
+            for index, layer_hook in (layers or {}).items():
+                handles.append(nodes[index].register_prehook(_with_node(live, index, layer_hook)))
+            yield
     finally:
         live.clear()
+
+
+@contextmanager
+def _removed() -> Iterator[list[RemovableHandle]]:
+    """Yield a list for handles of hooks, which are removed on leaving."""
+    handles: list[RemovableHandle] = []
+    try:
+        yield handles
+    finally:
         for handle in handles:
             handle.remove()
 
@@ -93,12 +102,9 @@ def cut_off(nodes: Sequence[AutogradNode], slots: Sequence[Slot]) -> Iterator[No
     inputs: dict[int, set[int]] = defaultdict(set)
     for node, slot in slots:
         inputs[node].add(slot)
-    handles = [nodes[index].register_hook(_zeroed(closed)) for index, closed in inputs.items()]
-    try:
+    with _removed() as handles:
+        handles += [nodes[index].register_hook(_zeroed(closed)) for index, closed in inputs.items()]
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -109,17 +115,14 @@ def arriving(tensors: Sequence[Tensor], receive: Callable[[int, Tensor], None]) 
         tensors: they are not kept; leaves are left out.
         receive: called with (number of the tensor, gradient).
     """
-    handles = [
-        tensor.grad_fn.register_prehook(_accumulated([(tensor.output_nr, number)], one_by_one(receive)))
-        for number, tensor in enumerate(tensors)
-        if tensor.grad_fn is not None
-    ]
-    del tensors
-    try:
+    with _removed() as handles:
+        handles += [
+            tensor.grad_fn.register_prehook(_accumulated([(tensor.output_nr, number)], one_by_one(receive)))
+            for number, tensor in enumerate(tensors)
+            if tensor.grad_fn is not None
+        ]
+        del tensors
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -132,12 +135,9 @@ def observed(
         nodes: live nodes; may be dropped inside the context.
         receive: called with (index of the node, gradients at its inputs, gradients at its outputs).
     """
-    handles = [node.register_hook(_numbered(index, receive)) for index, node in enumerate(nodes)]
-    try:
+    with _removed() as handles:
+        handles += [node.register_hook(_numbered(index, receive)) for index, node in enumerate(nodes)]
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 @contextmanager
@@ -147,12 +147,11 @@ def imposed(gradients: Sequence[tuple[AutogradNode, int, Tensor]]) -> Iterator[N
     Args:
         gradients: live node, number of the output, and its gradient; may be dropped inside the context.
     """
-    handles = [node.register_prehook(_replaced(output, gradient)) for node, output, gradient in gradients]
-    try:
+    with _removed() as handles:
+        handles += [
+            node.register_prehook(_replaced(output, gradient)) for node, output, gradient in gradients
+        ]
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _numbered(index: int, receive: Callable[[int, Gradients, Gradients], None]) -> Hook:

@@ -22,7 +22,7 @@ from gradlens.hooks.planned import Planned
 from gradlens.hooks.recorder import imposed, observed
 from gradlens.hooks.returning import returned_tensors
 from gradlens.hooks.spreading import Spreading
-from gradlens.hooks.stand_in import undisturbed, waits_for_others, weighted_sum
+from gradlens.hooks.stand_in import is_distributed, undisturbed, waits_for_others, weighted_sum
 from gradlens.hooks.state import Guard, restored, versions_kept
 from gradlens.hooks.tracing import Tracing, kind_of
 from gradlens.hooks.unfused import step_by_step
@@ -92,7 +92,7 @@ class Seeker:
         self._moment = (lambda: None) if moment is None else weakref.ref(moment)
         self._live: Seen | None = None
         self._birth: Birth | None = None
-        self._waits = waits_for_others(model) or (_is_distributed() and (dry is None or dry.communicates))
+        self._waits = waits_for_others(model) or (_has_others() and (dry is None or dry.communicates))
 
     @property
     def birth(self) -> Birth | None:
@@ -255,6 +255,5 @@ def _differentiate(model: nn.Module, batch: object, outputs: Sequence[Tensor], m
         )
 
 
-def _is_distributed() -> bool:
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return distributed and torch.distributed.get_world_size() > 1
+def _has_others() -> bool:
+    return is_distributed() and torch.distributed.get_world_size() > 1

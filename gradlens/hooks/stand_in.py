@@ -104,8 +104,12 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
 
 def waits_for_others(model: nn.Module) -> bool:
     """Return whether a forward pass waits for other processes, which would not run the same dry pass."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return distributed and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+    return is_distributed() and any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
+
+
+def is_distributed() -> bool:
+    """Return whether this process is in a process group."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -86,7 +86,7 @@ class Processes:
             return replace(finished, recording=None, problem=self.lost, broken=None)
         return None if passes is None else combined(passes)
 
-    def _exchange(self, collective: Any) -> None:
+    def _exchange(self, collective: Callable[[], object]) -> None:
         """Run a collective; after one that fails, none is tried again."""
         if self.lost:
             return

@@ -188,9 +188,8 @@ class Watching:
         """Write numbers of the loop beside the flow: ``watching.log(loss=loss, accuracy=0.9)``.
 
         They are rows of the stage ``whole`` at the last step that has begun, measured or not; of several processes, the
-        numbers of the first one. A tensor is copied to the
-        CPU, which waits for a GPU: log what the loop reads anyway, or every few steps. What cannot be written is a
-        problem, not an error.
+        numbers of the first one. A tensor is copied to the CPU, which waits for a GPU: log what the loop reads anyway,
+        or every few steps. What cannot be written is a problem, not an error.
         """
         step = max(self.step - 1, 0)
         try:
